@@ -1,0 +1,7 @@
+"""EMBridge and CPEP: recognising hand gestures from forearm EMG by aligning it with hand pose.
+
+The package is thin on purpose: notebooks tell the story, these modules hold the parts they call.
+Nothing heavy is imported here, so that the command line can check its arguments before any set-up.
+"""
+
+__version__ = "0.1.0"

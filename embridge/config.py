@@ -1,0 +1,217 @@
+"""Every hyper-parameter, with the source of its value, and the profiles (METHOD 10).
+
+Sources: "E" is the EMBridge paper (section or equation), "C" the CPEP paper as summarised, "ours" a choice
+that both leave open. All classes are frozen: a changed value is a new object and so a new key in ``runs/``.
+Only the standard library is imported here: the command line reads the names before anything is installed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace  # noqa: F401  (replace is re-exported for notebooks)
+
+DATASETS = ("simulated", "emg2pose", "ninapro-db1")
+PROFILES = ("smoke", "quick", "long", "paper")
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """What decides the contents of a window store."""
+
+    sample_rate: float = 2000.0  # Hz, E A.6
+    n_channels: int = 16  # emg2pose's wrist band
+    n_joints: int = 20  # emg2pose's joint angles
+    window: int = 4000  # samples: 2 s, E 3.2
+    stride_train: int = 4000  # samples: non-overlapping, E 3.2
+    stride_eval: int = 4000  # samples: non-overlapping, E 3.2
+    bandpass: tuple[float, float] | None = (2.0, 250.0)  # Hz, E 3.2; None: an envelope is not filtered
+    bandpass_order: int = 4  # ours: paper silent
+    notch: float | None = 60.0  # Hz, E 3.2; 50 for NinaPro (Europe)
+    notch_q: float = 30.0  # ours: paper silent
+    after_ik_failure: str = "restart"  # ours: "restart" windows behind a failure, or "grid" (fixed grid)
+    exclude_ik_failures: bool = True  # all-zero pose frames; off for gloves, whose sensors may read 0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the networks (E 2.1, A.6)."""
+
+    n_channels: int = 16
+    n_joints: int = 20
+    window: int = 4000  # T, samples
+    emg_patch: int = 50  # S for EMG, E A.6
+    pose_patch: int = 200  # S for pose, E A.6
+    d: int = 256  # width, E A.6
+    n_layers: int = 4  # encoder layers, E A.6
+    n_decoder_layers: int = 2  # E A.6
+    n_heads: int = 8  # ours: paper silent
+    mlp_ratio: int = 4  # ours: paper silent
+    mask_ratio: float = 0.5  # MAE, E 2.1
+    n_queries: int = 16  # M, E 4
+    cross_attention_blocks: tuple[int, ...] = (0, 2)  # "every other block", E 2.2.1
+    cpep_hidden: int = 0  # C: a one-layer head; above 0: width of a hidden layer
+    pose_embedding: str = "cls"  # C; or "mean" of tokens, or "centred" ([CLS] minus the pre-training mean)
+    pose_feed_forward: str = "separate"  # MPRL, BLIP-2; or "shared" with the queries
+    mprl_pass: str = "queries"  # on Q' (E 2.2.2's text); "rerun" reads eq. 2 as Q(0) with cross-attention
+    mprl_target: str = "patch"  # the normalised raw patch; or "token", the tokenizer's output
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What an alignment run minimises: InfoNCE + alpha * soft term + lambda * MPRL (E 2.2)."""
+
+    symmetric: bool = False  # E: EMG -> pose only; CPEP: symmetric (C)
+    soft_targets: str | None = None  # None, "communities" (CASCLe), "instances" (SoftCLIP), "smoothing"
+    alpha: float = 0.0  # weight of the soft term; ours: 1.0 where it is used
+    lam: float = 0.0  # lambda, weight of MPRL; ours: 1.0 where it is used
+    tau_init: float = 0.02  # A.6, learnable
+    tau_learned: bool = True
+    tau_s: float = 0.1  # E eq. 4; value only in an image, ours from METHOD 6
+    k_c: int = 5  # top clusters kept, E eq. 3; ours from METHOD 6
+    n_communities: int | None = None  # N_c; None: 6 a pre-training gesture (138 on emg2pose, E A.6)
+    affinity: str = "dot"  # E eq. 3; or "cosine" (E 4), "l1", "l2"
+    renormalise_q: bool = False  # E eq. 5 uses InfoNCE's q; True: q over j != i
+    smoothing: float = 0.1  # E 3.3, used by "smoothing" only
+    mask_ratio: float = 0.5  # r, E 2.2.2
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One stage of training (E A.6)."""
+
+    epochs: int = 100
+    batch_size: int = 256  # E A.6
+    lr: float = 1e-4  # E A.6
+    weight_decay: float = 1e-5  # E A.6; none on biases, norms, tokens, temperature (ours)
+    t_0: int = 10  # epochs of the first cosine period; ours: paper silent
+    t_mult: int = 1  # ours: with 2, forty epochs would end at 85 % of the peak
+    emg_norm: str = "channel"  # "channel" and window (E), "window" only, "recording", or "train" (DB1)
+    rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
+    ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
+    precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 where it was measured to help
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Zero-shot and probe (E 3.1, A.6)."""
+
+    k: int = 10  # neighbours, E A.6
+    pooling: str = "max"  # over queries, BLIP-2; both are always reported
+    probe_c: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)  # chosen on D_tune
+    n_bootstrap: int = 2000
+    hands: str = "all"  # or "prompted": only files whose side is a moving hand
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """How much the simulator writes. What it writes like is in ``embridge.simulator`` and frozen there."""
+
+    train_users: int = 20
+    val_users: int = 6
+    test_users: int = 12
+    sessions: int = 2  # a user; the band is taken off and put on again between sessions
+    train_seconds: float = 10.0  # a recording of a training user
+    eval_seconds: float = 16.0  # a recording of a val or test user
+    held_out_stage_users: int = 4  # training users who also record held-out stages (generalization "stage")
+    all_eval_stages: bool = False  # val and test users record all 29 stages, or the eight that are classes
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named size of everything (METHOD 10)."""
+
+    name: str
+    model: ModelConfig
+    mae: TrainConfig
+    align: TrainConfig
+    simulation: SimulationConfig
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+
+
+_SMALL = ModelConfig(d=64, n_heads=4, emg_patch=200)
+_LR = 1e-3  # ours: the papers' 1e-4 is for 250 times as many steps; METHOD 10 allows it, README says so
+
+
+def profile(name: str) -> Profile:
+    """Return the named profile; raises KeyError for an unknown name (command lines check first)."""
+    quick = Profile(
+        name="quick",
+        model=_SMALL,
+        mae=TrainConfig(epochs=20, lr=_LR),
+        align=TrainConfig(epochs=40, lr=_LR),
+        simulation=SimulationConfig(),
+    )
+    return {
+        "smoke": Profile(
+            name="smoke",
+            model=replace(_SMALL, d=32, n_layers=2, n_decoder_layers=1),
+            mae=TrainConfig(epochs=1, batch_size=64, lr=_LR),
+            align=TrainConfig(epochs=1, batch_size=64, lr=_LR),
+            simulation=SimulationConfig(
+                train_users=2, val_users=2, test_users=2, sessions=2, train_seconds=5, eval_seconds=6,
+                held_out_stage_users=1,
+            ),
+            evaluation=EvalConfig(n_bootstrap=200),
+        ),
+        "quick": quick,
+        "long": replace(quick, name="long"),
+        "paper": Profile(
+            name="paper",
+            model=ModelConfig(),
+            mae=TrainConfig(),
+            align=TrainConfig(epochs=40),
+            simulation=SimulationConfig(
+                train_users=158, val_users=15, test_users=20, sessions=4, train_seconds=50, eval_seconds=50,
+                held_out_stage_users=158, all_eval_stages=True,
+            ),
+        ),
+    }[name]
+
+
+def window_config(dataset: str) -> WindowConfig:
+    """How the named dataset is filtered and cut (METHOD 1)."""
+    if dataset == "ninapro-db1":
+        # an envelope at 100 Hz: no filters; 1 s windows, stride 0.1 s in training and 0.5 s in evaluation
+        return WindowConfig(
+            sample_rate=100.0, n_channels=10, n_joints=22, window=100, stride_train=10, stride_eval=50,
+            bandpass=None, notch=None, exclude_ik_failures=False,
+        )
+    return WindowConfig()
+
+
+def for_dataset(size: Profile, dataset: str) -> Profile:
+    """The profile with the shapes that the named dataset dictates (METHOD 1).
+
+    DB1's one subject gives a fifth of quick's steps an epoch. There is no D_tune to choose epochs on, so they are
+    set by arithmetic: four times as many, which makes the number of updates that of quick.
+    """
+    if dataset != "ninapro-db1":
+        return size
+    shape = dict(n_channels=10, n_joints=22, window=100, emg_patch=5, pose_patch=20)  # 50 ms and 200 ms
+
+    def longer(stage: TrainConfig) -> TrainConfig:
+        times = 1 if size.name == "smoke" else 4
+        return replace(stage, epochs=stage.epochs * times, t_0=stage.t_0 * times, emg_norm="train", ring=8)
+
+    return replace(
+        size,
+        model=replace(size.model, **shape),
+        mae=longer(size.mae),
+        align=longer(size.align),
+        evaluation=replace(size.evaluation, k=5),
+    )
+
+
+def as_json(config) -> dict:
+    """A dataclass as plain JSON values (tuples become lists)."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def fingerprint(*parts, length: int = 12) -> str:
+    """A short, stable hash of JSON-able parts: the key of a run or a store.
+
+    Sorted keys and no floating-point formatting of our own, so neither locale nor hash seed changes it.
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]
