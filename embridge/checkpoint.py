@@ -1,0 +1,196 @@
+"""Files of a run that survive a kill, a full disk and a rotten byte (RELIABILITY 1-3, 5, 19, 20, 27, 28).
+
+A run's folder holds ``config.json`` (what was trained), ``checkpoint.pt`` and ``checkpoint.previous.pt`` while it
+trains, and ``weights.safetensors``, ``log.csv`` and, last of all, ``done.json`` when it has ended.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import socket
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from embridge.errors import InputError
+
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+_MAGIC = b"embridge-checkpoint-1 "  # then 64 hex digits of the payload's SHA-256, a line end, the payload
+
+
+def write_atomically(path: Path, data: bytes, *, keep: Path | None = None) -> None:
+    """Write data to path as a whole or not at all; what was there before stays as keep, where that is given.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError that names the path and the
+    bytes needed; the old file is then untouched.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(partial, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"Cannot write {path}: {len(data)} bytes needed, but {os.strerror(error.errno or 0)}. "
+            f"What was there before is kept; make room and run again.",
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder (made if need be) and clear what a killed run left half-written.
+
+    The kernel drops the lock with the process that holds it, so a killed run leaves none. Raises InputError where
+    another process holds it or the folder cannot be written.
+    """
+    lock_path = folder / "lock"
+    lock = filelock.FileLock(lock_path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        holder = lock_path.read_text(encoding="utf-8").strip() or "another process"
+        raise InputError(
+            f"{folder} is in use by {holder}; wait for it to end, or give this run another folder."
+        ) from None
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder} ({error.strerror}); give a folder that can be written.") from error
+    try:
+        lock_path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        for leftover in folder.glob("*.partial"):
+            leftover.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def save_checkpoint(folder: Path, state: dict) -> None:
+    """Write state (tensors and plain Python values only) as the folder's checkpoint; the last one stays beside it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    write_atomically(folder / CHECKPOINT, _MAGIC + digest + b"\n" + payload, keep=folder / PREVIOUS)
+
+
+def _read_checkpoint(path: Path) -> dict:
+    """The state in one file; raises ValueError where a byte is wrong, UnpicklingError where it is not plain data."""
+    header, _, payload = path.read_bytes().partition(b"\n")
+    if header != _MAGIC + hashlib.sha256(payload).hexdigest().encode():
+        raise ValueError("its checksum does not fit its contents")
+    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+
+
+def load_checkpoint(folder: Path) -> dict | None:
+    """The last good state of the folder, on the CPU, or None where there is none.
+
+    A checkpoint that is truncated, rotten or holds more than plain data is never used: a warning names it, and the
+    one before takes its place.
+    """
+    for path in (folder / CHECKPOINT, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            return _read_checkpoint(path)
+        except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0]
+            warnings.warn(f"{path} is not used ({reason}); going back to what was saved before it.", stacklevel=2)
+            path.unlink()  # or the next save would put it in the good one's place
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete both checkpoints: the finished weights replace them."""
+    for name in (CHECKPOINT, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def check_description(folder: Path, describe: dict, *, write: bool = False) -> None:
+    """Compare describe (JSON-able) with the folder's ``config.json``; write it where there is none and write is set.
+
+    Raises InputError that names what differs: weights of another architecture must not be loaded.
+    """
+    path = folder / "config.json"
+    describe = json.loads(json.dumps(describe))  # tuples become lists, as in the file
+    if not path.exists():
+        if not write:
+            raise InputError(f"{folder} holds no config.json, so no finished run; train it first.")
+        write_atomically(path, json.dumps(describe, indent=1, sort_keys=True).encode())
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}); delete the folder to train again.") from error
+    differences = list(_differences(describe, found))
+    if differences:
+        raise InputError(
+            f"{folder} belongs to another configuration: {'; '.join(differences[:5])}. "
+            f"Ask for what was trained there, or use another folder."
+        )
+
+
+def _differences(expected, found, name: str = "") -> Iterator[str]:
+    """Each leaf in which two JSON values differ, in words."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted({*expected, *found}):
+            yield from _differences(expected.get(key), found.get(key), f"{name}.{key}" if name else key)
+    elif expected != found:
+        yield f"{name or 'config'} expected {expected!r}, found {found!r}"
+
+
+def weights_hash(model: nn.Module) -> str:
+    """SHA-256 (hex) of a model's state: names, types, shapes and bytes, in the names' order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(folder: Path, model: nn.Module) -> None:
+    """Write the model's state as ``weights.safetensors``."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(folder / "weights.safetensors", save(state))
+
+
+def load_weights(folder: Path, model: nn.Module, describe: dict) -> None:
+    """Load a finished run's weights into model, in place.
+
+    Raises InputError where there are none, where they belong to another configuration than describe or another
+    architecture than model, and where their SHA-256 is not the one that training recorded.
+    """
+    folder = Path(folder)
+    check_description(folder, describe)
+    path = folder / "weights.safetensors"
+    try:
+        done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no finished run ({error.filename} is missing); train it first.") from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} does not fit the model: {reason}. Delete the folder to train again.") from error
+    if weights_hash(model) != done["weights_sha256"]:
+        raise InputError(f"{path} is not what training wrote: its SHA-256 differs. Delete the folder to train again.")

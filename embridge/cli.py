@@ -1,0 +1,166 @@
+"""The command line of ``run_all.sh``: what may be asked for, and ``--clean``. Standard library only."""
+
+import argparse
+import difflib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from embridge.config import DATASETS, PROFILES
+from embridge.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+COMMITTED = ("simulated-quick", "simulated-long")  # below figures/: pictures and tables that git tracks
+
+EPILOG = """\
+examples:
+  ./run_all.sh                                   everything on simulated recordings, about half an hour
+  ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
+  ./run_all.sh --dataset ninapro-db1 --data DIR  real recordings; README says where they come from
+  ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
+  ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that answers a mistake with one sentence instead of usage and exit."""
+
+    def error(self, message):
+        """Raise InputError; argparse would print its usage first."""
+        unknown = re.fullmatch(r"unrecognized arguments: (\S+)(.*)", message)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[1].split("=")[0], known, n=1)
+            message = f"unknown option {unknown[1]!r}" + (f", did you mean {near[0]}" if near else "")
+        message = message.removeprefix("argument ")
+        raise InputError(f"{message} (./run_all.sh --help lists the options)")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="./run_all.sh",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Set up what is missing, run the notebooks in order, and write tables, figures and a report.",
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("--profile", choices=PROFILES, default="quick", help="how much of everything (default: quick)")
+    add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
+    add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset but simulated")
+    add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
+    add("--seeds", metavar="N", type=_count, default=1, help="seeds for each experiment (default: 1)")
+    add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
+    add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--test", action="store_true", help="set up and run the tests")
+    action.add_argument("--lab", action="store_true", help="set up and open JupyterLab on the notebooks")
+    action.add_argument("--clean", action="store_true", help="remove what can be made again below --out, and stop")
+    return parser
+
+
+def notebooks(folder: Path = NOTEBOOKS, only: list[str] | tuple[str, ...] = ()) -> list[Path]:
+    """The numbered notebooks of a folder in order, or those that one of ``only`` is the beginning of.
+
+    Raises InputError where the folder holds none, or where an entry of ``only`` fits none.
+    """
+    found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise InputError(f"{folder} holds no numbered notebook (NN_name.ipynb): is the clone complete?")
+    wanted = [name.strip().removesuffix(".ipynb") for text in only for name in text.split(",")]
+    for name in wanted:
+        if not name or not any(path.stem.startswith(name) for path in found):
+            raise InputError(f"--only {name}: no such notebook; there are {', '.join(path.stem for path in found)}")
+    return [path for path in found if not wanted or any(path.stem.startswith(name) for name in wanted)]
+
+
+def parse(argv: list[str], folder: Path = NOTEBOOKS) -> argparse.Namespace:
+    """Read and check the arguments; paths come back absolute, what stands behind ``--`` as ``rest``.
+
+    ``action`` is "run", "test", "lab" or "clean"; for "run", ``notebooks`` are those of ``folder`` that are asked for.
+
+    Raises InputError with one sentence for anything that is not right; ``--help`` prints and leaves with 0.
+    """
+    split = argv.index("--") if "--" in argv else len(argv)
+    options = _parser().parse_args(argv[:split])
+    options.rest = argv[split + 1 :]
+    options.action = next((name for name in ("test", "lab", "clean") if getattr(options, name)), "run")
+    if options.rest and options.action not in ("test", "lab"):
+        raise InputError("what stands behind -- is for --test (pytest) or --lab (JupyterLab): add one of them")
+    options.out = Path(options.out).absolute()
+    if options.dataset == "simulated" and options.data is not None:
+        raise InputError("--data belongs to real recordings: name them with --dataset, or leave --data out")
+    if options.dataset != "simulated":
+        if options.data is None:
+            raise InputError(f"--dataset {options.dataset} needs --data DIR, the folder of its files (see README)")
+        options.data = Path(options.data).absolute()
+        if not options.data.is_dir():
+            raise InputError(
+                f"--data {options.data} is not a folder: give the one that holds {options.dataset}'s files"
+            )
+    options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
+    return options
+
+
+def results_folder(options: argparse.Namespace) -> Path:
+    """Where a run with these options puts its figures and tables."""
+    return options.out / "figures" / f"{options.dataset}-{options.profile}"
+
+
+def make_writable(folder: Path) -> None:
+    """Create a folder and prove that a file can be written there; raises InputError where it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise InputError(
+            f"cannot write below {folder} ({problem.strerror}): give a folder that you may write to with --out"
+        ) from problem
+
+
+def _remade(out: Path) -> list[Path]:
+    """Everything below ``out`` that a run makes and git does not track. Never what does not bear a name of ours."""
+    key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
+    found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
+    found = [path for path in found if key.fullmatch(path.name)]
+    for name in (f"{dataset}-{profile}" for dataset in DATASETS for profile in PROFILES):
+        folder = out / "figures" / name
+        # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
+        found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]
+    return [path for path in found if path.exists() and not path.is_symlink()]
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [Path(top, name) for top, _, names in os.walk(path) for name in names]
+    return sum(file.lstat().st_size for file in files)
+
+
+def clean(out: Path) -> None:
+    """Remove simulated recordings, stores, runs and figures below ``out`` and print what went and its size.
+
+    Neither your own recordings nor tracked files nor .venv are touched. Raises InputError while a run is going on.
+    """
+    for lock in sorted((out / "figures").glob("*/run.lock")):
+        with lock.open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as problem:
+                raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
+    total = 0
+    for path in _remade(out):
+        size = _size(path)
+        total += size
+        print(f"removed {path} ({size:,} bytes)")
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"{total:,} bytes removed" if total else f"nothing to remove below {out}")

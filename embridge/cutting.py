@@ -1,0 +1,135 @@
+"""One recording -> its windows: where they lie, and their float16 contents (METHOD 1; RELIABILITY 10-16).
+
+This is what the workers that fill a store run; it knows no store and needs no torch.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from embridge.config import WindowConfig
+from embridge.errors import InputError
+from embridge.recordings import Recording, Segment, Signals, sha256
+from embridge.signals import filter_emg, unusable
+from embridge.store import digest
+from embridge.survey import SourceFile
+
+IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
+F16_MAX = 65504.0
+
+
+@dataclass
+class Part:
+    """The windows of one recording, or the reason why it has none."""
+
+    emg: np.ndarray  # (n, C, T) float16
+    pose: np.ndarray  # (n, J, T) float16
+    log: dict = field(default_factory=dict)  # JSON values: what the journal and the manifest keep
+
+
+def place(
+    segments: tuple[Segment, ...], failed: np.ndarray, broken: np.ndarray, config: WindowConfig
+) -> tuple[np.ndarray, dict]:
+    """Where windows lie: (n, 3) rows of segment index, start, offset in the valid stretch; and what was lost.
+
+    ``failed`` (T,) marks frames without a pose, ``broken`` (T,) samples with a NaN. A window is inside one segment and
+    touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",
+    "ik_failure", "nan") are of windows on the fixed grid: all of them, those with a failure, those with a NaN.
+    """
+    bad = failed | broken
+    sums = {name: np.concatenate([[0], np.cumsum(x)]) for name, x in (("ik_failure", failed), ("nan", broken))}
+    rows, counts = [], {"grid": 0, "ik_failure": 0, "nan": 0, "short_segments": 0}
+    for index, segment in enumerate(segments):
+        grid = np.arange(segment.start, segment.stop - config.window + 1, config.stride_train)
+        counts["grid"] += len(grid)
+        counts["short_segments"] += not len(grid)
+        for name, total in sums.items():
+            counts[name] += int((total[grid + config.window] > total[grid]).sum())
+        stretches = [(segment.start, segment.stop)] if config.after_ik_failure == "grid" else _runs(~bad, segment)
+        for start, stop in stretches:
+            at = np.arange(start, stop - config.window + 1, config.stride_train)
+            at = at[sum(total[at + config.window] - total[at] for total in sums.values()) == 0]
+            rows.append(np.stack([np.full_like(at, index), at, at - start], axis=1))
+    return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64), counts
+
+
+def _runs(good: np.ndarray, segment: Segment) -> list[tuple[int, int]]:
+    """The maximal stretches of True within a segment."""
+    edges = np.flatnonzero(np.diff(good[segment.start : segment.stop].astype(np.int8), prepend=0, append=0))
+    return [(segment.start + int(a), segment.start + int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def cut(job: tuple[Recording, WindowConfig, SourceFile]) -> Part:
+    """Load, filter and cut one recording; an InputError comes back in ``log["error"]``, for the caller to judge."""
+    recording, config, file = job
+    nothing = Part(
+        np.zeros((0, config.n_channels, config.window), np.float16),
+        np.zeros((0, config.n_joints, config.window), np.float16),
+        {"windows": [], "digests": [], "segments": [], "scale": 1.0, "dead_channels": [], "counts": {}},
+    )
+    try:
+        if not file.fresh and (found := sha256(recording.path)) != file.sha256:
+            raise InputError(
+                f"{recording.path}: its bytes have changed although size and date have not (SHA-256 {found[:12]}..., "
+                f"was {file.sha256[:12]}...); fetch it again"
+            )
+        if file.n_samples < config.window:  # length first, whatever its clock says
+            nothing.log["counts"] = {"short": 1}
+            return nothing
+        return _cut(recording, recording.load(), config)
+    except (InputError, FileNotFoundError) as error:
+        nothing.log["error"] = str(error)
+        return nothing
+
+
+def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
+    for name, array, width in (("EMG", signals.emg, config.n_channels), ("pose", signals.pose, config.n_joints)):
+        if array.ndim != 2 or array.shape[1] != width:
+            raise InputError(f"{recording.path}: expected {name} of shape (T, {width}), found {array.shape}")
+    if len(signals.emg) != len(signals.pose):
+        raise InputError(f"{recording.path}: {len(signals.emg)} EMG samples, but {len(signals.pose)} of pose")
+    if recording.sample_rate != config.sample_rate:
+        raise InputError(
+            f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "
+            "choose the window settings of this dataset"
+        )
+    failed = np.zeros(len(signals.pose), bool)
+    if config.exclude_ik_failures:
+        failed = np.abs(signals.pose).max(axis=1) < IK_ZERO
+    rows, counts = place(signals.segments, failed, unusable(signals.emg, signals.pose, config), config)
+    emg = filter_emg(signals.emg, config, signals.breaks).T  # (C, T), contiguous
+    dead = np.ptp(np.nan_to_num(signals.emg), axis=0) == 0
+    emg[dead] = 0
+    scale = _scale(emg[~dead])
+    emg /= scale
+    stored = [_windows(x, rows[:, 1], config.window) for x in (emg, np.ascontiguousarray(signals.pose.T))]
+    return Part(
+        *stored,
+        log={
+            "windows": rows.tolist(),
+            "digests": [digest(e, p) for e, p in zip(*stored, strict=True)],
+            "segments": [(s.gesture, s.repetition) for s in signals.segments],
+            "scale": scale,
+            "dead_channels": np.flatnonzero(dead).tolist(),
+            "counts": {**counts, "ik_failure_samples": int(failed.sum())},
+        },
+    )
+
+
+def _scale(emg: np.ndarray) -> float:
+    """Robust SD of a recording: 1.4826 times the median absolute deviation of about 200,000 samples."""
+    some = emg.ravel()[:: max(1, emg.size // 200_000)]
+    if not some.size:
+        return 1.0
+    robust = 1.4826 * float(np.median(np.abs(some - np.median(some))))
+    # an envelope that mostly rests at its floor has no median deviation to speak of
+    return robust if robust > 0.01 * some.std() else float(some.std()) or 1.0
+
+
+def _windows(x: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Cut x (C, T) into (n, C, window) float16."""
+    x = np.clip(x, -F16_MAX, F16_MAX).astype(np.float16)
+    out = np.empty((len(starts), len(x), window), np.float16)
+    for i, start in enumerate(starts):
+        out[i] = x[:, start : start + window]
+    return out

@@ -1,0 +1,234 @@
+"""The two protocols on arrays: zero-shot retrieval and the linear probe (E 3.1, A.6; METHOD 8). Knows no model."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn.functional import normalize
+
+from embridge.errors import InputError
+from embridge.statistics import (
+    balanced_accuracy,
+    bootstrap_over_groups,
+    confusion,
+    macro_f1,
+    mean_over_seeds,
+    paired_bootstrap,
+    per_class_f1,
+    per_group_f1,
+)
+
+__all__ = [
+    "balanced_accuracy",
+    "bootstrap_over_groups",
+    "choose_c",
+    "choose_c_grouped",
+    "confusion",
+    "linear_probe",
+    "macro_f1",
+    "mean_over_seeds",
+    "paired_bootstrap",
+    "per_class_f1",
+    "per_group_f1",
+    "shuffled_labels",
+    "zero_shot",
+]
+
+SIMILARITIES = 2**26  # cosines held at once by zero_shot: 256 MB in float32
+
+
+@torch.no_grad()
+def zero_shot(
+    queries,
+    poses,
+    labels,
+    *,
+    k: int = 10,
+    pooling: str = "max",
+    query_group=None,
+    gallery_group=None,
+    chunk: int | None = None,
+) -> np.ndarray:
+    """Classify EMG windows by the labels of their k nearest poses (E 3.1).
+
+    Majority vote over the k highest cosines; a tie goes to the larger summed cosine (paper silent), then to the
+    smaller label. Embeddings are l2-normalised here, so their length never matters, except that ``mean`` averages
+    queries as they come.
+
+    Parameters
+    ----------
+    queries : (N, M, d) EMG embeddings, M queries a window (CPEP: 1); numpy or torch, any device
+    poses : (G, d) pose embeddings of the gallery
+    labels : (G,) ints. -1 stands for "another gesture" and competes like a class: winning, it is a wrong answer.
+        Other gestures may also keep codes of their own beyond the classes; then they do not add up to one rival
+    pooling : over queries, "max" of each (EMG, pose) pair (as BLIP-2 retrieves) or the cosine of the "mean" query
+    query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out
+    chunk : EMG windows at a time; None: as many as fit 256 MB of cosines
+
+    Returns
+    -------
+    (N,) int64 labels; -1 where the exclusion leaves no pose. Where it leaves fewer than k, those vote.
+
+    Raises
+    ------
+    InputError
+        for shapes that do not fit, embeddings that are not finite, or an unknown pooling
+    """
+    queries, poses = _floats(queries), _floats(poses)
+    poses = poses.to(queries)
+    labels = torch.as_tensor(labels, dtype=torch.int64, device=queries.device)
+    _check(queries, poses, labels, k, pooling)
+    n_windows, n_poses = len(queries), len(poses)
+    query_code, pose_code = _codes(query_group, gallery_group, n_windows, n_poses, queries.device)
+    if n_poses == 0:
+        return np.full(n_windows, -1, dtype=np.int64)
+    if pooling == "mean":
+        queries = queries.mean(1, keepdim=True)
+    queries, poses = normalize(queries, dim=-1), normalize(poses, dim=-1)
+    classes, votes = labels.unique(return_inverse=True)  # sorted
+    chunk = chunk or max(1, SIMILARITIES // (queries.shape[1] * n_poses))
+    predicted = []
+    for start in range(0, n_windows, chunk):
+        part = queries[start : start + chunk]  # (n, M, d)
+        cosine = (part.flatten(0, 1) @ poses.T).unflatten(0, part.shape[:2]).amax(1)  # (n, G)
+        if query_code is not None:
+            cosine.masked_fill_(query_code[start : start + chunk, None] == pose_code, -torch.inf)
+        nearest, index = cosine.topk(min(k, n_poses))  # (n, k)
+        winner = classes[_majority(votes[index], nearest, len(classes))]
+        predicted.append(winner.masked_fill(nearest[:, 0].isinf(), -1))
+    return torch.cat(predicted).cpu().numpy() if predicted else np.empty(0, dtype=np.int64)
+
+
+def _majority(votes, cosine, n_classes: int):
+    """(n, k) class codes and cosines (-inf: no vote) -> (n,) codes; ties by summed cosine."""
+    valid = cosine.isfinite()
+    shape = (len(votes), n_classes)
+    count = torch.zeros(shape, dtype=torch.int64, device=votes.device).scatter_add_(1, votes, valid.long())
+    cosine = cosine.double().where(valid, 0.0)
+    total = torch.zeros(shape, dtype=torch.float64, device=votes.device).scatter_add_(1, votes, cosine)
+    return total.masked_fill(count < count.amax(1, keepdim=True), -torch.inf).argmax(1)
+
+
+def _floats(x) -> torch.Tensor:
+    x = torch.as_tensor(x)
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _check(queries, poses, labels, k, pooling) -> None:
+    if pooling not in ("max", "mean"):
+        raise InputError(f"zero-shot: expected pooling 'max' or 'mean', found {pooling!r}")
+    if k < 1:
+        raise InputError(f"zero-shot: expected at least one neighbour, found k = {k}")
+    if queries.ndim != 3 or poses.ndim != 2 or queries.shape[2] != poses.shape[1] or len(labels) != len(poses):
+        raise InputError(
+            "zero-shot: expected queries (N, M, d), poses (G, d), labels (G,), found "
+            f"{tuple(queries.shape)}, {tuple(poses.shape)}, {tuple(labels.shape)}"
+        )
+    if not (queries.isfinite().all() and poses.isfinite().all()):
+        raise InputError("zero-shot: expected finite embeddings, found NaN or infinity; look at the model's input")
+
+
+def _codes(query_group, gallery_group, n_windows, n_poses, device):
+    """Both groups as ints that are equal where the groups are; (None, None) without an exclusion."""
+    if query_group is None and gallery_group is None:
+        return None, None
+    if query_group is None or gallery_group is None or (len(query_group), len(gallery_group)) != (n_windows, n_poses):
+        raise InputError("zero-shot: expected one exclusion code a window and one a pose, or none at all")
+    both = np.unique(np.concatenate([np.asarray(query_group), np.asarray(gallery_group)]), return_inverse=True)[1]
+    codes = torch.as_tensor(both, device=device)
+    return codes[:n_windows], codes[n_windows:]
+
+
+def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
+    """Multinomial logistic regression on standardised, frozen features (E 3.1: a softmax linear head).
+
+    Classes are not re-weighted: the paper describes a plain softmax head, and balanced accuracy is how it is
+    scored, not what it is trained for.
+
+    Parameters
+    ----------
+    train_x, train_y, test_x : (N, d) features, (N,) labels, (n, d) features; numpy or torch
+    c : inverse of the l2 penalty's strength
+
+    Returns
+    -------
+    (n,) predicted labels
+
+    Raises
+    ------
+    InputError
+        for features that are not finite or fewer than two classes in ``train_y``
+    """
+    train_x, test_x, train_y = (np.asarray(a) for a in (train_x, test_x, train_y))
+    if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
+        raise InputError("linear probe: expected finite features, found NaN or infinity; look at the model's input")
+    if len(np.unique(train_y)) < 2:
+        raise InputError(
+            f"linear probe: expected at least two classes to train on, found {np.unique(train_y).tolist()}"
+        )
+    if len(train_x) != len(train_y):
+        raise InputError(f"linear probe: expected as many labels as windows, found {len(train_y)} and {len(train_x)}")
+    if not len(test_x):
+        return np.empty(0, dtype=train_y.dtype)
+    return _fit(train_x.astype(np.float64), train_y, c).predict(test_x.astype(np.float64))
+
+
+def _fit(x, y, c):
+    """Fit with ever more iterations; should the last attempt stop early, its warning is left to be seen."""
+    for max_iter in (300, 3_000):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                return _probe(c, max_iter).fit(x, y)
+            except ConvergenceWarning:
+                continue
+    return _probe(c, 30_000).fit(x, y)
+
+
+def _probe(c, max_iter):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="lbfgs", max_iter=max_iter))
+
+
+def choose_c(train_x, train_y, tune_x, tune_y, grid) -> float:
+    """The C of ``grid`` whose probe has the best balanced accuracy on D_tune; of equals, the strongest penalty."""
+    if not len(tune_y):
+        raise InputError(
+            "choose C: expected windows to tune on, found none; use choose_c_grouped where D_tune is empty"
+        )
+    n_classes = int(max(np.max(train_y), np.max(tune_y))) + 1
+    return _best(grid, lambda c: balanced_accuracy(tune_y, linear_probe(train_x, train_y, tune_x, c=c), n_classes))
+
+
+def choose_c_grouped(x, y, groups, grid) -> float:
+    """The C of ``grid`` by cross-validation over groups, for data without a D_tune (METHOD 1: repetitions).
+
+    A group is never on both sides of a fold; at most five folds, scored together by balanced accuracy.
+    """
+    x, y, groups = np.asarray(x), np.asarray(y), np.asarray(groups)
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise InputError(f"choose C: expected at least two groups to cross-validate over, found {n_groups}")
+    folds = list(StratifiedGroupKFold(n_splits=min(5, n_groups)).split(x, y, groups))
+    folds = [(train, test) for train, test in folds if len(test)]
+
+    def score(c):
+        predicted = np.full(len(y), -1)
+        for train, test in folds:
+            predicted[test] = linear_probe(x[train], y[train], x[test], c=c)
+        return balanced_accuracy(y, predicted, int(y.max()) + 1)
+
+    return _best(grid, score)
+
+
+def _best(grid, score) -> float:
+    return float(max(sorted(grid), key=score))  # max keeps the first of equals, the strongest penalty
+
+
+def shuffled_labels(labels, seed: int = 0) -> np.ndarray:
+    """The labels in random order: a control (RELIABILITY) whose scores must fall to chance."""
+    return np.random.default_rng(seed).permutation(np.asarray(labels))

@@ -1,0 +1,346 @@
+"""Every trained system by name. An experiment trains once; its artefacts lie in ``runs/<name>-<key>/``.
+
+The key is a hash of everything that decides the weights: the configuration, the window store, the split, the
+runs it depends on and the code that trains. Notebooks ask a :class:`Study` for a run by name and never train
+by hand, so that two notebooks that need the same model share it.
+"""
+
+import ast
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from embridge import config as cfg
+from embridge import losses, training
+from embridge.config import ObjectiveConfig, as_json, fingerprint
+from embridge.errors import InputError
+from embridge.models.cpep import CPEP
+from embridge.models.mae import emg_mae, pose_mae
+from embridge.models.qformer import QFormerModel
+from embridge.models.transformer import embedding, emg_encoder
+from embridge.recordings import Source
+from embridge.recordings.emg2pose import open_emg2pose
+from embridge.recordings.ninapro import open_db1
+from embridge.recordings.simulated import open_simulated
+from embridge.splits import Splits, make_splits
+from embridge.tasks import AlignTask, MAETask, Reader, Statistics, encode, measure_statistics
+from embridge.windows import WindowStore, build_store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One trained system.
+
+    ``kind`` is "emg-mae", "pose-mae", "cpep" or "qformer"; ``objective`` what an aligned system minimises;
+    ``shuffled`` pairs each EMG window with another window's pose (a control that must not learn).
+    """
+
+    name: str
+    kind: str
+    about: str
+    objective: ObjectiveConfig | None = None
+    shuffled: bool = False
+    model: dict = field(default_factory=dict)  # changes to the profile's ModelConfig
+    train: dict = field(default_factory=dict)  # changes to the profile's TrainConfig
+
+
+_CPEP = ObjectiveConfig(symmetric=True)
+_QFORMER = ObjectiveConfig()
+_EMBRIDGE = ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0)
+
+EXPERIMENTS = {
+    e.name: e
+    for e in (
+        Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound"),
+        Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone"),
+        Experiment("CPEP", "cpep", "contrastive pose-EMG pre-training on [CLS] (C)", _CPEP),
+        Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", _QFORMER),
+        Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", _EMBRIDGE),
+        Experiment("CPEP, pairs shuffled", "cpep", "control: EMG paired with another window's pose", _CPEP, shuffled=True),
+    )
+}
+ALIGNED = ("CPEP", "Q-Former", "EMBridge")
+
+
+def code_fingerprint() -> str:
+    """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
+    here = Path(__file__).parent
+    files = [*sorted((here / "models").glob("*.py")), *(here / f"{n}.py" for n in ("losses", "tasks", "training", "signals"))]
+    trees = []
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+        trees.append(ast.dump(tree))
+    return fingerprint(trees)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished experiment: where it lies, what it logged, and its model (on the study's device, in eval mode)."""
+
+    name: str
+    key: str
+    folder: Path
+    model: torch.nn.Module
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row an epoch: epoch, step, lr, loss and its parts, seconds."""
+        return pd.read_csv(self.folder / "log.csv")
+
+    @property
+    def done(self) -> dict:
+        """The run's record: weights_sha256, seconds, steps."""
+        return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+
+
+class Study:
+    """One dataset at one profile and seed: recordings, windows, splits and the systems trained on them.
+
+    Parameters
+    ----------
+    dataset : "simulated", "emg2pose" or "ninapro-db1"
+    profile : "smoke", "quick", "long" or "paper"
+    seed : of training; recordings and splits stay the same
+    device : "auto", "cpu" or "cuda"
+    data : folder of a real dataset; "" for the simulator
+    out : where data/, runs/ and figures/ go; "" for the repository
+    size : a Profile of your own instead of the named one's
+
+    Raises
+    ------
+    InputError
+        for an unknown dataset or profile, a missing folder, or a GPU that is not there
+    """
+
+    def __init__(self, dataset="simulated", profile="quick", seed=0, device="auto", data="", out="", *, size=None):
+        if dataset not in cfg.DATASETS:
+            raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
+        if size is None and profile not in cfg.PROFILES:
+            raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
+        self.dataset, self.seed = dataset, int(seed)
+        self.profile = cfg.for_dataset(size or cfg.profile(profile), dataset)
+        self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        self.out = Path(out).expanduser() if out else ROOT
+        self.data = Path(data).expanduser() if data else None
+        self._runs: dict[str, Run] = {}
+        training.set_threads()
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    @property
+    def simulated(self) -> bool:
+        return self.dataset == "simulated"
+
+    @property
+    def figures(self) -> Path:
+        """Where this study's tables and figures go."""
+        return self.out / "figures" / f"{self.dataset}-{self.profile.name}"
+
+    @property
+    def context(self) -> dict:
+        """What every page of results says about where its numbers come from."""
+        return {
+            "dataset": self.dataset,
+            "profile": self.profile.name,
+            "seed": self.seed,
+            "device": self.device,
+            "simulated": self.simulated,
+            "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
+        }
+
+    @cached_property
+    def source(self) -> Source:
+        """The recordings; the simulator writes what is missing first."""
+        if self.simulated:
+            size = self.profile.simulation
+            return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
+        if self.data is None:
+            raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
+        return open_db1(self.data) if self.dataset == "ninapro-db1" else open_emg2pose(self.data)
+
+    @cached_property
+    def store(self) -> WindowStore:
+        """The filtered windows, on disk, built once."""
+        return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Table 1 on this dataset's windows, its assertions checked."""
+        return make_splits(self.dataset, self.store.table, hands=self.profile.evaluation.hands)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Scales from the pre-training split, measured once and kept in runs/."""
+        file = self.out / "runs" / f"statistics-{self.data_key}.json"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = asdict(measure_statistics(self.store, self.splits.pretrain))
+            temporary = file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(found), encoding="utf-8")
+            os.replace(temporary, file)
+        return Statistics(**{k: tuple(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()})
+
+    @cached_property
+    def data_key(self) -> str:
+        """Hash of the windows and of which of them pre-training may see."""
+        return fingerprint(self.store.key, self.splits.pretrain.tolist())
+
+    def reader(self, emg_norm: str | None = None) -> Reader:
+        """Windows as the encoders see them."""
+        return Reader(self.store, self.statistics, emg_norm or self.profile.align.emg_norm, self.device)
+
+    # ---- training ---------------------------------------------------------------------------------------------
+
+    def _configs(self, experiment: Experiment):
+        stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
+        return (
+            replace(self.profile.model, **experiment.model),
+            replace(stage, **{"seed": self.seed, **experiment.train}),
+        )
+
+    def _needs(self, experiment: Experiment) -> tuple[str, ...]:
+        return () if experiment.kind.endswith("-mae") else ("Pose-MAE", "EMG-MAE")
+
+    def describe(self, experiment: Experiment) -> dict:
+        """Everything that decides the experiment's weights, as plain JSON."""
+        model, train = self._configs(experiment)
+        return {
+            "experiment": experiment.name,
+            "kind": experiment.kind,
+            "model": as_json(model),
+            "train": as_json(train),
+            "objective": as_json(experiment.objective) if experiment.objective else None,
+            "shuffled": experiment.shuffled,
+            "data": self.data_key,
+            "simulated": self.store.simulated,
+            "needs": {name: self.key(EXPERIMENTS[name]) for name in self._needs(experiment)},
+            "code": code_fingerprint(),
+        }
+
+    def key(self, experiment: Experiment) -> str:
+        """The run's key: a hash of :meth:`describe`."""
+        return fingerprint(self.describe(experiment))
+
+    def run(self, name: str | Experiment) -> Run:
+        """The named experiment's run: loaded if it exists, else trained (with what it needs) and kept."""
+        experiment = name if isinstance(name, Experiment) else self._known(name)
+        if experiment.name not in self._runs:
+            describe = self.describe(experiment)
+            key = fingerprint(describe)
+            folder = self.out / "runs" / f"{_slug(experiment.name)}-{key}"
+            for need in self._needs(experiment):
+                self.run(need)
+            # after the needs, so that initial weights do not depend on whether those were trained or loaded;
+            # batches, masks and rotations have their own streams
+            torch.manual_seed(self.seed)
+            model, make_task = self._build(experiment)
+            model.to(self.device)
+            if not (folder / "done.json").exists():
+                _, train = self._configs(experiment)
+                training.train(make_task(), train, folder, device=self.device, describe=describe)
+            training.load_weights(folder, model, describe)
+            self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())
+        return self._runs[experiment.name]
+
+    @staticmethod
+    def _known(name: str) -> Experiment:
+        if name not in EXPERIMENTS:
+            raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
+        return EXPERIMENTS[name]
+
+    def _build(self, experiment: Experiment):
+        """The untrained model and a function that makes its task."""
+        shape, train = self._configs(experiment)
+        ids = self.splits.pretrain
+        if experiment.kind == "emg-mae":
+            model = emg_mae(shape)
+            return model, lambda: MAETask(
+                model, self.reader(train.emg_norm), ids, "emg", train, shape.window // shape.emg_patch
+            )
+        if experiment.kind == "pose-mae":
+            model = pose_mae(shape)
+            return model, lambda: MAETask(model, self.reader(), ids, "pose", train, shape.window // shape.pose_patch)
+
+        encoder = self.run("EMG-MAE").model.encoder  # the model takes a copy of it
+        objective = experiment.objective
+        temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
+        if experiment.kind == "cpep":
+            model = CPEP(shape, encoder, **temperature)
+        else:
+            model = QFormerModel(shape, encoder, self.run("Pose-MAE").model.encoder, **temperature)
+
+        def make_task():
+            centroids = self.communities(objective) if objective.soft_targets == "communities" else None
+            pairing = np.random.default_rng(self.seed).permutation(len(ids)) if experiment.shuffled else None
+            return AlignTask(
+                model, self.reader(train.emg_norm), ids, self.pose_embeddings(ids), objective=objective, config=train,
+                n_pose_tokens=shape.window // shape.pose_patch, centroids=centroids, pairing=pairing,
+            )
+
+        return model, make_task
+
+    # ---- embeddings -------------------------------------------------------------------------------------------
+
+    def pose_embeddings(self, ids) -> torch.Tensor:
+        """(n, d) v = the frozen Pose-MAE's embedding of each window (METHOD 2: [CLS] by default)."""
+        tokens = self._pose_tokens(ids)
+        return tokens - self._pose_centre if self.profile.model.pose_embedding == "centred" else tokens
+
+    @cached_property
+    def _pose_centre(self) -> torch.Tensor:
+        return self._pose_tokens(self.splits.pretrain).mean(0, keepdim=True)
+
+    def _pose_tokens(self, ids) -> torch.Tensor:
+        """(n, d) embeddings before centring; those of the pre-training split are kept for the session."""
+        ids = np.asarray(ids)
+        whole = np.array_equal(ids, self.splits.pretrain)
+        if whole and hasattr(self, "_pretrain_poses"):
+            return self._pretrain_poses
+        encoder, how = self.run("Pose-MAE").model.encoder, self.profile.model.pose_embedding
+        found = encode(lambda x: embedding(encoder(x), how), self.reader().pose, ids)
+        if whole:
+            self._pretrain_poses = found
+        return found
+
+    def emg_queries(self, name: str, ids) -> torch.Tensor:
+        """(n, M, d) what an aligned system retrieves with (M = 1 for CPEP)."""
+        return encode(self.run(name).model.queries, self.reader().emg, np.asarray(ids))
+
+    def features(self, name: str, ids) -> torch.Tensor:
+        """(n, d) what a linear probe sees of the named system."""
+        ids = np.asarray(ids)
+        if name == "Pose-MAE":
+            return self.pose_embeddings(ids)
+        model = self.run(name).model
+        read = model.features if hasattr(model, "features") else lambda x: model.encoder(x)[:, 0]
+        return encode(read, self.reader().emg, ids)
+
+    def untrained_features(self, ids) -> torch.Tensor:
+        """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
+        torch.manual_seed(self.seed)
+        encoder = emg_encoder(self.profile.model).to(self.device).eval()
+        return encode(lambda x: encoder(x)[:, 0], self.reader().emg, np.asarray(ids))
+
+    def communities(self, objective: ObjectiveConfig) -> np.ndarray:
+        """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows."""
+        ids = self.splits.pretrain
+        gestures = self.store.table.iloc[ids]["gesture"]
+        n = objective.n_communities or 6 * gestures.nunique()
+        return losses.communities(self.pose_embeddings(ids).numpy(), max(1, min(n, len(ids) // 10)), self.seed)
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")

@@ -1,0 +1,86 @@
+"""One look for every figure: legible at printed size, safe for colour-blind readers, white, without ornament."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
+SMALL = 9  # pt, the smallest type in any figure
+
+# Okabe and Ito's palette without its yellow, which is too pale on white; the most distinct first
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+GREY, PALE = "#666666", "#D9D9D9"
+_SYSTEM_COLOURS = {
+    "Upper bound": "#7F7F7F",
+    "EMG-MAE": "#56B4E9",
+    "CPEP": "#E69F00",
+    "Q-Former": "#0072B2",
+    "EMBridge": "#009E73",
+}
+
+
+def use_style() -> None:
+    """Set matplotlib's and seaborn's defaults to ours. Every figure function calls it."""
+    sns.set_theme(context="paper", style="ticks", palette=OKABE_ITO)
+    mpl.rcParams.update(
+        {
+            "font.size": SMALL,
+            "axes.labelsize": SMALL,
+            "axes.titlesize": SMALL + 1,
+            "axes.titleweight": "normal",
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
+            "legend.fontsize": SMALL,
+            "legend.title_fontsize": SMALL,
+            "figure.titlesize": SMALL + 1,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.8,
+            "lines.linewidth": 1.2,
+            "figure.facecolor": "white",
+            "figure.dpi": 110,
+            "savefig.dpi": 150,
+            "savefig.facecolor": "white",
+            "mathtext.fontset": "dejavusans",
+        }
+    )
+
+
+def new_figure(n_rows: int = 1, n_columns: int = 1, *, height: float, width: float = WIDTH, **options):
+    """A figure in our style and its (n_rows, n_columns) array of axes; sizes in inches, other options for subplots.
+
+    The figure is taken off pyplot's list at once: a notebook then shows it once, and none piles up in memory.
+    """
+    use_style()
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(width, height), squeeze=False, layout="constrained", **options
+    )
+    plt.close(figure)
+    return figure, axes
+
+
+def class_colours(n: int) -> list:
+    """n colours for classes: Okabe and Ito's up to seven, evenly spaced hues beyond."""
+    return list(OKABE_ITO[:n]) if n <= len(OKABE_ITO) else sns.color_palette("husl", n)
+
+
+def system_colours(names) -> dict:
+    """A colour for each system, the same in every figure; names we do not know get the remaining colours in turn."""
+    spare = [c for c in OKABE_ITO if c not in _SYSTEM_COLOURS.values()]
+    unknown = [name for name in dict.fromkeys(names) if name not in _SYSTEM_COLOURS]
+    colours = _SYSTEM_COLOURS | {name: spare[i % len(spare)] for i, name in enumerate(unknown)}
+    return {name: colours[name] for name in names}
+
+
+def legend_below(figure: Figure, handles, labels, *, n_columns: int | None = None) -> None:
+    """One legend for the whole figure, under its axes."""
+    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns or min(len(labels), 4))
+
+
+def spans(mask) -> list[tuple[int, int]]:
+    """Half-open runs (start, stop) in which a boolean (T,) mask is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, dtype=bool), [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

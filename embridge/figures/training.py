@@ -1,0 +1,115 @@
+"""Figures of training: curves and reconstructions."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from embridge.errors import InputError
+from embridge.figures.names import joint_label
+from embridge.figures.style import (
+    GREY,
+    OKABE_ITO,
+    PALE,
+    SMALL,
+    class_colours,
+    legend_below,
+    new_figure,
+    spans,
+    system_colours,
+)
+
+
+def _by_epoch(log: pd.DataFrame, column: str) -> pd.Series:
+    """Mean of a column in each epoch: a log may hold a row a step or a row an epoch."""
+    return log.groupby("epoch")[column].mean().dropna()
+
+
+def _curve(ax, series: pd.Series, colour, label: str) -> None:
+    """One curve; markers where it has so few points that a line alone might not show."""
+    ax.plot(series.index, series.to_numpy(), color=colour, label=label, marker="o" if len(series) < 6 else None, ms=4)
+
+
+def loss_curves(
+    logs: dict[str, pd.DataFrame], *, column: str = "loss", label: str = "training loss", log: bool = False
+) -> Figure:
+    """One curve a run over epochs: ``logs`` maps its name to a log with the columns "epoch" and ``column``."""
+    figure, axes = new_figure(height=3.0)
+    ax = axes[0, 0]
+    colours = class_colours(len(logs))
+    for colour, (name, frame) in zip(colours, logs.items(), strict=True):
+        _curve(ax, _by_epoch(frame, column), colour, name)
+    ax.set(xlabel="epoch", ylabel=label, yscale="log" if log else "linear")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> Figure:
+    """What happens in alignment, a panel a quantity (parts of the loss, temperature, learning rate).
+
+    Parameters
+    ----------
+    logs : system to its log, with "epoch" and any of the columns; a system without a column has no curve there
+    columns : column to the label of its axis, e.g. {"info_nce": "InfoNCE (nat)", "tau": "temperature τ"}
+
+    Raises
+    ------
+    InputError : a column that no log has
+    """
+    n_columns = min(2, len(columns))
+    n_rows = -(-len(columns) // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, height=0.5 + 2.1 * n_rows, sharex=True)
+    colours = system_colours(logs)
+    for ax in axes.flat[len(columns) :]:
+        ax.set_axis_off()
+    for ax, (column, label) in zip(axes.flat, columns.items(), strict=False):
+        having = {name: log for name, log in logs.items() if column in log and log[column].notna().any()}
+        if not having:
+            raise InputError(f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}.")
+        for name, log in having.items():
+            _curve(ax, _by_epoch(log, column), colours[name], name)
+        ax.set(xlabel="epoch", ylabel=label)
+        ax.tick_params(labelbottom=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = {h.get_label(): h for ax in axes.flat for h in ax.get_lines()}
+    legend_below(figure, [handles[n] for n in logs if n in handles], [n for n in logs if n in handles])
+    return figure
+
+
+def reconstructions(
+    target: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    *,
+    sample_rate: float,
+    names,
+    unit: str = "SD",
+) -> Figure:
+    """What a masked autoencoder saw and what it filled in: the input in grey, masked patches shaded, the guess there.
+
+    Parameters
+    ----------
+    target, prediction : (n, T), the channels or joints to draw; the prediction is drawn in masked patches only, as
+        only there it is trained
+    mask : (L,) bool, True where a patch was hidden; L divides T
+    names : n labels; unit : of both signals
+    """
+    n, length = target.shape
+    hidden = np.repeat(np.asarray(mask, dtype=bool), length // len(mask))
+    time = np.arange(length) / sample_rate
+    guess = np.where(hidden, prediction, np.nan)
+    figure, axes = new_figure(n, 1, height=0.9 + 0.85 * n, sharex=True)
+    for ax, shown, filled, name in zip(axes[:, 0], target, guess, names, strict=True):
+        for start, stop in spans(hidden):
+            ax.axvspan(start / sample_rate, stop / sample_rate, color=PALE, alpha=0.6, lw=0, zorder=0)
+        ax.plot(time, shown, color=GREY, lw=1.0)
+        ax.plot(time, filled, color=OKABE_ITO[4], lw=1.4)
+        ax.set_title(joint_label(name), loc="left", pad=2, fontsize=SMALL)
+        ax.locator_params(axis="y", nbins=3)
+    axes[-1, 0].set(xlabel="time (s)", xlim=(0, length / sample_rate))
+    figure.supylabel(f"signal ({unit})", fontsize=SMALL)
+    lines = axes[0, 0].get_lines()
+    legend_below(figure, [lines[0], lines[1], Patch(color=PALE, alpha=0.6)], ["input", "reconstruction", "masked patch"])
+    return figure

@@ -1,0 +1,167 @@
+"""One notebook in one kernel: checked before, watched while it runs, and its page written after."""
+
+import logging
+import os
+import re
+import signal
+from pathlib import Path
+
+import nbformat
+import papermill
+from jupyter_client import AsyncKernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from embridge.errors import InputError
+from embridge.progress import Heartbeat, last_line
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook did not finish; the message names it, its cell, the error and the log."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its only argument is the signal's number."""
+
+
+class _Kernel(AsyncKernelManager):
+    """The kernel that runs now, so that a signal can be passed on to it."""
+
+    running: "_Kernel | None" = None
+
+    async def start_kernel(self, **kwargs):
+        """Start it and remember it."""
+        _Kernel.running = self
+        await super().start_kernel(**kwargs)
+
+
+class Signals:
+    """The first Ctrl-C or SIGTERM interrupts the kernel, whose training writes a checkpoint; the second kills it."""
+
+    def __init__(self):
+        self.number = 0
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, _frame):
+        again, self.number = bool(self.number), number
+        kernel = _Kernel.running.provisioner.pid if _Kernel.running and _Kernel.running.has_kernel else None
+        if not again:
+            print("\nstopping: waiting for a checkpoint (once more to stop at once)", flush=True)
+        if kernel:
+            os.killpg(kernel, signal.SIGKILL if again else signal.SIGINT)
+
+    def check(self, **_):
+        """Raise Stopped when a signal came: between cells an idle kernel does not listen to interrupts."""
+        if self.number:
+            raise Stopped(self.number)
+
+
+class _Tee:
+    """What papermill writes the kernel's output to: the log, and the heartbeat's news."""
+
+    def __init__(self, log, heartbeat):
+        self.log, self.heartbeat = log, heartbeat
+
+    def write(self, text):
+        """Append to the log and show the last line."""
+        self.log.write(text)
+        self.heartbeat.news = last_line(text) or self.heartbeat.news
+
+    def flush(self):
+        """Flush the log."""
+        self.log.flush()
+
+
+def check_parameters(notebook: Path, parameters: dict) -> None:
+    """Raise InputError unless the notebook declares every parameter, and each name is a plain identifier.
+
+    papermill only warns of a name that is not declared, and writes any name into the notebook as code.
+    """
+    for name in parameters:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise InputError(f"{notebook.name}: {name!r} cannot be a parameter's name: it is not an identifier")
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    declared = papermill.inspect_notebook(_literal(notebook))
+    unknown = [name for name in parameters if name not in declared]
+    if unknown:
+        raise InputError(
+            f"{notebook.name} does not declare the parameter {unknown[0]!r}: its cell tagged 'parameters' "
+            f"declares {', '.join(declared) or 'nothing'}"
+        )
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which takes braces for placeholders."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def write_page(copy: Path, folder: Path) -> None:
+    """Write an executed notebook as HTML beside itself; pictures are embedded, those of ``folder`` too.
+
+    Equations are set by MathJax from the network; without it they are shown as LaTeX.
+    """
+    config = Config({"HTMLExporter": {"embed_images": True}})
+    resources = {"metadata": {"name": copy.stem, "path": str(folder)}}
+    html, _ = HTMLExporter(config=config).from_filename(str(copy), resources=resources)
+    copy.with_suffix(".html").write_text(html, encoding="utf-8")
+
+
+def _failure(copy: Path, problem: Exception) -> NotebookFailed:
+    """What is told about a notebook that did not finish."""
+    own = {"papermill-error-cell-tag", "injected-parameters"}  # papermill's; the reader's notebook has no such cells
+    cells = [c for c in nbformat.read(copy, as_version=4).cells if not own & set(c.metadata.get("tags", []))]
+    begun = [n for n, cell in enumerate(cells, 1) if cell.metadata.get("papermill", {}).get("start_time")]
+    first = cells[begun[-1] - 1].source.strip().split("\n")[0] if begun else ""
+    where = f"cell {begun[-1]} ({first!r})" if begun else "its start"
+    if isinstance(problem, PapermillExecutionError):
+        what = f"{problem.ename}: {problem.evalue}".strip()[:2000]
+    elif isinstance(problem, DeadKernelError):
+        what = "its kernel died; the machine may have run out of memory"
+    else:
+        what = f"{type(problem).__name__}: {problem}"
+    return NotebookFailed(f"notebook {copy.stem} failed in {where}: {what}\n  log: {copy.with_suffix('.log')}")
+
+
+def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, stop: Signals) -> None:
+    """Run a notebook in its own kernel, from its own folder.
+
+    Writes the executed ``copy`` and, beside it, its HTML page and the log of all that it printed (also when it fails).
+    Raises NotebookFailed, or Stopped after a signal.
+    """
+    with copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
+        tee = _Tee(log, heartbeat)
+        try:
+            papermill.execute_notebook(
+                _literal(notebook),
+                _literal(copy),
+                parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                stdout_file=tee,
+                stderr_file=tee,
+                cwd=str(notebook.parent),
+                start_timeout=180,
+                iopub_timeout=60,  # the default of 4 s is missed on a busy machine
+                kernel_manager_class=_Kernel,
+                on_cell_start=stop.check,
+                coalesce_streams=True,  # a progress bar leaves its last state, not a line for each step
+            )
+            stop.check()
+        except (PapermillExecutionError, CellTimeoutError, RuntimeError) as problem:  # a dead kernel is the last
+            log.write("\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(problem)))
+            write_page(copy, notebook.parent)
+            stop.check()
+            raise _failure(copy, problem) from problem
+        finally:
+            _Kernel.running = None
+    write_page(copy, notebook.parent)

@@ -1,0 +1,165 @@
+"""InfoNCE, soft targets and the masked error (E eq. 1-5, METHOD 3-6).
+
+u: EMG embeddings, v: embeddings of the paired poses, both (B, d) and l2-normalised in here; q: softmax over poses.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from embridge.config import ObjectiveConfig
+from embridge.errors import InputError
+from embridge.models.transformer import MAX_SCALE
+
+MAX_LOG_SCALE = math.log(MAX_SCALE)
+
+
+def similarity_logits(u: Tensor, v: Tensor, log_scale: Tensor) -> Tensor:
+    """Cosines over temperature, (B, B): row = EMG, column = pose; 1 / tau = exp(log_scale), at most 100."""
+    u, v = F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1)
+    return log_scale.clamp(max=MAX_LOG_SCALE).exp() * (u @ v.T)
+
+
+def log_softmax_similarities(u: Tensor, v: Tensor, log_scale: Tensor) -> Tensor:
+    """log q (B, B), E 2.2.1: log-softmax of the similarities over all poses of the batch, the paired one included."""
+    return similarity_logits(u, v, log_scale).log_softmax(dim=1)
+
+
+def clamp_temperature(model: nn.Module) -> None:
+    """Bring the model's ``log_scale``, where it has one, back to log 100 after a step, as CLIP does.
+
+    The clamp in the loss alone would give the parameter no gradient beyond the limit and so hold it there for good.
+    """
+    if hasattr(model, "log_scale"):
+        model.log_scale.data.clamp_(max=MAX_LOG_SCALE)
+
+
+def pick_queries(queries: Tensor, v: Tensor) -> Tensor:
+    """u_i: of the queries (B, M, d) the one with the highest cosine to its own pose v (B, d) (E 2.2.1); (B, d)."""
+    with torch.no_grad():
+        cosine = torch.einsum("bmd,bd->bm", F.normalize(queries.float(), dim=-1), F.normalize(v.float(), dim=-1))
+        best = cosine.argmax(dim=1)
+    return queries.gather(1, best[:, None, None].expand(-1, 1, queries.shape[2])).squeeze(1)
+
+
+def soft_cross_entropy(log_q: Tensor, y: Tensor, renormalise: bool = False) -> Tensor:
+    """-1/B sum_ij y_ij log q_ij (E eq. 5) for log q and targets y, both (B, B); renormalise: q over j != i."""
+    if renormalise and len(log_q) > 1:
+        diagonal = torch.eye(len(log_q), dtype=torch.bool, device=log_q.device)
+        log_q = log_q.masked_fill(diagonal, -math.inf).log_softmax(dim=1).masked_fill(diagonal, 0.0)
+    return -(y * log_q).sum(dim=1).mean()
+
+
+def info_nce(u: Tensor, v: Tensor, log_scale: Tensor, *, symmetric: bool = False) -> Tensor:
+    """InfoNCE from EMG to pose (E eq. 1), or the mean of both directions (C)."""
+    logits = similarity_logits(u, v, log_scale)
+    return _both_ways(logits, torch.eye(len(logits), device=logits.device), symmetric)
+
+
+def smoothed_targets(n: int, eps: float = 0.1) -> Tensor:
+    """Label smoothing (E 3.3): 1 - eps on the pair, eps / (n - 1) on each other; (n, n). One sample has no other."""
+    if n == 1:
+        return torch.ones(1, 1)
+    return torch.full((n, n), eps / (n - 1)).fill_diagonal_(1 - eps)
+
+
+def community_affinity(v: Tensor, centroids: Tensor, k_c: int | None, kind: str = "dot") -> Tensor:
+    """Sparsified pose-cluster affinities S_pc (E eq. 3): (B, N_c) from v (B, d) and centroids (N_c, d).
+
+    k_c: clusters kept a row, the others 0; None, 0 or more than there are: all. kind: "dot"; "cosine", whose
+    sparsified rows are l2-normalised (E 4); "l1" or "l2", exp(-distance / median distance of the batch), so that a
+    cluster which was dropped stays the farthest.
+    """
+    v, centroids = F.normalize(v.float(), dim=-1), F.normalize(centroids.float(), dim=-1)
+    if kind in ("dot", "cosine"):
+        affinity = v @ centroids.T
+    elif kind in ("l1", "l2"):
+        distance = torch.cdist(v, centroids, p=int(kind[1]), compute_mode="donot_use_mm_for_euclid_dist")
+        affinity = torch.exp(-distance / distance.median().clamp(min=1e-12))
+    else:
+        raise InputError(f"affinity: expected dot, cosine, l1 or l2, found {kind!r}.")
+    if k_c and k_c < affinity.shape[1]:
+        top = affinity.topk(k_c, dim=1)
+        affinity = torch.zeros_like(affinity).scatter(1, top.indices, top.values)
+    return F.normalize(affinity, dim=1) if kind == "cosine" else affinity
+
+
+def instance_similarity(v: Tensor) -> Tensor:
+    """Cosines between the poses of a batch (SoftCLIP as E 4 adapts it): (B, B)."""
+    v = F.normalize(v.float(), dim=-1)
+    return v @ v.T
+
+
+def soft_targets(similarity: Tensor, tau_s: float) -> Tensor:
+    """Soft targets (E eq. 4): softmax of similarity (B, B) at tau_s over j != i; one sample alone gets zeros.
+
+    The diagonal counts as minus infinity: the zero of "S - diag(S)" would be one more candidate.
+    """
+    if len(similarity) == 1:
+        return torch.zeros_like(similarity)
+    return (similarity / tau_s).fill_diagonal_(-math.inf).softmax(dim=1)
+
+
+def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Squared error averaged over each patch (B, L, D), then over the patches where mask (B, L) is True; a scalar."""
+    error = (prediction.float() - target.float()).square().mean(dim=-1)
+    return (error * mask).sum() / mask.sum().clamp(min=1)
+
+
+def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np.ndarray:
+    """k-means on l2-normalised pose embeddings (N, d): centroids (N_c, d) float32, l2-normalised (E 2.2.3).
+
+    N_c is n_communities, but at most a tenth of N and at least 1. One thread: with more, the order in which partial
+    sums arrive, and with it the last bits, would change from run to run.
+    """
+    embeddings = np.asarray(embeddings, dtype=np.float32)
+    embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    n_clusters = max(1, min(n_communities, len(embeddings) // 10))
+    with threadpool_limits(limits=1):
+        centroids = KMeans(n_clusters, n_init=4, random_state=seed).fit(embeddings).cluster_centers_
+    return centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+
+
+def _both_ways(logits: Tensor, y: Tensor, symmetric: bool) -> Tensor:
+    """Cross-entropy of symmetric targets y from EMG to pose, averaged with pose to EMG where asked."""
+    loss = soft_cross_entropy(logits.log_softmax(dim=1), y)
+    return (loss + soft_cross_entropy(logits.T.log_softmax(dim=1), y)) / 2 if symmetric else loss
+
+
+def alignment_loss(
+    u: Tensor, v: Tensor, log_scale: Tensor, objective: ObjectiveConfig, centroids: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The contrastive part of the objective (METHOD 6); MPRL is added by whoever holds the model.
+
+    None: InfoNCE. "communities" and "instances": InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also
+    beside a symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). Returns the loss and its
+    parts, detached, by name. Raises InputError for an unknown kind or missing centroids (N_c, d).
+    """
+    logits = similarity_logits(u, v, log_scale)
+    if objective.soft_targets == "smoothing":
+        y = smoothed_targets(len(logits), objective.smoothing).to(logits.device)
+        loss = _both_ways(logits, y, objective.symmetric)
+        return loss, {"info_nce_smoothed": loss.detach()}
+    nce = _both_ways(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)
+    parts = {"info_nce": nce.detach()}
+    if objective.soft_targets is None:
+        return nce, parts
+    with torch.no_grad():  # targets are constants, also where the pose encoder trains
+        if objective.soft_targets == "instances":
+            similarity = instance_similarity(v)
+        elif objective.soft_targets != "communities" or centroids is None:
+            raise InputError(
+                f"soft_targets: expected communities (with centroids), instances or smoothing, "
+                f"found {objective.soft_targets!r}{'' if centroids is not None else ' without centroids'}."
+            )
+        else:
+            affinity = community_affinity(v, centroids, objective.k_c, objective.affinity)
+            similarity = affinity @ affinity.T
+        y = soft_targets(similarity, objective.tau_s)
+    soft = soft_cross_entropy(logits.log_softmax(dim=1), y, objective.renormalise_q)
+    return nce + objective.alpha * soft, {**parts, "soft": soft.detach()}

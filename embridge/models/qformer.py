@@ -1,0 +1,195 @@
+"""Q-Former and masked pose reconstruction (E 2.2.1, 2.2.2; Li et al. 2023 where E is silent)."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from embridge.config import ModelConfig
+from embridge.errors import InputError
+from embridge.models import transformer
+from embridge.models.transformer import (
+    Block,
+    CrossAttention,
+    Encoder,
+    gather_tokens,
+    initialise,
+    mask_from_noise,
+    new_temperature,
+    new_tokens,
+)
+
+
+class QBlock(nn.Module):
+    """Self-attention, cross-attention to EMG in some blocks, and a feed-forward for queries and one for pose.
+
+    Self-attention and both feed-forwards start from one block of Pose-MAE's encoder; cross-attention is random.
+    """
+
+    def __init__(self, source: Block, *, d: int, n_heads: int, cross: bool, separate: bool):
+        super().__init__()
+        source = copy.deepcopy(source).requires_grad_(True)  # the frozen original must stay as it is
+        self.norm_attention, self.attention = source.norm_attention, source.attention
+        self.norm_feed_forward, self.feed_forward = source.norm_feed_forward, source.feed_forward
+        self.cross_attention = None
+        if cross:
+            self.norm_cross = nn.LayerNorm(d)
+            self.cross_attention = CrossAttention(d, n_heads)
+            initialise(self.cross_attention)
+        self.separate = separate
+        if separate:
+            self.norm_pose = copy.deepcopy(source.norm_feed_forward)
+            self.pose_feed_forward = copy.deepcopy(source.feed_forward)
+
+    def feed_pose(self, pose: Tensor) -> Tensor:
+        """The feed-forward of pose tokens (B, L, d): their own (BLIP-2), or the queries'."""
+        if self.separate:
+            return pose + self.pose_feed_forward(self.norm_pose(pose))
+        return pose + self.feed_forward(self.norm_feed_forward(pose))
+
+    def forward(
+        self, queries: Tensor, pose: Tensor | None = None, emg: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """One block. queries: (B, M, d); pose: (B, L, d) or None; emg: (B, L_x, d) or None, no cross-attention.
+
+        Returns queries and pose. Queries see queries; pose sees queries and pose; only queries see EMG.
+        """
+        n_queries = queries.shape[1]
+        if pose is None:
+            queries = queries + self.attention(self.norm_attention(queries))
+        else:
+            both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)  # (B, M + L, d)
+            may_attend = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool, device=both.device)
+            may_attend[:n_queries, n_queries:] = False
+            both = both + self.attention(self.norm_attention(both), may_attend)
+            queries, pose = both[:, :n_queries], self.feed_pose(both[:, n_queries:])
+        if self.cross_attention is not None and emg is not None:
+            queries = queries + self.cross_attention(self.norm_cross(queries), emg)
+        return queries + self.feed_forward(self.norm_feed_forward(queries)), pose
+
+
+class QFormer(nn.Module):
+    """M learned queries that read EMG tokens, and the second pass that reconstructs masked pose from them."""
+
+    def __init__(self, cfg: ModelConfig, pose_encoder: Encoder):
+        super().__init__()
+        if cfg.pose_feed_forward not in ("separate", "shared"):
+            raise InputError(f"pose_feed_forward: expected separate or shared, found {cfg.pose_feed_forward!r}.")
+        self.query_tokens = new_tokens(cfg.n_queries, cfg.d)  # Q(0)
+        self.mask_token = new_tokens(1, cfg.d)
+        self.blocks = nn.ModuleList(
+            QBlock(
+                block,
+                d=cfg.d,
+                n_heads=cfg.n_heads,
+                cross=i in cfg.cross_attention_blocks,
+                separate=cfg.pose_feed_forward == "separate",
+            )
+            for i, block in enumerate(pose_encoder.blocks)
+        )
+        # E is silent on a last norm; pre-LN needs one, and Pose-MAE's fits the blocks that were copied.
+        self.norm = copy.deepcopy(pose_encoder.norm).requires_grad_(True)
+
+    def queries(self, emg: Tensor) -> Tensor:
+        """First pass: Q' (B, M, d) from all EMG tokens (B, 1 + L, d), [CLS] included."""
+        queries = self.query_tokens[None]  # (1, M, d): the same for all windows until the first cross-attention
+        for block in self.blocks:
+            queries, _ = block(queries, emg=emg)
+        return self.norm(queries)
+
+    def pose_states(self, queries: Tensor, pose: Tensor, emg: Tensor | None = None) -> Tensor:
+        """Second pass: H_P (B, L, d) of pose tokens (B, L, d) beside queries (B or 1, M, d); emg only for "rerun"."""
+        for block in self.blocks:
+            queries, pose = block(queries, pose, emg)
+        return self.norm(pose)
+
+
+class QFormerModel(nn.Module):
+    """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
+
+    emg_encoder, pose_encoder: pre-trained, copied here and left as they are; None draws new ones, as before weights
+    are loaded. MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former too but stay untouched
+    there: every variant then starts from the same weights.
+    """
+
+    def __init__(
+        self,
+        cfg: ModelConfig,
+        emg_encoder: Encoder | None = None,
+        pose_encoder: Encoder | None = None,
+        *,
+        tau_init: float = 0.02,
+        tau_learned: bool = True,
+    ):
+        super().__init__()
+        if cfg.mprl_pass not in ("queries", "rerun") or cfg.mprl_target not in ("patch", "token"):
+            raise InputError(
+                f"mprl_pass: expected queries or rerun, found {cfg.mprl_pass!r}; "
+                f"mprl_target: expected patch or token, found {cfg.mprl_target!r}."
+            )
+        self.mprl_pass, self.mprl_target = cfg.mprl_pass, cfg.mprl_target
+        emg_encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
+        pose_encoder = pose_encoder or transformer.pose_encoder(cfg)
+        self.encoder = emg_encoder.requires_grad_(True)
+        self.qformer = QFormer(cfg, pose_encoder)
+        self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
+        self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose_patch if cfg.mprl_target == "patch" else cfg.d)  # g
+        initialise(self.decode_pose)
+        self.log_scale = new_temperature(tau_init, tau_learned)
+
+    def query(self, emg: Tensor) -> Tensor:
+        """Q' (B, M, d), not normalised, from the EMG encoder's tokens (B, 1 + L, d)."""
+        return self.qformer.queries(emg)
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Q' of EMG windows x (B, C, T), not normalised: (B, M, d)."""
+        return self.query(self.encoder(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the probe sees of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
+        return self.queries(x).mean(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same as :meth:`queries`."""
+        return self.queries(x)
+
+    def pose_states(
+        self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
+    ) -> Tensor:
+        """H_P (B, L, d). queries: Q' (B, M, d), not detached; pose_tokens: the frozen tokenizer's (B, L, d).
+
+        Tokens where mask (B, L) is True are replaced by the mask token, which keeps their position. With mprl_pass
+        "rerun" eq. 2 is read as F([Q(0); P~]): emg_tokens, the encoder's, are needed and queries (Q') are not used.
+        """
+        hidden = self.qformer.mask_token + self.pose_tokenizer.positions
+        pose = torch.where(mask[..., None], hidden.to(pose_tokens.dtype), pose_tokens)
+        if self.mprl_pass == "queries":
+            return self.qformer.pose_states(queries, pose)
+        if emg_tokens is None:
+            raise InputError('MPRL with mprl_pass "rerun" needs the EMG encoder\'s tokens; pass them as emg_tokens.')
+        return self.qformer.pose_states(self.qformer.query_tokens[None], pose, emg_tokens)
+
+    def reconstruct_pose(
+        self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
+    ) -> Tensor:
+        """g(H_P) for every pose token, (B, L, J * pose_patch) or (B, L, d); arguments as in :meth:`pose_states`."""
+        return self.decode_pose(self.pose_states(queries, pose_tokens, mask, emg_tokens))
+
+    def mprl(
+        self, queries: Tensor, pose: Tensor, noise: Tensor, ratio: float, emg_tokens: Tensor | None = None
+    ) -> Tensor:
+        """L_MPRL (E eq. 2): squared error averaged over each masked patch, then over masked patches; a scalar.
+
+        queries: Q' (B, M, d); pose: normalised windows (B, J, T); noise: (B, L) uniform; ratio: r. The mean rather
+        than eq. 2's sum over a patch only rescales lambda.
+        """
+        _, masked, mask = mask_from_noise(noise, ratio)
+        pose_tokens = self.pose_tokenizer(pose)
+        states = self.pose_states(queries, pose_tokens, mask, emg_tokens)
+        prediction = self.decode_pose(gather_tokens(states, masked))  # g runs on masked tokens only
+        if self.mprl_target == "patch":
+            target = self.pose_tokenizer.patches(pose, masked)
+        else:
+            target = gather_tokens(pose_tokens, masked)
+        return F.mse_loss(prediction.float(), target.float())

@@ -1,0 +1,219 @@
+"""Tokenizer and transformer encoder (E 2.1, A.6), shared by EMG and pose.
+
+Both papers give width, depth and patch length. Heads, MLP ratio, activation, positions and initialisation are ours:
+eight heads, ratio 4, GELU, learned positions, Xavier weights, N(0, 0.02) tokens; pre-LN as in ViT.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from embridge.config import ModelConfig
+from embridge.errors import InputError
+
+TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
+MAX_SCALE = 100.0  # limit of 1 / tau, as in CLIP
+
+
+def _patches(x: Tensor, patch: int) -> Tensor:
+    """View (B, C, T) as (B, L, C, patch) without a copy; a tail shorter than a patch is left out."""
+    n_tokens = x.shape[-1] // patch
+    return x[..., : n_tokens * patch].unflatten(-1, (n_tokens, patch)).transpose(1, 2)
+
+
+def patchify(x: Tensor, patch: int) -> Tensor:
+    """Cut signals along time and flatten the channels within each patch (E 2.1).
+
+    x: (B, C, T). Returns (B, L, C * patch) with L = T // patch; channel varies slowest within a patch.
+    """
+    return _patches(x, patch).flatten(2)
+
+
+def unpatchify(patches: Tensor, n_channels: int) -> Tensor:
+    """Undo :func:`patchify`: (B, L, C * patch) to (B, C, L * patch)."""
+    return patches.unflatten(-1, (n_channels, -1)).transpose(1, 2).flatten(2)
+
+
+def gather_tokens(x: Tensor, index: Tensor) -> Tensor:
+    """Pick tokens of each sample: x (B, L, ...), index (B, K) long; returns (B, K, ...)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], index]
+
+
+def mask_from_noise(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mask the L * ratio tokens with the smallest noise, at least one, and keep at least one visible.
+
+    noise: (B, L) uniform. Returns keep (B, L - n) and masked (B, n), both long and rising, and mask (B, L) bool,
+    True where masked. Indices rather than booleans select tokens, so that every shape is known beforehand.
+    """
+    n_tokens = noise.shape[1]
+    n_masked = min(max(round(n_tokens * ratio), 1), n_tokens - 1)
+    ranked = noise.argsort(dim=1, stable=True)
+    masked, keep = ranked[:, :n_masked].sort(dim=1).values, ranked[:, n_masked:].sort(dim=1).values
+    mask = torch.zeros_like(noise, dtype=torch.bool).scatter_(1, masked, True)
+    return keep, masked, mask
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for linear layers (papers silent; MAE does so)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+def new_tokens(*shape: int) -> nn.Parameter:
+    """Learned tokens or positions drawn from N(0, 0.02)."""
+    return nn.Parameter(torch.randn(*shape) * TOKEN_STD)
+
+
+def new_temperature(tau: float, learned: bool) -> nn.Parameter:
+    """The parameter log(1 / tau), C: learned from tau = 0.02."""
+    return nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
+
+
+def embedding(tokens: Tensor, how: str = "cls") -> Tensor:
+    """One vector a window from an encoder's tokens (B, 1 + L, d), [CLS] first; returns (B, d).
+
+    how: "cls" (C: better than averaging), "mean" of the other tokens, or "centred": [CLS] too, from which whoever
+    holds the pre-training embeddings subtracts their mean.
+    """
+    if how not in ("cls", "mean", "centred"):
+        raise InputError(f"embedding: expected cls, mean or centred, found {how!r}.")
+    return tokens[:, 1:].mean(dim=1) if how == "mean" else tokens[:, 0]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; one linear layer makes queries, keys and values."""
+
+    def __init__(self, d: int, n_heads: int):
+        super().__init__()
+        if d % n_heads:
+            raise InputError(f"Model width d = {d} must be a multiple of n_heads = {n_heads}.")
+        self.n_heads = n_heads
+        self.qkv = nn.Linear(d, 3 * d)
+        self.out = nn.Linear(d, d)
+
+    def forward(self, x: Tensor, may_attend: Tensor | None = None) -> Tensor:
+        """x: (B, L, d); may_attend: (L, L) bool, row attends to column; returns (B, L, d)."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, L, d_head)
+        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend).transpose(1, 2).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention from queries to a memory, with projections of its own."""
+
+    def __init__(self, d: int, n_heads: int):
+        super().__init__()
+        self.n_heads = n_heads
+        self.q = nn.Linear(d, d)
+        self.kv = nn.Linear(d, 2 * d)
+        self.out = nn.Linear(d, d)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x: (B or 1, M, d); memory: (B, L, d); returns (B, M, d)."""
+        q = self.q(x).expand(len(memory), -1, -1).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        k, v = self.kv(memory).unflatten(-1, (2, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def feed_forward(d: int, mlp_ratio: int) -> nn.Sequential:
+    """Two linear layers with GELU between them."""
+    return nn.Sequential(nn.Linear(d, mlp_ratio * d), nn.GELU(), nn.Linear(mlp_ratio * d, d))
+
+
+class Block(nn.Module):
+    """Pre-LN transformer block: x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, d: int, n_heads: int, mlp_ratio: int):
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(d)
+        self.attention = SelfAttention(d, n_heads)
+        self.norm_feed_forward = nn.LayerNorm(d)
+        self.feed_forward = feed_forward(d, mlp_ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, L, d); returns (B, L, d)."""
+        x = x + self.attention(self.norm_attention(x))
+        return x + self.feed_forward(self.norm_feed_forward(x))
+
+
+class Tokenizer(nn.Module):
+    """Linear tokenizer with learned positions (E 2.1; positions: papers silent)."""
+
+    def __init__(self, *, n_channels: int, window: int, patch: int, d: int):
+        super().__init__()
+        self.n_channels, self.window, self.patch = n_channels, window, patch
+        self.n_tokens = window // patch
+        if self.n_tokens < 2:
+            raise InputError(f"A window of {window} samples gives {self.n_tokens} patches of {patch}; needed: 2.")
+        self.project = nn.Linear(n_channels * patch, d)
+        self.positions = new_tokens(self.n_tokens, d)
+
+    def patches(self, x: Tensor, index: Tensor | None = None) -> Tensor:
+        """Raw patches (B, K, C * patch) of x (B, C, T), those at index (B, K) or all; copies only what it returns."""
+        if x.shape[1:] != (self.n_channels, self.window):
+            raise InputError(
+                f"Windows given to a model: expected {self.n_channels} channels x {self.window} samples, "
+                f"found {' x '.join(map(str, x.shape[1:]))}; build the model from the data's configuration."
+            )
+        patches = _patches(x, self.patch)  # (B, L, C, patch), a view
+        return (patches if index is None else gather_tokens(patches, index)).flatten(2)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """x: (B, C, T) to tokens with positions (B, K, d): those at keep (B, K), or all L."""
+        positions = self.positions if keep is None else self.positions[keep]
+        return self.project(self.patches(x, keep)) + positions
+
+
+class Encoder(nn.Module):
+    """Tokenizer, [CLS] token, pre-LN transformer, final LayerNorm: E_x for EMG, E_p for pose (E 2.1)."""
+
+    def __init__(
+        self, *, n_channels: int, window: int, patch: int, d: int, n_layers: int, n_heads: int, mlp_ratio: int
+    ):
+        super().__init__()
+        self.tokenizer = Tokenizer(n_channels=n_channels, window=window, patch=patch, d=d)
+        self.cls = new_tokens(1, d)  # no position: a learned token holds its own
+        self.blocks = nn.ModuleList(Block(d, n_heads, mlp_ratio) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(d)
+        initialise(self)
+
+    def tokenize(self, x: Tensor) -> Tensor:
+        """x: (B, C, T) to tokens with positions, without [CLS]: (B, L, d)."""
+        return self.tokenizer(x)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Encode x (B, C, T), or only its tokens at keep (B, K); returns (B, 1 + K, d), [CLS] first."""
+        tokens = self.tokenizer(x, keep)
+        tokens = torch.cat([self.cls.expand(len(x), -1, -1), tokens], dim=1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
+
+
+def emg_encoder(cfg: ModelConfig) -> Encoder:
+    """The EMG encoder E_x of a configuration, freshly drawn."""
+    return Encoder(
+        n_channels=cfg.n_channels,
+        window=cfg.window,
+        patch=cfg.emg_patch,
+        d=cfg.d,
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        mlp_ratio=cfg.mlp_ratio,
+    )
+
+
+def pose_encoder(cfg: ModelConfig) -> Encoder:
+    """The pose encoder E_p of a configuration, freshly drawn."""
+    return Encoder(
+        n_channels=cfg.n_joints,
+        window=cfg.window,
+        patch=cfg.pose_patch,
+        d=cfg.d,
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        mlp_ratio=cfg.mlp_ratio,
+    )

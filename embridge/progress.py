@@ -1,0 +1,73 @@
+"""Showing that a long step is alive. Standard library only: set-up needs it before anything is installed."""
+
+import shutil
+import sys
+import threading
+import time
+
+
+def human(seconds: float) -> str:
+    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def last_line(text: str) -> str:
+    """The last line with something on it; a carriage return ends a line, as progress bars use it."""
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+    return lines[-1] if lines else ""
+
+
+class Heartbeat:
+    """Shows elapsed time, time to go and the latest news of one step while its body runs.
+
+    On a terminal one line is rewritten every second; elsewhere a line is printed every ``every`` seconds.
+    ``expected`` is the step's likely duration and ``after`` that of what follows it, in s (None: not known).
+    The body sets ``news``.
+    """
+
+    def __init__(self, *, expected: float | None = None, after: float = 0.0, every: float = 30.0):
+        self.news = ""
+        self.expected, self.after = expected, after
+        self.terminal = sys.stdout.isatty()
+        self.every = 1.0 if self.terminal else every
+        self._start = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self):
+        self._start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        if self.terminal:
+            print("\r\x1b[K", end="", flush=True)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._start
+
+    def line(self) -> str:
+        """What is shown now."""
+        parts = [human(self.elapsed)]
+        if self.expected is not None:
+            left = max(self.expected - self.elapsed, 0.0)
+            parts.append(f"about {human(left)} to go" if left else "longer than expected")
+            if self.after:
+                parts.append(f"{human(left + self.after)} for all")
+        return "      " + ", ".join(parts) + (f": {self.news}" if self.news else "")
+
+    def _beat(self):
+        while not self._stop.wait(self.every):
+            width = shutil.get_terminal_size((110, 24)).columns - 1
+            text = self.line()[:width]
+            print(f"\r\x1b[K{text}" if self.terminal else text, end="" if self.terminal else "\n", flush=True)

@@ -1,0 +1,171 @@
+"""The two protocols of the paper on a study's systems: zero-shot retrieval and the linear probe (E 3.1, METHOD 8).
+
+They join a :class:`~embridge.experiments.Study` with :mod:`embridge.evaluation`, which knows arrays only, and
+return tidy rows (see :data:`embridge.results.COLUMNS`) beside the predictions that the figures draw.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from embridge import evaluation as ev
+from embridge.experiments import EXPERIMENTS, Study
+from embridge.paper import lookup
+from embridge.results import evaluate_predictions
+from embridge.statistics import paired_bootstrap
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions of one system under one protocol on one class set."""
+
+    system: str
+    protocol: str  # "ZS" or "LP"
+    classes: str  # "in" or "unseen"
+    gallery: str  # policy, "" for a probe
+    pooling: str  # over queries, "" for a probe
+    options: str
+    y: np.ndarray  # (n,) true classes
+    predicted: np.ndarray  # (n,) predicted classes, -1: no vote
+    groups: np.ndarray  # (n,) what the bootstrap resamples
+    rows: list
+
+
+def _paper(study: Study, system: str, protocol: str, classes: str) -> dict:
+    """The paper's number for the cell, where the study's dataset stands for one of the paper's."""
+    if study.dataset == "ninapro-db1":
+        return {"paper_value": None, "paper_source": "not in the source"}
+    value, source = lookup(system, protocol, classes)
+    return {"paper_value": value, "paper_source": source}
+
+
+def _outcome(study: Study, system, protocol, classes, ids, y, predicted, *, gallery="", pooling="", options="", **extra):
+    groups = study.splits.groups(ids)
+    rows = evaluate_predictions(
+        y, predicted, groups, n_classes=4, n_resamples=study.profile.evaluation.n_bootstrap, dataset=study.dataset,
+        profile=study.profile.name, seed=study.seed, system=system, protocol=protocol, classes=classes,
+        gallery=gallery, pooling=pooling, options=options, **extra,
+    )
+    return Outcome(system, protocol, classes, gallery, pooling, options, y, predicted, groups, rows)
+
+
+def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str = "evaluation") -> list[Outcome]:
+    """Zero-shot of an aligned system under every gallery policy, corpus and query pooling that applies.
+
+    Parameters
+    ----------
+    subset : "evaluation" (D_eval) or "tune" (D_tune, where hyper-parameters are chosen)
+    """
+    splits, setting = study.splits, study.profile.evaluation
+    ids = getattr(splits, subset)[classes]
+    y = splits.labels(classes, ids)
+    queries = study.emg_queries(system, ids)
+    poolings = ("max", "mean") if queries.shape[1] > 1 else ("max",)
+    corpora = {"class set": ids}
+    if subset == "evaluation":
+        both = np.union1d(splits.evaluation["in"], splits.evaluation["unseen"])
+        corpora |= {"both class sets": both, "every split": splits.table.index.to_numpy()}
+    outcomes = []
+    for corpus, gallery in corpora.items():
+        poses, labels = study.pose_embeddings(gallery), splits.labels(classes, gallery)
+        # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only
+        for policy in splits.policies if corpus == "class set" else ("all",):
+            for pooling in poolings:
+                predicted = ev.zero_shot(
+                    queries, poses, labels, k=setting.k, pooling=pooling,
+                    query_group=splits.exclusion(policy, ids), gallery_group=splits.exclusion(policy, gallery),
+                )
+                headline = corpus == "class set" and policy == "all" and pooling == setting.pooling
+                outcomes.append(
+                    _outcome(
+                        study, system, "ZS", classes, ids, y, predicted, gallery=policy, pooling=pooling,
+                        options=f"corpus={corpus}", run_key=study.run(system).key, param="k", param_value=setting.k,
+                        **(_paper(study, system, "ZS", classes) if headline else {}),
+                    )
+                )
+    return outcomes
+
+
+def probe_outcome(study: Study, system: str, classes: str, *, features=None, options: str = "") -> Outcome:
+    """Linear probe of a frozen encoder (E 3.1): C from D_tune, or by cross-validation where there is none.
+
+    Parameters
+    ----------
+    system : "Pose-MAE" is the upper bound
+    features : function of window ids, for controls; None: the system's own
+    """
+    splits, grid = study.splits, study.profile.evaluation.probe_c
+    read = features or (lambda ids: study.features(system, ids))
+    train, test, tune = splits.probe_train[classes], splits.evaluation[classes], splits.tune[classes]
+    train_x, train_y = read(train).numpy(), splits.labels(classes, train)
+    if len(tune):
+        c = ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
+    else:
+        repetitions = splits.table["repetition"].to_numpy()[train]
+        c = ev.choose_c_grouped(train_x, train_y, repetitions, grid)
+    predicted = ev.linear_probe(train_x, train_y, read(test).numpy(), c=c)
+    name = "Upper bound" if system == "Pose-MAE" else system
+    known = system in EXPERIMENTS and features is None
+    return _outcome(
+        study, name, "LP", classes, test, splits.labels(classes, test), predicted, options=options, param="C",
+        param_value=c, n_train=len(train), run_key=study.run(system).key if known else "",
+        **(_paper(study, name, "LP", classes) if known else {}),
+    )
+
+
+def shuffled_label_outcome(study: Study, system: str, classes: str) -> Outcome:
+    """Control: the probe trained on shuffled labels, which must fall to chance."""
+    splits = study.splits
+    train, test = splits.probe_train[classes], splits.evaluation[classes]
+    y = np.random.default_rng(study.seed).permutation(splits.labels(classes, train))
+    predicted = ev.linear_probe(study.features(system, train).numpy(), y, study.features(system, test).numpy(), c=1.0)
+    return _outcome(
+        study, "Labels shuffled", "LP", classes, test, splits.labels(classes, test), predicted,
+        options=f"probe of {system}", param="C", param_value=1.0, n_train=len(train),
+    )
+
+
+def controls(study: Study, classes: str) -> list[Outcome]:
+    """What would betray a mistake: an untrained encoder, shuffled labels, shuffled pairs."""
+    shuffled = zero_shot_outcomes(study, "CPEP, pairs shuffled", classes)
+    return [
+        probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control"),
+        shuffled_label_outcome(study, "CPEP", classes),
+        *(o for o in shuffled if o.gallery == "not-self" or o.gallery == "other-repetitions"),
+    ]
+
+
+def headline(outcomes: list[Outcome], classes: str, study: Study) -> list[Outcome]:
+    """The paper's own reading of each system: gallery "all" of the class set, the default pooling, this study's seed."""
+    return [
+        o
+        for o in outcomes
+        if o.classes == classes
+        and o.gallery == "all"
+        and o.options == "corpus=class set"
+        and o.pooling == study.profile.evaluation.pooling
+        and o.rows[0]["seed"] == study.seed
+    ]
+
+
+def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], study: Study) -> pd.DataFrame:
+    """Difference in balanced accuracy of each pair of systems, gallery policy by policy, on the same windows.
+
+    Returns
+    -------
+    DataFrame with columns classes, gallery, systems, difference, low, high: 95 % paired bootstrap over groups
+    """
+    pooling, found = study.profile.evaluation.pooling, []
+    chosen = [o for o in outcomes if o.options == "corpus=class set" and o.pooling == pooling]
+    chosen = {(o.system, o.classes, o.gallery): o for o in chosen if o.rows[0]["seed"] == study.seed}
+    for classes in ("in", "unseen"):
+        for gallery in study.splits.policies:
+            for a, b in pairs:
+                one, other = chosen[a, classes, gallery], chosen[b, classes, gallery]
+                value, low, high = paired_bootstrap(
+                    one.y, one.predicted, other.predicted, one.groups, n_classes=4,
+                    n_resamples=study.profile.evaluation.n_bootstrap,
+                )
+                found.append((classes, gallery, f"{a} - {b}", value, low, high))
+    return pd.DataFrame(found, columns=["classes", "gallery", "systems", "difference", "low", "high"])

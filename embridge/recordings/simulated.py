@@ -1,0 +1,20 @@
+"""Simulated recordings: written once in emg2pose's format, then read by emg2pose's reader."""
+
+from pathlib import Path
+
+from embridge.config import SimulationConfig
+from embridge.recordings import Source
+from embridge.recordings.emg2pose import open_emg2pose
+from embridge.simulator.write import write_dataset
+
+
+def open_simulated(
+    folder: Path | str, config: SimulationConfig, *, progress: bool = True, workers: int | None = None
+) -> Source:
+    """Write what is missing of the simulated dataset below ``folder``, then open it as emg2pose's files are opened.
+
+    A killed run goes on where it stopped. InputError for a folder made with another configuration or a full disk.
+    """
+    folder = Path(folder)
+    write_dataset(folder, config, progress=progress, workers=workers)
+    return open_emg2pose(folder, simulated=True)

@@ -1,0 +1,169 @@
+"""Where results go: tidy rows, figures and tables of one notebook on a :class:`Page`, all pages in one CSV.
+
+``folder/<notebook>/results.json`` is a page; ``folder/results.csv`` (:func:`collect`) merges every page's rows, and
+tables and figures are made from it alone.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from embridge.errors import InputError
+from embridge.rows import COLUMNS, INTEGERS, KEY, NUMBERS, compare_predictions, evaluate_predictions, plain, row
+from embridge.tables import markdown
+
+__all__ = ["COLUMNS", "Page", "collect", "compare_predictions", "evaluate_predictions", "read_results", "row"]
+
+
+class Page:
+    """What one notebook leaves behind: rows, figures, tables and notes in ``folder/name/``.
+
+    Parameters
+    ----------
+    name : the notebook's stem
+    folder : of all pages of one dataset and profile
+    context : goes into results.json. ``simulated`` (true) marks every caption and stamps every figure;
+        ``development`` (text, or true: "one development subject") says whose real recordings these are
+    """
+
+    def __init__(self, name: str, folder: str | Path, *, context: dict):
+        self.name, self.context = _slug(name), plain(context)
+        self.folder = Path(folder) / self.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows, self._figures, self._tables, self._notes = [], [], [], {}
+
+    @property
+    def prefix(self) -> str:
+        """What every caption begins with."""
+        if self.context.get("simulated"):
+            return "Simulated data. "
+        subject = self.context.get("development")
+        if subject:
+            return f"Real recordings, {subject if isinstance(subject, str) else 'one development subject'}. "
+        return ""
+
+    def figure(self, fig, name: str, caption: str, source: str = ""):
+        """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the figure.
+
+        On simulated data the words stand below its right corner, where they cover nothing.
+        """
+        entry = self._entry(self._figures, name, caption, source)
+        if self.context.get("simulated"):
+            fig.text(1.0, 0.0, "simulated data", ha="right", va="top", fontsize=7, color="0.4")
+        fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        self._figures.append(entry | {"file": f"{name}.png"})
+        return fig
+
+    def table(self, df: pd.DataFrame, name: str, caption: str, source: str = "") -> pd.DataFrame:
+        """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept."""
+        entry = self._entry(self._tables, name, caption, source)
+        named = any(label is not None for label in df.index.names)
+        write_atomically(self.folder / f"{name}.csv", df.to_csv(index=named, lineterminator="\n"))
+        origin = f"\nSource: {source}\n" if source else ""
+        write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(df)}{origin}")
+        self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
+        return df
+
+    def _entry(self, entries, name, caption, source):
+        if _slug(name) in [e["name"] for e in entries]:
+            raise InputError(f"page {self.name}: expected each name once, found {name!r} again")
+        return {"name": name, "caption": self.prefix + caption, "source": source}
+
+    def rows(self, rows) -> None:
+        """Add tidy rows (dicts of COLUMNS); each is checked as by :func:`row`."""
+        self._rows += [row(**fields) for fields in rows]
+
+    def note(self, key: str, value) -> None:
+        """Keep a plain value under a name: sentences, counts, timings."""
+        self._notes[key] = plain(value)
+
+    def write(self) -> Path:
+        """Write ``results.json`` in one go, without empty fields; returns its path."""
+        _refuse_repeats([(self.name, fields) for fields in self._rows])
+        page = {
+            "notebook": self.name,
+            "context": self.context,
+            "rows": [{c: v for c, v in fields.items() if v not in (None, "")} for fields in self._rows],
+            "figures": self._figures,
+            "tables": self._tables,
+            "notes": self._notes,
+        }
+        path = self.folder / "results.json"
+        write_atomically(path, json.dumps(page, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+
+
+def collect(folder: str | Path) -> pd.DataFrame:
+    """Merge the rows of every page below ``folder`` into ``folder/results.csv`` and return them, sorted.
+
+    Raises InputError where a page cannot be read, or two rows claim the same measurement (naming both pages).
+    """
+    folder, found = Path(folder), []
+    for path in sorted(folder.glob("*/results.json")):
+        try:
+            page = json.loads(path.read_text(encoding="utf-8"))
+            found += [(page["notebook"], row(**fields)) for fields in page["rows"]]
+        except (ValueError, KeyError, TypeError) as error:  # ValueError: not JSON, or a row that is none
+            raise InputError(
+                f"{path}: expected a page's results.json, found {error!r}; run its notebook again"
+            ) from error
+    _refuse_repeats(found)
+    rows = sorted((fields for _, fields in found), key=_order)
+    results = _frame(rows)
+    write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+    return results
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """Read a ``results.csv`` into the types that :func:`collect` returns."""
+    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return _frame([row(**{c: _parse(c, v) for c, v in fields.items()}) for fields in text.to_dict("records")])
+
+
+def _parse(column, text):
+    if not text:
+        return None
+    return int(text) if column in INTEGERS else float(text) if column in NUMBERS else text
+
+
+def _frame(rows) -> pd.DataFrame:
+    """Rows as a frame: text ("" where empty), nullable ints, floats (nan where empty)."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    kinds = {c: "Int64" if c in INTEGERS else float if c in NUMBERS else str for c in COLUMNS}
+    return frame.astype(kinds)
+
+
+def _order(fields):
+    return tuple((fields[c] is not None, fields[c] if fields[c] is not None else 0) for c in KEY)
+
+
+def _refuse_repeats(rows) -> None:
+    first = {}
+    for page, fields in rows:
+        key = tuple(fields[c] for c in KEY)
+        if key in first:
+            what = ", ".join(f"{c}={v}" for c, v in zip(KEY, key, strict=True) if v not in (None, ""))
+            raise InputError(f"results: expected each row once, found pages {first[key]} and {page} both with {what}")
+        first[key] = page
+
+
+def _slug(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise InputError(f"results: expected a name of letters, digits, '-', '_' and '.', found {name!r}")
+    return name
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text so that a reader finds the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""Filters for whole recordings; normalisation and rotation for batches (METHOD 1).
+
+torch is imported only where it is needed: the processes that fill a window store filter and do nothing else.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
+
+from embridge.config import WindowConfig
+
+if TYPE_CHECKING:
+    import torch
+
+DEAD = 1e-5  # an SD below this part of the largest value is rounding, not signal
+
+
+@cache
+def sections(config: WindowConfig) -> np.ndarray | None:
+    """Band-pass and notch as one cascade of second-order sections (n, 6), or None where there is no filter (E 3.2)."""
+    parts = []
+    if config.bandpass is not None:
+        parts.append(butter(config.bandpass_order, config.bandpass, "bandpass", output="sos", fs=config.sample_rate))
+    if config.notch is not None:
+        parts.append(tf2sos(*iirnotch(config.notch, config.notch_q, fs=config.sample_rate)))
+    return np.concatenate(parts) if parts else None
+
+
+def ring(config: WindowConfig) -> int:
+    """Samples by which a disturbance spreads through the filter: one period of the band's lower edge."""
+    return 0 if config.bandpass is None else round(config.sample_rate / config.bandpass[0])
+
+
+def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = ()) -> np.ndarray:
+    """Band-pass and notch a whole recording with zero phase.
+
+    ``emg`` is (T, C) in any unit and so is the result, float32. What is not finite is filled with a straight line
+    first, so that it spoils its surroundings (:func:`unusable`) and not the channel. The filter starts afresh at
+    each of ``breaks``, where the clock jumps.
+    """
+    x = np.array(emg.T, dtype=np.float64, order="C")  # (C, T): the filter runs along contiguous memory
+    for channel in x:
+        bad = ~np.isfinite(channel)
+        if bad.all():
+            channel[:] = 0
+        elif bad.any():
+            channel[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), channel[~bad])
+    sos = sections(config)
+    if sos is not None:
+        edges = (0, *breaks, x.shape[1])
+        for a, b in zip(edges, edges[1:], strict=False):
+            if b > a:
+                x[:, a:b] = sosfiltfilt(sos, x[:, a:b], axis=1, padlen=min(b - a - 1, ring(config)))
+    return x.astype(np.float32).T
+
+
+def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndarray:
+    """Samples (T,) bool that hold a NaN or an infinity, in the EMG with the filter's ring on both sides."""
+    bad = ~np.isfinite(emg).all(axis=1)
+    if bad.any() and ring(config):
+        at = np.flatnonzero(bad)
+        edge = np.zeros(len(bad) + 1, dtype=np.int64)
+        np.add.at(edge, np.maximum(at - ring(config), 0), 1)
+        np.add.at(edge, np.minimum(at + ring(config) + 1, len(bad)), -1)
+        bad = np.cumsum(edge[:-1]) > 0
+    return bad | ~np.isfinite(pose).all(axis=1)
+
+
+def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "torch.Tensor":
+    """Normalise a batch (B, C, T) of stored windows; a channel without signal becomes zeros, never NaN.
+
+    ``how`` is "channel" (each window and channel over time, the usual meaning of E 3.2's "instance-normalized"),
+    "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored: the
+    store has divided by the recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of
+    the pre-training windows).
+    """
+    if how == "recording":
+        return x
+    if how == "train":
+        mean, std = (stats[name].to(x)[:, None] for name in ("mean", "std"))
+        dead = std <= DEAD * mean.abs()
+    elif how in ("channel", "window"):
+        axes = (-1,) if how == "channel" else (-2, -1)
+        mean = x.mean(axes, keepdim=True)
+        std = x.std(axes, correction=0, keepdim=True)
+        dead = std <= DEAD * x.abs().amax(axes, keepdim=True)
+    else:
+        raise ValueError(f"expected channel, window, recording or train, found {how}")
+    return ((x - mean) / std.masked_fill(dead, 1)).masked_fill(dead, 0)
+
+
+def rotate_channels(x: "torch.Tensor", shifts: "torch.Tensor", ring: int | None = None) -> "torch.Tensor":
+    """Roll channels 0..ring-1 of window i by ``shifts[i]`` places, as ``torch.roll`` does (E A.6).
+
+    x (B, C, T), shifts (B,) long; ``ring=None`` means all C. Channels behind the ring stay where they are.
+    """
+    import torch
+
+    n = x.shape[1] if ring is None else ring
+    source = torch.arange(x.shape[1], device=x.device).repeat(len(x), 1)  # (B, C)
+    source[:, :n] = (source[:, :n] - shifts[:, None]) % n
+    return x.gather(1, source[:, :, None].expand_as(x))

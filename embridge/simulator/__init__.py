@@ -1,0 +1,7 @@
+"""A forearm simulator that writes emg2pose's format; everything it makes says "simulated".
+
+``physiology`` holds every calibrated constant, ``gestures`` the 29 stages, ``kinematics`` turns them into joint
+angles, ``anatomy`` and ``emg`` turn joint angles into 16 channels, ``plan`` lists the files and ``write`` makes them.
+"""
+
+VERSION = "1"  # raise it when the same configuration would no longer give the same bytes

@@ -1,0 +1,60 @@
+"""One simulated recording: a user, a session, a stage and a hand become angles and EMG."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from embridge.simulator import anatomy, emg, kinematics
+from embridge.simulator.gestures import EFFORT, N_JOINTS, POSE_NAMES
+from embridge.simulator.physiology import PHYSIOLOGY, Physiology
+from embridge.simulator.streams import stream
+
+SAMPLE_RATE = 2000.0  # Hz
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One recording: ``emg`` (T, 16) in sensor-noise units, ``angles`` (T, 20) rad with failures as zeros.
+
+    What no file holds, for tests: ``activation`` (F, n_muscles) and ``poses`` (F, 24) at 60 Hz, the ``forearm``
+    and the ``band``.
+    """
+
+    emg: np.ndarray
+    angles: np.ndarray
+    activation: np.ndarray
+    poses: np.ndarray
+    forearm: anatomy.Forearm
+    band: anatomy.Band
+
+
+def simulate(
+    *, seed: int, user: str, session: int, stage: str, side: str, seconds: float, physiology: Physiology = PHYSIOLOGY
+) -> Simulated:
+    """Simulate one recording; the same arguments give the same samples, whatever was simulated before."""
+    p = physiology
+    n = round(seconds * SAMPLE_RATE)
+    n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
+    rng = stream(seed, "recording", user, session, stage, side)
+    style = kinematics.draw_style(seed, user, p)
+    forearm = anatomy.draw_forearm(seed, user, p)
+    band = anatomy.draw_band(seed, user, session, side, forearm, p)
+    programme = kinematics.draw_programme(seed, user, session, stage, seconds, style, p)
+    lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
+    times = np.arange(n_frames) / kinematics.MOCAP_RATE
+    poses = kinematics.couple(kinematics.trajectory(programme, times, lags), p)
+    ahead = kinematics.couple(kinematics.trajectory(programme, times + p.lead_seconds, lags), p)
+    rest = style.poses[POSE_NAMES.index("rest")].copy()
+    rest[EFFORT] = 0.0
+    with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
+        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
+        signal = emg.record(rng, active, forearm, band, n, SAMPLE_RATE, p)
+    seen = poses[:, :N_JOINTS] + p.mocap_noise * rng.standard_normal((n_frames, N_JOINTS))
+    angles = kinematics.to_rate(seen.T, n, SAMPLE_RATE).T
+    lost = kinematics.failures(rng, n_frames - 2, p)
+    frame = (np.arange(n) * (kinematics.MOCAP_RATE / SAMPLE_RATE)).astype(int)
+    angles[np.append(lost, [False] * 2)[frame]] = 0.0
+    return Simulated(signal, angles, active, poses, forearm, band)
+
+

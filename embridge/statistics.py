@@ -1,0 +1,224 @@
+"""Scores from confusion counts, and their uncertainty over users (METHOD 8).
+
+Windows of one user are not independent, so intervals resample *groups* (users; on NinaPro DB1 movement-repetition
+pairs). Every score is a function of confusion counts, and counts of a resample are sums of its groups' counts:
+a bootstrap of thousands of resamples therefore never looks at a window twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from embridge.errors import InputError
+
+LEVEL = 0.95  # of every interval
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Confusion counts of each group: ``counts`` (G, K, K + 1), last column none of the classes; ``names`` (G,)."""
+
+    counts: np.ndarray
+    names: np.ndarray
+
+    @property
+    def single_class(self) -> bool:
+        """Whether every group holds windows of one class only (a repetition of one movement)."""
+        return bool(((self.counts.sum(-1) > 0).sum(-1) == 1).all())
+
+
+def group_counts(y, pred, groups, n_classes: int) -> GroupCounts:
+    """Count (true, predicted) pairs in every group.
+
+    ``y``, ``pred``, ``groups`` are (N,); predictions outside 0..n_classes-1 (no vote, another gesture) go to the
+    last column, so they stay in the denominator. Raises InputError for lengths that differ, no windows, or a true
+    label that is not a class.
+    """
+    y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
+    if not len(y) or not len(y) == len(pred) == len(groups):
+        raise InputError(
+            f"scores: expected as many labels, predictions and groups, at least one; found {len(y)}, {len(pred)} and "
+            f"{len(groups)}; evaluate the same windows everywhere"
+        )
+    if y.min() < 0 or y.max() >= n_classes:
+        raise InputError(
+            f"scores: expected true labels 0..{n_classes - 1}, found {y.min()}..{y.max()}; leave out windows of other "
+            "gestures"
+        )
+    names, codes = np.unique(groups, return_inverse=True)
+    column = np.where((pred >= 0) & (pred < n_classes), pred, n_classes).astype(np.int64)
+    flat = (codes * n_classes + y) * (n_classes + 1) + column
+    size = (len(names), n_classes, n_classes + 1)
+    return GroupCounts(np.bincount(flat, minlength=np.prod(size)).reshape(size), names)
+
+
+def _counts(y, pred, n_classes: int) -> np.ndarray:
+    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes).counts[0]
+
+
+def _mean_present(values, present):
+    """Mean over the classes that occur; nan where none does."""
+    n = present.sum(-1)
+    total = np.where(present, values, 0.0).sum(-1)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
+def _recall(counts):
+    total = counts.sum(-1)
+    return np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(total, 1), total > 0
+
+
+def _f1(counts):
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    true, predicted = counts.sum(-1), counts[..., :-1].sum(-2)
+    return 2 * hits / np.maximum(true + predicted, 1), true > 0
+
+
+# (..., K, K + 1) counts -> (...) score
+METRICS = {
+    "balanced_accuracy": lambda counts: _mean_present(*_recall(counts)),
+    "macro_f1": lambda counts: _mean_present(*_f1(counts)),
+}
+
+
+def confusion(y, pred, n_classes: int) -> np.ndarray:
+    """(K, K) counts, row: true class, column: predicted class.
+
+    Predictions that are none of the classes are in no column: a row may sum to less than the class has windows.
+    """
+    return _counts(y, pred, n_classes)[:, :n_classes]
+
+
+def balanced_accuracy(y, pred, n_classes: int) -> float:
+    """Mean recall over the classes that occur in ``y`` (E 3.3); a prediction that is no class counts as wrong."""
+    return float(METRICS["balanced_accuracy"](_counts(y, pred, n_classes)))
+
+
+def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
+    """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
+    score, present = _f1(_counts(y, pred, n_classes))
+    return np.where(present, score, np.nan)
+
+
+def macro_f1(y, pred, n_classes: int) -> float:
+    """Mean F1 over the classes that occur in ``y``."""
+    return float(METRICS["macro_f1"](_counts(y, pred, n_classes)))
+
+
+def per_group_f1(y, pred, groups, n_classes: int) -> dict[str, float]:
+    """Macro F1 of each group, over the classes that the group has (E 3.3 for users; which mean: paper silent)."""
+    found = group_counts(y, pred, groups, n_classes)
+    return {str(name): float(f1) for name, f1 in zip(found.names, METRICS["macro_f1"](found.counts), strict=True)}
+
+
+def bootstrap_over_groups(
+    y,
+    pred,
+    groups,
+    *,
+    metric: str = "balanced_accuracy",
+    n_classes: int | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    strata=None,
+) -> tuple[float, float, float]:
+    """A score with its 95 % interval over groups.
+
+    The interval is the percentile one: unlike BCa it is defined when every resample scores the same (a perfect or
+    a constant classifier) and it stays within the score's range. With a dozen groups it is somewhat too narrow.
+    A class absent from a resample is left out of that resample's mean.
+
+    Parameters
+    ----------
+    y, pred, groups : (N,) true classes, predictions, and what is resampled
+    metric : a key of METRICS
+    n_classes : None: the largest label + 1
+    strata : (N,) or None. Groups are resampled within their stratum. None: where every group holds one class only,
+        the class, since plain resampling could lose a class; else no strata
+
+    Returns
+    -------
+    (value, low, high); low and high are nan where a stratum has one group, whose spread cannot be seen
+    """
+    found = group_counts(y, pred, groups, _n_classes(y, n_classes))
+    blocks = _blocks(found, groups, strata)
+    return _bootstrap(lambda rows: METRICS[metric](found.counts[rows].sum(-3)), blocks, n_resamples, seed)
+
+
+def paired_bootstrap(
+    y,
+    pred_a,
+    pred_b,
+    groups,
+    *,
+    metric: str = "balanced_accuracy",
+    n_classes: int | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    strata=None,
+) -> tuple[float, float, float]:
+    """Score of a minus score of b with its 95 % interval: both are scored on the same resampled groups.
+
+    Parameters and returns as in :func:`bootstrap_over_groups`.
+    """
+    n_classes = _n_classes(y, n_classes)
+    a, b = (group_counts(y, pred, groups, n_classes) for pred in (pred_a, pred_b))
+    score = METRICS[metric]
+
+    def difference(rows):
+        return score(a.counts[rows].sum(-3)) - score(b.counts[rows].sum(-3))
+
+    return _bootstrap(difference, _blocks(a, groups, strata), n_resamples, seed)
+
+
+def _n_classes(y, n_classes):
+    return n_classes if n_classes is not None else int(np.max(y)) + 1
+
+
+def _blocks(found: GroupCounts, groups, strata) -> list[np.ndarray]:
+    """Row numbers of the groups, one array a stratum."""
+    if strata is None:
+        if not found.single_class:
+            return [np.arange(len(found.names))]
+        stratum = found.counts.sum(-1).argmax(-1)  # the one class of each group
+    else:
+        codes = np.unique(groups, return_inverse=True)[1]
+        names, labels = np.unique(strata, return_inverse=True)
+        member = np.zeros((len(found.names), len(names)), dtype=bool)
+        member[codes, labels] = True
+        if (member.sum(1) > 1).any():
+            name = found.names[member.sum(1) > 1][0]
+            raise InputError(f"bootstrap: expected every group in one stratum, found group {name!r} in several")
+        stratum = member.argmax(1)
+    return [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+
+
+def _bootstrap(score, blocks, n_resamples: int, seed: int) -> tuple[float, float, float]:
+    """``score`` maps (..., G) row numbers to (...) values."""
+    value = float(score(np.concatenate(blocks)))
+    if min(map(len, blocks)) < 2:
+        return value, np.nan, np.nan
+    interval = stats.bootstrap(
+        blocks,
+        lambda *rows, axis: score(np.concatenate(rows, axis=-1)),  # scipy puts the groups on the last axis
+        n_resamples=n_resamples,
+        batch=200,  # bounds memory: (200, G, K, K + 1) counts at a time
+        vectorized=True,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return value, float(interval.low), float(interval.high)
+
+
+def mean_over_seeds(values) -> tuple[float, float, float]:
+    """Mean of runs that differ in their seed, with Student's 95 % interval; nan bounds below two runs."""
+    values = np.asarray(values, dtype=float)
+    if not len(values):
+        raise InputError("mean over seeds: expected at least one value, found none")
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half

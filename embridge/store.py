@@ -1,0 +1,146 @@
+"""The window store on disk: ``manifest.json``, ``windows.npz`` (one row a window) and two float16 arrays."""
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from embridge.config import WindowConfig, fingerprint
+from embridge.errors import InputError
+
+OF_RECORDING = (
+    "user",
+    "session",
+    "hand",
+    "moving_hand",
+    "split",
+    "generalization",
+)  # columns that come from the recording
+
+
+def digest(emg: np.ndarray, pose: np.ndarray) -> int:
+    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the pose."""
+    return zlib.crc32(emg) << 32 | zlib.crc32(pose)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all: temporary file in the same folder, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error}); {len(text)} bytes are needed") from error
+
+
+def seal(body: dict) -> str:
+    """A manifest as JSON with a checksum of itself."""
+    return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
+
+
+class WindowStore:
+    """A finished store, opened read-only; nothing is read before it is asked for, so it can go to other processes.
+
+    Attributes
+    ----------
+    table : DataFrame, one row a window, index 0..N-1 (the ids): recording, user, session, gesture, hand,
+        moving_hand, repetition, split, generalization, segment (id of the labelled stretch), start (sample), offset
+        (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest
+    emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16 memory maps
+
+    Raises InputError where a file is missing, of another size, or its checksum is another.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        try:
+            manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+            table_sum = hashlib.sha256((self.path / "windows.npz").read_bytes()).hexdigest()
+            sizes = {name: (self.path / name).stat().st_size for name in ("emg.f16", "pose.f16")}
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path}: not a whole window store ({error}); build it again") from error
+        if manifest.pop("checksum", None) != fingerprint(manifest) or manifest["table_sha256"] != table_sum:
+            raise InputError(f"{self.path}: its manifest or table is damaged; build the store again")
+        self.manifest = manifest
+        self.key: str = manifest["key"]
+        self.simulated: bool = manifest["simulated"]
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["config"].items()}
+        self.config = WindowConfig(**fields)
+        for name, width in (("emg.f16", self.config.n_channels), ("pose.f16", self.config.n_joints)):
+            expected = 2 * len(self) * width * self.config.window
+            if sizes[name] != expected:
+                raise InputError(f"{self.path / name}: expected {expected} bytes, found {sizes[name]}; build it again")
+
+    def __reduce__(self):
+        return WindowStore, (self.path,)
+
+    def __len__(self) -> int:
+        return self.manifest["n_windows"]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        try:
+            with np.load(self.path / "windows.npz", allow_pickle=False) as stored:
+                columns = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self.path}: its table is damaged ({error}); build the store again") from error
+        recordings = self.manifest["recordings"]
+        row = columns["recording"]
+        table = {"recording": np.array([r["key"] for r in recordings], dtype=object)[row]}
+        for name in OF_RECORDING:
+            table[name] = np.array([r[name] for r in recordings], dtype=object)[row]
+        table["gesture"] = np.array(self.manifest["gestures"], dtype=object)[columns["gesture"]]
+        table |= {name: columns[name] for name in ("repetition", "segment", "start", "offset", "digest")}
+        table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
+        return pd.DataFrame(table, index=pd.RangeIndex(len(self)))
+
+    @cached_property
+    def emg_f16(self) -> np.ndarray:
+        return self._map("emg.f16", self.config.n_channels)
+
+    @cached_property
+    def pose_f16(self) -> np.ndarray:
+        return self._map("pose.f16", self.config.n_joints)
+
+    def _map(self, name: str, width: int) -> np.ndarray:
+        shape = (len(self), width, self.config.window)
+        if not len(self):  # an empty file cannot be mapped
+            return np.zeros(shape, np.float16)
+        return np.memmap(self.path / name, np.float16, "r", shape=shape)
+
+    def read_emg(self, ids):
+        """EMG of the windows ``ids`` (B,), float32 tensor (B, C, T), in robust SDs of its recording."""
+        return self._read(self.emg_f16, ids)
+
+    def read_pose(self, ids):
+        """Pose of the windows ``ids`` (B,), float32 tensor (B, J, T): rad, or raw glove units."""
+        return self._read(self.pose_f16, ids)
+
+    @staticmethod
+    def _read(array: np.ndarray, ids):
+        import torch  # only here: the processes that fill a store never read it
+
+        return torch.from_numpy(np.asarray(array)[np.asarray(ids, dtype=np.int64)]).float()
+
+    def verify(self, max_bytes: int | None = None) -> None:
+        """Compare the windows' contents with their checksums: all, or evenly spread ones worth ``max_bytes``.
+
+        Raises InputError that names the first damaged window.
+        """
+        bytes_each = 2 * self.config.window * (self.config.n_channels + self.config.n_joints)
+        n = len(self) if max_bytes is None else min(len(self), max(1, max_bytes // bytes_each))
+        expected = self.table.digest.to_numpy()
+        for i in np.linspace(0, len(self) - 1, n, dtype=np.int64) if len(self) else ():
+            if digest(self.emg_f16[i], self.pose_f16[i]) != expected[i]:
+                where = self.table.recording.iloc[i]
+                raise InputError(f"{self.path}: window {i} (recording {where}) is damaged; build the store again")

@@ -1,0 +1,276 @@
+"""Recordings -> one float16 window store, built once (METHOD 1; RELIABILITY 4, 7-9).
+
+Workers cut recordings (:mod:`embridge.cutting`); this process appends the results in the recordings' order and notes
+each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from embridge.config import WindowConfig, as_json, fingerprint
+from embridge.cutting import cut
+from embridge.errors import EMBridgeWarning, InputError
+from embridge.parallel import available_cores, in_order
+from embridge.recordings import Recording, Source
+from embridge.store import OF_RECORDING, WindowStore, digest, seal, write_atomically
+from embridge.survey import SourceFile, survey
+
+__all__ = ["WindowStore", "build_store"]
+
+STORE_VERSION = 1  # raise it when the same recordings would give other windows
+VERIFY_BYTES = 2**32  # checked at each opening: all of a small store, an even sample of a large one
+ARRAYS = ("emg.f16", "pose.f16")
+
+
+def build_store(
+    source: Source,
+    config: WindowConfig,
+    folder: Path | str,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    skip_broken: bool = False,
+) -> WindowStore:
+    """Build ``folder/<key>`` from the recordings of ``source``, or open it where it is already whole.
+
+    The key is a hash of the configuration, the reader's version and every recording's columns, size and SHA-256. A
+    damaged store is built again, with a warning; an interrupted one goes on. Raises InputError for a broken source
+    file (``skip_broken`` leaves it out and lists it in the manifest), for too little space, and where another
+    process is building the same store.
+    """
+    if config.stride_eval % config.stride_train:
+        raise InputError(f"stride_eval {config.stride_eval} must be a multiple of stride_train {config.stride_train}")
+    folder = Path(folder)
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    workers = workers or available_cores()
+    files, broken = survey(source, folder, workers=workers, progress=progress, skip_broken=skip_broken)
+    recordings = [r for r in source.recordings if r.key in files]
+    key = _key(source, recordings, files, config)
+    path = folder / key
+    store = _open_whole(path)
+    if store is None:
+        with _disk_errors(folder):
+            lock = FileLock(folder / f"{key}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as error:
+                raise InputError(f"{path}: another run is building this store; wait for it or stop it") from error
+        try:
+            if _open_whole(path) is None:
+                shutil.rmtree(path, ignore_errors=True)
+                builder = _Builder(path, source, recordings, files, config, broken, skip_broken)
+                builder.run(workers, progress)
+        finally:
+            lock.release()
+        store = WindowStore(path)
+    if store.manifest["broken"] and not skip_broken:
+        file, reason = store.manifest["broken"][0]
+        raise InputError(f"{reason} (this store was built without {file}; pass skip_broken to accept that)")
+    return store
+
+
+def _key(source: Source, recordings: list[Recording], files: dict[str, SourceFile], config: WindowConfig) -> str:
+    made_from = [[r.key, r.gesture, *(getattr(r, name) for name in OF_RECORDING)] for r in recordings]
+    sums = [[files[r.key].size, files[r.key].sha256] for r in recordings]
+    return fingerprint(STORE_VERSION, source.name, source.reader_version, as_json(config), made_from, sums)
+
+
+def _open_whole(path: Path) -> WindowStore | None:
+    if not path.exists():
+        return None
+    try:
+        store = WindowStore(path)
+        store.verify(VERIFY_BYTES)
+    except InputError as error:
+        warnings.warn(f"{error} (done now)", EMBridgeWarning, stacklevel=3)
+        return None
+    return store
+
+
+@contextmanager
+def _disk_errors(folder: Path, needed: int = 0):
+    """Tell a full or read-only disk in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); the window store needs {needed} bytes, {free} are free"
+        ) from error
+
+
+class _Builder:
+    """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
+
+    def __init__(self, path, source, recordings, files, config, broken, skip_broken):
+        self.path, self.partial = path, path.with_name(f"{path.name}.partial")
+        self.source, self.recordings, self.files, self.config = source, recordings, files, config
+        self.broken, self.skip_broken = list(broken), skip_broken
+        self.bytes_each = [2 * width * config.window for width in (config.n_channels, config.n_joints)]
+        self.logs: list[dict] = []  # one a recording, without its windows
+        self.columns: dict[str, list[np.ndarray]] = {
+            name: [] for name in ("recording", "segment", "start", "offset", "gesture", "repetition", "digest")
+        }
+        self.n_windows = self.n_segments = 0
+        self.gestures: dict[str, int] = {}
+
+    def run(self, workers: int, progress: bool) -> None:
+        """Reserve, go on from the journal, append what is missing, and give the store its name."""
+        bound = sum(self._most_windows(self.files[r.key].n_samples) for r in self.recordings)
+        self._check_space(bound)
+        with _disk_errors(self.path.parent, bound * sum(self.bytes_each)):
+            self.partial.mkdir(exist_ok=True)
+            for name in (*ARRAYS, "journal.jsonl"):
+                (self.partial / name).touch()
+            emg, pose, journal = (open(self.partial / name, "r+b") for name in (*ARRAYS, "journal.jsonl"))
+            with emg, pose, journal:
+                for file, size in zip((emg, pose), self.bytes_each, strict=True):
+                    _reserve(file, bound * size)
+                self._replay((emg, pose), journal)
+                self._append((emg, pose), journal, workers, progress)
+                for file, size in zip((emg, pose), self.bytes_each, strict=True):
+                    file.truncate(self.n_windows * size)
+                    os.fsync(file.fileno())
+            self._finish()
+
+    def _most_windows(self, n_samples: int) -> int:
+        """An upper bound: starts are at least a stride apart within a stretch and a window apart across two."""
+        step = min(self.config.stride_train, self.config.window)
+        return max(0, (n_samples - self.config.window) // step + 1)
+
+    def _check_space(self, bound: int) -> None:
+        needed = bound * sum(self.bytes_each)
+        have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16")) if self.partial.is_dir() else 0
+        free = shutil.disk_usage(self.path.parent).free
+        if needed - have > free:
+            raise InputError(
+                f"{self.path.parent}: the window store needs {needed - have} more bytes and {free} are free; "
+                "free some, or choose another folder"
+            )
+
+    def _replay(self, arrays, journal) -> None:
+        """Take over what an interrupted build left, as far as its contents are what the journal says.
+
+        A torn last line, or blocks that a power cut kept from the disk, end what is taken over.
+        """
+        good = 0
+        for line, recording in zip(journal, self.recordings, strict=False):
+            try:
+                log = json.loads(line)
+                block = [self._block(file, i, len(log["digests"])) for i, file in enumerate(arrays)]
+            except ValueError:
+                break
+            if [digest(e, p) for e, p in zip(*block, strict=True)] != log["digests"]:
+                break
+            if log.get("error") and not self.skip_broken:
+                break
+            self._take(recording, log)
+            good += len(line)
+        journal.seek(good)
+        journal.truncate()
+        for file, size in zip(arrays, self.bytes_each, strict=True):
+            file.seek(self.n_windows * size)
+
+    def _block(self, file, which: int, n: int) -> np.ndarray:
+        width = (self.config.n_channels, self.config.n_joints)[which]
+        file.seek(self.n_windows * self.bytes_each[which])
+        data = np.frombuffer(file.read(n * self.bytes_each[which]), np.float16)
+        return data.reshape(n, width, self.config.window)
+
+    def _append(self, arrays, journal, workers: int, progress: bool) -> None:
+        todo = self.recordings[len(self.logs) :]
+        hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
+        jobs = ((r, self.config, self.files[r.key]) for r in todo)
+        bar = tqdm(
+            desc="windows",
+            total=sum(hours.values()),
+            initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
+            disable=not progress,
+            mininterval=1.0,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f} of {total:.2f} h [{elapsed}<{remaining}, {rate_fmt}]",
+            unit=" h of recording",
+        )
+        with bar:
+            for recording, part in zip(todo, in_order(cut, jobs, min(workers, 1 + len(todo) // 32)), strict=True):
+                if part.log.get("error") and not self.skip_broken:
+                    raise InputError(part.log["error"])
+                for file, array in zip(arrays, (part.emg, part.pose), strict=True):
+                    file.write(array)
+                    file.flush()
+                journal.write(json.dumps(part.log).encode() + b"\n")
+                journal.flush()
+                self._take(recording, part.log)
+                bar.update(hours[recording.key])
+
+    def _take(self, recording: Recording, log: dict) -> None:
+        """Add one recording's journal entry to the table and the manifest under way."""
+        windows = np.array(log["windows"], dtype=np.int64).reshape(-1, 3)
+        gestures = [self.gestures.setdefault(g, len(self.gestures)) for g, _ in log["segments"]]
+        repetitions = [r for _, r in log["segments"]]
+        segment = windows[:, 0]
+        values = {
+            "recording": np.full(len(windows), len(self.logs)),
+            "segment": segment + self.n_segments,
+            "start": windows[:, 1],
+            "offset": windows[:, 2],
+            "gesture": np.array(gestures, dtype=np.int64)[segment],
+            "repetition": np.array(repetitions, dtype=np.int64)[segment],
+            "digest": np.array(log["digests"], dtype=np.uint64),
+        }
+        for name, value in values.items():
+            self.columns[name].append(value)
+        self.n_segments += len(log["segments"])
+        self.n_windows += len(windows)
+        if log.get("error"):
+            self.broken.append((recording.path.name, log["error"]))
+        file = self.files[recording.key]
+        self.logs.append(
+            {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
+            | {"file": recording.path.name, "size": file.size, "sha256": file.sha256, "n_samples": file.n_samples}
+            | {"windows": len(windows), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
+        )
+
+    def _finish(self) -> None:
+        table = self.partial / "windows.npz"
+        np.savez(table, **{name: np.concatenate(v) if v else np.zeros(0, int) for name, v in self.columns.items()})
+        totals: dict[str, int] = {"recordings": len(self.logs), "windows": self.n_windows}
+        for log in self.logs:
+            for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
+                totals[name] = totals.get(name, 0) + value
+        if totals.get("short"):
+            message = f"{totals['short']} of {len(self.logs)} recordings are shorter than a window and give none"
+            warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
+        body = {
+            "key": self.path.name,
+            "source": self.source.name,
+            "simulated": self.source.simulated,
+            "reader_version": self.source.reader_version,
+            "store_version": STORE_VERSION,
+            "config": as_json(self.config),
+            "n_windows": self.n_windows,
+            "counts": totals,
+            "gestures": list(self.gestures),
+            "table_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "skipped": [list(x) for x in self.source.skipped],
+            "broken": [list(x) for x in self.broken],
+            "recordings": self.logs,
+        }
+        write_atomically(self.partial / "manifest.json", seal(body))
+        (self.partial / "journal.jsonl").unlink()
+        os.replace(self.partial, self.path)
+
+
+def _reserve(file, size: int) -> None:
+    """Reserve disk space so that a full disk is met now; without the call (macOS) writes still fail plainly."""
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)

@@ -1,0 +1,100 @@
+"""Small recordings in the real formats, made on the spot."""
+
+import csv
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
+
+OTHER_STAGE = "FingerWigglingSpreading"
+SERIES = np.dtype([("time", "f8"), ("joint_angles", "f4", (20,)), ("emg", "f4", (16,))])
+
+
+def series(n_samples: int, seed: int = 0, dtype: np.dtype = SERIES) -> np.ndarray:
+    """Random samples in emg2pose's compound type, 2 kHz, no failures."""
+    rng = np.random.default_rng(seed)
+    data = np.zeros(n_samples, dtype)
+    data["time"] = 1.6e9 + np.arange(n_samples) / 2000
+    for name in ("joint_angles", "emg"):
+        data[name] = rng.standard_normal(data[name].shape)
+    return data
+
+
+def write_session(path, data: np.ndarray, **attributes) -> None:
+    """One HDF5 session with emg2pose's layout and attributes."""
+    attributes = {
+        "session": "session", "side": "left", "stage": f"{OTHER_STAGE}_both", "start": 0.0, "end": 1.0,
+        "num_channels": 16, "user": "1234", "sample_rate": 2000.0,
+    } | attributes  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("emg2pose")
+        group.create_dataset("timeseries", data=data)
+        group.attrs.update(attributes)
+
+
+def write_metadata(path, rows: list[dict]) -> None:
+    """A metadata file with emg2pose's columns."""
+    columns = [*COLUMNS, "held_out_user", "held_out_stage"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def metadata_row(filename: str, **fields) -> dict:
+    row = {
+        "filename": filename, "user": "1234", "session": "session", "stage": OTHER_STAGE, "side": "left",
+        "moving_hand": "both", "split": "train", "generalization": "none",
+    }  # fmt: skip
+    return row | fields
+
+
+def write_dataset(folder, *, users=(("train", 3), ("val", 2), ("test", 2)), n_samples=900) -> list[dict]:
+    """A dataset with every class where evaluation needs it, both hands of each recording. Returns the rows."""
+    rows = []
+    for split, n in users:
+        for u in range(n):
+            for stage in (*IN_CLASSES, OTHER_STAGE, *(UNSEEN_CLASSES if split != "train" else ())):
+                generalization = "none" if split == "train" else "user_stage" if stage in UNSEEN_CLASSES else "user"
+                for side in ("left", "right"):
+                    name = f"{split}{u}-{stage}_{side}"
+                    user = {"train": 100, "val": 200, "test": 300}[split] + u
+                    row = metadata_row(
+                        name, user=f"{user:04d}", session=f"{split}{u}-s", stage=stage, side=side, split=split,
+                        generalization=generalization, moving_hand="both" if stage in IN_CLASSES else "left",
+                    )  # fmt: skip
+                    write_session(folder / f"{name}.hdf5", series(n_samples, seed=len(rows)), user=row["user"])
+                    rows.append(row)
+    write_metadata(folder / "metadata.csv", rows)
+    return rows
+
+
+def write_db1(folder, subject: int, /, *, seed: int = 0, name: str | None = None, **changes):
+    """A DB1-shaped file: 12 movements x 10 repetitions of 3 s, 1 s of rest between. ``changes`` replace fields."""
+    rng = np.random.default_rng(seed + subject)
+    labels = np.concatenate([np.r_[np.full(300, g), np.zeros(100)] for g in range(1, 13) for _ in range(10)])
+    repetitions = np.concatenate([np.r_[np.full(300, r), np.zeros(100)] for _ in range(12) for r in range(1, 11)])
+    fields = {
+        "emg": np.abs(rng.standard_normal((len(labels), 10))) * 0.1,
+        "glove": 120 + 20 * rng.standard_normal((len(labels), 22)),
+        "restimulus": labels.astype(np.uint8)[:, None],
+        "rerepetition": repetitions.astype(np.uint8)[:, None],
+        "subject": np.array([[subject]], np.uint8),
+        "exercise": np.array([[1]], np.uint8),
+    } | changes
+    path = folder / f"s{subject}" / (name or f"S{subject}_A1_E1.mat")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {k: v for k, v in fields.items() if v is not None})
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """A complete little emg2pose folder, not to be changed; its path has a space and letters beyond ASCII."""
+    folder = tmp_path_factory.mktemp("données é") / "emg2pose mini"
+    write_dataset(folder)
+    return folder

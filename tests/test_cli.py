@@ -1,0 +1,183 @@
+"""The command line and set-up: mistakes cost one sentence and no set-up, an environment is built once."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from embridge import cli, environment
+from embridge.errors import InputError
+from embridge.progress import Heartbeat, human, last_line
+
+SCRIPT = cli.ROOT / "run_all.sh"
+
+
+def shell(*arguments, cwd, path=None, **changes):
+    """Run run_all.sh from a folder with an empty HOME and no active environment."""
+    env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")}
+    env.update(HOME="", PATH=path or os.environ["PATH"], **changes)
+    command = [shutil.which("bash"), str(SCRIPT), *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def notebooks(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for stem in ("01_data", "04_alignment", "09_tsne"):
+        (folder / f"{stem}.ipynb").write_text("{}")
+    (folder / "draft.ipynb").write_text("{}")
+    return folder
+
+
+def test_help_and_mistakes_from_another_folder_before_any_set_up(tmp_path):
+    (tmp_path / "embridge.py").write_text("raise SystemExit('the wrong embridge was imported')")
+    found = shell("--help", cwd=tmp_path)
+    assert found.returncode == 0 and "--profile" in found.stdout and "./run_all.sh --test" in found.stdout
+    for arguments, told in (
+        (("--profle", "smoke"), "unknown option '--profle', did you mean --profile"),
+        (("--profile", "huge"), "invalid choice: 'huge'"),
+        (("--dataset", "mnist"), "invalid choice: 'mnist'"),
+        (("--dataset", "ninapro-db1", "--data", str(tmp_path / "none")), "is not a folder"),
+    ):
+        found = shell(*arguments, cwd=tmp_path)
+        assert found.returncode == 2 and found.stdout == ""
+        assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1 and told in found.stderr
+
+
+def test_no_python_is_told_in_one_sentence(tmp_path):
+    for tool in ("dirname", "bash"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    (tmp_path / "python3").symlink_to(shutil.which("false"))  # there, but too old
+    found = shell("--test", cwd=tmp_path, path=str(tmp_path))
+    assert found.returncode == 2 and found.stderr.startswith("error: no Python 3.11") and found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--dataset", "emg2pose"], "--dataset emg2pose needs --data DIR"),
+        (["--data", "."], "--data belongs to real recordings"),
+        (["--seeds", "0"], "not a whole number"),
+        (["--seeds", "two"], "not a whole number"),
+        (["--only", "07"], "there are 01_data, 04_alignment, 09_tsne"),
+        (["--only", "01,"], "no such notebook"),
+        (["--prof", "smoke"], "unknown option '--prof'"),
+        (["--test", "--lab"], "not allowed with"),
+        (["--", "-k", "x"], "--test"),
+        (["--device", "tpu"], "invalid choice"),
+    ],
+)
+def test_each_mistake_is_one_sentence(arguments, told, notebooks):
+    with pytest.raises(InputError) as caught:
+        cli.parse(arguments, notebooks)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_asked_for(notebooks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = cli.parse([], notebooks)
+    assert (options.profile, options.dataset, options.seeds, options.device) == ("quick", "simulated", 1, "auto")
+    assert options.action == "run" and [path.stem for path in options.notebooks] == [
+        "01_data",
+        "04_alignment",
+        "09_tsne",
+    ]
+    assert cli.results_folder(options) == cli.ROOT / "figures" / "simulated-quick"
+    options = cli.parse(["--only", "09,04_al", "--only", "04", "--out", "o p"], notebooks)
+    assert [path.stem for path in options.notebooks] == ["04_alignment", "09_tsne"]
+    assert options.out == tmp_path / "o p"
+    options = cli.parse(["--dataset", "ninapro-db1", "--data", "notebooks"], notebooks)
+    assert options.data == notebooks
+    options = cli.parse(["--test", "--", "-k", "x", "--", "y"], tmp_path / "no notebooks")
+    assert options.action == "test" and options.rest == ["-k", "x", "--", "y"]
+
+
+def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
+    gone = ["runs/CPEP-0123456789ab/w.bin", "data/stores/0123456789ab/emg", "data/simulated-0123456789ab/a.hdf5"]
+    gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-0123456789ab.json"]
+    kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]
+    # as in the repository itself, where two profiles' results are tracked
+    kept += ["figures/simulated-quick/01_data/results.json"]
+    gone += ["figures/simulated-quick/notebooks/01_data.ipynb", "figures/simulated-quick/report.html"]
+    for name in gone + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1234567")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    (tmp_path / "runs" / "EMBridge-0123456789ab").symlink_to(elsewhere)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    cli.clean(tmp_path)
+    assert [name for name in gone if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    assert (elsewhere / "precious").exists()
+    assert f"{7 * len(gone)} bytes removed" in capsys.readouterr().out
+    cli.clean(tmp_path)
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_pins_are_compared_without_local_suffix(monkeypatch):
+    held = {"torch": "2.13.0+cpu", "numpy": "2.4.6"}
+
+    def version(name):
+        if name not in held:
+            raise environment.importlib.metadata.PackageNotFoundError(name)
+        return held[name]
+
+    monkeypatch.setattr(environment.importlib.metadata, "version", version)
+    assert environment.missing("# header\ntorch==2.13.0\n\nnumpy==2.4.5  # why\nscipy==1.17.1\n") == [
+        "numpy==2.4.5",
+        "scipy==1.17.1",
+    ]
+
+
+def test_environment_is_built_once_and_again_after_an_interruption(tmp_path, capsys):
+    root = tmp_path / "a clone, Zoë's"
+    root.mkdir()
+    (root / "marker_module.py").write_text("")
+    requirements, venv = root / "requirements.txt", root / ".venv"
+    requirements.write_text("# nothing\n")
+    code = "import sys, pathlib\nfrom embridge.environment import build\nroot = pathlib.Path(sys.argv[1])\n"
+    code += "print(build(root / '.venv', root / 'requirements.txt', root))"
+    command = [sys.executable, "-c", code, str(root)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=100) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted("setting up" in out for out, _ in told) == [False, True]  # the other one waited for it
+    python = environment.build(venv, requirements, root)
+    assert python == venv / "bin" / "python" and "setting up" not in capsys.readouterr().out
+    subprocess.run([python, "-c", "import marker_module"], check=True, cwd=tmp_path)
+
+    requirements.write_text("embridge-there-is-no-such-package==1\n")
+    with pytest.raises(environment.SetupError, match=r"(?s)installing .* failed; the end of .*no-such-package"):
+        environment.build(venv, requirements, root, pip_options=("--no-index",))
+    (venv / "half").touch()
+    requirements.write_text("# nothing\n")
+    environment.build(venv, requirements, root)
+    assert "starting it over" in capsys.readouterr().out and not (venv / "half").exists()
+
+
+def test_variables_do_without_a_home(tmp_path, monkeypatch):
+    for home in ("", str(tmp_path / "none")):
+        monkeypatch.setenv("HOME", home)
+        env = environment.variables(tmp_path / "state", own_settings=True)
+        assert Path(env["HOME"]).is_dir() and Path(env["MPLCONFIGDIR"]).is_dir()
+        assert Path(env["JUPYTER_DATA_DIR"]).is_relative_to(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "TkAgg")
+    assert "JUPYTER_DATA_DIR" not in environment.variables(tmp_path / "state", own_settings=True)
+    env = environment.variables(tmp_path / "state", own_settings=False)
+    assert env["HOME"] == str(tmp_path) and "IPYTHONDIR" in env and "MPLBACKEND" not in env
+
+
+def test_durations_and_last_lines_and_what_a_heartbeat_shows():
+    assert [human(s) for s in (0.4, 59.4, 80, 3000, 7800)] == ["0 s", "59 s", "1 min 20 s", "50 min", "2 h 10 min"]
+    assert last_line("a\r 10%|#\r 20%|##\n\n") == "20%|##" and last_line(" \n") == ""
+    heartbeat = Heartbeat(expected=100, after=60)
+    heartbeat.news = "epoch 2"
+    assert heartbeat.line() == "      0 s, about 1 min 40 s to go, 2 min 40 s for all: epoch 2"
+    assert "longer than expected" in Heartbeat(expected=0).line()

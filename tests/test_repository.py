@@ -1,0 +1,141 @@
+"""Facts about the tree: formatting, layers, file sizes, pins, and no path of one machine in it."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from embridge.cli import ROOT
+from embridge.environment import missing
+
+# Data goes one way: a module may import from its own line and those above it, never from below.
+LAYERS = (
+    ("errors", "config"),
+    ("cli", "progress"),  # what runs before anything is installed
+    ("hand",),  # joints and geometry: numbers, and how they are drawn
+    ("recordings", "simulator"),
+    ("signals", "windows", "store"),
+    ("splits",),
+    ("models", "losses"),
+    ("training",),
+    ("tasks",),
+    ("statistics", "evaluation", "paper", "tables", "rows", "results"),
+    ("drawing", "figures"),
+    ("experiments",),
+    ("protocols", "views"),
+    ("environment", "report", "kernel"),
+    ("runner",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MODULES = sorted((ROOT / "embridge").rglob("*.py"))
+SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+
+
+def text_files() -> list[Path]:
+    """The tree's text files, without what is made from them (see .gitignore) and without pictures."""
+    found = []
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        made = parts[0] == "figures" and ("notebooks" in parts or path.name == "report.html")
+        if path.is_file() and not SKIPPED & set(parts) and not made and path.suffix not in (".png", ".pyc", ".lock"):
+            found.append(path)
+    return found
+
+
+def imports(file: Path) -> set[str]:
+    """The first name below ``embridge`` of each import in a file, also those inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("embridge.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides its layer"
+            if node.module == "embridge":
+                found |= {alias.name for alias in node.names}
+            elif node.module.startswith("embridge."):
+                found.add(node.module.split(".")[1])
+    return found
+
+
+def layer(file: Path) -> str:
+    return file.relative_to(ROOT / "embridge").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
+def test_ruff_over_code_and_notebooks(command):
+    found = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--no-cache", "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("file", [f for f in MODULES if layer(f) != "__init__"], ids=lambda f: f.name)
+def test_no_module_imports_one_to_its_right(file):
+    assert layer(file) in RANK, f"give {layer(file)} its place in LAYERS"
+    for name in imports(file):
+        assert name in RANK and RANK[name] <= RANK[layer(file)], f"{file.name} imports {name}, which is to its right"
+
+
+def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
+    assert len(RANK) == sum(map(len, LAYERS))
+    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel"}
+    (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.windows import x\n")
+    assert imports(tmp_path / "a.py") == {"models", "windows"}
+
+
+def test_what_runs_before_set_up_needs_only_the_standard_library():
+    code = "import sys, embridge.environment; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    found = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
+                           capture_output=True, text=True)  # fmt: skip
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("file", [*MODULES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda f: f.name)
+def test_files_stay_readable(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= (400 if "tests" in file.parts else 300)
+
+
+def test_no_registry_and_no_machine_is_named():
+    registry = re.compile(
+        r"\b(py" + r"pi|files\.pythonhosted|test\.py" + r"pi)\.(org|io)\b|download\.pytorch|--index-url"
+    )
+    machine = re.compile(r"(?<![\w.~])/(?:work|farm|root|home|Users)/\w+|\.\./shared\b")
+    for file in text_files():
+        text = file.read_text(encoding="utf-8")
+        assert not registry.search(text), f"{file} names a package registry: {registry.search(text)[0]}"
+        if file != ROOT / ".ci" / "run" and file != Path(__file__):
+            assert not machine.search(text), f"{file} names a place on one machine: {machine.search(text)[0]}"
+
+
+def test_every_requirement_is_pinned_and_fits_its_range():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines), "an exact version each"
+    assert "://" not in text
+    pins = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
+    assert len(pins) == len(lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for asked in map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["dev"]]):
+        assert asked.specifier.contains(pins[canonicalize_name(asked.name)]), f"{asked} is not met"
+
+
+def test_the_tests_run_on_the_pinned_versions():
+    assert missing((ROOT / "requirements.txt").read_text(encoding="utf-8")) == []
+
+
+def test_what_is_imported_is_asked_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    called = {"sklearn": "scikit-learn", "traitlets": "nbconvert", "jupyter_client": "jupyter-client"}
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge"}:
+                assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"

@@ -1,0 +1,243 @@
+"""The runner on tiny notebooks: what runs, what is skipped, what happens when one dies (RELIABILITY 19-25, 31)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from embridge import cli, report
+from embridge.environment import variables
+from embridge.errors import InputError
+from embridge.kernel import NotebookFailed, check_parameters
+from embridge.runner import Job, code_key, data_key, main, run
+
+DECLARED = 'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""'
+PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": ""}
+# what embridge.results.Page writes, without its import time
+WRITE = """
+import base64, json, pathlib
+NAME = "{name}"
+folder = pathlib.Path(out) / "figures" / f"{{dataset}}-{{profile}}" / NAME
+folder.mkdir(parents=True, exist_ok=True)
+png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsHd1bwAAAABJRU5ErkJggg=="
+(folder / "dot.png").write_bytes(base64.b64decode(png))
+(folder / "t.csv").write_text("system,value\\nCPEP <b>,0.123456\\nuser,12\\n")
+(folder / "t.md").write_text("| system |")
+page = dict(notebook=NAME, context=dict(simulated=True), rows=[dict(dataset=dataset, profile=profile, system=NAME,
+            metric="m", value=0.5)], notes=dict(),
+            figures=[dict(name="dot", file="dot.png", caption="Simulated data. A dot & more.", source="E Fig. 1")],
+            tables=[dict(name="t", csv="t.csv", md="t.md", caption="Simulated data. Two rows.", source="")])
+(folder / "results.json").write_text(json.dumps(page))
+with open(pathlib.Path(out) / "ran.txt", "a") as ran:
+    ran.write(NAME + " ")
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a path that breaks careless code, and the environment that run_all.sh makes."""
+    for name, value in variables(tmp_path / "state", own_settings=False, test=True).items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "Zoë's results {x} 100%"
+    (folder / "notebooks").mkdir(parents=True)
+    return folder
+
+
+def add(place: Path, stem: str, *sources: str, declared: str = DECLARED) -> Path:
+    """Write the notebook ``stem`` with these code cells and one that writes results.json."""
+    cells = [new_markdown_cell("# A notebook"), new_code_cell(declared, metadata={"tags": ["parameters"]})]
+    cells += [new_code_cell(source) for source in (*sources, WRITE.format(name=stem))]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    file = place / "notebooks" / f"{stem}.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), file)
+    return file
+
+
+def go(place: Path, **changes) -> Path:
+    """Run the notebooks of ``place`` in this process; returns the report."""
+    package = place / "package"
+    package.mkdir(exist_ok=True)
+    parameters = {**PARAMETERS, "out": str(place), **changes}
+    return run(cli.notebooks(place / "notebooks"), place / "figures" / "simulated-smoke", parameters, package=package)
+
+
+def command_line(place: Path) -> list:
+    """Arguments of ``main`` for the notebooks of ``place``."""
+    return [["--out", str(place), "--profile", "smoke"], place / "notebooks"]
+
+
+def start(place: Path) -> subprocess.Popen:
+    """The same as :func:`go`, by the command line in another process."""
+    code = (
+        "import sys, pathlib\n"
+        "sys.modules['rfc3987_syntax'] = None  # jsonschema's optional grammar: seconds to load, not used here\n"
+        "from embridge import runner\n"
+        "runner.run.__kwdefaults__['package'] = pathlib.Path(sys.argv[1]) / 'none'  # an empty one, as in go()\n"
+        "sys.exit(runner.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
+    )
+    options, folder = command_line(place)
+    command = [sys.executable, "-c", code, str(folder), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ran(place: Path) -> list[str]:
+    file = place / "ran.txt"
+    return file.read_text().split() if file.exists() else []
+
+
+def wait_for(condition, seconds: float = 60.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+    return found
+
+
+def test_runs_in_order_reports_and_then_only_what_is_missing(place, capsys):
+    add(place, "01_first", "import os\nassert os.path.basename(os.getcwd()) == 'notebooks'")
+    add(place, "02_second")
+    page = go(place)
+    assert ran(place) == ["01_first", "02_second"]
+    html = page.read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 2 and 'src="dot.png' not in html
+    assert "A dot &amp; more." in html and "CPEP &lt;b&gt;" in html and ">0.1235<" in html and ">12<" in html
+    assert 'href="notebooks/01_first.html"' in html and "Simulated data. Every number" in html
+    assert (page.parent / "notebooks" / "02_second.html").stat().st_size > 10_000
+    assert (page.parent / "results.csv").read_text().count("\n") == 3
+    shown = capsys.readouterr().out
+    assert "[1/2] 01_first: running" in shown and "[2/2] 02_second: done in" in shown
+    report.show(page.parent)
+    shown = capsys.readouterr().out
+    assert "02_second/dot.png" in shown and "A dot & more." in shown and str(page) in shown
+
+    go(place)
+    assert ran(place) == ["01_first", "02_second"]
+    assert "[2/2] 02_second: up to date" in capsys.readouterr().out
+    (page.parent / "02_second" / "dot.png").unlink()  # a picture is gone: its notebook runs again, no other
+    go(place)
+    assert ran(place) == ["01_first", "02_second", "02_second"]
+
+
+def test_what_makes_a_notebook_run_again(place):
+    job = Job(add(place, "01_first"), place)
+    package, data = place / "package", place / "data"
+    package.mkdir()
+    data.mkdir()
+    (package / "losses.py").write_text("a = 1")
+    (data / "S1.mat").write_bytes(b"12")
+
+    def key(**changes):
+        return job.key({**PARAMETERS, **changes}, code_key(package), data_key(str(data)))
+
+    first = key()
+    (package / "runner.py").write_text("")  # decides nothing that a notebook computes
+    assert key() == first
+    assert key(seeds=2) != first
+    (package / "losses.py").write_text("a = 2")
+    second = key()
+    (data / "S1.mat").write_bytes(b"123")
+    third = key()
+    add(place, "01_first", "1 + 1")
+    assert len({first, second, third, key()}) == 4
+    assert data_key("") == ""
+
+
+def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
+    add(place, "01_first", "x = 1", "print('about to fail')\n1 / 0")
+    add(place, "02_second")
+    assert main(*command_line(place)) == 1
+    errors = capsys.readouterr().err
+    assert "01_first failed in cell 4 (\"print('about to fail')\"): ZeroDivisionError: division by zero" in errors
+    assert "not run: 02_second" in errors and ran(place) == []
+    notebooks = place / "figures" / "simulated-smoke" / "notebooks"
+    log = (notebooks / "01_first.log").read_text()
+    assert "about to fail" in log and "ZeroDivisionError" in log and str(notebooks / "01_first.log") in errors
+    assert "ZeroDivisionError" in (notebooks / "01_first.html").read_text()
+    assert not (notebooks / "01_first.key.json").exists()
+
+
+def test_misspelt_and_hostile_parameters_are_refused_before_a_kernel_starts(place):
+    add(place, "01_first", "open('started', 'w')")
+    misspelt = add(place, "02_second", declared=DECLARED.replace("dataset", "datset"))
+    with pytest.raises(InputError, match=r"02_second.ipynb does not declare the parameter 'dataset'.*datset, profile"):
+        go(place)
+    with pytest.raises(InputError, match="declares nothing"):
+        check_parameters(add(place, "03_none", declared=""), {"seeds": 1})
+    misspelt.unlink()
+    (place / "notebooks" / "03_none.ipynb").unlink()
+    with pytest.raises(InputError, match="does not declare the parameter 'epochs'"):
+        go(place, epochs=3)
+    for hostile in ("seeds = 1; open('owned', 'w')  #", "seeds\nopen('owned', 'w')", "", "1st", "seeds "):
+        with pytest.raises(InputError, match="not an identifier"):
+            go(place, **{hostile: 1})
+    assert not (place / "notebooks" / "started").exists() and not (place / "notebooks" / "owned").exists()
+
+
+def test_killed_kernel_fails_the_stage(place):
+    add(place, "01_first", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    add(place, "02_second")
+    with pytest.raises(NotebookFailed, match=r"01_first failed in cell 3 .*its kernel died(?s:.*)not run: 02_second"):
+        go(place)
+    assert ran(place) == []
+
+
+def test_second_run_is_refused_killed_run_leaves_no_kernel_and_resumes(place, capsys):
+    add(place, "01_first")
+    wait = "import os, pathlib, time\n(pathlib.Path(out) / 'pid').write_text(str(os.getpid()))\n"
+    add(place, "02_second", wait + "while not (pathlib.Path(out) / 'go').exists():\n    time.sleep(0.1)")
+    process = start(place)
+    pid = int(wait_for(lambda: (place / "pid").exists() and (place / "pid").read_text()))
+    with pytest.raises(InputError, match="another run uses"):
+        go(place)
+    with pytest.raises(InputError, match="a run is using"):
+        cli.clean(place)
+    assert psutil.pid_exists(pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 15)
+    (place / "go").touch()
+    go(place, device="auto")  # the killed run's lock does not stand in the way
+    assert "[1/2] 01_first: up to date" in capsys.readouterr().out
+    assert ran(place) == ["01_first", "02_second"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_lets_the_notebook_write_its_checkpoint(place, number):
+    lines = ["import pathlib, time", "folder = pathlib.Path(out)", "(folder / 'training').touch()", "try:"]
+    lines += ["    time.sleep(100)", "except KeyboardInterrupt:", "    (folder / 'checkpoint').touch()", "    raise"]
+    add(place, "01_first", "\n".join(lines))
+    add(place, "02_second")
+    process = start(place)
+    wait_for((place / "training").exists)
+    time.sleep(0.3)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the same command goes on from there" in errors and "Traceback" not in errors
+    assert (place / "checkpoint").exists() and ran(place) == []
+
+
+def test_unwritable_folder_is_an_error_at_the_start(place, capsys):
+    add(place, "01_first", "open('started', 'w')")
+    (place / "figures").write_text("a file where a folder should be")
+    assert main(*command_line(place)) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: cannot write below ") and errors.count("\n") == 1
+    assert not (place / "notebooks" / "started").exists()
+
+
+def test_report_says_what_was_not_run_here(place):
+    folder = place / "simulated-quick"
+    page = folder / "04_x"
+    page.mkdir(parents=True)
+    (page / "results.json").write_text(json.dumps({"notebook": "04_x", "figures": [], "tables": []}))
+    html = report.write(folder, {"dataset": "ninapro-db1", "profile": "quick", "seeds": 1}).read_text()
+    assert "not run here" in html and "Simulated data" not in html

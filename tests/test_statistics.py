@@ -1,0 +1,163 @@
+"""Scores by hand and against scikit-learn; intervals against a plain loop over resamples."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+
+from embridge import statistics as st
+from embridge.errors import InputError
+
+
+@pytest.fixture
+def predictions():
+    """600 windows of 12 users who differ in skill; 4 classes, the last one rare."""
+    rng = np.random.default_rng(0)
+    users = np.repeat([f"u{i:02d}" for i in range(12)], 50)
+    y = rng.choice(4, 600, p=[0.3, 0.3, 0.3, 0.1])
+    skill = np.repeat(rng.uniform(0.1, 0.9, 12), 50)
+    return y, np.where(rng.random(600) < skill, y, rng.integers(0, 4, 600)), users
+
+
+def test_scores_by_hand():
+    y, pred = [0, 0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, -1, 5]
+    assert st.balanced_accuracy(y, pred, 3) == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)
+    assert st.confusion(y, pred, 3).tolist() == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
+    np.testing.assert_allclose(st.per_class_f1(y, pred, 3), [6 / 7, 2 / 4, 0])
+    assert st.macro_f1(y, pred, 3) == pytest.approx((6 / 7 + 1 / 2) / 3)
+
+
+def test_a_class_that_does_not_occur_is_left_out():
+    y, pred = [0, 0, 1], [0, 3, 1]
+    assert st.balanced_accuracy(y, pred, 4) == pytest.approx(0.75)
+    np.testing.assert_array_equal(np.isnan(st.per_class_f1(y, pred, 4)), [False, False, True, True])
+    assert st.macro_f1(y, pred, 4) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_scores_are_scikit_learns(predictions):
+    y, pred, users = predictions
+    assert st.balanced_accuracy(y, pred, 4) == pytest.approx(balanced_accuracy_score(y, pred))
+    np.testing.assert_array_equal(st.confusion(y, pred, 4), confusion_matrix(y, pred))
+    np.testing.assert_allclose(st.per_class_f1(y, pred, 4), f1_score(y, pred, average=None))
+    assert st.macro_f1(y, pred, 4) == pytest.approx(f1_score(y, pred, average="macro"))
+    per_user = st.per_group_f1(y, pred, users, 4)
+    assert list(per_user) == sorted(set(users))
+    mine = users == "u03"
+    assert per_user["u03"] == pytest.approx(f1_score(y[mine], pred[mine], average="macro", labels=np.unique(y[mine])))
+
+
+def test_row_order_does_not_matter(predictions):
+    y, pred, users = predictions
+    order = np.random.default_rng(1).permutation(len(y))
+    expected = st.bootstrap_over_groups(y, pred, users, seed=5)
+    assert st.bootstrap_over_groups(y[order], pred[order], users[order], seed=5) == expected
+    assert st.bootstrap_over_groups(y, pred, users, seed=6) != expected
+
+
+def resampled(y, pred_a, pred_b, users, score, n, seed):
+    """The definition: draw users with replacement, put their windows together, score."""
+    rng, names, found = np.random.default_rng(seed), np.unique(users), []
+    for _ in range(n):
+        rows = np.concatenate([np.flatnonzero(users == u) for u in rng.choice(names, len(names))])
+        found.append(score(y[rows], pred_a[rows]) - (score(y[rows], pred_b[rows]) if pred_b is not None else 0))
+    return np.quantile(found, [0.025, 0.975])
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])
+def test_bootstrap_is_a_loop_over_users(predictions, metric):
+    y, pred, users = predictions
+    score = {"balanced_accuracy": st.balanced_accuracy, "macro_f1": st.macro_f1}[metric]
+    value, low, high = st.bootstrap_over_groups(y, pred, users, metric=metric, n_resamples=2000)
+    assert value == pytest.approx(score(y, pred, 4))
+    expected = resampled(y, pred, None, users, lambda a, b: score(a, b, 4), 1500, seed=7)
+    assert [low, high] == pytest.approx(expected, abs=0.02)
+    assert high - low > 0.1  # users differ: this is the spread between them, not between windows
+    windows = st.bootstrap_over_groups(y, pred, np.arange(len(y)), metric=metric, strata=np.zeros(len(y)))
+    assert windows[2] - windows[1] < 0.8 * (high - low)
+
+
+def test_paired_bootstrap_resamples_both_alike(predictions):
+    y, pred, users = predictions
+    worse = np.where(np.random.default_rng(3).random(len(y)) < 0.1, (y + 1) % 4, pred)
+    value, low, high = st.paired_bootstrap(y, pred, worse, users)
+    assert value == pytest.approx(st.balanced_accuracy(y, pred, 4) - st.balanced_accuracy(y, worse, 4))
+    expected = resampled(y, pred, worse, users, lambda a, b: st.balanced_accuracy(a, b, 4), 1500, seed=7)
+    assert [low, high] == pytest.approx(expected, abs=0.01)
+    alone = st.bootstrap_over_groups(y, pred, users)
+    assert high - low < 0.5 * (alone[2] - alone[1])  # the users' common part cancels
+    assert st.paired_bootstrap(y, pred, pred, users) == (0, 0, 0)
+    assert st.paired_bootstrap(y, worse, pred, users)[0] == -value
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    """300 studies of 20 users whose skill averages 0.6; percentile intervals are a little narrow."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(300):
+        skill = rng.beta(6, 4, 20)
+        y = np.tile(np.repeat(np.arange(2), 10), 20)
+        pred = np.where(rng.random(400) < np.repeat(skill, 20), y, 1 - y)
+        _, low, high = st.bootstrap_over_groups(y, pred, np.repeat(np.arange(20), 20), n_resamples=200)
+        hits += low <= 0.6 <= high
+    assert 0.88 <= hits / 300 <= 0.98
+
+
+def test_groups_of_one_class_are_resampled_within_their_class():
+    """DB1: a group is one repetition of one movement; no resample may lose a movement."""
+    y = np.repeat([0, 1], 8)
+    groups = np.repeat(np.arange(4), 4)
+    pred = np.ones(16, dtype=int)  # class 0 always wrong, class 1 always right: 0.5 whatever is resampled
+    assert st.bootstrap_over_groups(y, pred, groups) == (0.5, 0.5, 0.5)
+    assert st.bootstrap_over_groups(y, pred, groups, strata=y) == (0.5, 0.5, 0.5)
+    # one draw in eight holds a single class and would score 0 or 1
+    assert st.bootstrap_over_groups(y, pred, groups, strata=np.zeros(16)) == (0.5, 0, 1)
+    assert st.paired_bootstrap(y, pred, y, groups) == (-0.5, -0.5, -0.5)
+
+
+def test_no_interval_from_a_single_group():
+    y = np.array([0, 1, 2, 3, 0])
+    value, low, high = st.bootstrap_over_groups(y, y, np.zeros(5))
+    assert value == 1 and np.isnan(low) and np.isnan(high)
+    difference = st.paired_bootstrap(y, y, 1 - y, np.zeros(5), n_classes=4)
+    assert difference[0] == pytest.approx(1) and np.isnan(difference[1:]).all()
+    lonely = st.bootstrap_over_groups([0, 0, 1], [0, 0, 1], ["a", "b", "c"])  # class 1 has one group
+    assert lonely[0] == 1 and np.isnan(lonely[1:]).all()
+
+
+def test_a_perfect_score_has_a_defined_interval(predictions):
+    y, _, users = predictions
+    assert st.bootstrap_over_groups(y, y, users) == (1, 1, 1)
+
+
+def test_a_class_missing_from_a_resample_is_left_out():
+    y, users = np.array([0, 1, 0, 0, 0, 0]), np.array([0, 0, 1, 1, 2, 2])  # only user 0 has class 1
+    value, low, high = st.bootstrap_over_groups(y, np.zeros(6, dtype=int), users, n_resamples=1000)
+    assert (value, low, high) == (0.5, 0.5, 1)  # without user 0: recall of class 0 alone
+
+
+def test_mean_over_seeds():
+    assert st.mean_over_seeds([0.5, 0.6, 0.7]) == pytest.approx(
+        (0.6, 0.6 - 4.302653 * 0.1 / 3**0.5, 0.848414), abs=1e-5
+    )
+    value, low, high = st.mean_over_seeds([0.5])
+    assert value == 0.5 and np.isnan(low) and np.isnan(high)
+    assert st.mean_over_seeds([0.5, 0.5]) == (0.5, 0.5, 0.5)
+    with pytest.raises(InputError, match="at least one"):
+        st.mean_over_seeds([])
+
+
+@pytest.mark.parametrize(
+    ("y", "pred", "groups", "message"),
+    [
+        ([0, 1], [0], ["a", "b"], "as many"),
+        ([], [], [], "at least one"),
+        ([0, -1], [0, 0], ["a", "b"], "true labels"),
+        ([0, 4], [0, 0], ["a", "b"], "true labels"),
+    ],
+)
+def test_bad_input_is_told(y, pred, groups, message):
+    with pytest.raises(InputError, match=message):
+        st.group_counts(y, pred, groups, 4)
+
+
+def test_a_group_in_two_strata_is_refused():
+    with pytest.raises(InputError, match="one stratum"):
+        st.bootstrap_over_groups([0, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", "b"], strata=[0, 1, 0, 0])
