@@ -7,7 +7,7 @@ Only the standard library is imported here: the command line reads the names bef
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace  # noqa: F401  (replace is re-exported for notebooks)
+from dataclasses import asdict, dataclass, field, replace
 
 DATASETS = ("simulated", "emg2pose", "ninapro-db1")
 PROFILES = ("smoke", "quick", "long", "paper")

@@ -121,9 +121,11 @@ def _scale(emg: np.ndarray) -> float:
     some = emg.ravel()[:: max(1, emg.size // 200_000)]
     if not some.size:
         return 1.0
-    robust = 1.4826 * float(np.median(np.abs(some - np.median(some))))
+    half, tail = np.quantile(np.abs(some - np.median(some)), (0.5, 0.9))
+    if half > 0.01 * tail:
+        return 1.4826 * float(half)
     # an envelope that mostly rests at its floor has no median deviation to speak of
-    return robust if robust > 0.01 * some.std() else float(some.std()) or 1.0
+    return float(tail) / 1.645 or float(some.std()) or 1.0
 
 
 def _windows(x: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:

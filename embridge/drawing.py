@@ -58,7 +58,12 @@ class _Canvas:
         t = np.linspace(0, 1, 240)
         for k in range(3):
             burst = np.exp(-(((t - 0.3 - 0.2 * k) / 0.16) ** 2))
-            self.ax.plot(2 + 14 * t, y + 3 - 3 * k + 1.5 * burst * np.sin(2 * np.pi * (19 + 4 * k) * t), color=_EDGE["emg"], lw=0.7)
+            self.ax.plot(
+                2 + 14 * t,
+                y + 3 - 3 * k + 1.5 * burst * np.sin(2 * np.pi * (19 + 4 * k) * t),
+                color=_EDGE["emg"],
+                lw=0.7,
+            )
 
     def hand(self, x, y, name, scale=0.062):
         draw_hand(self.ax, np.array(_ICONS[name], dtype=float), at=(x, y - 1.4), scale=scale)
@@ -114,7 +119,14 @@ def _alignment(c: _Canvas, top: float) -> None:
     c.arrow((18, second), (23, second))
     c.box(23, 44, second, "EMG encoder", "emg")
     c.arrow((44, second), (52, second), text="K, V", at=(47.7, second + 2.8))
-    c.box(52, 84, second, "Q-Former: $M$ learned\nqueries, self-attention,\ncross-attention to EMG,\nfeed-forward", "query", height=17)
+    c.box(
+        52,
+        84,
+        second,
+        "Q-Former: $M$ learned\nqueries, self-attention,\ncross-attention to EMG,\nfeed-forward",
+        "query",
+        height=17,
+    )
     c.arrow((84, second), (92, second), text="$Q'$", at=(88, second + 3))
     c.box(92, 113, second, "best query $u_i$,\ncosine to each\n$v_j$, gives $q_{ij}$", "query", height=14)
     c.arrow((113, second), (122, second))
@@ -126,7 +138,14 @@ def _alignment(c: _Canvas, top: float) -> None:
     c.box(23, 44, third, "Pose encoder\n(frozen)", "pose", frozen=True)
     c.arrow((44, third), (52, third), text="$v$", at=(46, third + 2.6))
     c.arrow((48, third), (48, third + 11), (102.5, third + 11), (102.5, second - 7))
-    c.box(52, 84, third, "affinity to the nearest\nof $N_c$ communities, $S_{pc}$,\nso between poses, $S_{pp}$", "pose", height=14)
+    c.box(
+        52,
+        84,
+        third,
+        "affinity to the nearest\nof $N_c$ communities, $S_{pc}$,\nso between poses, $S_{pp}$",
+        "pose",
+        height=14,
+    )
     c.arrow((84, third), (92, third))
     c.box(92, 113, third, "soft targets $\\tilde{y}_{ij}$:\nsoftmax at $τ_s$,\nself left out", "pose", height=14)
     c.arrow((113, third), (122, third), text="$\\tilde{y}$", at=(117, third - 2.9))
@@ -157,7 +176,9 @@ def _zero_shot(c: _Canvas, top: float) -> None:
     c.arrow((50, second), (78, second), (78, first - 5.5), text="$v_1 … v_G$", at=(64, second + 2.6))
     c.arrow((134.5, first - 5.5), (134.5, second + 3))
     c.text(134.5, second, "gesture")
-    c.text(92, second - 3.4, "linear probe instead: logistic regression on the mean query", ha="center", color="#333333")
+    c.text(
+        92, second - 3.4, "linear probe instead: logistic regression on the mean query", ha="center", color="#333333"
+    )
 
 
 def method_drawing() -> Figure:

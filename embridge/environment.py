@@ -142,6 +142,9 @@ def variables(state: Path, *, own_settings: bool, test: bool = False) -> dict[st
     env.pop("MPLBACKEND", None)  # would keep pictures out of the notebooks
     env.update(
         OMP_WAIT_POLICY="PASSIVE",  # two spinning OpenMP teams on two cores were 5-20 times slower
+        # glibc hands buffers of a training step back to the kernel at each step and asks again: ten times the faults
+        MALLOC_MMAP_THRESHOLD_=str(1 << 30),
+        MALLOC_TRIM_THRESHOLD_=str(1 << 32),
         PYDEVD_DISABLE_FILE_VALIDATION="1",  # the kernel's debugger warns about frozen modules otherwise
         JUPYTER_PREFER_ENV_PATH="1",  # a kernel of the same name in HOME belongs to another environment
     )

@@ -7,8 +7,7 @@ by hand, so that two notebooks that need the same model share it.
 
 import ast
 import json
-import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,23 +15,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import config as cfg
 from embridge import losses, training
 from embridge.config import ObjectiveConfig, as_json, fingerprint
+from embridge.dataset import Dataset
 from embridge.errors import InputError
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel
 from embridge.models.transformer import embedding, emg_encoder
-from embridge.recordings import Source
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1
-from embridge.recordings.simulated import open_simulated
-from embridge.splits import Splits, make_splits
-from embridge.tasks import AlignTask, MAETask, Reader, Statistics, encode, measure_statistics
-from embridge.windows import WindowStore, build_store
-
-ROOT = Path(__file__).resolve().parent.parent
+from embridge.tasks import AlignTask, MAETask, encode
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,9 @@ EXPERIMENTS = {
         Experiment("CPEP", "cpep", "contrastive pose-EMG pre-training on [CLS] (C)", _CPEP),
         Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", _QFORMER),
         Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", _EMBRIDGE),
-        Experiment("CPEP, pairs shuffled", "cpep", "control: EMG paired with another window's pose", _CPEP, shuffled=True),
+        Experiment(
+            "CPEP, pairs shuffled", "cpep", "control: EMG paired with another window's pose", _CPEP, shuffled=True
+        ),
     )
 }
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")
@@ -73,7 +66,10 @@ ALIGNED = ("CPEP", "Q-Former", "EMBridge")
 def code_fingerprint() -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
     here = Path(__file__).parent
-    files = [*sorted((here / "models").glob("*.py")), *(here / f"{n}.py" for n in ("losses", "tasks", "training", "signals"))]
+    files = [
+        *sorted((here / "models").glob("*.py")),
+        *(here / f"{n}.py" for n in ("losses", "tasks", "training", "signals")),
+    ]
     trees = []
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -104,105 +100,12 @@ class Run:
         return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
 
 
-class Study:
-    """One dataset at one profile and seed: recordings, windows, splits and the systems trained on them.
-
-    Parameters
-    ----------
-    dataset : "simulated", "emg2pose" or "ninapro-db1"
-    profile : "smoke", "quick", "long" or "paper"
-    seed : of training; recordings and splits stay the same
-    device : "auto", "cpu" or "cuda"
-    data : folder of a real dataset; "" for the simulator
-    out : where data/, runs/ and figures/ go; "" for the repository
-    size : a Profile of your own instead of the named one's
-
-    Raises
-    ------
-    InputError
-        for an unknown dataset or profile, a missing folder, or a GPU that is not there
-    """
-
-    def __init__(self, dataset="simulated", profile="quick", seed=0, device="auto", data="", out="", *, size=None):
-        if dataset not in cfg.DATASETS:
-            raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
-        if size is None and profile not in cfg.PROFILES:
-            raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
-        self.dataset, self.seed = dataset, int(seed)
-        self.profile = cfg.for_dataset(size or cfg.profile(profile), dataset)
-        self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-        self.out = Path(out).expanduser() if out else ROOT
-        self.data = Path(data).expanduser() if data else None
-        self._runs: dict[str, Run] = {}
-        training.set_threads()
-
-    # ---- data -------------------------------------------------------------------------------------------------
-
-    @property
-    def simulated(self) -> bool:
-        return self.dataset == "simulated"
-
-    @property
-    def figures(self) -> Path:
-        """Where this study's tables and figures go."""
-        return self.out / "figures" / f"{self.dataset}-{self.profile.name}"
-
-    @property
-    def context(self) -> dict:
-        """What every page of results says about where its numbers come from."""
-        return {
-            "dataset": self.dataset,
-            "profile": self.profile.name,
-            "seed": self.seed,
-            "device": self.device,
-            "simulated": self.simulated,
-            "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
-        }
+class Study(Dataset):
+    """A dataset and the systems trained on it, by name; parameters and errors as :class:`~embridge.dataset.Dataset`."""
 
     @cached_property
-    def source(self) -> Source:
-        """The recordings; the simulator writes what is missing first."""
-        if self.simulated:
-            size = self.profile.simulation
-            return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
-        if self.data is None:
-            raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
-        return open_db1(self.data) if self.dataset == "ninapro-db1" else open_emg2pose(self.data)
-
-    @cached_property
-    def store(self) -> WindowStore:
-        """The filtered windows, on disk, built once."""
-        return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
-
-    @cached_property
-    def splits(self) -> Splits:
-        """Table 1 on this dataset's windows, its assertions checked."""
-        return make_splits(self.dataset, self.store.table, hands=self.profile.evaluation.hands)
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        """Scales from the pre-training split, measured once and kept in runs/."""
-        file = self.out / "runs" / f"statistics-{self.data_key}.json"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            found = asdict(measure_statistics(self.store, self.splits.pretrain))
-            temporary = file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(found), encoding="utf-8")
-            os.replace(temporary, file)
-        return Statistics(**{k: tuple(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()})
-
-    @cached_property
-    def data_key(self) -> str:
-        """Hash of the windows and of which of them pre-training may see."""
-        return fingerprint(self.store.key, self.splits.pretrain.tolist())
-
-    def reader(self, emg_norm: str | None = None) -> Reader:
-        """Windows as the encoders see them."""
-        return Reader(self.store, self.statistics, emg_norm or self.profile.align.emg_norm, self.device)
-
-    # ---- training ---------------------------------------------------------------------------------------------
+    def _runs(self) -> dict[str, Run]:
+        return {}
 
     def _configs(self, experiment: Experiment):
         stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
@@ -286,13 +189,18 @@ class Study:
             centroids = self.communities(objective) if objective.soft_targets == "communities" else None
             pairing = np.random.default_rng(self.seed).permutation(len(ids)) if experiment.shuffled else None
             return AlignTask(
-                model, self.reader(train.emg_norm), ids, self.pose_embeddings(ids), objective=objective, config=train,
-                n_pose_tokens=shape.window // shape.pose_patch, centroids=centroids, pairing=pairing,
+                model,
+                self.reader(train.emg_norm),
+                ids,
+                self.pose_embeddings(ids),
+                objective=objective,
+                config=train,
+                n_pose_tokens=shape.window // shape.pose_patch,
+                centroids=centroids,
+                pairing=pairing,
             )
 
         return model, make_task
-
-    # ---- embeddings -------------------------------------------------------------------------------------------
 
     def pose_embeddings(self, ids) -> torch.Tensor:
         """(n, d) v = the frozen Pose-MAE's embedding of each window (METHOD 2: [CLS] by default)."""

@@ -121,7 +121,9 @@ VIEWS = {  # turn about the vertical, then about the horizontal, degrees: seen f
 FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#0072B2", "#CC79A7")  # Okabe and Ito
 PALM_COLOUR = "#E3DCD3"
 # Half the width (mm) at the four landmarks of each digit: what makes sticks look like fingers; ours, by eye
-_HALF_WIDTH = np.array([[13, 10.5, 9.5, 7.5], [9.5, 8.5, 7.5, 6.5], [9.5, 9, 8, 6.5], [9.5, 8.5, 7.5, 6.5], [8.5, 7.5, 6.5, 5.5]])
+_HALF_WIDTH = np.array(
+    [[13, 10.5, 9.5, 7.5], [9.5, 8.5, 7.5, 6.5], [9.5, 9, 8, 6.5], [9.5, 8.5, 7.5, 6.5], [8.5, 7.5, 6.5, 5.5]]
+)
 
 
 def project(points: np.ndarray, view="palm", hand: str = "right") -> np.ndarray:
@@ -183,8 +185,16 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
             fill = (1 - 0.55 * far) * np.array(to_rgb(FINGER_COLOURS[i])) + 0.55 * far
             outline = _capsule(digit[j, :2], digit[j + 1, :2], *_HALF_WIDTH[i, j : j + 2])
             bones.append((depth, outline, fill, 0.45 * fill))
-    rays = [(heel[0], digits[4, 0], 12.0, 9.5), (heel[1], digits[3, 0], 12.0, 10.5), (heel[1], digits[2, 0], 12.0, 10.5)]
-    rays += [(heel[2], digits[1, 0], 12.0, 10.5), (heel[2], digits[0, 0], 12.0, 11.0), (digits[0, 0], digits[1, 0], 11.0, 10.0)]
+    rays = [
+        (heel[0], digits[4, 0], 12.0, 9.5),
+        (heel[1], digits[3, 0], 12.0, 10.5),
+        (heel[1], digits[2, 0], 12.0, 10.5),
+    ]
+    rays += [
+        (heel[2], digits[1, 0], 12.0, 10.5),
+        (heel[2], digits[0, 0], 12.0, 11.0),
+        (digits[0, 0], digits[1, 0], 11.0, 10.0),
+    ]
     palm = [_capsule(a[:2], b[:2], r0, r1) for a, b, r0, r1 in rays]
     palm.append(np.array([heel[0], heel[2], digits[1, 0], digits[2, 0], digits[3, 0], digits[4, 0]])[:, :2])
     colour = np.array(to_rgb(PALM_COLOUR))

@@ -4,18 +4,30 @@
 tables and figures are made from it alone.
 """
 
+import importlib.metadata
 import json
 import os
+import platform
 import re
 from pathlib import Path
 
 import pandas as pd
 
+from embridge import __version__
 from embridge.errors import InputError
 from embridge.rows import COLUMNS, INTEGERS, KEY, NUMBERS, compare_predictions, evaluate_predictions, plain, row
 from embridge.tables import markdown
 
-__all__ = ["COLUMNS", "Page", "collect", "compare_predictions", "evaluate_predictions", "read_results", "row"]
+__all__ = [
+    "COLUMNS",
+    "Page",
+    "collect",
+    "compare_predictions",
+    "evaluate_predictions",
+    "read_results",
+    "row",
+    "versions",
+]
 
 
 class Page:
@@ -76,6 +88,10 @@ class Page:
         """Add tidy rows (dicts of COLUMNS); each is checked as by :func:`row`."""
         self._rows += [row(**fields) for fields in rows]
 
+    def frame(self) -> pd.DataFrame:
+        """The rows added so far, as :func:`collect` would return them."""
+        return _frame(sorted(self._rows, key=_order))
+
     def note(self, key: str, value) -> None:
         """Keep a plain value under a name: sentences, counts, timings."""
         self._notes[key] = plain(value)
@@ -94,6 +110,13 @@ class Page:
         path = self.folder / "results.json"
         write_atomically(path, json.dumps(page, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return path
+
+
+def versions() -> str:
+    """Python and the libraries that decide numbers, for a notebook's first output."""
+    names = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")
+    found = " · ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    return f"embridge {__version__} · Python {platform.python_version()} · {found}"
 
 
 def collect(folder: str | Path) -> pd.DataFrame:

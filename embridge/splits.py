@@ -138,9 +138,12 @@ def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str 
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
     _check_files(table)
-    if dataset == "ninapro-db1":
-        return _split_db1(table)
-    return _split_emg2pose(dataset, table, seed, hands)
+    splits = _split_db1(table) if dataset == "ninapro-db1" else _split_emg2pose(dataset, table, seed, hands)
+    if not len(splits.pretrain):
+        raise InputError(
+            f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
+        )
+    return splits
 
 
 def tune_users(users: list[str], seed: int = 0) -> list[str]:
@@ -208,7 +211,6 @@ def _split_db1(table: pd.DataFrame) -> Splits:
     )
     trained = np.concatenate([splits.pretrain, *splits.probe_train.values()])
     sides = {"training": trained, "evaluation": np.concatenate(list(splits.evaluation.values()))}
-    _disjoint(sides, pd.Series(_join(table)), "repetition")
     _disjoint(sides, table.segment, "labelled stretch")
     _disjoint(sides, table.digest, "window content")
     return splits

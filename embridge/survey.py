@@ -6,13 +6,13 @@ store is built, files that were summed earlier are summed again: a difference is
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from embridge.errors import InputError
-from embridge.parallel import in_order
 from embridge.recordings import Recording, Source, sha256
 from embridge.store import write_atomically
 
@@ -39,7 +39,7 @@ def survey(
     """
     cache_path = folder / "sources.json"
     cache = json.loads(cache_path.read_text(encoding="utf-8")) if cache_path.is_file() else {}
-    files, todo = {}, []
+    files, todo, broken = {}, [], []
     for recording in source.recordings:
         known = cache.get(str(recording.path.resolve()))
         status = recording.path.stat()
@@ -47,32 +47,32 @@ def survey(
             files[recording.key] = SourceFile(**known)
         else:
             todo.append(recording)
-    broken = []
+    if not todo:
+        return files, broken
     saved = time.monotonic()
-    workers = min(workers, 1 + len(todo) // 32)
-    summed = in_order(_sum_one, todo, workers)
-    for recording, (file, error) in zip(
-        todo, tqdm(summed, "source files", len(todo), unit="file", disable=not progress or not todo), strict=True
-    ):
-        if error:
-            if not skip_broken:
-                raise InputError(error)
-            broken.append((recording.path.name, error))
-            continue
-        files[recording.key] = replace(file, fresh=True)
-        cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
-        if time.monotonic() - saved > SAVE_SECONDS:
-            write_atomically(cache_path, json.dumps(cache))
-            saved = time.monotonic()
-    if todo:
-        write_atomically(cache_path, json.dumps(cache))
+    pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
+    try:
+        sums = pool.map(sha256, [r.path for r in todo])
+        for recording, total in zip(todo, tqdm(sums, "source files", len(todo), disable=not progress), strict=True):
+            try:
+                file = _describe(recording, total)
+            except InputError as error:
+                if not skip_broken:
+                    raise
+                broken.append((recording.path.name, str(error)))
+                continue
+            files[recording.key] = replace(file, fresh=True)
+            cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
+            if time.monotonic() - saved > SAVE_SECONDS:
+                write_atomically(cache_path, json.dumps(cache))
+                saved = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    write_atomically(cache_path, json.dumps(cache))
     return files, broken
 
 
-def _sum_one(recording: Recording) -> tuple[SourceFile | None, str]:
-    try:
-        n_samples = recording.n_samples()
-    except InputError as error:
-        return None, str(error)
+def _describe(recording: Recording, total: str) -> SourceFile:
+    n_samples = recording.n_samples()
     status = recording.path.stat()
-    return SourceFile(status.st_size, status.st_mtime_ns, sha256(recording.path), n_samples), ""
+    return SourceFile(status.st_size, status.st_mtime_ns, total, n_samples)

@@ -127,6 +127,65 @@ def gallery_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ..
     return pd.DataFrame(lines, columns=["classes", "system", "pooling", *policies])
 
 
+def corpus_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...] = ALIGNED) -> pd.DataFrame:
+    """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1 against E A.6)."""
+    rows = select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=systems, gallery="all")
+    rows = rows[rows["pooling"] == "max"]
+    lines = [
+        {"classes": classes, "system": system}
+        | {
+            corpus.removeprefix("corpus="): interval(*found) if (found := summary(part)) else MISSING
+            for corpus, part in select(rows, classes=classes, system=system).groupby("options", sort=False)
+        }
+        for classes in ("in", "unseen")
+        for system in systems
+    ]
+    return pd.DataFrame(lines)
+
+
+def headline_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") -> pd.DataFrame:
+    """Table 2's cells as numbers, a row each: system, protocol, classes, value, low, high, paper_value."""
+    lines = []
+    for system in TABLE_2_SYSTEMS:
+        for protocol, classes in CELLS:
+            rows = _headline(results, dataset, "balanced_accuracy", classes, protocol, "all", pooling, (system,))
+            if (found := summary(rows)) is not None:
+                paper = _paper(system, protocol, classes, dataset, "all")[0]
+                lines.append((system, protocol, classes, *found, np.nan if paper is None else paper))
+    return pd.DataFrame(lines, columns=["system", "protocol", "classes", "value", "low", "high", "paper_value"])
+
+
+def policy_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") -> pd.DataFrame:
+    """Zero-shot balanced accuracy by gallery policy as numbers: system, classes, gallery, value, low, high."""
+    lines = []
+    for gallery in POLICIES:
+        for system in ALIGNED:
+            for classes in ("in", "unseen"):
+                rows = _headline(results, dataset, "balanced_accuracy", classes, "ZS", gallery, pooling, (system,))
+                if (found := summary(rows)) is not None:
+                    lines.append((system, classes, gallery, *found))
+    return pd.DataFrame(lines, columns=["system", "classes", "gallery", "value", "low", "high"])
+
+
+def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The controls (RELIABILITY) in both class sets, beside what each should give."""
+    expected = {
+        "Labels shuffled": "chance, 0.25",
+        "CPEP, pairs shuffled": "chance, 0.25",
+        "Untrained encoder": "what a random network gives",
+    }
+    lines = []
+    for system, should in expected.items():
+        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
+            found = {c: summary(select(part, classes=c)) for c in ("in", "unseen")}
+            text = {c: interval(*own) if own else MISSING for c, own in found.items()}
+            lines.append(
+                {"control": system, "protocol": protocol, "gallery": gallery or MISSING, "should be": should} | text
+            )
+    return pd.DataFrame(lines)
+
+
 def class_f1_table(
     results: pd.DataFrame,
     dataset: str,

@@ -37,7 +37,9 @@ def measure_statistics(store: WindowStore, ids: np.ndarray, *, chunk: int = 256)
         part = ids[start : start + chunk]
         for name, x in (("pose", store.read_pose(part)), ("emg", store.read_emg(part))):
             x = x.double()
-            total = torch.stack([x.sum((0, 2)), x.square().sum((0, 2)), torch.full_like(x[0, :, 0], x.shape[0] * x.shape[2])])
+            total = torch.stack(
+                [x.sum((0, 2)), x.square().sum((0, 2)), torch.full_like(x[0, :, 0], x.shape[0] * x.shape[2])]
+            )
             sums[name] = sums.get(name, 0) + total
     found = {}
     for name, (s, s2, n) in sums.items():
@@ -131,8 +133,17 @@ class AlignTask:
     """
 
     def __init__(
-        self, model, reader: Reader, ids: np.ndarray, pose_embeddings: torch.Tensor, *, n_pose_tokens: int,
-        objective: ObjectiveConfig, config: TrainConfig, centroids=None, pairing=None,
+        self,
+        model,
+        reader: Reader,
+        ids: np.ndarray,
+        pose_embeddings: torch.Tensor,
+        *,
+        n_pose_tokens: int,
+        objective: ObjectiveConfig,
+        config: TrainConfig,
+        centroids=None,
+        pairing=None,
     ):
         self.model, self.reader, self.ids, self.config, self.objective = model, reader, ids, config, objective
         self.v = pose_embeddings.to(reader.device)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
+from openTSNE import TSNE
 from torch.nn.functional import normalize
 
-from embridge.evaluation import zero_shot
 from embridge.experiments import Study
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
@@ -24,37 +24,69 @@ def windows_summary(study: Study) -> str:
     counts = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in store.manifest["counts"].items())
     seconds = config.window / config.sample_rate
     return (
-        f"**{len(store)} windows** of {seconds:g} s ({config.n_channels} EMG channels, {config.n_joints} pose channels, "
+        f"**{len(store)} windows** of {seconds:g} s "
+        f"({config.n_channels} EMG channels, {config.n_joints} pose channels, "
         f"{config.sample_rate:g} Hz) in store `{store.key}`:\n\n{counts}"
     )
 
 
-def example_window(study: Study, gesture: str) -> int | None:
-    """The window of ``gesture`` that moves most, so that the picture shows it in action; None if there is none."""
-    ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
-    if not len(ids):
-        return None
-    motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
-    return int(ids[int(motion.argmax())])
-
-
-@torch.inference_mode()
-def reconstruction(study: Study, name: str, ids: np.ndarray) -> dict:
-    """Target, prediction and mask of the named MAE on the first of ``ids``.
+def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.ndarray]:
+    """For each gesture the window that moves most, as ``n_frames`` poses.
 
     Returns
     -------
-    dict with ``target`` and ``prediction``, each (channels, T), and ``mask`` (L,), True where a patch was hidden
+    poses : gesture to (n_frames, 20) joint angles, rad; empty where the pose is a glove's raw sensors
+    times : (n_frames,) s within the window
     """
-    run, shape = study.run(name), study.profile.model
-    x = study.reader().pose(ids) if name == "Pose-MAE" else study.reader().emg(ids)
-    patch = shape.pose_patch if name == "Pose-MAE" else shape.emg_patch
+    config, poses = study.store.config, {}
+    frames = np.linspace(0, config.window - 1, n_frames).round().astype(int)
+    for gesture in gestures if config.n_joints == len(JOINTS) else ():
+        ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
+        if len(ids):
+            motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
+            poses[gesture] = study.store.read_pose(ids[[int(motion.argmax())]])[0, :, frames].T.numpy()
+    return poses, frames / config.sample_rate
+
+
+def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The mean pose (20,), rad, of each group of windows; empty where the pose is a glove's raw sensors."""
+    if study.store.config.n_joints != len(JOINTS):
+        return {}
+    return {c: study.store.read_pose(ids[:64]).mean((0, 2)).numpy() for c, ids in members.items() if len(ids)}
+
+
+def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
+    """(n, 2) t-SNE map of (n, d) features: openTSNE, cosine distances, PCA initialisation, seeded.
+
+    One job: with more, openTSNE sums in an order that depends on the machine. Perplexity 30, less where n is small.
+    """
+    perplexity = min(30, max(2, (len(x) - 1) // 3))
+    embedding = TSNE(perplexity=perplexity, metric="cosine", initialization="pca", random_state=seed, n_jobs=1)
+    return np.asarray(embedding.fit(np.ascontiguousarray(x, dtype=np.float64)))
+
+
+@torch.inference_mode()
+def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -> dict:
+    """Target, prediction and mask of the named MAE on the first of ``ids``, for the channels that vary most.
+
+    Returns
+    -------
+    dict with ``target`` and ``prediction``, each (n_shown, T), ``mask`` (L,), True where a patch was hidden, ``names``
+    of the channels shown and the ``unit``
+    """
+    run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
+    x = study.reader().pose(ids) if pose else study.reader().emg(ids)
+    patch = shape.pose_patch if pose else shape.emg_patch
     table = noise(study.seed, 0, "picture", len(ids), shape.window // patch).to(x.device)
     predicted, mask = run.model.reconstruct(x, table)
+    shown = x[0].std(dim=1).argsort(descending=True)[:n_shown].sort().values.cpu()
+    names = joint_names(study) if pose else [f"channel {i + 1}" for i in range(shape.n_channels)]
     return {
-        "target": x[0].cpu().numpy(),
-        "prediction": unpatchify(predicted, shape.n_joints if name == "Pose-MAE" else shape.n_channels)[0].cpu().numpy(),
+        "target": x[0].cpu()[shown].numpy(),
+        "prediction": unpatchify(predicted, x.shape[1])[0].cpu()[shown].numpy(),
         "mask": mask[0].cpu().numpy(),
+        "names": [names[i] for i in shown],
+        "unit": "SD of training" if pose else "SD of the window",
     }
 
 
@@ -91,12 +123,3 @@ def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     poses = normalize(study.pose_embeddings(ids), dim=-1)
     best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
     return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
-
-
-def tune_score(study: Study, name: str, classes: str) -> float:
-    """Zero-shot accuracy on D_tune with other users' poses: what choices are made on, never D_eval."""
-    ids = study.splits.tune[classes]
-    y = study.splits.labels(classes, ids)
-    setting = study.profile.evaluation
-    predicted = zero_shot(study.emg_queries(name, ids), study.pose_embeddings(ids), y, k=setting.k, pooling=setting.pooling)
-    return float(np.mean([(predicted[y == c] == c).mean() for c in np.unique(y)]))

@@ -197,7 +197,7 @@ class _Builder:
             initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
             disable=not progress,
             mininterval=1.0,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f} of {total:.2f} h [{elapsed}<{remaining}, {rate_fmt}]",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f} of {total:.2f} h [{elapsed}<{remaining}, {rate_noinv_fmt}]",
             unit=" h of recording",
         )
         with bar:

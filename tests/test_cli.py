@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,30 +137,76 @@ def test_pins_are_compared_without_local_suffix(monkeypatch):
     ]
 
 
-def test_environment_is_built_once_and_again_after_an_interruption(tmp_path, capsys):
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A clone's root, and commands that are noted in ``ran`` in place of a minute of venv and pip."""
     root = tmp_path / "a clone, Zoë's"
     root.mkdir()
-    (root / "marker_module.py").write_text("")
-    requirements, venv = root / "requirements.txt", root / ".venv"
-    requirements.write_text("# nothing\n")
-    code = "import sys, pathlib\nfrom embridge.environment import build\nroot = pathlib.Path(sys.argv[1])\n"
-    code += "print(build(root / '.venv', root / 'requirements.txt', root))"
-    command = [sys.executable, "-c", code, str(root)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=100) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    assert sorted("setting up" in out for out, _ in told) == [False, True]  # the other one waited for it
-    python = environment.build(venv, requirements, root)
-    assert python == venv / "bin" / "python" and "setting up" not in capsys.readouterr().out
-    subprocess.run([python, "-c", "import marker_module"], check=True, cwd=tmp_path)
+    (root / "requirements.txt").write_text("numpy==1\n")
+    root_ran = []
 
-    requirements.write_text("embridge-there-is-no-such-package==1\n")
-    with pytest.raises(environment.SetupError, match=r"(?s)installing .* failed; the end of .*no-such-package"):
-        environment.build(venv, requirements, root, pip_options=("--no-index",))
+    def pretend(command, log, what):
+        root_ran.append(what)
+        time.sleep(0.2)
+        if "venv" in command:
+            (log.parent / "bin").mkdir()
+            (log.parent / "bin" / "python").symlink_to(sys.executable)
+            (log.parent / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+
+    monkeypatch.setattr(environment, "_run", pretend)
+    return root, root_ran
+
+
+BOTH = ["creating the environment", "installing the packages of requirements.txt"]
+
+
+def test_environment_is_built_once_though_asked_for_twice_at_a_time(clone, capsys):
+    root, ran = clone
+    arguments = (root / ".venv", root / "requirements.txt", root)
+    with ThreadPoolExecutor(2) as pool:
+        pythons = [future.result() for future in [pool.submit(environment.build, *arguments) for _ in range(2)]]
+    assert pythons == [root / ".venv" / "bin" / "python"] * 2 and ran == BOTH
+    assert "another set-up is running" in capsys.readouterr().out
+    assert (root / ".venv/lib/python3.11/site-packages/embridge.pth").read_text(encoding="utf-8") == f"{root}\n"
+    environment.build(*arguments)
+    assert ran == BOTH
+    (root / "requirements.txt").write_text("numpy==2\n")  # other pins: installed over the old ones
+    environment.build(*arguments)
+    assert ran == [*BOTH, BOTH[1]]
+
+
+def test_interrupted_or_broken_environment_is_built_anew(clone, capsys, monkeypatch):
+    root, ran = clone
+    venv = root / ".venv"
+    arguments = (venv, root / "requirements.txt", root)
+    whole = environment._run
+
+    def stopped(command, log, what):
+        if "pip" in command:
+            raise KeyboardInterrupt
+        whole(command, log, what)
+
+    monkeypatch.setattr(environment, "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        environment.build(*arguments)
     (venv / "half").touch()
-    requirements.write_text("# nothing\n")
-    environment.build(venv, requirements, root)
+    monkeypatch.setattr(environment, "_run", whole)
+    environment.build(*arguments)
     assert "starting it over" in capsys.readouterr().out and not (venv / "half").exists()
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to("/nowhere/python")  # the Python that it was made from is gone
+    environment.build(*arguments)
+    assert ran == [BOTH[0], *BOTH, *BOTH]
+
+
+def test_failed_command_shows_the_end_of_its_log(tmp_path):
+    log = tmp_path / "log"
+    code = "import sys; print('\\n'.join(map(str, range(50)))); print('no such package'); sys.exit(1)"
+    with pytest.raises(
+        environment.SetupError, match=r"(?s)installing failed; the end of .*log:\n.*no such package"
+    ) as told:
+        environment._run([sys.executable, "-c", code], log, "installing")
+    assert "\n    12\n" not in str(told.value) and "\n    49\n" in str(told.value)
 
 
 def test_variables_do_without_a_home(tmp_path, monkeypatch):

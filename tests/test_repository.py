@@ -1,6 +1,7 @@
 """Facts about the tree: formatting, layers, file sizes, pins, and no path of one machine in it."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -16,21 +17,20 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "config"),
-    ("cli", "progress"),  # what runs before anything is installed
-    ("hand",),  # joints and geometry: numbers, and how they are drawn
+    ("errors", "config", "parallel", "progress"),
+    ("cli",),  # what runs before anything is installed
+    ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),
-    ("signals", "windows", "store"),
+    ("signals", "store", "survey", "cutting", "windows"),
     ("splits",),
     ("models", "losses"),
-    ("training",),
+    ("checkpoint", "training"),
     ("tasks",),
-    ("statistics", "evaluation", "paper", "tables", "rows", "results"),
+    ("paper", "statistics", "evaluation", "rows", "tables", "results"),
     ("drawing", "figures"),
     ("experiments",),
-    ("protocols", "views"),
-    ("environment", "report", "kernel"),
-    ("runner",),
+    ("protocols", "views"),  # what notebooks and command lines ask of experiments
+    ("environment", "report", "kernel", "runner"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "embridge").rglob("*.py"))
@@ -40,12 +40,12 @@ SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cach
 def text_files() -> list[Path]:
     """The tree's text files, without what is made from them (see .gitignore) and without pictures."""
     found = []
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        made = parts[0] == "figures" and ("notebooks" in parts or path.name == "report.html")
-        if path.is_file() and not SKIPPED & set(parts) and not made and path.suffix not in (".png", ".pyc", ".lock"):
-            found.append(path)
-    return found
+    for top, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in SKIPPED and not name.endswith(".egg-info")]
+        if Path(top).parent == ROOT / "figures":
+            folders[:] = [name for name in folders if name != "notebooks"]
+        found += [Path(top, name) for name in names if name != "report.html"]
+    return [path for path in found if path.suffix not in (".png", ".pyc", ".lock")]
 
 
 def imports(file: Path) -> set[str]:
@@ -96,18 +96,16 @@ def test_what_runs_before_set_up_needs_only_the_standard_library():
     assert found.returncode == 0, found.stderr
 
 
-@pytest.mark.parametrize("file", [*MODULES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda f: f.name)
+@pytest.mark.parametrize("file", MODULES, ids=lambda f: f.name)
 def test_files_stay_readable(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= (400 if "tests" in file.parts else 300)
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300, "split it where a reader would look for its parts"
 
 
 def test_no_registry_and_no_machine_is_named():
-    registry = re.compile(
-        r"\b(py" + r"pi|files\.pythonhosted|test\.py" + r"pi)\.(org|io)\b|download\.pytorch|--index-url"
-    )
+    registry = re.compile(r"\b(pypi|pythonhosted|anaconda)\.(org|io|com)\b|download\.pytorch\.org|index-url \w")
     machine = re.compile(r"(?<![\w.~])/(?:work|farm|root|home|Users)/\w+|\.\./shared\b")
     for file in text_files():
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8", errors="replace")
         assert not registry.search(text), f"{file} names a package registry: {registry.search(text)[0]}"
         if file != ROOT / ".ci" / "run" and file != Path(__file__):
             assert not machine.search(text), f"{file} names a place on one machine: {machine.search(text)[0]}"

@@ -68,7 +68,7 @@ def test_bootstrap_is_a_loop_over_users(predictions, metric):
     score = {"balanced_accuracy": st.balanced_accuracy, "macro_f1": st.macro_f1}[metric]
     value, low, high = st.bootstrap_over_groups(y, pred, users, metric=metric, n_resamples=2000)
     assert value == pytest.approx(score(y, pred, 4))
-    expected = resampled(y, pred, None, users, lambda a, b: score(a, b, 4), 1500, seed=7)
+    expected = resampled(y, pred, None, users, lambda a, b: score(a, b, 4), 800, seed=7)
     assert [low, high] == pytest.approx(expected, abs=0.02)
     assert high - low > 0.1  # users differ: this is the spread between them, not between windows
     windows = st.bootstrap_over_groups(y, pred, np.arange(len(y)), metric=metric, strata=np.zeros(len(y)))
@@ -80,7 +80,7 @@ def test_paired_bootstrap_resamples_both_alike(predictions):
     worse = np.where(np.random.default_rng(3).random(len(y)) < 0.1, (y + 1) % 4, pred)
     value, low, high = st.paired_bootstrap(y, pred, worse, users)
     assert value == pytest.approx(st.balanced_accuracy(y, pred, 4) - st.balanced_accuracy(y, worse, 4))
-    expected = resampled(y, pred, worse, users, lambda a, b: st.balanced_accuracy(a, b, 4), 1500, seed=7)
+    expected = resampled(y, pred, worse, users, lambda a, b: st.balanced_accuracy(a, b, 4), 800, seed=7)
     assert [low, high] == pytest.approx(expected, abs=0.01)
     alone = st.bootstrap_over_groups(y, pred, users)
     assert high - low < 0.5 * (alone[2] - alone[1])  # the users' common part cancels
@@ -89,15 +89,15 @@ def test_paired_bootstrap_resamples_both_alike(predictions):
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says():
-    """300 studies of 20 users whose skill averages 0.6; percentile intervals are a little narrow."""
+    """200 studies of 20 users whose skill averages 0.6; percentile intervals are a little narrow."""
     rng, hits = np.random.default_rng(0), 0
-    for _ in range(300):
+    for _ in range(200):
         skill = rng.beta(6, 4, 20)
         y = np.tile(np.repeat(np.arange(2), 10), 20)
         pred = np.where(rng.random(400) < np.repeat(skill, 20), y, 1 - y)
         _, low, high = st.bootstrap_over_groups(y, pred, np.repeat(np.arange(20), 20), n_resamples=200)
         hits += low <= 0.6 <= high
-    assert 0.88 <= hits / 300 <= 0.98
+    assert 0.88 <= hits / 200 <= 0.98
 
 
 def test_groups_of_one_class_are_resampled_within_their_class():

@@ -33,6 +33,14 @@ SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Twenty recordings of four windows, not to be changed."""
+    folder = tmp_path_factory.mktemp("few")
+    write_dataset(folder, users=(("train", 2),))
+    return folder
+
+
 def build(source, folder, config=SMALL, **options):
     return build_store(source, config, folder, **{"workers": 1, "progress": False} | options)
 
@@ -152,7 +160,7 @@ def test_one_microvolt_survives_float16(tmp_path):
     store = build(one(tmp_path / "in", data), tmp_path / "out")
     back = store.read_emg([0])[0].numpy() * store.manifest["recordings"][0]["scale"]
     truth = filter_emg(data["emg"], SMALL)[:200].T
-    assert np.abs(back - truth).max() < 1e-3 * truth.std()
+    assert np.abs(back - truth).max() < 4e-3 * truth.std()  # 2 ** -11 of four SD
 
 
 def test_values_beyond_float16_are_clipped(tmp_path):
@@ -235,10 +243,10 @@ def test_windows_do_not_cross_gaps(tmp_path):
     assert store.table.segment.tolist() == [0, 0, 1, 1, 1]
 
 
-def test_segments_are_unique_across_recordings(dataset, tmp_path):
-    store = build(open_emg2pose(dataset), tmp_path)
+def test_segments_are_unique_across_recordings(few, tmp_path):
+    store = build(open_emg2pose(few), tmp_path)
     assert store.table.groupby("segment").recording.nunique().max() == 1
-    assert store.table.segment.nunique() == store.table.recording.nunique() == 86
+    assert store.table.segment.nunique() == store.table.recording.nunique() == 20
     assert store.table.recording.is_monotonic_increasing
 
 
@@ -253,9 +261,9 @@ def test_db1_windows_stay_in_a_movement_and_mark_the_evaluation_grid(tmp_path):
     assert start_in_movement.max() == 200
 
 
-def test_strides_must_fit(dataset, tmp_path):
+def test_strides_must_fit(few, tmp_path):
     with pytest.raises(InputError, match="multiple of stride_train"):
-        build(open_emg2pose(dataset), tmp_path, replace(SMALL, stride_eval=300))
+        build(open_emg2pose(few), tmp_path, replace(SMALL, stride_eval=300))
 
 
 def test_settings_of_another_dataset_are_refused(tmp_path):
@@ -276,16 +284,16 @@ def test_workers_change_nothing(dataset, tmp_path):
     assert contents(alone) == contents(together)
 
 
-def test_a_store_opens_instead_of_building_again(dataset, tmp_path, monkeypatch):
-    first = build(open_emg2pose(dataset), tmp_path)
+def test_a_store_opens_instead_of_building_again(few, tmp_path, monkeypatch):
+    first = build(open_emg2pose(few), tmp_path)
     cuts = count_cuts(monkeypatch)
-    second = build(open_emg2pose(dataset), tmp_path)
+    second = build(open_emg2pose(few), tmp_path)
     assert (second.path, cuts) == (first.path, [])
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".lock") == sorted([first.key, "sources.json"])
 
 
-def test_a_store_can_go_to_other_processes(dataset, tmp_path):
-    store = build(open_emg2pose(dataset), tmp_path)
+def test_a_store_can_go_to_other_processes(few, tmp_path):
+    store = build(open_emg2pose(few), tmp_path)
     other = pickle.loads(pickle.dumps(store))
     torch.testing.assert_close(other.read_emg([3]), store.read_emg([3]))
 
@@ -302,33 +310,33 @@ def test_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
     assert build(open_emg2pose(tmp_path / "elsewhere"), tmp_path / "out").key == keys[-1], "a moved dataset is the same"
 
 
-def test_an_interrupted_build_goes_on(dataset, tmp_path, monkeypatch):
-    source = open_emg2pose(dataset)
+def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch):
+    source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
-    interrupted(source, tmp_path / "b", monkeypatch, 30)
+    interrupted(source, tmp_path / "b", monkeypatch, 12)
     assert not (tmp_path / "b" / whole.key).exists()
     with pytest.raises(InputError, match="not a whole window store"):
         WindowStore(tmp_path / "b" / f"{whole.key}.partial")
     cuts = count_cuts(monkeypatch)
     assert contents(build(source, tmp_path / "b")) == contents(whole)
-    assert len(cuts) == 86 - 30
+    assert len(cuts) == 20 - 12
 
 
 @pytest.mark.parametrize("damage", ["torn line", "lost block"])
-def test_an_interrupted_build_trusts_only_what_is_there(dataset, tmp_path, monkeypatch, damage):
-    source = open_emg2pose(dataset)
+def test_an_interrupted_build_trusts_only_what_is_there(few, tmp_path, monkeypatch, damage):
+    source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
-    interrupted(source, tmp_path / "b", monkeypatch, 30)
+    interrupted(source, tmp_path / "b", monkeypatch, 12)
     partial = tmp_path / "b" / f"{whole.key}.partial"
     if damage == "torn line":
         os.truncate(partial / "journal.jsonl", (partial / "journal.jsonl").stat().st_size - 20)
     else:
         with open(partial / "pose.f16", "r+b") as file:
-            file.seek(20 * 4 * 20 * 200 * 2)  # 20 recordings of four windows lie before
+            file.seek(8 * 4 * 20 * 200 * 2)  # eight recordings of four windows lie before
             file.write(b"\x00" * 100)
     cuts = count_cuts(monkeypatch)
     assert contents(build(source, tmp_path / "b")) == contents(whole)
-    assert len(cuts) == 86 - (29 if damage == "torn line" else 20)
+    assert len(cuts) == 20 - (11 if damage == "torn line" else 8)
 
 
 SLOW_BUILD = """
@@ -337,7 +345,7 @@ from embridge.cutting import cut
 from embridge.config import WindowConfig
 from embridge.recordings.emg2pose import open_emg2pose
 def slow(job):
-    time.sleep(0.05)
+    time.sleep(0.2)
     return cut(job)
 w.cut = slow
 w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=200, stride_eval=200), sys.argv[2],
@@ -345,11 +353,11 @@ w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=
 """
 
 
-def test_kill_9_then_again_finishes_only_what_is_missing(dataset, tmp_path, monkeypatch):
-    source = open_emg2pose(dataset)
+def test_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypatch):
+    source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
     folder = tmp_path / "b é"
-    process = subprocess.Popen([sys.executable, "-c", SLOW_BUILD, dataset, folder], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", SLOW_BUILD, few, folder], cwd=ROOT)
     journal = folder / f"{whole.key}.partial" / "journal.jsonl"
     deadline = time.monotonic() + 60
     while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
@@ -362,7 +370,7 @@ def test_kill_9_then_again_finishes_only_what_is_missing(dataset, tmp_path, monk
     done = journal.read_bytes().count(b"\n")
     cuts = count_cuts(monkeypatch)
     assert contents(build(source, folder)) == contents(whole), "and the killed run's lock is gone"
-    assert len(cuts) == 86 - done < 86
+    assert len(cuts) == 20 - done < 20
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see the workers")
@@ -472,31 +480,31 @@ def test_a_file_that_fails_while_cutting_is_skipped_only_when_asked(tmp_path):
         build(source, tmp_path / "out")
 
 
-def test_too_little_space_is_said_before_anything_is_written(dataset, tmp_path, monkeypatch):
+def test_too_little_space_is_said_before_anything_is_written(few, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=12345))
-    needed = 86 * 4 * 36 * 200 * 2
+    needed = 20 * 4 * 36 * 200 * 2
     with pytest.raises(InputError, match=f"needs {needed} more bytes and 12345 are free"):
-        build(open_emg2pose(dataset), tmp_path)
+        build(open_emg2pose(few), tmp_path)
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_disk_full_while_the_store_grows(dataset, tmp_path):
+def test_disk_full_while_the_store_grows(few, tmp_path):
     """A limit on file size is a full disk that the test may cause: the reservation meets it."""
-    limit = 1_000_000
+    limit = 300_000
     process = subprocess.run(
-        [sys.executable, "-c", SLOW_BUILD, dataset, tmp_path],
+        [sys.executable, "-c", SLOW_BUILD, few, tmp_path],
         cwd=ROOT, capture_output=True, text=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert process.returncode != 0
     assert "cannot be written" in process.stderr and "bytes" in process.stderr
     assert not [p for p in tmp_path.iterdir() if (p / "manifest.json").exists()]
-    assert len(build(open_emg2pose(dataset), tmp_path)) == 86 * 4
+    assert len(build(open_emg2pose(few), tmp_path)) == 20 * 4
 
 
-def test_two_builders_of_one_store(dataset, tmp_path, monkeypatch):
-    source = open_emg2pose(dataset)
+def test_two_builders_of_one_store(few, tmp_path, monkeypatch):
+    source = open_emg2pose(few)
 
     def meanwhile(job):
         monkeypatch.setattr(embridge.windows, "cut", cut)
@@ -505,13 +513,13 @@ def test_two_builders_of_one_store(dataset, tmp_path, monkeypatch):
         return cut(job)
 
     monkeypatch.setattr(embridge.windows, "cut", meanwhile)
-    assert len(build(source, tmp_path)) == 86 * 4
+    assert len(build(source, tmp_path)) == 20 * 4
 
 
-def test_a_folder_that_cannot_be_written(dataset, tmp_path):
+def test_a_folder_that_cannot_be_written(few, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        build(open_emg2pose(dataset), tmp_path / "file" / "stores")
+        build(open_emg2pose(few), tmp_path / "file" / "stores")
 
 
 def test_a_pickle_in_the_table_is_refused(tmp_path):
@@ -527,15 +535,9 @@ def test_a_pickle_in_the_table_is_refused(tmp_path):
         WindowStore(store.path).table  # noqa: B018
 
 
-def test_locale_time_zone_and_hash_seed_change_nothing(dataset, tmp_path):
-    script = SLOW_BUILD.replace("time.sleep(0.05)", "")
-    for name, extra in (
-        ("a", {"PYTHONHASHSEED": "1"}),
-        ("b", {"PYTHONHASHSEED": "2", "LC_ALL": "C", "TZ": "Asia/Tokyo"}),
-    ):
-        subprocess.run(
-            [sys.executable, "-c", script, dataset, tmp_path / name], cwd=ROOT, check=True, env=os.environ | extra
-        )
-    a, b = (next(p for p in (tmp_path / n).iterdir() if p.is_dir()) for n in "ab")
-    assert a.name == b.name
-    assert contents(WindowStore(a)) == contents(WindowStore(b))
+def test_locale_time_zone_and_hash_seed_change_nothing(few, tmp_path):
+    script = SLOW_BUILD.replace("time.sleep(0.2)", "")
+    elsewhere = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", script, few, tmp_path / "a"], cwd=ROOT, check=True, env=elsewhere)
+    store = build(open_emg2pose(few), tmp_path / "b")
+    assert contents(WindowStore(tmp_path / "a" / store.key)) == contents(store)

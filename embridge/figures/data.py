@@ -92,7 +92,9 @@ def filter_response(
     ax = axes[0, 0]
     shown = np.asarray(frequencies) > 0
     if bandpass is not None:
-        ax.axvspan(*bandpass, color=PALE, alpha=0.5, lw=0, zorder=0, label=f"pass band {bandpass[0]:g}–{bandpass[1]:g} Hz")
+        ax.axvspan(
+            *bandpass, color=PALE, alpha=0.5, lw=0, zorder=0, label=f"pass band {bandpass[0]:g}–{bandpass[1]:g} Hz"
+        )
     ax.plot(frequencies[shown], before[shown], color=GREY, label="before filtering")
     ax.plot(frequencies[shown], after[shown], color=OKABE_ITO[0], label="after filtering")
     if notch is not None:

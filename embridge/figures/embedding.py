@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from embridge.figures.names import pretty
-from embridge.figures.style import GREY, PALE, class_colours, legend_below, new_figure
+from embridge.figures.style import PALE, class_colours, legend_below, new_figure
 from embridge.hand import draw_hand
 
 
@@ -35,7 +35,9 @@ def tsne_panels(
     width = 7.2 if len(panels) > 1 else 4.2
     figure, axes = new_figure(1, len(panels), width=width, height=width / len(panels) + 0.75)
     for ax, (title, xy) in zip(axes[0], panels.items(), strict=True):
-        _scatter(ax, np.asarray(xy)[order], list(colours[labels[order]]), size=float(np.clip(6000 / len(labels), 3, 16)))
+        _scatter(
+            ax, np.asarray(xy)[order], list(colours[labels[order]]), size=float(np.clip(6000 / len(labels), 3, 16))
+        )
         ax.set(title=title, xlabel=f"{method} axis 1 (a.u.)", ylabel=f"{method} axis 2 (a.u.)")
     names = [pretty(name) for name in class_names]
     handles = [Line2D([], [], ls="", marker="o", ms=5, color=colour) for colour in palette]

@@ -19,7 +19,9 @@ def _one_row_each(rows: pd.DataFrame, keys: list[str], figure: str) -> None:
         raise InputError(f"{figure}: expected rows to draw, found none; train the systems or select other rows.")
     twice = rows[rows.duplicated(keys)]
     if len(twice):
-        raise InputError(f"{figure}: expected one row each, found several for {tuple(twice[keys].iloc[0])}; select first.")
+        raise InputError(
+            f"{figure}: expected one row each, found several for {tuple(twice[keys].iloc[0])}; select first."
+        )
 
 
 def _errors(rows: pd.DataFrame) -> np.ndarray:
@@ -82,13 +84,15 @@ def table2_bars(rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True)
     return figure
 
 
-def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray] | None = None) -> Figure:
+def confusion_matrices(
+    confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray] | None = None
+) -> Figure:
     """Confusion matrices side by side: share of each true class in %, the count under it (Fig. 3a).
 
     Parameters
     ----------
     confusions : system to (K, K) counts, row: true, column: predicted; or (K, K + 1), the last column for
-        predictions that are none of the classes
+        predictions that are none of the classes (without it they are in neither count nor share)
     class_names : K names
     f1 : system to (K,), NaN where undefined; None: none is printed. It cannot be had from the counts alone where
         predictions may be none of the classes
@@ -101,7 +105,13 @@ def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: di
     # A cell holds two lines of type; names stand beside the first column of panels and, turned, below each.
     cell = 0.38 if n_columns <= 6 else 0.44
     width = min(WIDTH, 1.5 + per_row * (0.6 + cell * n_columns))
-    figure, axes = new_figure(n_rows, per_row, width=width, height=n_rows * (cell * k + 0.5 + 0.052 * max(map(len, names))))
+    figure, axes = new_figure(
+        n_rows,
+        per_row,
+        width=width,
+        height=n_rows * (cell * k + 0.5 + 0.052 * max(map(len, names))),
+        layout="compressed",
+    )
     for ax in axes.flat[len(confusions) :]:
         ax.set_axis_off()
     for i, (ax, (system, counts)) in enumerate(zip(axes.flat, confusions.items(), strict=False)):
@@ -111,7 +121,8 @@ def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: di
         ax.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
             text = f"{share[row, column]:.0f}%\n{count:.0f}"
-            ax.text(column, row, text, ha="center", va="center", color="white" if share[row, column] > 55 else "black")
+            ax.text(column, row, text, ha="center", va="center", linespacing=1.0,
+                    color="white" if share[row, column] > 55 else "black")  # fmt: skip
         columns = names + ["none"] * (counts.shape[1] - k)
         ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
         scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]] if f1 else [""] * k
@@ -138,7 +149,9 @@ def per_user_f1(scores: pd.DataFrame, *, label: str = "F1, mean over gestures", 
     for marker, system in zip("s^oDvP*X" * len(scores.columns), scores.columns, strict=False):
         mean = scores[system].mean()
         ax.axhline(mean, color=colours[system], ls="--", lw=1, zorder=0)
-        ax.plot(x, scores[system], ls="", marker=marker, ms=5.5, color=colours[system], label=f"{system} (mean {mean:.2f})")
+        ax.plot(
+            x, scores[system], ls="", marker=marker, ms=5.5, color=colours[system], label=f"{system} (mean {mean:.2f})"
+        )
     ax.set(xlabel=f"{unit}, by {last}", ylabel=label, xlim=(0.3, len(scores) + 0.7))
     ax.set_xticks(x if len(x) <= 30 else x[::5])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -191,7 +204,9 @@ def difference_forest(differences: pd.DataFrame, *, label: str = f"difference in
             y = lines.index((row.gallery, row.systems))
             clear = row.low > 0 or row.high < 0
             ax.plot([row.low, row.high], [y, y], color=colour[row.systems], lw=1.6, solid_capstyle="butt")
-            ax.plot(row.difference, y, "o", ms=6, mec=colour[row.systems], mfc=colour[row.systems] if clear else "white")
+            ax.plot(
+                row.difference, y, "o", ms=6, mec=colour[row.systems], mfc=colour[row.systems] if clear else "white"
+            )
         ax.set(title=CLASS_SET_NAMES.get(classes, classes))
         ax.margins(x=0.08)
     names = [f"{s.replace(' - ', ' − ')}, {POLICY_NAMES.get(g, g)}" for g, s in lines]

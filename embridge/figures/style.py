@@ -49,15 +49,17 @@ def use_style() -> None:
     )
 
 
-def new_figure(n_rows: int = 1, n_columns: int = 1, *, height: float, width: float = WIDTH, **options):
+def new_figure(
+    n_rows: int = 1, n_columns: int = 1, *, height: float, width: float = WIDTH, layout: str = "constrained", **options
+):
     """A figure in our style and its (n_rows, n_columns) array of axes; sizes in inches, other options for subplots.
+
+    ``layout``: "compressed" for square pictures, whose margins "constrained" gets wrong.
 
     The figure is taken off pyplot's list at once: a notebook then shows it once, and none piles up in memory.
     """
     use_style()
-    figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=(width, height), squeeze=False, layout="constrained", **options
-    )
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height), squeeze=False, layout=layout, **options)
     plt.close(figure)
     return figure, axes
 

@@ -13,7 +13,7 @@ _FLOOR = 1e-2  # of the largest value: what a logarithmic scale still tells apar
 
 
 def _norm(values, log: bool) -> Normalize:
-    """A colour scale for off-diagonal soft targets; on the logarithmic one everything under 1 % of the peak is white."""
+    """A colour scale for soft targets; on the logarithmic one everything under 1 % of the peak is white."""
     top = max(float(np.nanmax(v)) for v in values)
     if not top > 0:
         raise InputError("soft targets: expected at least one positive entry, found none.")
@@ -61,9 +61,9 @@ def _sorted(matrix: np.ndarray, labels) -> tuple[np.ndarray, np.ndarray]:
 def similarity_matrix(
     similarity: np.ndarray, labels: np.ndarray, class_names, *, title: str = "", label: str = "cosine"
 ) -> Figure:
-    """EMG against pose of the same windows, (N, N), sorted by class (N,): a good alignment shows blocks and a diagonal."""
+    """EMG against pose of the same windows, (N, N), sorted by class (N,): alignment shows as blocks and a diagonal."""
     matrix, labels = _sorted(similarity, labels)
-    figure, axes = new_figure(width=6.2, height=4.4)
+    figure, axes = new_figure(width=6.2, height=4.4, layout="compressed")
     ax = axes[0, 0]
     image = _show(ax, matrix, Normalize(float(matrix.min()), float(matrix.max())), cmap="viridis")
     _mark_classes(ax, labels, class_names)
@@ -84,7 +84,7 @@ def soft_targets_heatmap(
     log : colours on a logarithmic scale; white: under 1 % of the largest
     """
     matrix = np.asarray(targets)
-    figure, axes = new_figure(width=6.2, height=4.4)
+    figure, axes = new_figure(width=6.2, height=4.4, layout="compressed")
     ax = axes[0, 0]
     if labels is not None:
         matrix, labels = _sorted(matrix, labels)
@@ -93,7 +93,9 @@ def soft_targets_heatmap(
     if labels is not None:
         _mark_classes(ax, labels, class_names, names=class_names is not None)
     ax.set(xlabel="pose j in the batch", ylabel="pose i in the batch", title=title)
-    figure.colorbar(image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.8, extend="min" if log else "neither")
+    figure.colorbar(
+        image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.8, extend="min" if log else "neither"
+    )
     return figure
 
 
@@ -105,7 +107,7 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray], *, log: bool = True) -> 
     """
     rows, columns = (list(dict.fromkeys(key[i] for key in targets)) for i in (0, 1))
     size = 6.2 / len(columns)
-    figure, axes = new_figure(len(rows), len(columns), height=size * len(rows) + 0.6)
+    figure, axes = new_figure(len(rows), len(columns), height=size * len(rows) + 0.3, layout="compressed")
     norm = _norm(targets.values(), log)
     for i, k_c in enumerate(rows):
         for j, tau_s in enumerate(columns):
@@ -120,9 +122,7 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray], *, log: bool = True) -> 
                 ax.set_ylabel(f"$k_c$ = {k_c}")
     figure.supxlabel("pose j in the batch", fontsize=SMALL)
     figure.supylabel("pose i in the batch", fontsize=SMALL)
-    figure.colorbar(
-        image, ax=axes, label="soft target (probability)", shrink=0.8, extend="min" if log else "neither"
-    )
+    figure.colorbar(image, ax=axes, label="soft target (probability)", shrink=0.8, extend="min" if log else "neither")
     return figure
 
 
@@ -136,7 +136,7 @@ def affinity_pipeline(
     affinity, sparse : (B, N_c) pose-community affinities S_pc before and after keeping the top k_c of a row
     similarity : (B, B) S_pp = S_pc S_pc^T; targets : (B, B)
     """
-    figure, axes = new_figure(2, 2, height=5.6)
+    figure, axes = new_figure(2, 2, height=5.8)
     steps = [
         (affinity, "1  pose–community affinity", "community", "$S_{pc}$ (cosine)"),
         (sparse, "2  the nearest communities kept", "community", "$S_{pc}$ (cosine)"),

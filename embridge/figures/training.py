@@ -67,7 +67,9 @@ def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> 
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=False):
         having = {name: log for name, log in logs.items() if column in log and log[column].notna().any()}
         if not having:
-            raise InputError(f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}.")
+            raise InputError(
+                f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}."
+            )
         for name, log in having.items():
             _curve(ax, _by_epoch(log, column), colours[name], name)
         ax.set(xlabel="epoch", ylabel=label)
@@ -111,5 +113,7 @@ def reconstructions(
     axes[-1, 0].set(xlabel="time (s)", xlim=(0, length / sample_rate))
     figure.supylabel(f"signal ({unit})", fontsize=SMALL)
     lines = axes[0, 0].get_lines()
-    legend_below(figure, [lines[0], lines[1], Patch(color=PALE, alpha=0.6)], ["input", "reconstruction", "masked patch"])
+    legend_below(
+        figure, [lines[0], lines[1], Patch(color=PALE, alpha=0.6)], ["input", "reconstruction", "masked patch"]
+    )
     return figure

@@ -84,6 +84,11 @@ def embedding(tokens: Tensor, how: str = "cls") -> Tensor:
     return tokens[:, 1:].mean(dim=1) if how == "mean" else tokens[:, 0]
 
 
+def split_heads(x: Tensor, n_heads: int) -> Tensor:
+    """(B, L, d) to (B, heads, L, d / heads), a view."""
+    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention; one linear layer makes queries, keys and values."""
 
@@ -97,7 +102,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, may_attend: Tensor | None = None) -> Tensor:
         """x: (B, L, d); may_attend: (L, L) bool, row attends to column; returns (B, L, d)."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, L, d_head)
+        q, k, v = (split_heads(part, self.n_heads) for part in self.qkv(x).chunk(3, dim=-1))
         return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend).transpose(1, 2).flatten(2))
 
 
@@ -113,8 +118,8 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """x: (B or 1, M, d); memory: (B, L, d); returns (B, M, d)."""
-        q = self.q(x).expand(len(memory), -1, -1).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-        k, v = self.kv(memory).unflatten(-1, (2, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        q = split_heads(self.q(x).expand(len(memory), -1, -1), self.n_heads)
+        k, v = (split_heads(part, self.n_heads) for part in self.kv(memory).chunk(2, dim=-1))
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 

@@ -2,7 +2,8 @@
 
 A pose has 24 numbers: emg2pose's 20 joint angles (rad, METHOD 1's order) and four that emg2pose does not record but
 that muscles make: wrist flexion, radial deviation and pronation (rad), and how hard the hand presses (0 to 1).
-Flexion is positive; a finger's abduction is positive towards the thumb. The angles are ours, within the usual ranges of motion of clinical goniometry.
+Flexion is positive; a finger's abduction is positive towards the thumb. The angles are ours, within the usual ranges
+of motion of clinical goniometry.
 """
 
 import numpy as np
@@ -155,7 +156,8 @@ STAGES = {
     "HandDeskSeparateClaspedChest": (("flat",), ("clasp",), ("press_flat",), ("rest", "clasp")),
     "HandOverHandAllFingerPinchesThumbSwipeThumbRotate": (*_PINCHES[:3], _SWIPES[1], _TURN),
     "HandOverHandCountingUpDownFingerWigglingSpreading": (_COUNT_UP, _COUNT_UP[::-1], _WIGGLE, ("flat", "spread")),
-    "HookEmHornsOKScissors": (("horns",), ("ok",), ("scissors_open", "scissors_shut", "scissors_open"), ("horns", "ok")),
+    "HookEmHornsOKScissors": (("horns",), ("ok",), ("scissors_open", "scissors_shut", "scissors_open"),
+                              ("horns", "ok")),
     "IndexPinchesMiddlePinchesThumbswipes": (_PINCHES[0], ("pinch_index", "pinch_open", "pinch_index"), _PINCHES[1],
                                              *_SWIPES),
     "IndividualFingerPointingSnap": (("point",), ("point_middle",), ("point_ring",), ("point_pinky",),

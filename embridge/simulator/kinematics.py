@@ -4,8 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embridge.simulator.gestures import EFFORT, FINGERS, GROUPS, LIMITS, N_DOFS, N_JOINTS, POSE_NAMES, POSES, STAGES
-from embridge.simulator.gestures import TEMPO
+from embridge.simulator.gestures import (
+    EFFORT,
+    FINGERS,
+    GROUPS,
+    LIMITS,
+    N_DOFS,
+    N_JOINTS,
+    POSE_NAMES,
+    POSES,
+    STAGES,
+    TEMPO,
+)
 from embridge.simulator.physiology import Physiology
 from embridge.simulator.streams import stream
 

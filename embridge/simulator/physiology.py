@@ -43,8 +43,8 @@ class Physiology:
 
     # ---- anatomy
     wrist_radius: float = 27.0  # mm
-    spread: float = 7.0  # mm: distance at which a source has lost half of its amplitude
-    falloff: float = 2.0  # power of the decay with distance (bipolar electrodes: about 2)
+    spread: float = 5.0  # mm: scale of the decay with distance
+    falloff: float = 3.0  # power of the decay far away (a bipolar electrode over a dipole: 2 to 3)
     angle_sd: float = 6.0  # degrees: a muscle's place round the wrist, between users
     depth_sd: float = 1.5  # mm, between users
     muscle_gain_sd: float = 0.25  # between users
@@ -55,7 +55,7 @@ class Physiology:
     band_shift_sd: float = 9.0  # degrees between sessions; electrodes are 22.5 apart
     electrode_gain_sd: float = 0.15  # between sessions, per electrode
     contact_gain_sd: float = 0.20  # between sessions, the whole band
-    signal_scale: float = 60.0  # RMS in noise units of a fully active muscle right under an electrode
+    signal_scale: float = 240.0  # RMS in noise units of a fully active muscle right under an electrode
     noise_sd: float = 1.0  # sensor noise
     noise_spread: float = 0.25  # between electrodes (SD of log noise)
     mains: float = 0.25  # noise units: mean amplitude of the 60 Hz hum

@@ -56,5 +56,3 @@ def simulate(
     frame = (np.arange(n) * (kinematics.MOCAP_RATE / SAMPLE_RATE)).astype(int)
     angles[np.append(lost, [False] * 2)[frame]] = 0.0
     return Simulated(signal, angles, active, poses, forearm, band)
-
-

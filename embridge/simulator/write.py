@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -14,6 +12,7 @@ from tqdm.auto import tqdm
 
 from embridge.config import SimulationConfig, as_json
 from embridge.errors import InputError
+from embridge.parallel import available_cores, in_order
 from embridge.simulator import VERSION
 from embridge.simulator.plan import PlannedFile, plan
 from embridge.simulator.session import SAMPLE_RATE, simulate
@@ -39,27 +38,19 @@ def write_dataset(
     there = {path.name for path in folder.iterdir()}
     missing = [file for file in files if f"{file.filename}.hdf5" not in there]
     _check_space(folder, missing)
-    workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(missing) // 8))  # a pool costs a second
-    bar = tqdm(total=len(missing), desc="simulating", unit="file", mininterval=5, disable=not progress or not missing)
-    with bar:
-        if workers == 1:
-            for file in missing:
-                write_recording(folder, file, config.seed)
-                bar.update()
-        else:
-            # spawn: forking a process that runs threads (a notebook's kernel, torch) can deadlock
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                jobs = [pool.submit(write_recording, folder, file, config.seed) for file in missing]
-                try:
-                    for job in as_completed(jobs):
-                        job.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise
+    workers = min(workers or available_cores(), max(1, len(missing) // 8))  # a pool takes a second to start
+    jobs = ((folder, file, config.seed) for file in missing)
+    written = in_order(_write_job, jobs, workers)
+    # a quiet bar: a line every few seconds keeps executed notebooks short
+    for _ in tqdm(written, "simulating", len(missing), mininterval=5, disable=not progress or not missing, unit="file"):
+        pass
     if missing or "metadata.csv" not in there:
         _write_metadata(folder / "metadata.csv", files)
     return files
+
+
+def _write_job(job: tuple[Path, PlannedFile, int]) -> None:
+    write_recording(*job)
 
 
 def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
@@ -102,7 +93,9 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise InputError(f"{path}: could not write {samples.nbytes:,} bytes ({error}); free some space there") from error
+        raise InputError(
+            f"{path}: could not write {samples.nbytes:,} bytes ({error}); free some space there"
+        ) from error
 
 
 def _claim(folder: Path, config: SimulationConfig) -> None:
@@ -120,7 +113,9 @@ def _claim(folder: Path, config: SimulationConfig) -> None:
             )
         return
     if any(folder.glob("*.hdf5")):
-        raise InputError(f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder")
+        raise InputError(
+            f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
+        )
     _replace_text(manifest, json.dumps(ours, indent=1, sort_keys=True) + "\n")
 
 

@@ -1,0 +1,119 @@
+"""A dataset at one profile: its recordings, windows, splits and scales, each made once and kept on disk."""
+
+import json
+import os
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from embridge import config as cfg
+from embridge import training
+from embridge.config import as_json, fingerprint
+from embridge.errors import InputError
+from embridge.recordings import Source
+from embridge.recordings.emg2pose import open_emg2pose
+from embridge.recordings.ninapro import open_db1
+from embridge.recordings.simulated import open_simulated
+from embridge.splits import Splits, make_splits
+from embridge.tasks import Reader, Statistics, measure_statistics
+from embridge.windows import WindowStore, build_store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Dataset:
+    """One dataset at one profile and seed, read and written lazily: nothing happens before it is asked for.
+
+    Parameters
+    ----------
+    dataset : "simulated", "emg2pose" or "ninapro-db1"
+    profile : "smoke", "quick", "long" or "paper"
+    seed : of training; recordings and splits stay the same
+    device : "auto", "cpu" or "cuda"
+    data : folder of a real dataset; "" for the simulator
+    out : where data/, runs/ and figures/ go; "" for the repository
+    size : a Profile of your own instead of the named one's
+
+    Raises
+    ------
+    InputError
+        for an unknown dataset or profile, a missing folder, or a GPU that is not there
+    """
+
+    def __init__(self, dataset="simulated", profile="quick", seed=0, device="auto", data="", out="", *, size=None):
+        if dataset not in cfg.DATASETS:
+            raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
+        if size is None and profile not in cfg.PROFILES:
+            raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
+        self.dataset, self.seed = dataset, int(seed)
+        self.profile = cfg.for_dataset(size or cfg.profile(profile), dataset)
+        self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        self.out = Path(out).expanduser() if out else ROOT
+        self.data = Path(data).expanduser() if data else None
+        training.set_threads()
+
+    @property
+    def simulated(self) -> bool:
+        return self.dataset == "simulated"
+
+    @property
+    def figures(self) -> Path:
+        """Where this study's tables and figures go."""
+        return self.out / "figures" / f"{self.dataset}-{self.profile.name}"
+
+    @property
+    def context(self) -> dict:
+        """What every page of results says about where its numbers come from."""
+        return {
+            "dataset": self.dataset,
+            "profile": self.profile.name,
+            "seed": self.seed,
+            "device": self.device,
+            "simulated": self.simulated,
+            "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
+        }
+
+    @cached_property
+    def source(self) -> Source:
+        """The recordings; the simulator writes what is missing first."""
+        if self.simulated:
+            size = self.profile.simulation
+            return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
+        if self.data is None:
+            raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
+        return open_db1(self.data) if self.dataset == "ninapro-db1" else open_emg2pose(self.data)
+
+    @cached_property
+    def store(self) -> WindowStore:
+        """The filtered windows, on disk, built once."""
+        return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Table 1 on this dataset's windows, its assertions checked."""
+        return make_splits(self.dataset, self.store.table, hands=self.profile.evaluation.hands)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Scales from the pre-training split, measured once and kept in runs/."""
+        file = self.out / "runs" / f"statistics-{self.data_key}.json"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = asdict(measure_statistics(self.store, self.splits.pretrain))
+            temporary = file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(found), encoding="utf-8")
+            os.replace(temporary, file)
+        return Statistics(**{k: tuple(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()})
+
+    @cached_property
+    def data_key(self) -> str:
+        """Hash of the windows and of which of them pre-training may see."""
+        return fingerprint(self.store.key, self.splits.pretrain.tolist())
+
+    def reader(self, emg_norm: str | None = None) -> Reader:
+        """Windows as the encoders see them."""
+        return Reader(self.store, self.statistics, emg_norm or self.profile.align.emg_norm, self.device)
