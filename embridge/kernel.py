@@ -33,6 +33,7 @@ class _Kernel(AsyncKernelManager):
 
     async def start_kernel(self, **kwargs):
         """Start it and remember it."""
+        self.transport_encryption = "auto"  # without it ipykernel warns, rightly where a machine is shared
         _Kernel.running = self
         await super().start_kernel(**kwargs)
 

@@ -29,8 +29,8 @@ def sections(config: WindowConfig) -> np.ndarray | None:
 
 
 def ring(config: WindowConfig) -> int:
-    """Samples by which a disturbance spreads through the filter: one period of the band's lower edge."""
-    return 0 if config.bandpass is None else round(config.sample_rate / config.bandpass[0])
+    """Samples by which a disturbance spreads: two periods of the lower edge, where the slowest pole is down to 1 %."""
+    return 0 if config.bandpass is None else round(2 * config.sample_rate / config.bandpass[0])
 
 
 def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = ()) -> np.ndarray:

@@ -27,6 +27,7 @@ from embridge.survey import SourceFile, survey
 __all__ = ["WindowStore", "build_store"]
 
 STORE_VERSION = 1  # raise it when the same recordings would give other windows
+SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
 VERIFY_BYTES = 2**32  # checked at each opening: all of a small store, an even sample of a large one
 ARRAYS = ("emg.f16", "pose.f16")
 
@@ -103,10 +104,8 @@ def _disk_errors(folder: Path, needed: int = 0):
     try:
         yield
     except OSError as error:
-        free = shutil.disk_usage(folder).free if folder.is_dir() else 0
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror}); the window store needs {needed} bytes, {free} are free"
-        ) from error
+        space = f"; the window store needs {needed} bytes, {shutil.disk_usage(folder).free} are free" if needed else ""
+        raise InputError(f"{folder}: cannot be written ({error.strerror}){space}") from error
 
 
 class _Builder:
@@ -189,6 +188,7 @@ class _Builder:
 
     def _append(self, arrays, journal, workers: int, progress: bool) -> None:
         todo = self.recordings[len(self.logs) :]
+        workers = min(workers, 1 + sum(self.files[r.key].n_samples for r in todo) // SAMPLES_PER_WORKER)
         hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
         jobs = ((r, self.config, self.files[r.key]) for r in todo)
         bar = tqdm(
@@ -197,11 +197,11 @@ class _Builder:
             initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
             disable=not progress,
             mininterval=1.0,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f} of {total:.2f} h [{elapsed}<{remaining}, {rate_noinv_fmt}]",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}",
             unit=" h of recording",
         )
         with bar:
-            for recording, part in zip(todo, in_order(cut, jobs, min(workers, 1 + len(todo) // 32)), strict=True):
+            for recording, part in zip(todo, in_order(cut, jobs, workers), strict=True):
                 if part.log.get("error") and not self.skip_broken:
                     raise InputError(part.log["error"])
                 for file, array in zip(arrays, (part.emg, part.pose), strict=True):

@@ -217,6 +217,7 @@ def test_variables_do_without_a_home(tmp_path, monkeypatch):
         assert Path(env["JUPYTER_DATA_DIR"]).is_relative_to(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
+    monkeypatch.delenv("JUPYTER_DATA_DIR", raising=False)
     assert "JUPYTER_DATA_DIR" not in environment.variables(tmp_path / "state", own_settings=True)
     env = environment.variables(tmp_path / "state", own_settings=False)
     assert env["HOME"] == str(tmp_path) and "IPYTHONDIR" in env and "MPLBACKEND" not in env

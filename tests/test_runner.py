@@ -101,7 +101,7 @@ def wait_for(condition, seconds: float = 60.0):
     return found
 
 
-def test_runs_in_order_reports_and_then_only_what_is_missing(place, capsys):
+def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
     add(place, "01_first", "import os\nassert os.path.basename(os.getcwd()) == 'notebooks'")
     add(place, "02_second")
     page = go(place)
@@ -112,15 +112,16 @@ def test_runs_in_order_reports_and_then_only_what_is_missing(place, capsys):
     assert 'href="notebooks/01_first.html"' in html and "Simulated data. Every number" in html
     assert (page.parent / "notebooks" / "02_second.html").stat().st_size > 10_000
     assert (page.parent / "results.csv").read_text().count("\n") == 3
-    shown = capsys.readouterr().out
+    shown, errors = capfd.readouterr()
+    assert errors == ""  # neither ours nor the kernel's
     assert "[1/2] 01_first: running" in shown and "[2/2] 02_second: done in" in shown
     report.show(page.parent)
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert "02_second/dot.png" in shown and "A dot & more." in shown and str(page) in shown
 
     go(place)
     assert ran(place) == ["01_first", "02_second"]
-    assert "[2/2] 02_second: up to date" in capsys.readouterr().out
+    assert "[2/2] 02_second: up to date" in capfd.readouterr().out
     (page.parent / "02_second" / "dot.png").unlink()  # a picture is gone: its notebook runs again, no other
     go(place)
     assert ran(place) == ["01_first", "02_second", "02_second"]

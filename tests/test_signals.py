@@ -9,7 +9,11 @@ from embridge.config import WindowConfig
 from embridge.signals import filter_emg, normalise_emg, ring, rotate_channels, sections, unusable
 
 CONFIG = WindowConfig()
-rng = np.random.default_rng(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def tone(hertz: float, seconds: float = 6.0) -> np.ndarray:
@@ -34,19 +38,19 @@ def test_band_and_notch_do_what_the_paper_says():
     assert max(power[0.5], power[60.0], power[500.0]) < 0.01
 
 
-def test_envelopes_are_not_filtered():
+def test_envelopes_are_not_filtered(rng):
     x = rng.random((500, 10)).astype(np.float32)
     np.testing.assert_array_equal(filter_emg(x, WindowConfig(bandpass=None, notch=None)), x)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 10, 50])
-def test_short_recordings_are_filtered_too(n):
+def test_short_recordings_are_filtered_too(n, rng):
     y = filter_emg(rng.standard_normal((n, 16)).astype(np.float32), CONFIG)
     assert y.shape == (n, 16)
     assert np.isfinite(y).all()
 
 
-def test_nan_spoils_its_surroundings_only():
+def test_nan_spoils_its_surroundings_only(rng):
     clean = rng.standard_normal((20_000, 16)).astype(np.float32)
     holed = clean.copy()
     holed[10_000:10_003, 3] = np.nan
@@ -66,7 +70,7 @@ def test_nan_in_pose_is_not_spread():
     assert np.flatnonzero(unusable(np.zeros((100, 16)), pose, CONFIG)).tolist() == [40]
 
 
-def test_filter_starts_afresh_behind_a_break():
+def test_filter_starts_afresh_behind_a_break(rng):
     x = rng.standard_normal((9000, 16)).astype(np.float32)
     x[4000:] += 1000  # a jump that would ring
     y = filter_emg(x, CONFIG, breaks=(4000,))
@@ -74,14 +78,14 @@ def test_filter_starts_afresh_behind_a_break():
     np.testing.assert_allclose(y[:4000], filter_emg(x[:4000], CONFIG), atol=1e-5)
 
 
-def test_channel_normalisation_against_numpy():
+def test_channel_normalisation_against_numpy(rng):
     x = torch.tensor(rng.normal(3, 2, (4, 5, 200)), dtype=torch.float32)
     y = normalise_emg(x, "channel").numpy()
     a = x.numpy().astype(np.float64)
     np.testing.assert_allclose(y, (a - a.mean(-1, keepdims=True)) / a.std(-1, keepdims=True), atol=1e-5)
 
 
-def test_window_normalisation_keeps_electrodes_relative_strength():
+def test_window_normalisation_keeps_electrodes_relative_strength(rng):
     x = torch.tensor(rng.standard_normal((4, 5, 200)) * np.arange(1, 6)[:, None], dtype=torch.float32)
     y = normalise_emg(x, "window")
     torch.testing.assert_close(y.mean((1, 2)), torch.zeros(4), atol=1e-5, rtol=0)
@@ -89,7 +93,7 @@ def test_window_normalisation_keeps_electrodes_relative_strength():
     torch.testing.assert_close(y.std(-1) / y.std(-1)[:, :1], x.std(-1) / x.std(-1)[:, :1])
 
 
-def test_train_normalisation_uses_the_given_statistics_only():
+def test_train_normalisation_uses_the_given_statistics_only(rng):
     x = torch.tensor(rng.standard_normal((2, 3, 50)), dtype=torch.float32)
     stats = {"mean": torch.tensor([1.0, 2.0, 3.0]), "std": torch.tensor([2.0, 4.0, 0.0])}
     y = normalise_emg(x, "train", stats)
@@ -121,7 +125,7 @@ def test_unknown_normalisation_is_refused():
 
 
 @pytest.mark.parametrize("ring_size", [None, 8])
-def test_rotation_is_a_roll_of_the_ring(ring_size):
+def test_rotation_is_a_roll_of_the_ring(ring_size, rng):
     x = torch.tensor(rng.standard_normal((5, 10, 7)), dtype=torch.float32)
     shifts = torch.tensor([-1, 0, 1, 3, -11])
     y = rotate_channels(x, shifts, ring_size)

@@ -193,8 +193,8 @@ def test_nan_windows_are_dropped_and_counted(tmp_path):
     store = build(one(tmp_path / "in", data), tmp_path / "out")
     assert torch.isfinite(store.read_emg(np.arange(len(store)))).all()
     starts = store.table.start.to_numpy()
-    assert ((starts + 200 <= 1500) | (starts > 3500)).all()
-    assert store.manifest["counts"]["nan"] == 11
+    assert ((starts + 200 <= 500) | (starts > 4500)).all()
+    assert store.manifest["counts"]["nan"] == 21
     assert store.manifest["counts"]["grid"] == 25
 
 
@@ -277,9 +277,10 @@ def test_settings_of_another_dataset_are_refused(tmp_path):
 # How it is built
 
 
-def test_workers_change_nothing(dataset, tmp_path):
-    source = open_emg2pose(dataset)
+def test_workers_change_nothing(few, tmp_path, monkeypatch):
+    source = open_emg2pose(few)
     alone = build(source, tmp_path / "a")
+    monkeypatch.setattr(embridge.windows, "SAMPLES_PER_WORKER", 1)
     together = build(source, tmp_path / "b", workers=2)
     assert contents(alone) == contents(together)
 
@@ -320,6 +321,19 @@ def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch):
     cuts = count_cuts(monkeypatch)
     assert contents(build(source, tmp_path / "b")) == contents(whole)
     assert len(cuts) == 20 - 12
+
+
+def test_recordings_without_windows_are_resumed_too(tmp_path, monkeypatch):
+    for i, n in enumerate((900, 50, 900)):
+        write_session(tmp_path / "in" / f"{i}_left.hdf5", series(n, seed=i))
+    write_metadata(tmp_path / "in" / "metadata.csv", [metadata_row(f"{i}_left") for i in range(3)])
+    source = open_emg2pose(tmp_path / "in")
+    interrupted(source, tmp_path / "out", monkeypatch, 2)
+    cuts = count_cuts(monkeypatch)
+    with pytest.warns(EMBridgeWarning, match="1 of 3 recordings are shorter"):
+        store = build(source, tmp_path / "out")
+    store.verify()
+    assert (len(store), len(cuts)) == (8, 1)
 
 
 @pytest.mark.parametrize("damage", ["torn line", "lost block"])
@@ -374,11 +388,10 @@ def test_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypa
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see the workers")
-def test_a_killed_build_leaves_no_workers(dataset, tmp_path):
-    script = SLOW_BUILD.replace("workers=1", "workers=2").replace("w.cut = slow\n", "")
-    script = f"import time\n{script}\ntime.sleep(60)"
-    # the script's own module is not importable by name, so workers run the real `cut`; hold them with a large dataset
-    process = subprocess.Popen([sys.executable, "-c", script, dataset, tmp_path / "out"], cwd=ROOT)
+def test_a_killed_build_leaves_no_workers(few, tmp_path):
+    # workers cannot import the script's `slow`, so they run the real one
+    script = SLOW_BUILD.replace("workers=1", "workers=2").replace("w.cut = slow", "w.SAMPLES_PER_WORKER = 1")
+    process = subprocess.Popen([sys.executable, "-c", script, few, tmp_path / "out"], cwd=ROOT)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     workers: list[int] = []
     deadline = time.monotonic() + 60

@@ -23,7 +23,7 @@ from embridge.figures.results import (
 )
 from embridge.figures.style import class_colours, new_figure, system_colours, use_style
 from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
-from embridge.figures.training import alignment_curves, loss_curves, reconstructions
+from embridge.figures.training import alignment_curves, loss_curves, query_usage, reconstructions
 
 __all__ = [
     "CLASS_SET_NAMES",
@@ -47,6 +47,7 @@ __all__ = [
     "new_figure",
     "per_user_f1",
     "pretty",
+    "query_usage",
     "reconstructions",
     "recording_traces",
     "similarity_matrix",

@@ -38,15 +38,16 @@ def recording_traces(
     joint_names,
     failures: np.ndarray | None = None,
     emg_unit: str = "a.u.",
-    pose_unit: str = "rad",
+    pose_unit: str | None = None,
 ) -> Figure:
     """A stretch of one recording: all EMG channels above all joint angles, tracking failures shaded.
 
     Parameters
     ----------
     emg : (T, C); pose : (T, J); sample_rate : Hz
-    joint_names : J names; those that begin with a finger's name get the finger's colour
+    joint_names : J names; those that begin with a finger's name are angles and get the finger's colour
     failures : (T,) bool, samples without a pose, which are not drawn
+    pose_unit : None: rad for joint angles, raw values for other sensors (a glove)
     """
     time = np.arange(len(emg)) / sample_rate
     figure, axes = new_figure(2, 1, height=6.0, sharex=True, height_ratios=[1.5, 1])
@@ -62,7 +63,8 @@ def recording_traces(
     for j, finger in enumerate(fingers):
         colour = FINGER_COLOURS[FINGERS.index(finger)] if finger else GREY
         bottom.plot(time, pose[:, j], color=colour, lw=0.9)
-    bottom.set(xlabel="time (s)", ylabel=f"joint angle ({pose_unit})", xlim=(time[0], time[-1]))
+    quantity, unit = ("joint angle", "rad") if any(fingers) else ("glove sensor", "raw value")
+    bottom.set(xlabel="time (s)", ylabel=f"{quantity} ({pose_unit or unit})", xlim=(time[0], time[-1]))
     handles = [
         Line2D([], [], color=colour, label=finger)
         for finger, colour in zip(FINGERS, FINGER_COLOURS, strict=True)

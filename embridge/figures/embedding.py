@@ -57,16 +57,16 @@ def embeddings_contrast(
 
 
 def cosine_histogram(cosines: dict[str, np.ndarray], *, n_bins: int = 60) -> Figure:
-    """How alike embeddings are: the distribution of pairwise cosines, each mean as a dotted line.
+    """How alike embeddings are: the distribution of pairwise cosines, its mean as a dotted line.
 
     ``cosines`` maps a name to (P,) cosines. Means near 1 warn that every soft target would be uniform (METHOD 2).
     """
     figure, axes = new_figure(height=2.8)
     ax = axes[0, 0]
-    low = min(float(np.min(v)) for v in cosines.values())
+    low = min(float(np.min(v)) for v in cosines.values())  # the axis starts where the data do
     bins = np.linspace(max(-1.0, low - 0.02), 1.0, n_bins + 1)
     for colour, (name, values) in zip(class_colours(len(cosines)), cosines.items(), strict=True):
-        values = np.asarray(values)
+        values = np.clip(values, -1, 1)  # rounding
         weights = np.full(len(values), 100 / len(values))
         label = f"{name}\n(mean {values.mean():.2f})"
         ax.hist(values, bins=bins, weights=weights, histtype="stepfilled", alpha=0.25, color=colour)
@@ -95,20 +95,26 @@ def communities(
     seed : of the order of colours, so that neighbours in number differ
     """
     mean_poses = mean_poses or {}
-    names = np.unique(assignment)
+    assignment = np.asarray(assignment)
+    names = np.union1d(assignment, np.array(list(mean_poses), dtype=assignment.dtype))
     palette = np.array(sns.color_palette("husl", len(names)))
     palette = palette[np.random.default_rng(seed).permutation(len(names))]
     colour = dict(zip(names.tolist(), palette, strict=True))
     n_columns = 2 if mean_poses else 1
     figure, axes = new_figure(1, n_columns, width=7.2 if mean_poses else 4.2, height=3.9)
     ax = axes[0, 0]
-    _scatter(ax, np.asarray(xy), [colour[c] for c in np.asarray(assignment).tolist()], size=9)
-    ax.set(xlabel=f"{method} axis 1 (a.u.)", ylabel=f"{method} axis 2 (a.u.)", title=f"{len(names)} pose communities")
+    _scatter(ax, np.asarray(xy), [colour[c] for c in assignment.tolist()], size=9)
+    ax.set(
+        xlabel=f"{method} axis 1 (a.u.)",
+        ylabel=f"{method} axis 2 (a.u.)",
+        title=f"{len(np.unique(assignment))} pose communities",
+    )
     per_row = int(np.ceil(np.sqrt(len(mean_poses) or 1)))
     for i, (community, angles) in enumerate(mean_poses.items()):
         letter = chr(ord("A") + i)
         box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colour[community], "lw": 1.6}
-        ax.annotate(letter, np.median(xy[assignment == community], axis=0), ha="center", va="center", bbox=box)
+        if (members := assignment == community).any():  # the map may show a sample of the windows
+            ax.annotate(letter, np.median(xy[members], axis=0), ha="center", va="center", bbox=box)
         at = (i % per_row * 210.0, -(i // per_row) * 240.0)
         draw_hand(axes[0, 1], angles, at=at)
         axes[0, 1].text(at[0] - 70, at[1] + 105, letter, ha="center", va="center", bbox=box)

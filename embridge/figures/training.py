@@ -31,6 +31,13 @@ def _curve(ax, series: pd.Series, colour, label: str) -> None:
     ax.plot(series.index, series.to_numpy(), color=colour, label=label, marker="o" if len(series) < 6 else None, ms=4)
 
 
+def _epochs(ax) -> None:
+    """An axis of whole epochs, also where there is only one."""
+    low, high = ax.dataLim.intervalx
+    ax.set(xlabel="epoch", xlim=(low - 0.5, high + 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def loss_curves(
     logs: dict[str, pd.DataFrame], *, column: str = "loss", label: str = "training loss", log: bool = False
 ) -> Figure:
@@ -40,8 +47,8 @@ def loss_curves(
     colours = class_colours(len(logs))
     for colour, (name, frame) in zip(colours, logs.items(), strict=True):
         _curve(ax, _by_epoch(frame, column), colour, name)
-    ax.set(xlabel="epoch", ylabel=label, yscale="log" if log else "linear")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(ylabel=label, yscale="log" if log else "linear")
+    _epochs(ax)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -60,7 +67,7 @@ def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> 
     """
     n_columns = min(2, len(columns))
     n_rows = -(-len(columns) // n_columns)
-    figure, axes = new_figure(n_rows, n_columns, height=0.5 + 2.1 * n_rows, sharex=True)
+    figure, axes = new_figure(n_rows, n_columns, height=0.5 + 2.1 * n_rows)
     colours = system_colours(logs)
     for ax in axes.flat[len(columns) :]:
         ax.set_axis_off()
@@ -72,9 +79,8 @@ def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> 
             )
         for name, log in having.items():
             _curve(ax, _by_epoch(log, column), colours[name], name)
-        ax.set(xlabel="epoch", ylabel=label)
-        ax.tick_params(labelbottom=True)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylabel(label)
+        _epochs(ax)
     handles = {h.get_label(): h for ax in axes.flat for h in ax.get_lines()}
     legend_below(figure, [handles[n] for n in logs if n in handles], [n for n in logs if n in handles])
     return figure
@@ -116,4 +122,21 @@ def reconstructions(
     legend_below(
         figure, [lines[0], lines[1], Patch(color=PALE, alpha=0.6)], ["input", "reconstruction", "masked patch"]
     )
+    return figure
+
+
+def query_usage(usage: dict[str, np.ndarray]) -> Figure:
+    """How often each query is the one nearest to the paired pose: ``usage`` maps a system to (M,) shares.
+
+    The dashed line is an even share, 1 / M.
+    """
+    figure, axes = new_figure(len(usage), 1, height=0.5 + 1.35 * len(usage), sharex=True)
+    colours = system_colours(usage)
+    for ax, (system, shares) in zip(axes[:, 0], usage.items(), strict=True):
+        ax.bar(np.arange(1, len(shares) + 1), 100 * np.asarray(shares), color=colours[system])
+        ax.axhline(100 / len(shares), color=GREY, ls="--", lw=1)
+        ax.set_title(system, loc="left")
+    longest = max(len(shares) for shares in usage.values())
+    axes[-1, 0].set(xlabel="query", xlim=(0.4, longest + 0.6), xticks=range(1, longest + 1, 1 if longest <= 20 else 4))
+    figure.supylabel("share of windows (%)", fontsize=SMALL)
     return figure

@@ -82,7 +82,7 @@ def draw_programme(
         moves.append(move)
         clock += move + hold
 
-    while clock < seconds:
+    while not starts or clock < seconds:
         for g in rng.permutation(len(gestures)):
             path = _COMMON[rng.integers(len(_COMMON))] if rng.random() < p.stray_share else gestures[g]
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())

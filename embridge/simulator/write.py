@@ -14,6 +14,7 @@ from embridge.config import SimulationConfig, as_json
 from embridge.errors import InputError
 from embridge.parallel import available_cores, in_order
 from embridge.simulator import VERSION
+from embridge.simulator.physiology import PHYSIOLOGY
 from embridge.simulator.plan import PlannedFile, plan
 from embridge.simulator.session import SAMPLE_RATE, simulate
 
@@ -100,16 +101,22 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
 
 def _claim(folder: Path, config: SimulationConfig) -> None:
     """Compare the folder's ``simulation.json`` with ours, or write it first of all."""
-    ours = {"simulated": True, "simulator_version": VERSION, "config": as_json(config)}
+    ours = {
+        "simulated": True,
+        "simulator_version": VERSION,
+        "config": as_json(config),
+        "physiology": as_json(PHYSIOLOGY),
+    }
     manifest = folder / "simulation.json"
     if manifest.exists():
         try:
             theirs = json.loads(manifest.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{manifest}: not readable as JSON; remove the folder and run again") from error
-        if theirs != ours:
+        differ = [k for part in ours for k in _differences(part, ours[part], theirs.get(part))]
+        if differ:
             raise InputError(
-                f"{folder} holds a simulation made with {theirs}, not with {ours}; use another folder or remove it"
+                f"{folder} holds another simulation, different in {', '.join(differ)}; use another folder or remove it"
             )
         return
     if any(folder.glob("*.hdf5")):
@@ -117,6 +124,12 @@ def _claim(folder: Path, config: SimulationConfig) -> None:
             f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
         )
     _replace_text(manifest, json.dumps(ours, indent=1, sort_keys=True) + "\n")
+
+
+def _differences(name: str, ours, theirs) -> list[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)]
+    return [] if ours == theirs else [name]
 
 
 def _check_space(folder: Path, missing: list[PlannedFile]) -> None:

@@ -1,0 +1,221 @@
+"""What is drawn is what was given: every figure's artists against its input."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from figure_inputs import (
+    BATCH,
+    CONFUSIONS,
+    DB1,
+    DIFFERENCES,
+    FAILURES,
+    HEADLINE,
+    LABELS,
+    LOG,
+    MASK,
+    POSE,
+    SCORES,
+    SOFT,
+    USERS,
+    XY,
+    drawn,
+)
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+
+from embridge import figures as f
+from embridge.errors import InputError
+from embridge.recordings.emg2pose import IN_CLASSES, JOINTS, STAGES
+
+
+def test_figures_do_not_pile_up():
+    f.cosine_histogram({"a": XY[:, 0].clip(-1, 1)})
+    assert plt.get_fignums() == []
+
+
+def test_every_stage_has_a_short_name_of_its_own():
+    assert set(f.SHORT_NAMES) == set(STAGES)
+    assert len(set(f.SHORT_NAMES.values())) == len(STAGES)
+    assert max(map(len, f.SHORT_NAMES.values())) <= 22
+    assert f.pretty("E1-05") == "movement 5" and f.pretty("E2-12") == "movement 12"
+    assert f.pretty("something else") == "something else"
+    assert f.joint_label(JOINTS[0]) == "thumb CMC flexion"
+    assert f.joint_label("glove sensor 3") == "glove sensor 3"
+
+
+def test_traces_show_every_channel_and_leave_failures_out():
+    top, bottom = drawn("traces").axes
+    assert len(top.lines) == 16 and len(bottom.lines) == 20
+    for j, line in enumerate(bottom.lines):
+        np.testing.assert_array_equal(np.isnan(line.get_ydata()), FAILURES)
+        np.testing.assert_allclose(line.get_ydata()[~FAILURES], POSE[~FAILURES, j])
+    spans = sorted(p.get_x() for p in bottom.patches)
+    np.testing.assert_allclose(spans, [100 / 2000, 200 / 2000])
+    assert top.lines[0].get_ydata().mean() > top.lines[1].get_ydata().mean(), "channel 1 on top"
+
+
+def test_stack_step_follows_the_signal():
+    """Volts of 1e-6 must not be drawn flat."""
+    top, bottom = drawn("glove").axes
+    assert (
+        bottom.get_ylabel() == "glove sensor (raw value)"
+        and drawn("traces").axes[1].get_ylabel() == "joint angle (rad)"
+    )
+    height = np.ptp(top.get_ylim())
+    assert all(np.ptp(line.get_ydata()) > 0.03 * height for line in top.lines)
+
+
+def test_spectra_are_the_given_ones():
+    before, after = (line for line in drawn("filter").axes[0].lines if len(line.get_xdata()) == 59)
+    np.testing.assert_allclose(before.get_ydata(), np.linspace(2, 1, 60)[1:])
+    np.testing.assert_allclose(after.get_ydata(), np.linspace(2, 0.01, 60)[1:])
+
+
+def test_a_hand_for_every_frame():
+    ax = drawn("hands").axes[0]
+    assert sum(isinstance(c, PolyCollection) for c in ax.collections) == 4 * 5
+    shown = [t.get_text().replace("\n", " ") for t in ax.texts]
+    assert f.pretty(IN_CLASSES[0]) in shown and "0.25 s" in shown
+    with pytest.raises(InputError, match="same number of frames"):
+        f.hands_of_classes({"a": POSE[:2], "b": POSE[:3]})
+
+
+def test_split_bars_are_the_counts():
+    users, sessions, windows = drawn("splits").axes
+    assert [p.get_width() for p in windows.patches] == [4300, 700]
+    assert [t.get_text() for t in windows.texts] == ["4,300", "700"]
+    np.testing.assert_array_equal(users.lines[0].get_xdata(), [158, 20])
+    np.testing.assert_array_equal(sessions.lines[0].get_xdata(), [np.nan, 320])
+    assert not windows.lines
+
+
+def test_curves_are_means_of_epochs():
+    first, second = drawn("loss").axes[0].lines
+    np.testing.assert_allclose(first.get_ydata(), [3.5, 1.5])
+    np.testing.assert_allclose(second.get_ydata(), [7.0, 3.0])
+    losses, tau = drawn("alignment").axes
+    assert len(losses.lines) == 2 and len(tau.lines) == 1
+    with pytest.raises(InputError, match="nothing"):
+        f.alignment_curves({"CPEP": LOG}, {"nothing": "x"})
+
+
+def test_one_epoch_is_one_tick():
+    ax = f.loss_curves({"smoke": LOG[LOG["epoch"] == 0]}).axes[0]
+    assert [t for t in ax.get_xticks() if -0.5 <= t <= 0.5] == [0] and ax.lines[0].get_marker() == "o"
+
+
+def test_reconstruction_is_drawn_where_it_was_hidden_only():
+    hidden = np.repeat(MASK, 60)
+    for ax, target in zip(drawn("reconstructions").axes, POSE.T, strict=False):
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), target)
+        np.testing.assert_array_equal(np.isnan(ax.lines[1].get_ydata()), ~hidden)
+        np.testing.assert_allclose(ax.lines[1].get_ydata()[hidden], target[hidden] + 1)
+        assert len(ax.patches) == 2, "two runs of masked patches"
+
+
+def test_query_shares_are_percentages():
+    bars = [p.get_height() for ax in drawn("queries").axes for p in ax.patches]
+    np.testing.assert_allclose(bars, [10, 90, 50, 50])
+
+
+def test_scatter_keeps_points_and_their_colours():
+    figure = drawn("contrast")
+    colours = np.array([to_rgb(c) for c in f.class_colours(4)])
+    for ax, xy in zip(figure.axes, (XY, XY * 3), strict=True):
+        points = ax.collections[0]
+        assert len(points.get_offsets()) == 90
+        for at, colour in zip(points.get_offsets()[:20], points.get_facecolors()[:20], strict=True):
+            k = np.flatnonzero(np.all(np.isclose(xy, at), axis=1))
+            np.testing.assert_allclose(colour[:3], colours[LABELS[k[0]]], atol=1e-6)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [f.pretty(c) for c in IN_CLASSES]
+    assert drawn("tsne").legends[0].get_texts()[-1].get_text() == "other gestures"
+
+
+def test_histogram_adds_up_to_all_pairs():
+    ax = f.cosine_histogram({"a": np.array([0.1, 0.1, 0.9, 0.5])}).axes[0]
+    outline = ax.patches[-1].get_path().vertices
+    assert max(outline[:, 1]) == pytest.approx(50), "two of four pairs are in one bin"
+
+
+def test_a_community_has_one_colour_and_its_hand():
+    scatter, hands = drawn("communities").axes
+    colours = scatter.collections[0].get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 4
+    assert all(len(np.unique(colours[LABELS == k], axis=0)) == 1 for k in range(4))
+    assert len(hands.collections) == 4
+    assert len(drawn("communities, glove").axes) == 1
+    unseen = f.communities(XY, LABELS, {7: POSE[0]})
+    assert len(unseen.axes[0].texts) == 0 and len(unseen.axes[1].collections) == 1, "a community outside the sample"
+
+
+def test_heat_maps_hold_the_given_matrix():
+    order = np.argsort(BATCH, kind="stable")
+    np.testing.assert_array_equal(drawn("soft targets").axes[0].images[0].get_array(), SOFT[np.ix_(order, order)])
+    np.testing.assert_array_equal(drawn("soft targets, plain").axes[0].images[0].get_array(), SOFT)
+    images = [ax.images[0] for ax in drawn("grid").axes if ax.images]
+    assert len(images) == 6 and len({(i.norm.vmin, i.norm.vmax) for i in images}) == 1, "one colour scale for all"
+    steps = [ax.images[0].get_array() for ax in drawn("pipeline").axes if ax.images]
+    for shown, given in zip(steps, (SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT), strict=True):
+        np.testing.assert_array_equal(shown, given)
+    names = [t.get_text() for t in drawn("similarity").axes[0].get_yticklabels()]
+    assert names == [f.pretty(STAGES[k]) for k in np.unique(BATCH)]
+    with pytest.raises(InputError, match="positive"):
+        f.soft_targets_heatmap(np.zeros((3, 3)))
+
+
+def test_table2_draws_each_number_once():
+    figure = drawn("table 2")
+    widths = [p.get_width() for ax in figure.axes for p in ax.patches]
+    np.testing.assert_allclose(sorted(widths), sorted(HEADLINE["value"]))
+    printed = {t.get_text() for ax in figure.axes for t in ax.texts}
+    assert {f"{v:.2f}" for v in HEADLINE["value"]} == printed
+    diamonds = [line.get_xdata() for ax in figure.axes for line in ax.lines if line.get_marker() == "D"]
+    assert np.nansum(np.concatenate(diamonds)) == pytest.approx(0.757)
+    with pytest.raises(InputError, match="several"):
+        f.table2_bars(SCORES)
+    with pytest.raises(InputError, match="none"):
+        f.table2_bars(SCORES[:0])
+
+
+def test_confusions_print_share_and_count():
+    axes = drawn("confusions").axes
+    for ax, (system, counts) in zip(axes, CONFUSIONS.items(), strict=True):
+        assert ax.get_title() == system
+        cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts}
+        for at, count in np.ndenumerate(counts):
+            assert cells[at] == f"{100 * count / counts[at[0]].sum():.0f}%\n{count}"
+        np.testing.assert_allclose(ax.images[0].get_array().sum(axis=1), 100)
+        rows = [t.get_text() for t in ax.get_yticklabels()]
+        assert rows[1].endswith("F1 0.40") and rows[2].endswith("F1 –")
+    empty = f.confusion_matrices({"CPEP": np.zeros((4, 4), dtype=int)}, DB1)
+    assert {t.get_text() for t in empty.axes[0].texts} == {"0%\n0"}
+
+
+def test_users_are_sorted_by_the_last_system_with_all_means():
+    ax = drawn("users").axes[0]
+    points = {line.get_label(): line.get_ydata() for line in ax.lines if line.get_linestyle() == "None"}
+    assert len(points) == 3
+    last = points[f"EMBridge (mean {USERS['EMBridge'].mean():.2f})"]
+    assert np.all(np.diff(last) >= 0)
+    order = USERS.sort_values("EMBridge").index
+    np.testing.assert_allclose(points[f"CPEP (mean {USERS['CPEP'].mean():.2f})"], USERS.loc[order, "CPEP"])
+
+
+def test_galleries_and_differences_are_the_given_numbers():
+    rows = SCORES[SCORES["protocol"] == "ZS"]
+    heights = [p.get_height() for ax in drawn("galleries").axes for p in ax.patches]
+    np.testing.assert_allclose(sorted(heights), sorted(rows["value"]))
+    for ax in drawn("forest").axes:
+        dots = [line for line in ax.lines if line.get_marker() == "o"]
+        assert sorted(round(float(line.get_xdata()[0]), 2) for line in dots) == [0.01, 0.01, 0.05, 0.05]
+        for line in dots:
+            clear = line.get_xdata()[0] > 0.03
+            assert (line.get_markerfacecolor() != "white") == clear, "filled where the interval leaves zero out"
+    with pytest.raises(InputError, match="none"):
+        f.difference_forest(DIFFERENCES[:0])
+
+
+def test_a_system_keeps_its_colour():
+    alone, among = f.system_colours(["EMBridge"]), f.system_colours(["CPEP", "new", "EMBridge", "newer"])
+    assert alone["EMBridge"] == among["EMBridge"]
+    assert len(set(among.values())) == 4

@@ -1,0 +1,437 @@
+"""Tokenizer, encoder, MAE, CPEP and Q-Former: layouts, masks by perturbation, gradients, initialisation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from embridge.config import ModelConfig
+from embridge.errors import InputError
+from embridge.losses import masked_mse
+from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, emg_mae, pose_encoder, pose_mae
+from embridge.models.transformer import (
+    Block,
+    CrossAttention,
+    embedding,
+    gather_tokens,
+    mask_from_noise,
+    patchify,
+    unpatchify,
+)
+
+CFG = ModelConfig(
+    n_channels=3, n_joints=2, window=42, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1, n_heads=2,
+    n_queries=4,
+)  # fmt: skip
+L_EMG, L_POSE = 10, 5  # two samples of the window are left over
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def emg(n=4):
+    return torch.randn(n, 3, 42)
+
+
+def pose(n=4):
+    return torch.randn(n, 2, 42)
+
+
+def same(a, b):
+    return torch.allclose(a, b, atol=1e-6)
+
+
+# ---- tokens and masks -------------------------------------------------------------------------------------------
+
+
+def test_patches_hold_what_a_loop_puts_there():
+    x = emg()
+    patches = patchify(x, 4)
+    assert patches.shape == (4, L_EMG, 12)
+    for i in range(L_EMG):
+        for c in range(3):
+            assert torch.equal(patches[:, i, 4 * c : 4 * c + 4], x[:, c, 4 * i : 4 * i + 4])
+
+
+def test_unpatchify_undoes_patchify_but_for_the_tail():
+    x = emg()
+    assert torch.equal(unpatchify(patchify(x, 4), 3), x[..., :40])
+
+
+@pytest.mark.parametrize(("ratio", "n_masked"), [(0.5, 5), (0.25, 2), (0.75, 8), (0.0, 1), (1.0, 9)])
+def test_the_mask_takes_the_smallest_noise(ratio, n_masked):
+    noise = torch.rand(6, L_EMG)
+    keep, masked, mask = mask_from_noise(noise, ratio)
+    assert masked.shape == (6, n_masked) and keep.shape == (6, L_EMG - n_masked)
+    for row in range(6):
+        expected = set(np.argsort(noise[row].numpy())[:n_masked].tolist())
+        assert set(masked[row].tolist()) == expected == set(mask[row].nonzero()[:, 0].tolist())
+        assert sorted([*keep[row].tolist(), *masked[row].tolist()]) == list(range(L_EMG))
+
+
+def test_each_sample_has_a_mask_of_its_own():
+    mask = mask_from_noise(torch.rand(50, L_EMG), 0.5)[2]
+    assert len({tuple(row.tolist()) for row in mask}) > 10
+
+
+def test_gather_tokens_picks_from_each_sample():
+    x, index = torch.randn(3, 5, 2), torch.tensor([[0, 4], [2, 2], [3, 1]])
+    picked = gather_tokens(x, index)
+    assert all(torch.equal(picked[b, k], x[b, index[b, k]]) for b in range(3) for k in range(2))
+
+
+def test_embedding_is_cls_or_the_mean_of_the_others():
+    tokens = torch.randn(2, 6, 4)
+    assert torch.equal(embedding(tokens), tokens[:, 0]) and torch.equal(embedding(tokens, "centred"), tokens[:, 0])
+    assert torch.equal(embedding(tokens, "mean"), tokens[:, 1:].mean(1))
+    with pytest.raises(InputError, match="expected cls, mean or centred, found 'max'"):
+        embedding(tokens, "max")
+
+
+# ---- transformer ------------------------------------------------------------------------------------------------
+
+
+def test_a_block_equals_torch_s_own_pre_ln_layer():
+    block = Block(16, 2, 4)
+    oracle = nn.TransformerEncoderLayer(16, 2, 64, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+    for p in block.parameters():
+        nn.init.normal_(p, std=0.3)
+    names = {
+        "norm_attention": "norm1", "norm_feed_forward": "norm2", "attention.qkv.": "self_attn.in_proj_",
+        "attention.out": "self_attn.out_proj", "feed_forward.0": "linear1", "feed_forward.2": "linear2",
+    }  # fmt: skip
+    state = {}
+    for name, value in block.state_dict().items():
+        ours = max((n for n in names if name.startswith(n)), key=len)
+        state[name.replace(ours, names[ours])] = value
+    oracle.load_state_dict(state)
+    x = torch.randn(3, 7, 16)
+    assert torch.allclose(block(x), oracle(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("queries", [1, 3])
+def test_cross_attention_equals_torch_s_multi_head_attention(queries):
+    cross = CrossAttention(16, 2)
+    oracle = nn.MultiheadAttention(16, 2, batch_first=True)
+    oracle.load_state_dict({
+        "in_proj_weight": torch.cat([cross.q.weight, cross.kv.weight]),
+        "in_proj_bias": torch.cat([cross.q.bias, cross.kv.bias]),
+        "out_proj.weight": cross.out.weight, "out_proj.bias": cross.out.bias,
+    })  # fmt: skip
+    x, memory = torch.randn(queries, 4, 16), torch.randn(3, 7, 16)
+    expected = oracle(x.expand(3, -1, -1), memory, memory, need_weights=False)[0]
+    assert torch.allclose(cross(x, memory), expected, atol=1e-5)
+
+
+def test_the_encoder_puts_cls_first_and_normalises_last():
+    encoder, x = emg_encoder(CFG), emg()
+    tokens = encoder(x)
+    assert tokens.shape == (4, 1 + L_EMG, 16)
+    assert same(tokens.mean(-1), torch.zeros(4, 1 + L_EMG)) and torch.allclose(
+        tokens.var(-1, correction=0), torch.ones(()), atol=1e-3
+    )
+    with torch.no_grad():
+        encoder.cls += 1.0
+    assert not same(encoder(x)[:, 0], tokens[:, 0])
+
+
+def test_keeping_all_tokens_is_the_same_as_no_mask():
+    encoder, x = emg_encoder(CFG), emg()
+    assert same(encoder(x, torch.arange(L_EMG).expand(4, -1)), encoder(x))
+
+
+def test_positions_tell_equal_patches_apart():
+    encoder = emg_encoder(CFG)
+    tokens = encoder(torch.ones(1, 3, 42))[0, 1:]
+    assert torch.cdist(tokens, tokens).fill_diagonal_(1).min() > 1e-3
+
+
+def test_the_encoder_sees_visible_tokens_only():
+    encoder, x = emg_encoder(CFG), emg()
+    keep, masked, _ = mask_from_noise(torch.rand(4, L_EMG), 0.5)
+    before = encoder(x, keep)
+    hidden, shown = x.clone(), x.clone()
+    for b in range(4):
+        for i in masked[b].tolist():
+            hidden[b, :, 4 * i : 4 * i + 4] += 100.0
+        i = int(keep[b, 0])
+        shown[b, :, 4 * i] += 1.0
+    assert torch.equal(encoder(hidden, keep), before)
+    assert not same(encoder(shown, keep), before)
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(InputError, match="expected 3 channels x 42 samples, found 42 x 3"):
+        emg_encoder(CFG)(torch.randn(2, 42, 3))
+    with pytest.raises(InputError, match="d = 16 must be a multiple of n_heads = 3"):
+        emg_encoder(replace(CFG, n_heads=3))
+    with pytest.raises(InputError, match="gives 1 patches"):
+        emg_encoder(replace(CFG, emg_patch=30))
+
+
+# ---- MAE --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("make", "data"), [(emg_mae, emg), (pose_mae, pose)])
+def test_mae_loss_is_the_masked_error_of_its_reconstruction_by_loops(make, data):
+    model, x = make(CFG), data()
+    tokenizer = model.encoder.tokenizer
+    noise = torch.rand(4, tokenizer.n_tokens)
+    predicted, mask = model.reconstruct(x, noise)
+    raw = patchify(x, tokenizer.patch).double().numpy()
+    total, count = 0.0, 0
+    for b in range(4):
+        for i in range(tokenizer.n_tokens):
+            if mask[b, i]:
+                error = predicted[b, i].detach().double().numpy() - raw[b, i]
+                total, count = total + sum(e * e for e in error) / len(error), count + 1
+    assert model(x, noise).item() == pytest.approx(total / count, rel=1e-5)
+    assert count == 4 * round(tokenizer.n_tokens * 0.5)
+
+
+def test_mae_predictions_do_not_depend_on_masked_patches_and_the_loss_does():
+    model, x = pose_mae(CFG), pose()
+    noise = torch.rand(4, L_POSE)
+    predicted, mask = model.reconstruct(x, noise)
+    patches = patchify(x, 8)
+    other = unpatchify(torch.where(mask[..., None], patches + 3.0, patches), 2)
+    other = torch.cat([other, x[..., 40:]], -1)
+    assert torch.equal(model.reconstruct(other, noise)[0], predicted)
+    assert model(other, noise) > model(x, noise) + 1
+
+
+def test_the_decoder_puts_visible_tokens_back_in_their_places():
+    model, x = emg_mae(CFG), emg()
+    noise = torch.rand(4, L_EMG)
+    keep, _, _ = mask_from_noise(noise, 0.5)
+    shuffled = keep[:, torch.randperm(keep.shape[1])]
+    a, b = (model.decode(model.encoder(x, k), k) for k in (keep, shuffled))
+    assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_the_mae_loss_reaches_the_encoder_s_cls_output():
+    model = emg_mae(CFG)
+    outputs = []
+    model.encoder.register_forward_hook(lambda _, __, out: outputs.append(out) or out.retain_grad())
+    model(emg(), torch.rand(4, L_EMG)).backward()
+    assert (outputs[0].grad[:, 0].abs().sum(-1) > 0).all()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_an_encoder_handed_to_an_mae_keeps_its_weights():
+    encoder = emg_encoder(CFG)
+    before = encoder.tokenizer.project.weight.clone()
+    assert torch.equal(MAE(encoder, CFG).encoder.tokenizer.project.weight, before)
+
+
+# ---- CPEP -------------------------------------------------------------------------------------------------------
+
+
+def test_cpep_projects_cls_and_probes_before_the_head():
+    model, x = CPEP(CFG), emg()
+    cls = model.encoder(x)[:, 0]
+    assert same(model.features(x), cls) and same(model.features(x, after_head=True), model.head(cls))
+    assert model.queries(x).shape == (4, 1, 16) and same(model(x)[:, 0], model.head(cls))
+    assert isinstance(model.head, nn.Linear)
+    hidden = CPEP(replace(CFG, cpep_hidden=7)).head
+    assert hidden[0].out_features == 7 and hidden[2].out_features == 16
+
+
+@pytest.mark.parametrize("model", [CPEP, QFormerModel])
+def test_aligned_models_train_a_copy_and_start_from_tau(model):
+    encoder = emg_encoder(CFG).requires_grad_(False)
+    made = model(CFG, encoder)
+    assert made.log_scale.exp().item() == pytest.approx(50.0) and made.log_scale.requires_grad
+    assert all(p.requires_grad for p in made.encoder.parameters())
+    ours, given = made.encoder.tokenizer.project.weight, encoder.tokenizer.project.weight
+    assert torch.equal(ours, given) and ours.data_ptr() != given.data_ptr()
+    fixed = model(CFG, encoder, tau_init=0.1, tau_learned=False).log_scale
+    assert fixed.exp().item() == pytest.approx(10.0) and not fixed.requires_grad
+
+
+# ---- Q-Former and MPRL ------------------------------------------------------------------------------------------
+
+
+def q_former(**changes):
+    """A model whose learned tokens are large enough that a wrong mask shows."""
+    model = QFormerModel(replace(CFG, **changes), emg_encoder(CFG), pose_encoder(CFG).requires_grad_(False))
+    with torch.no_grad():
+        model.qformer.query_tokens *= 20
+        model.qformer.mask_token *= 20
+    return model
+
+
+def test_the_q_former_starts_from_pose_mae():
+    source = pose_encoder(CFG).requires_grad_(False)
+    former = QFormerModel(CFG, None, source).qformer
+    for block, origin in zip(former.blocks, source.blocks, strict=True):
+        for ours, given in (
+            (block.attention, origin.attention), (block.norm_attention, origin.norm_attention),
+            (block.feed_forward, origin.feed_forward), (block.pose_feed_forward, origin.feed_forward),
+            (block.norm_pose, origin.norm_feed_forward), (block.norm_feed_forward, origin.norm_feed_forward),
+        ):  # fmt: skip
+            for a, b in zip(ours.parameters(), given.parameters(), strict=True):
+                assert torch.equal(a, b) and a.data_ptr() != b.data_ptr() and a.requires_grad and not b.requires_grad
+    assert [block.cross_attention is not None for block in former.blocks] == [True, False, True]
+    assert former.norm.weight.requires_grad
+    distance = torch.cdist(former.query_tokens, former.query_tokens).fill_diagonal_(1)
+    assert former.query_tokens.std().item() == pytest.approx(0.02, rel=0.4) and distance.min() > 0
+
+
+def test_queries_read_every_emg_token_and_features_are_their_mean():
+    model, x = q_former(), emg()
+    tokens = model.encoder(x).detach().requires_grad_()
+    queries = model.qformer.queries(tokens)
+    assert queries.shape == (4, 4, 16) and same(queries, model.queries(x)) and same(model(x), queries)
+    assert same(model.features(x), queries.mean(1))
+    queries.square().mul(torch.randn_like(queries)).sum().backward()
+    assert (tokens.grad.abs().sum(-1) > 0).all()  # [CLS] too
+
+
+def test_a_window_s_queries_do_not_depend_on_the_rest_of_the_batch():
+    model, x = q_former(), emg()
+    assert torch.allclose(model.queries(x)[2:3], model.queries(x[2:3]), atol=1e-5)
+
+
+def pose_pass(model, queries, tokens):
+    """Both kinds of state behind each block of the second pass."""
+    states = []
+    for block in model.qformer.blocks:
+        queries, tokens = block(queries, tokens)
+        states.append((queries, tokens))
+    return states
+
+
+def test_in_the_second_pass_queries_never_see_pose():
+    model = q_former()
+    queries, tokens = torch.randn(4, 4, 16), torch.randn(4, L_POSE, 16)
+    for i in range(L_POSE):
+        changed = tokens.clone()
+        changed[:, i] += 3 * torch.randn(16)  # a constant would not pass the LayerNorm
+        for (q, p), (q2, p2) in zip(pose_pass(model, queries, tokens), pose_pass(model, queries, changed), strict=True):
+            assert torch.equal(q, q2)
+            assert not same(p, p2)
+
+
+def test_in_the_second_pass_every_pose_token_sees_every_query_and_every_pose_token():
+    model = q_former()
+    queries = torch.randn(2, 4, 16, requires_grad=True)
+    tokens = torch.randn(2, L_POSE, 16, requires_grad=True)
+    final = pose_pass(model, queries, tokens)[0][1]  # one block: direct attention only
+    for i in range(L_POSE):
+        for gradient in torch.autograd.grad(final[0, i].square().sum(), (queries, tokens), retain_graph=True):
+            assert (gradient[0].abs().sum(-1) > 0).all() and gradient[1].abs().sum() == 0
+
+
+def test_h_p_changes_with_q_alone_and_not_with_emg_while_q_is_held():
+    model, mask = q_former(), mask_from_noise(torch.rand(4, L_POSE), 0.5)[2]
+    tokens = model.pose_tokenizer(pose())
+    queries = model.queries(emg()).detach()
+    before = model.pose_states(queries, tokens, mask)
+    other_emg = model.encoder(emg() * 10)
+    assert torch.equal(model.pose_states(queries, tokens, mask, other_emg), before)
+    assert not same(model.pose_states(queries + torch.randn(16), tokens, mask), before)
+
+
+def test_masked_pose_tokens_are_hidden_and_keep_their_position():
+    model = q_former()
+    noise = torch.rand(4, L_POSE)
+    keep, masked, mask = mask_from_noise(noise, 0.5)
+    tokens, queries = model.pose_tokenizer(pose()), torch.randn(4, 4, 16)
+    before = model.pose_states(queries, tokens, mask)
+    assert torch.equal(model.pose_states(queries, torch.where(mask[..., None], tokens * -9, tokens), mask), before)
+    shown = tokens.clone()
+    shown[torch.arange(4), keep[:, 0]] += 3 * torch.randn(16)  # a constant would not pass the LayerNorm
+    after = model.pose_states(queries, shown, mask)
+    assert not same(gather_tokens(after, masked), gather_tokens(before, masked))
+    assert not same(before[0, masked[0, 0]], before[0, masked[0, 1]])
+
+
+@pytest.mark.parametrize("changes", [{}, {"mprl_pass": "rerun"}, {"pose_feed_forward": "shared"}])
+def test_mprl_alone_reaches_every_weight_of_the_emg_encoder(changes):
+    model, x = q_former(**changes), emg()
+    tokens = model.encoder(x)
+    model.mprl(model.qformer.queries(tokens), pose(), torch.rand(4, L_POSE), 0.5, tokens).backward()
+    for name, p in model.encoder.named_parameters():
+        assert p.grad is not None and p.grad.abs().sum() > 0, name
+    assert all(p.grad is None for p in model.pose_tokenizer.parameters())
+    assert model.qformer.mask_token.grad.abs().sum() > 0 and model.decode_pose.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("target", "width"), [("patch", 16), ("token", 16)])
+def test_mprl_is_the_masked_error_of_the_reconstruction(target, width):
+    model, p, noise = q_former(mprl_target=target), pose(), torch.rand(4, L_POSE)
+    queries, mask = model.queries(emg()), mask_from_noise(noise, 0.4)[2]
+    tokens = model.pose_tokenizer(p)
+    predicted = model.reconstruct_pose(queries, tokens, mask)
+    assert predicted.shape == (4, L_POSE, width) and int(mask.sum()) == 4 * 2
+    expected = masked_mse(predicted, patchify(p, 8) if target == "patch" else tokens, mask)
+    assert model.mprl(queries, p, noise, 0.4).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_rerun_pass_reads_emg_through_q0_and_not_q_prime():
+    model, mask = q_former(mprl_pass="rerun"), torch.ones(4, L_POSE, dtype=torch.bool)
+    tokens, emg_tokens = model.pose_tokenizer(pose()), model.encoder(emg())
+    before = model.pose_states(torch.randn(4, 4, 16), tokens, mask, emg_tokens)
+    assert torch.equal(model.pose_states(torch.randn(4, 4, 16), tokens, mask, emg_tokens), before)
+    assert not same(model.pose_states(torch.randn(4, 4, 16), tokens, mask, emg_tokens + 1), before)
+    with pytest.raises(InputError, match="emg_tokens"):
+        model.pose_states(torch.randn(4, 4, 16), tokens, mask)
+
+
+def test_the_rerun_pass_gives_queries_what_the_first_pass_gave():
+    model = q_former(mprl_pass="rerun")
+    emg_tokens, queries, tokens = model.encoder(emg()), model.qformer.query_tokens[None], torch.randn(4, L_POSE, 16)
+    for block in model.qformer.blocks:
+        queries, tokens = block(queries, tokens, emg_tokens)
+    assert torch.allclose(model.qformer.norm(queries), model.qformer.queries(emg_tokens), atol=1e-5)
+
+
+def test_a_shared_feed_forward_is_shared_and_can_be_saved():
+    separate, shared = q_former(), q_former(pose_feed_forward="shared")
+    extra = 3 * (sum(p.numel() for p in shared.qformer.blocks[0].feed_forward.parameters()) + 2 * 16)
+    count = [sum(p.numel() for p in m.parameters()) for m in (separate, shared)]
+    assert count[0] - count[1] == extra
+    for model in (separate, shared):
+        assert len(save(model.state_dict())) > 4 * sum(p.numel() for p in model.parameters())
+    tokens = torch.randn(4, L_POSE, 16)
+    before = shared.qformer.blocks[0].feed_pose(tokens)
+    with torch.no_grad():
+        shared.qformer.blocks[0].feed_forward[0].weight *= 2
+    assert not same(shared.qformer.blocks[0].feed_pose(tokens), before)
+
+
+def test_the_frozen_tokenizer_does_not_train_and_stays_a_copy():
+    source = pose_encoder(CFG)
+    model = QFormerModel(CFG, None, source)
+    assert not any(p.requires_grad for p in model.pose_tokenizer.parameters())
+    assert all(p.requires_grad for p in source.parameters())
+    p = pose()
+    assert torch.equal(model.pose_tokenizer(p), source.tokenize(p))
+    fresh = QFormerModel(CFG)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh.pose_tokenizer(p), source.tokenize(p))
+
+
+@pytest.mark.parametrize("changes", [{"mprl_pass": "x"}, {"mprl_target": "x"}, {"pose_feed_forward": "x"}])
+def test_unknown_options_are_refused(changes):
+    with pytest.raises(InputError, match="'x'"):
+        QFormerModel(replace(CFG, **changes))
+
+
+# ---- size -------------------------------------------------------------------------------------------------------
+
+
+def test_paper_sized_models_have_the_expected_parameters():
+    cfg = ModelConfig()
+    count = {
+        "EMG-MAE": sum(p.numel() for p in emg_mae(cfg).parameters()),
+        "Pose-MAE": sum(p.numel() for p in pose_mae(cfg).parameters()),
+        "trained in alignment": sum(p.numel() for p in QFormerModel(cfg).parameters() if p.requires_grad),
+    }
+    assert count == {"EMG-MAE": 5_257_504, "Pose-MAE": 6_868_384, "trained in alignment": 10_208_929}
