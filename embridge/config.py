@@ -110,9 +110,9 @@ class SimulationConfig:
     val_users: int = 6
     test_users: int = 12
     sessions: int = 2  # a user; the band is taken off and put on again between sessions
-    train_seconds: float = 10.0  # a recording of a training user
+    train_seconds: float = 12.0  # a recording of a training user
     eval_seconds: float = 16.0  # a recording of a val or test user
-    held_out_stage_users: int = 4  # training users who also record held-out stages (generalization "stage")
+    held_out_stage_users: int = 2  # training users who also record held-out stages (generalization "stage")
     all_eval_stages: bool = False  # val and test users record all 29 stages, or the eight that are classes
     seed: int = 0
 

@@ -27,15 +27,16 @@ class Stopped(Exception):
 
 
 class _Kernel(AsyncKernelManager):
-    """The kernel that runs now, so that a signal can be passed on to it."""
+    """The kernel that runs now, so that a signal can be passed on to it; its own messages go to ``output``."""
 
     running: "_Kernel | None" = None
+    output = None
 
     async def start_kernel(self, **kwargs):
         """Start it and remember it."""
         self.transport_encryption = "auto"  # without it ipykernel warns, rightly where a machine is shared
         _Kernel.running = self
-        await super().start_kernel(**kwargs)
+        await super().start_kernel(stderr=_Kernel.output, **kwargs)
 
 
 class Signals:
@@ -140,6 +141,7 @@ def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, 
     """
     with copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
         tee = _Tee(log, heartbeat)
+        _Kernel.output = log
         try:
             papermill.execute_notebook(
                 _literal(notebook),
@@ -164,5 +166,5 @@ def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, 
             stop.check()
             raise _failure(copy, problem) from problem
         finally:
-            _Kernel.running = None
+            _Kernel.running = _Kernel.output = None
     write_page(copy, notebook.parent)

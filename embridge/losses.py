@@ -8,7 +8,6 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -117,6 +116,8 @@ def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np
     N_c is n_communities, but at most a tenth of N and at least 1. One thread: with more, the order in which partial
     sums arrive, and with it the last bits, would change from run to run.
     """
+    from sklearn.cluster import KMeans  # here: needed once a run, and as slow to import as torch
+
     embeddings = np.asarray(embeddings, dtype=np.float32)
     embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     n_clusters = max(1, min(n_communities, len(embeddings) // 10))

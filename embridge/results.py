@@ -57,14 +57,15 @@ class Page:
             return f"Real recordings, {subject if isinstance(subject, str) else 'one development subject'}. "
         return ""
 
-    def figure(self, fig, name: str, caption: str, source: str = ""):
+    def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
         """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the figure.
 
-        On simulated data the words stand below its right corner, where they cover nothing.
+        On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
+        the figure is a drawing and shows no data at all.
         """
-        entry = self._entry(self._figures, name, caption, source)
-        if self.context.get("simulated"):
-            fig.text(1.0, 0.0, "simulated data", ha="right", va="top", fontsize=7, color="0.4")
+        entry = self._entry(self._figures, name, caption, source, data)
+        if data and self.context.get("simulated"):
+            fig.text(1.0, -0.02, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
         fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
         self._figures.append(entry | {"file": f"{name}.png"})
         return fig
@@ -79,10 +80,10 @@ class Page:
         self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
         return df
 
-    def _entry(self, entries, name, caption, source):
+    def _entry(self, entries, name, caption, source, data=True):
         if _slug(name) in [e["name"] for e in entries]:
             raise InputError(f"page {self.name}: expected each name once, found {name!r} again")
-        return {"name": name, "caption": self.prefix + caption, "source": source}
+        return {"name": name, "caption": (self.prefix if data else "") + caption, "source": source}
 
     def rows(self, rows) -> None:
         """Add tidy rows (dicts of COLUMNS); each is checked as by :func:`row`."""

@@ -180,7 +180,7 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> int:
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
-    except NotebookFailed as problem:
+    except (NotebookFailed, OSError) as problem:  # OSError: a full disk, a folder gone
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except Stopped as problem:

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -148,6 +147,15 @@ def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int) 
     remove_checkpoints(folder)
 
 
+def _read_log(path: Path) -> list[dict]:
+    """The rows as they were written: counts are int, the rest float."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {name: int(value) if name in ("epoch", "step") else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
 def train(
     task,
     config: TrainConfig,
@@ -175,7 +183,7 @@ def train(
         check_description(folder, describe, write=True)
         if (folder / "done.json").exists():
             load_weights(folder, model, describe)
-            return pd.read_csv(folder / "log.csv", float_precision="round_trip").to_dict("records")
+            return _read_log(folder / "log.csv")
         with deferred_interrupt() as interrupted:
             return _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted)
 

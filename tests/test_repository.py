@@ -28,6 +28,7 @@ LAYERS = (
     ("tasks",),
     ("paper", "statistics", "evaluation", "rows", "tables", "results"),
     ("drawing", "figures"),
+    ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("experiments",),
     ("protocols", "views"),  # what notebooks and command lines ask of experiments
     ("environment", "report", "kernel", "runner"),
@@ -57,7 +58,7 @@ def imports(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import hides its layer"
             if node.module == "embridge":
-                found |= {alias.name for alias in node.names}
+                found |= {alias.name for alias in node.names} - {"__version__"}
             elif node.module.startswith("embridge."):
                 found.add(node.module.split(".")[1])
     return found

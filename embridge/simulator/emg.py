@@ -80,11 +80,11 @@ def _white(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def mains(rng: np.random.Generator, n: int, rate: float, physiology: Physiology) -> np.ndarray:
     """The 60 Hz hum and two harmonics of the session's room, (16, n): one phase, other amplitudes an electrode."""
-    t = np.arange(n, dtype=np.float32) / np.float32(rate)
+    period = round(rate / 20.0)  # samples after which 60 Hz and its harmonics repeat
     harmonics, phase = np.array([1, 2, 3]), rng.uniform(0, 2 * np.pi, 3)
-    wave = np.sin(2 * np.pi * 60.0 * harmonics[:, None] * t + phase[:, None])  # (3, n)
+    wave = np.sin(2 * np.pi * 60.0 / rate * harmonics[:, None] * np.arange(period) + phase[:, None])  # (3, period)
     gain = physiology.mains * rng.exponential(1.0, (N_ELECTRODES, 1)) * np.array([1.0, 0.3, 0.2])
-    return (gain @ wave).astype(np.float32)
+    return np.tile((gain @ wave).astype(np.float32), -(-n // period))[:, :n]
 
 
 def artefacts(rng: np.random.Generator, n: int, rate: float, physiology: Physiology) -> np.ndarray:

@@ -39,20 +39,20 @@ class Physiology:
     cocontraction_sd: float = 0.30  # between users
     tonic: float = 0.02  # activation of a relaxed muscle
     enslaving: float = 0.15  # share of a finger's drive that reaches its neighbours
-    fluctuation_sd: float = 0.20  # slow variation of activation at constant force (SD of log)
+    fluctuation_sd: float = 0.15  # slow variation of activation at constant force (SD of log)
 
     # ---- anatomy
     wrist_radius: float = 27.0  # mm
     spread: float = 5.0  # mm: scale of the decay with distance
     falloff: float = 3.0  # power of the decay far away (a bipolar electrode over a dipole: 2 to 3)
-    angle_sd: float = 6.0  # degrees: a muscle's place round the wrist, between users
+    angle_sd: float = 4.0  # degrees: a muscle's place round the wrist, between users
     depth_sd: float = 1.5  # mm, between users
-    muscle_gain_sd: float = 0.25  # between users
-    moment_arm_sd: float = 0.20  # between users
+    muscle_gain_sd: float = 0.15  # between users
+    moment_arm_sd: float = 0.12  # between users
     radius_sd: float = 0.06  # between users
 
     # ---- band and sensors; EMG is in units of the average sensor noise, high-passed as emg2pose's is
-    band_shift_sd: float = 9.0  # degrees between sessions; electrodes are 22.5 apart
+    band_shift_sd: float = 7.0  # degrees between sessions; electrodes are 22.5 apart
     electrode_gain_sd: float = 0.15  # between sessions, per electrode
     contact_gain_sd: float = 0.20  # between sessions, the whole band
     signal_scale: float = 240.0  # RMS in noise units of a fully active muscle right under an electrode
