@@ -106,7 +106,7 @@ class EvalConfig:
 class SimulationConfig:
     """How much the simulator writes. What it writes like is in ``embridge.simulator`` and frozen there."""
 
-    train_users: int = 20
+    train_users: int = 19
     val_users: int = 6
     test_users: int = 12
     sessions: int = 2  # a user; the band is taken off and put on again between sessions

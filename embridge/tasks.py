@@ -76,7 +76,8 @@ class Reader:
 
     def pose(self, ids) -> torch.Tensor:
         """(B, J, T) pose, z-scored a joint with the pre-training statistics."""
-        return ((self.store.read_pose(ids) - self.pose_mean) / self.pose_std).to(self.device, non_blocking=True)
+        x = self.store.read_pose(ids).sub_(self.pose_mean).mul_(1 / self.pose_std)
+        return x.to(self.device, non_blocking=True)
 
 
 class _Streams:

@@ -64,6 +64,16 @@ def test_a_rotten_byte_in_both_checkpoints_starts_over(folder, uninterrupted):
     assert len(warned) == 2 and task.calls == 3 * STEPS
 
 
+def test_a_bad_checkpoint_never_takes_the_good_one_s_place(folder):
+    half_done(folder)
+    (folder / "checkpoint.pt").write_bytes(b"rotten")
+    with pytest.warns(UserWarning, match="not used"):
+        half_done(folder, 2)  # one more step, and so one more save
+    (folder / "checkpoint.pt").unlink()
+    state = load_checkpoint(folder)
+    assert (state["epoch"], state["step"]) == (1, 2)
+
+
 def test_a_missing_checkpoint_between_two_renames_is_no_loss(folder, uninterrupted):
     half_done(folder)
     (folder / "checkpoint.pt").unlink()
