@@ -149,7 +149,12 @@ def profile(name: str) -> Profile:
             mae=TrainConfig(epochs=1, batch_size=64, lr=_LR),
             align=TrainConfig(epochs=1, batch_size=64, lr=_LR),
             simulation=SimulationConfig(
-                train_users=2, val_users=2, test_users=2, sessions=2, train_seconds=5, eval_seconds=6,
+                train_users=2,
+                val_users=2,
+                test_users=2,
+                sessions=2,
+                train_seconds=5,
+                eval_seconds=6,
                 held_out_stage_users=1,
             ),
             evaluation=EvalConfig(n_bootstrap=200),
@@ -162,8 +167,14 @@ def profile(name: str) -> Profile:
             mae=TrainConfig(),
             align=TrainConfig(epochs=40),
             simulation=SimulationConfig(
-                train_users=158, val_users=15, test_users=20, sessions=4, train_seconds=50, eval_seconds=50,
-                held_out_stage_users=158, all_eval_stages=True,
+                train_users=158,
+                val_users=15,
+                test_users=20,
+                sessions=4,
+                train_seconds=50,
+                eval_seconds=50,
+                held_out_stage_users=158,
+                all_eval_stages=True,
             ),
         ),
     }[name]
@@ -174,8 +185,15 @@ def window_config(dataset: str) -> WindowConfig:
     if dataset == "ninapro-db1":
         # an envelope at 100 Hz: no filters; 1 s windows, stride 0.1 s in training and 0.5 s in evaluation
         return WindowConfig(
-            sample_rate=100.0, n_channels=10, n_joints=22, window=100, stride_train=10, stride_eval=50,
-            bandpass=None, notch=None, exclude_ik_failures=False,
+            sample_rate=100.0,
+            n_channels=10,
+            n_joints=22,
+            window=100,
+            stride_train=10,
+            stride_eval=50,
+            bandpass=None,
+            notch=None,
+            exclude_ik_failures=False,
         )
     return WindowConfig()
 

@@ -83,7 +83,7 @@ class Page:
     def _entry(self, entries, name, caption, source, data=True):
         if _slug(name) in [e["name"] for e in entries]:
             raise InputError(f"page {self.name}: expected each name once, found {name!r} again")
-        return {"name": name, "caption": (self.prefix if data else "") + caption, "source": source}
+        return {"name": name, "caption": (self.prefix if data else "") + " ".join(caption.split()), "source": source}
 
     def rows(self, rows) -> None:
         """Add tidy rows (dicts of COLUMNS); each is checked as by :func:`row`."""

@@ -54,8 +54,8 @@ def set_threads() -> int:
 def autocast(device: str, precision: str) -> torch.autocast:
     """The mixed-precision context of "fp32", "bf16" or "auto", which is bf16 on a GPU and fp32 on a CPU.
 
-    Measured at quick's size on a CPU without bf16 instructions (Xeon, AVX-512, B = 256, torch 2.13): bf16 takes 2.4
-    times as long for EMG-MAE and 2.5 times for CPEP; with AMX it gained 11-24 % only (PERFORMANCE).
+    Measured at quick's size on a CPU without bf16 instructions (Xeon, AVX-512, B = 256, torch 2.13): bf16 costs 2.4
+    times the CPU time for EMG-MAE and 2.5 times for CPEP; with AMX it gained no more than 11-24 %.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")

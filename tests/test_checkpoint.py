@@ -20,7 +20,7 @@ from embridge.models import CPEP, QFormerModel
 from embridge.training import learning_rate, load_weights, weights_hash
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -17,12 +17,33 @@ from embridge.checkpoint import load_checkpoint
 from embridge.errors import InputError
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def start(folder, fault="", **environment):
+    root = Path(__file__).resolve().parent.parent
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("toy_run.py")), str(folder), fault],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def doomed(tmp_path_factory):
+    """Processes that fail by themselves, with their folders; started first, so that their imports overlap."""
+    folders = {fault: tmp_path_factory.mktemp(fault) / "läuft mit Lücke" for fault in ("dies", "full")}
+    processes = {fault: (start(folder, fault), folder) for fault, folder in folders.items()}
+    yield processes
+    for process, _ in processes.values():
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +57,11 @@ def folder(tmp_path):
     return tmp_path / "läuft mit Lücke" / "toy"
 
 
-def start(folder, fault="", **environment):
-    root = Path(__file__).resolve().parent.parent
-    return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("toy_run.py")), str(folder), fault],
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def wait_for(path, process):
     """Wait until a file is there; fails where the process ends first."""
     while not path.exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
-
-
-# ---- kills, interrupts, full disks ------------------------------------------------------------------------------
 
 
 def test_a_run_killed_mid_epoch_ends_in_the_same_weights_and_locks_others_out_until_then(folder, uninterrupted):
@@ -74,10 +82,9 @@ def test_a_run_killed_mid_epoch_ends_in_the_same_weights_and_locks_others_out_un
     assert run(folder)[1] == uninterrupted[1]
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(folder, uninterrupted):
-    process = start(folder, "dies")
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(doomed, uninterrupted):
+    process, folder = doomed["dies"]
     assert process.wait() == -signal.SIGKILL
-    process.stderr.close()
     assert (folder / "checkpoint.pt.partial").exists()
     state = load_checkpoint(folder)
     assert (state["epoch"], state["step"]) == (0, 4)
@@ -87,9 +94,10 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(folder, u
     assert result == uninterrupted
 
 
-def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(folder, uninterrupted):
-    process = start(folder, "full")
-    message = process.communicate()[1]
+def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(doomed, uninterrupted):
+    process, folder = doomed["full"]
+    process.wait()
+    message = process.stderr.read()
     assert process.returncode not in (0, None)
     assert f"Cannot write {folder / 'checkpoint.pt'}: " in message and "File too large" in message
     needed = int(message.split("checkpoint.pt: ")[1].split(" bytes needed")[0])

@@ -17,7 +17,7 @@ from embridge.models import QFormerModel
 from embridge.training import learning_rate, noise, order, parameter_groups, weights_hash
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -120,7 +120,7 @@ def test_nothing_to_train_on_is_an_error(folder):
 
 
 def test_training_learns_moves_the_temperature_and_leaves_the_frozen_tokenizer(folder):
-    config = replace(TRAIN, epochs=20, lr=3e-3)
+    config = replace(TRAIN, epochs=10, lr=5e-3)
     task = Toy(config=config)
     frozen = {name: p.clone() for name, p in task.model.pose_tokenizer.named_parameters()}
     log = run(folder, task, config=config)[1]
