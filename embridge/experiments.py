@@ -63,13 +63,12 @@ EXPERIMENTS = {
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")
 
 
-def code_fingerprint() -> str:
+def code_fingerprint(files: list[Path] | None = None) -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
-    here = Path(__file__).parent
-    files = [
-        *sorted((here / "models").glob("*.py")),
-        *(here / f"{n}.py" for n in ("losses", "tasks", "training", "signals")),
-    ]
+    if files is None:
+        here = Path(__file__).parent
+        others = [here / f"{name}.py" for name in ("checkpoint", "losses", "signals", "tasks", "training")]
+        files = [*sorted((here / "models").glob("*.py")), *others]
     trees = []
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))

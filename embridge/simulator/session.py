@@ -13,6 +13,9 @@ from embridge.simulator.streams import stream
 SAMPLE_RATE = 2000.0  # Hz
 
 
+THUMB_AA = 1  # column of the thumb's CMC_AA
+
+
 @dataclass(frozen=True)
 class Simulated:
     """One recording: ``emg`` (T, 16) in sensor-noise units, ``angles`` (T, 20) rad with failures as zeros.
@@ -27,6 +30,16 @@ class Simulated:
     poses: np.ndarray
     forearm: anatomy.Forearm
     band: anatomy.Band
+
+
+def written(angles: np.ndarray) -> np.ndarray:
+    """Our joint angles (..., 20) as emg2pose writes them: its thumb CMC_AA grows with *ad*duction.
+
+    Ours grows with abduction; the affine map puts both ranges (rad) where published hands have them.
+    """
+    out = angles.copy()
+    out[..., THUMB_AA] = 0.5 - 0.5 * angles[..., THUMB_AA]
+    return out
 
 
 def simulate(
@@ -50,7 +63,7 @@ def simulate(
     with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
         active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
         signal = emg.record(rng, active, forearm, band, n, SAMPLE_RATE, p)
-    seen = poses[:, :N_JOINTS] + p.mocap_noise * rng.standard_normal((n_frames, N_JOINTS))
+    seen = written(poses[:, :N_JOINTS]) + p.mocap_noise * rng.standard_normal((n_frames, N_JOINTS))
     angles = kinematics.to_rate(seen.T, n, SAMPLE_RATE).T
     lost = kinematics.failures(rng, n_frames - 2, p)
     frame = (np.arange(n) * (kinematics.MOCAP_RATE / SAMPLE_RATE)).astype(int)

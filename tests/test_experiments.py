@@ -1,0 +1,229 @@
+"""The study end to end, at smoke size: what is trained once, what decides a key, what must not leak."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_db1
+
+from embridge import config as cfg
+from embridge import experiments, protocols, views
+from embridge.errors import InputError
+from embridge.experiments import EXPERIMENTS, Experiment, Study
+from embridge.results import COLUMNS
+from embridge.training import weights_hash
+
+TINY = replace(
+    cfg.profile("smoke"),
+    simulation=replace(cfg.profile("smoke").simulation, train_seconds=4.0, eval_seconds=6.0),
+    model=replace(cfg.profile("smoke").model, d=16, n_heads=2, n_queries=4),
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return Study("simulated", out=tmp_path_factory.mktemp("out"), size=TINY, device="cpu")
+
+
+def again(study, **changes):
+    """A second study over the same folders, as another notebook or process would make it."""
+    return Study("simulated", out=study.out, size=replace(TINY, **changes), device="cpu")
+
+
+def test_a_run_is_trained_once_and_then_loaded(study):
+    run = study.run("CPEP")
+    written = (run.folder / "done.json").stat().st_mtime_ns
+    other = again(study).run("CPEP")
+    assert other.key == run.key and (run.folder / "done.json").stat().st_mtime_ns == written
+    assert weights_hash(other.model) == weights_hash(run.model) == run.done["weights_sha256"]
+
+
+def test_weights_do_not_depend_on_whether_the_maes_were_trained_or_loaded(study, tmp_path):
+    trained = study.run("CPEP").done["weights_sha256"]
+    folder = study.run("CPEP").folder
+    folder.rename(tmp_path / "away")
+    try:
+        assert again(study).run("CPEP").done["weights_sha256"] == trained  # the MAEs are loaded this time
+    finally:
+        (tmp_path / "away").rename(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("EMG-MAE", {"mae": replace(TINY.mae, emg_norm="window" if TINY.mae.emg_norm == "channel" else "channel")}),
+        ("CPEP", {"align": replace(TINY.align, lr=5e-4)}),
+        ("CPEP", {"mae": replace(TINY.mae, lr=5e-4)}),  # through what it starts from
+        ("Pose-MAE", {"model": replace(TINY.model, d=24)}),
+    ],
+)
+def test_everything_that_decides_the_weights_is_in_the_key(study, name, change):
+    experiment = EXPERIMENTS[name]
+    assert again(study, **change).key(experiment) != study.key(experiment)
+
+
+def test_the_objective_and_the_seed_are_in_the_key(study):
+    bridge = EXPERIMENTS["EMBridge"]
+    sharper = replace(bridge, objective=replace(bridge.objective, tau_s=0.05))
+    assert study.key(sharper) != study.key(bridge)
+    assert Study("simulated", seed=1, out=study.out, size=TINY, device="cpu").key(bridge) != study.key(bridge)
+
+
+def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
+    file = tmp_path / "loss.py"
+    keys = []
+    for text in (
+        'def f(x):\n    """Doc."""\n    return x + 1\n',
+        'def f(x):\n    """Other words."""\n    # why\n    return x + 1\n',
+        'def f(x):\n    """Doc."""\n    return x + 2\n',
+    ):
+        file.write_text(text)
+        keys.append(experiments.code_fingerprint([file]))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_alignment_leaves_the_frozen_pose_encoder_and_the_emg_mae_alone(study):
+    before = {name: weights_hash(study.run(name).model) for name in ("Pose-MAE", "EMG-MAE")}
+    study.run("EMBridge")
+    assert {name: weights_hash(study.run(name).model) for name in before} == before
+    assert before["Pose-MAE"] == study.run("Pose-MAE").done["weights_sha256"]
+
+
+def test_statistics_come_from_the_pretraining_split_only(study):
+    ids = study.splits.pretrain
+    pose = study.store.read_pose(ids).double()
+    np.testing.assert_allclose(study.statistics.pose_mean, pose.mean((0, 2)), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(study.statistics.pose_std, pose.std((0, 2), correction=0), rtol=1e-6)
+    everyone = study.store.read_pose(study.store.table.index.to_numpy()).double()
+    assert not np.allclose(study.statistics.pose_mean, everyone.mean((0, 2)), rtol=1e-3)
+
+
+def test_communities_come_from_the_pretraining_split_only(study, monkeypatch):
+    asked = []
+    original = study.pose_embeddings
+    monkeypatch.setattr(study, "pose_embeddings", lambda ids: asked.append(np.asarray(ids)) or original(ids))
+    centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
+    assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
+    assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)
+    np.testing.assert_allclose(np.linalg.norm(centroids, axis=1), 1, rtol=1e-5)
+
+
+def test_the_probe_and_the_queries_never_see_a_pose(study, monkeypatch):
+    for name in ("CPEP", "EMBridge"):
+        study.run(name)
+
+    def forbidden(*_):
+        raise AssertionError("a pose was read")
+
+    monkeypatch.setattr(type(study.store), "read_pose", forbidden)
+    ids = study.splits.evaluation["in"]
+    for name in ("EMG-MAE", "CPEP", "EMBridge"):
+        assert torch.isfinite(study.features(name, ids)).all()
+    assert study.emg_queries("EMBridge", ids).shape == (len(ids), TINY.model.n_queries, TINY.model.d)
+
+
+def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):
+    _, make_task = study._build(EXPERIMENTS["CPEP, pairs shuffled"])
+    pairing = make_task().pairing
+    assert sorted(pairing.tolist()) == list(range(len(study.splits.pretrain)))
+    assert (pairing == torch.arange(len(pairing))).float().mean() < 0.05
+
+
+def test_zero_shot_reports_every_policy_corpus_and_pooling(study):
+    outcomes = protocols.zero_shot_outcomes(study, "EMBridge", "unseen")
+    found = {(o.gallery, o.options, o.pooling) for o in outcomes}
+    policies = [(p, "corpus=class set") for p in ("all", "not-self", "other-users")]
+    corpora = [("all", "corpus=both class sets"), ("all", "corpus=every split")]
+    assert found == {(*which, pooling) for which in policies + corpora for pooling in ("max", "mean")}
+    papers = {o.rows[0]["paper_value"] for o in outcomes if o.rows[0]["paper_value"] is not None}
+    assert papers == {0.528}  # only the paper's own reading stands beside the paper's number
+    assert all(set(row) == set(COLUMNS) for o in outcomes for row in o.rows)
+
+
+def test_controls_and_differences_cover_both_class_sets(study):
+    outcomes = [
+        o for s in ("CPEP", "EMBridge") for c in ("in", "unseen") for o in protocols.zero_shot_outcomes(study, s, c)
+    ]
+    table = protocols.paired_differences(outcomes, [("EMBridge", "CPEP")], study)
+    assert len(table) == 2 * 3 and (table["low"] <= table["difference"]).all()
+    names = {o.system for o in protocols.controls(study, "in")}
+    assert names == {"Untrained encoder", "Labels shuffled", "CPEP, pairs shuffled"}
+
+
+def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path, monkeypatch):
+    """Row 1 on the real task: stopped in mid-epoch after a checkpoint, run again, same SHA-256."""
+    whole = study.run("EMBridge").done["weights_sha256"]
+    other = Study("simulated", out=study.out, size=TINY, device="cpu")
+    experiment = replace(EXPERIMENTS["EMBridge"], name="EMBridge, interrupted")
+    from embridge.tasks import AlignTask
+
+    loss, calls = AlignTask.loss, []
+
+    def stops(task, samples, epoch):
+        calls.append(epoch)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return loss(task, samples, epoch)
+
+    monkeypatch.setattr(AlignTask, "loss", stops)
+    with pytest.raises(KeyboardInterrupt):
+        other.run(experiment)
+    monkeypatch.setattr(AlignTask, "loss", loss)
+    assert again(study).run(experiment).done["weights_sha256"] == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"dataset": "emg3pose"}, "dataset: expected one of"),
+        ({"profile": "fast"}, "profile: expected one of"),
+        ({"dataset": "emg2pose"}, "--data DIR"),
+    ],
+)
+def test_bad_names_and_missing_folders_are_one_sentence(arguments, says, tmp_path):
+    with pytest.raises(InputError, match=says):
+        _ = Study(**{"profile": "smoke", "out": tmp_path, **arguments}).source
+
+
+def test_an_unknown_experiment_is_named(study):
+    with pytest.raises(InputError, match=r"expected one of Pose-MAE.*found 'CLIP'"):
+        study.run("CLIP")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_said_at_once():
+    with pytest.raises(InputError, match="--device cpu or auto"):
+        Study(profile="smoke", device="cuda")
+
+
+def test_ninapro_db1_runs_end_to_end(tmp_path):
+    """The other real source through the same code: shapes, policies, paper columns."""
+    write_db1(tmp_path / "db1", 1)
+    study = Study("ninapro-db1", data=tmp_path / "db1", out=tmp_path / "out", device="cpu", size=TINY)
+    outcomes = protocols.zero_shot_outcomes(study, "CPEP", "in")
+    assert {o.gallery for o in outcomes} == {"all", *study.splits.policies}
+    assert "other-repetitions" in study.splits.policies
+    assert outcomes[0].rows[0]["paper_source"] == "not in the source"
+    probe = protocols.probe_outcome(study, "CPEP", "in")
+    assert 0 <= probe.rows[0]["value"] <= 1 and study.context["development"]
+
+
+def test_views_answer_with_the_shapes_that_figures_draw(study):
+    ids = study.splits.pretrain[:3]
+    seen = views.reconstruction(study, "Pose-MAE", ids)
+    assert seen["target"].shape == seen["prediction"].shape == (4, 4000) and seen["mask"].sum() == 10
+    hands, times = views.hands_through_time(study, study.splits.classes["in"], 6)
+    assert len(hands) == 4 and all(h.shape == (6, 20) for h in hands.values()) and times[-1] < 2
+    usage = views.query_usage(study, "EMBridge", study.splits.evaluation["in"])
+    assert usage.shape == (4,) and usage.sum() == pytest.approx(1)
+    batch = views.sorted_batch(study, 16)
+    gestures = study.store.table["gesture"].to_numpy()[batch]
+    assert list(gestures) == sorted(gestures) and set(batch) <= set(study.splits.pretrain)
+
+
+def test_an_experiment_of_ones_own_is_kept_under_its_name(study):
+    own = Experiment("mine", "cpep", "one-way", replace(EXPERIMENTS["CPEP"].objective, symmetric=False))
+    run = study.run(own)
+    assert run.folder.name.startswith("mine-") and json.loads((run.folder / "config.json").read_text())
