@@ -90,6 +90,14 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
     }
 
 
+def contrast_windows(study: Study, most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Windows to draw embeddings of, and their in-distribution classes: D_eval, else the probe's training part."""
+    ids = study.splits.evaluation["in"]
+    ids = ids if len(ids) else study.splits.probe_train["in"]
+    ids = ids[:: -(-len(ids) // most) or 1]
+    return ids, study.splits.labels("in", ids)
+
+
 def neighbour_agreement(study: Study, features, ids: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
     """Share of the ``k`` nearest neighbours (cosine) that show the same gesture, the query's own group left out.
 
