@@ -210,12 +210,13 @@ def test_activation_rises_with_posture_effort_and_the_right_muscle():
     assert lifted[names.index("extensor digitorum, middle")] > 0.01  # enslaving
 
 
-def test_left_arm_is_the_mirror_image():
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_left_band_is_numbered_the_same_way_round_or_the_anatomical_way(mirror):
     plain = replace(PHYSIOLOGY, band_shift_sd=0.0, electrode_gain_sd=0.0, contact_gain_sd=0.0, weak_channel_share=0.0)
-    forearm = draw_forearm(0, "u", plain)
+    forearm, plain = draw_forearm(0, "u", plain), replace(plain, mirror_left=mirror)
     left, right = (draw_band(0, "u", 0, side, forearm, plain).mixing for side in ("left", "right"))
-    np.testing.assert_allclose(left, right[-np.arange(16)], rtol=1e-5)
-    assert abs(left - right).max() > 0.01
+    np.testing.assert_allclose(left, right[-np.arange(16)] if mirror else right, rtol=1e-5)
+    assert abs(right - right[-np.arange(16)]).max() > 0.01
 
 
 def test_sensor_faults_show_in_the_recording():

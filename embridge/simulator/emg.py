@@ -57,7 +57,7 @@ def interference(rng: np.random.Generator, depth: np.ndarray, n: int, rate: floa
     size = fft.next_fast_len(n, real=True)
     bins = 1 + int(_LOW_PASS * size / rate)  # the rest stays zero: sensor noise hides it
     f = (np.arange(bins, dtype=np.float32) * np.float32(rate / size))[None, :]
-    low, high = 60.0, (150.0 / (1.0 + 0.02 * depth[:, None])).astype(np.float32)
+    low, high = 30.0, (85.0 / (1.0 + 0.02 * depth[:, None])).astype(np.float32)
     amplitude = high**2 * f / np.sqrt(f**2 + low**2) / (f**2 + high**2)
     amplitude *= f**2 / np.sqrt(f**4 + np.float32(_HIGH_PASS) ** 4)
     # the signal's variance is 4 / size^2 times the sum of squares
