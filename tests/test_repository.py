@@ -103,7 +103,8 @@ def test_files_stay_readable(file):
 
 
 def test_no_registry_and_no_machine_is_named():
-    registry = re.compile(r"\b(pypi|pythonhosted|anaconda)\.(org|io|com)\b|download\.pytorch\.org|index-url \w")
+    hosts = ("py" + "pi", "python" + "hosted", "ana" + "conda", "py" + "torch")  # in parts: this file names none either
+    registry = re.compile(rf"\b({'|'.join(hosts)})\.(org|io|com)\b|index-url \w")
     machine = re.compile(r"(?<![\w.~])/(?:work|farm|root|home|Users)/\w+|\.\./shared\b")
     for file in text_files():
         text = file.read_text(encoding="utf-8", errors="replace")
