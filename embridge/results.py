@@ -65,7 +65,8 @@ class Page:
         """
         entry = self._entry(self._figures, name, caption, source, data)
         if data and self.context.get("simulated"):
-            fig.text(1.0, -0.02, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
+            bottom = fig.get_tightbbox().y0 / fig.get_figheight()  # legends may hang below the figure
+            fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
         fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
         self._figures.append(entry | {"file": f"{name}.png"})
         return fig

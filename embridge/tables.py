@@ -39,7 +39,8 @@ def markdown(table: pd.DataFrame) -> str:
     """A frame as a Markdown table; its index is shown where it is named. Bars inside cells are escaped."""
     shown = table.reset_index() if any(name is not None for name in table.index.names) else table
     rows = [list(map(str, shown.columns)), ["---"] * len(shown.columns)]
-    rows += [[number(v) if isinstance(v, float) else str(v) for v in row] for row in shown.itertuples(index=False)]
+    for line in shown.itertuples(index=False):
+        rows.append([number(v) if isinstance(v, float) or pd.isna(v) else str(v) for v in line])
     escaped = ([text.replace("|", "\\|").replace("\n", " ") for text in row] for row in rows)
     return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
