@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from embridge.config import SimulationConfig, as_json
 from embridge.errors import InputError
