@@ -203,7 +203,7 @@ def for_dataset(size: Profile, dataset: str) -> Profile:
     """The profile with the shapes that the named dataset dictates (METHOD 1).
 
     DB1's one subject gives a quarter of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
-    set by the clock: twice as many, so half of quick's updates, is what fits ten minutes on two cores.
+    set by the clock: twice as many, so half of quick's updates, should fit ten minutes on two free cores.
     """
     if dataset != "ninapro-db1":
         return size
