@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from embridge import config as cfg
-from embridge import training
+from embridge import distributed, training
 from embridge.config import as_json, fingerprint
 from embridge.errors import InputError
 from embridge.recordings import Source
@@ -82,7 +82,8 @@ class Dataset:
         """The recordings; the simulator writes what is missing first."""
         if self.simulated:
             size = self.profile.simulation
-            return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
+            with distributed.first():
+                return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
         return open_db1(self.data) if self.dataset == "ninapro-db1" else open_emg2pose(self.data)
@@ -90,7 +91,8 @@ class Dataset:
     @cached_property
     def store(self) -> WindowStore:
         """The filtered windows, on disk, built once."""
-        return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
+        with distributed.first():
+            return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
 
     @cached_property
     def splits(self) -> Splits:
@@ -101,12 +103,13 @@ class Dataset:
     def statistics(self) -> Statistics:
         """Scales from the pre-training split, measured once and kept in runs/."""
         file = self.out / "runs" / f"statistics-{self.data_key}.json"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            found = asdict(measure_statistics(self.store, self.splits.pretrain))
-            temporary = file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(found), encoding="utf-8")
-            os.replace(temporary, file)
+        with distributed.first():
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                found = asdict(measure_statistics(self.store, self.splits.pretrain))
+                temporary = file.with_suffix(f".{os.getpid()}.tmp")
+                temporary.write_text(json.dumps(found), encoding="utf-8")
+                os.replace(temporary, file)
         return Statistics(**{k: tuple(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()})
 
     @cached_property

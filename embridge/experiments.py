@@ -6,7 +6,11 @@ by hand, so that two notebooks that need the same model share it.
 """
 
 import ast
+import io
 import json
+import warnings
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import losses, training
+from embridge import distributed, losses, training
+from embridge.checkpoint import write_atomically
 from embridge.config import ObjectiveConfig, as_json, fingerprint
 from embridge.dataset import Dataset
-from embridge.errors import InputError
+from embridge.errors import EMBridgeWarning, InputError
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel
@@ -72,7 +77,19 @@ def code_fingerprint(files: list[Path] | None = None) -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
     if files is None:
         here = Path(__file__).parent
-        others = [here / f"{name}.py" for name in ("checkpoint", "losses", "signals", "tasks", "training")]
+        others = [
+            here / f"{name}.py"
+            for name in (
+                "checkpoint",
+                "distributed",
+                "loading",
+                "losses",
+                "optimisation",
+                "signals",
+                "tasks",
+                "training",
+            )
+        ]
         files = [*sorted((here / "models").glob("*.py")), *others]
     trees = []
     for file in files:
@@ -118,7 +135,9 @@ class Study(Dataset):
             replace(stage, **{"seed": self.seed, **experiment.train}),
         )
 
-    def _needs(self, experiment: Experiment) -> tuple[str, ...]:
+    @staticmethod
+    def needs(experiment: Experiment) -> tuple[str, ...]:
+        """Names of the experiments that must be trained before this one."""
         return () if experiment.kind.endswith("-mae") else ("Pose-MAE", "EMG-MAE")
 
     def describe(self, experiment: Experiment) -> dict:
@@ -133,7 +152,7 @@ class Study(Dataset):
             "shuffled": experiment.shuffled,
             "data": self.data_key,
             "simulated": self.store.simulated,
-            "needs": {name: self.key(EXPERIMENTS[name]) for name in self._needs(experiment)},
+            "needs": {name: self.key(EXPERIMENTS[name]) for name in self.needs(experiment)},
             "code": code_fingerprint(),
         }
 
@@ -148,7 +167,7 @@ class Study(Dataset):
             describe = self.describe(experiment)
             key = fingerprint(describe)
             folder = self.out / "runs" / f"{_slug(experiment.name)}-{key}"
-            for need in self._needs(experiment):
+            for need in self.needs(experiment):
                 self.run(need)
             # after the needs, so that initial weights do not depend on whether those were trained or loaded;
             # batches, masks and rotations have their own streams
@@ -216,16 +235,34 @@ class Study(Dataset):
         return self._pose_tokens(self.splits.pretrain).mean(0, keepdim=True)
 
     def _pose_tokens(self, ids) -> torch.Tensor:
-        """(n, d) embeddings before centring; those of the pre-training split are kept for the session."""
+        """(n, d) embeddings before centring; those of the pre-training split are computed once for all runs."""
         ids = np.asarray(ids)
-        whole = np.array_equal(ids, self.splits.pretrain)
-        if whole and hasattr(self, "_pretrain_poses"):
-            return self._pretrain_poses
         encoder, how = self.run("Pose-MAE").model.encoder, self.profile.model.pose_embedding
-        found = encode(lambda x: embedding(encoder(x), how), self.reader().pose, ids)
-        if whole:
-            self._pretrain_poses = found
-        return found
+
+        def make() -> np.ndarray:
+            if how == "mean":
+                return encode(lambda x: embedding(encoder(x), how), self.reader().pose, ids).numpy()
+            return encode(lambda x: encoder(x, cls_only=True)[:, 0], self.reader().pose, ids).numpy()
+
+        if np.array_equal(ids, self.splits.pretrain):
+            return torch.from_numpy(self._kept(f"embeddings-{how}", make))
+        return torch.from_numpy(make())
+
+    def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array that depends on Pose-MAE alone, made once and kept beside its weights; made again if damaged."""
+        file = self.run("Pose-MAE").folder / f"{name}.npz"
+        with distributed.first():
+            try:
+                with np.load(file, allow_pickle=False) as stored:  # its CRC is checked
+                    return stored["array"]
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
+            array, buffer = make(), io.BytesIO()
+            np.savez(buffer, array=array)
+            write_atomically(file, buffer.getvalue())
+            return array
 
     def emg_queries(self, name: str, ids) -> torch.Tensor:
         """(n, M, d) what an aligned system retrieves with (M = 1 for CPEP)."""
@@ -237,21 +274,25 @@ class Study(Dataset):
         if name == "Pose-MAE":
             return self.pose_embeddings(ids)
         model = self.run(name).model
-        read = model.features if hasattr(model, "features") else lambda x: model.encoder(x)[:, 0]
+        read = model.features if hasattr(model, "features") else lambda x: model.encoder(x, cls_only=True)[:, 0]
         return encode(read, self.reader().emg, ids)
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
         torch.manual_seed(self.seed)
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
-        return encode(lambda x: encoder(x)[:, 0], self.reader().emg, np.asarray(ids))
+        return encode(lambda x: encoder(x, cls_only=True)[:, 0], self.reader().emg, np.asarray(ids))
 
     def communities(self, objective: ObjectiveConfig) -> np.ndarray:
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows."""
         ids = self.splits.pretrain
         gestures = self.store.table.iloc[ids]["gesture"]
         n = objective.n_communities or 6 * gestures.nunique()
-        return losses.communities(self.pose_embeddings(ids).numpy(), max(1, min(n, len(ids) // 10)), self.seed)
+        n = max(1, min(n, len(ids) // 10))
+        return self._kept(
+            f"communities-{self.profile.model.pose_embedding}-{n}-{self.seed}",
+            lambda: losses.communities(self.pose_embeddings(ids).numpy(), n, self.seed),
+        )
 
 
 def _slug(name: str) -> str:

@@ -70,7 +70,7 @@ def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndar
 
 
 def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "torch.Tensor":
-    """Normalise a batch (B, C, T) of stored windows; a channel without signal becomes zeros, never NaN.
+    """Normalise a batch (B, C, T) of stored windows to float32; a channel without signal becomes zeros, never NaN.
 
     ``how`` is "channel" (each window and channel over time, the usual meaning of E 3.2's "instance-normalized"),
     "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored: the
@@ -80,31 +80,31 @@ def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "to
     import torch
 
     if how == "recording":
-        return x
+        return x.float()
+    x = x.to(torch.float32, copy=True)  # every pass below is in place: the batch is larger than the processor's caches
     if how == "train":
         mean, std = (stats[name].to(x)[:, None] for name in ("mean", "std"))
-        dead = std <= DEAD * mean.abs()
-        x = x - mean
+        x.sub_(mean)
     elif how in ("channel", "window"):
         axes = (-1,) if how == "channel" else (-2, -1)
         mean = x.mean(axes, keepdim=True)
-        x = x - mean
+        x.sub_(mean)
         # a norm is one vectorised pass, torch.std three times as slow
-        std = torch.linalg.vector_norm(x, dim=axes, keepdim=True) / math.sqrt(math.prod(x.shape[a] for a in axes))
-        dead = std <= DEAD * mean.abs()
+        std = torch.linalg.vector_norm(x, dim=axes, keepdim=True) / math.sqrt(x.numel() / mean.numel())
     else:
         raise ValueError(f"expected channel, window, recording or train, found {how}")
-    return x.mul_(torch.where(dead, 0.0, 1 / std))  # in place; a dead channel's scale of 0 needs no mask
+    dead = std <= DEAD * mean.abs()
+    return x.mul_(torch.where(dead, 0.0, 1 / std))  # a dead channel's scale of 0 needs no mask
 
 
-def rotate_channels(x: "torch.Tensor", shifts: "torch.Tensor", ring: int | None = None) -> "torch.Tensor":
-    """Roll channels 0..ring-1 of window i by ``shifts[i]`` places, as ``torch.roll`` does (E A.6).
+def channel_order(shifts: "torch.Tensor", n_channels: int, ring: int | None = None) -> "torch.Tensor":
+    """Which channel stands where after a roll of channels 0..ring-1 by ``shifts`` (B,) places: (B, C) long (E A.6).
 
-    x (B, C, T), shifts (B,) long; ``ring=None`` means all C. Channels behind the ring stay where they are.
+    As ``torch.roll`` does it for each window; ``ring=None`` means all C. Channels behind the ring stay where they are.
     """
     import torch
 
-    n = x.shape[1] if ring is None else ring
-    source = torch.arange(x.shape[1], device=x.device).repeat(len(x), 1)  # (B, C)
+    n = n_channels if ring is None else ring
+    source = torch.arange(n_channels).repeat(len(shifts), 1)
     source[:, :n] = (source[:, :n] - shifts[:, None]) % n
-    return x.gather(1, source[:, :, None].expand_as(x))
+    return source

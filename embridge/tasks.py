@@ -1,7 +1,8 @@
 """What each stage of training minimises, told to the one loop in :mod:`embridge.training`.
 
-A task knows its model, how many samples an epoch has, and the loss of a batch. Samples are positions in the
-task's list of windows, so that masks and rotations are functions of (seed, epoch, sample) and of nothing else.
+A task knows its model, how many samples an epoch has, how to load a batch (read ahead, in a thread) and the loss of
+one (tensors on the device, compiled on a GPU). Samples are positions in the task's list of windows, so that masks and
+rotations are functions of (seed, epoch, sample) and of nothing else.
 """
 
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from embridge import distributed
 from embridge.config import ObjectiveConfig, TrainConfig
+from embridge.loading import Windows, to_device
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models.mae import MAE
-from embridge.signals import normalise_emg, rotate_channels
+from embridge.signals import normalise_emg
 from embridge.training import noise
 from embridge.windows import WindowStore
 
@@ -63,21 +66,32 @@ class Reader:
 
     def __init__(self, store: WindowStore, statistics: Statistics, emg_norm: str, device="cpu"):
         self.store, self.emg_norm, self.device = store, emg_norm, device
-        self.pose_mean = torch.tensor(statistics.pose_mean)[:, None]
-        self.pose_std = torch.tensor(statistics.pose_std)[:, None]
-        self.emg_stats = {"mean": torch.tensor(statistics.emg_mean), "std": torch.tensor(statistics.emg_std)}
+        self.pose_mean = torch.tensor(statistics.pose_mean, device=device)[:, None]
+        self.pose_std = torch.tensor(statistics.pose_std, device=device)[:, None]
+        self.emg_stats = {
+            "mean": torch.tensor(statistics.emg_mean, device=device),
+            "std": torch.tensor(statistics.emg_std, device=device),
+        }
 
-    def emg(self, ids, shifts: torch.Tensor | None = None, ring: int | None = None) -> torch.Tensor:
-        """(B, C, T) normalised EMG of the windows ``ids``; channels rolled by ``shifts`` (B,) if given."""
-        x = normalise_emg(self.store.read_emg(ids), self.emg_norm, self.emg_stats)
-        if shifts is not None:
-            x = rotate_channels(x, shifts, ring)
-        return x.to(self.device, non_blocking=True)
+    def emg(self, ids) -> torch.Tensor:
+        """(B, C, T) normalised EMG of the windows ``ids``."""
+        return self.scale_emg(self.store.read_emg(ids).to(self.device))
 
     def pose(self, ids) -> torch.Tensor:
         """(B, J, T) pose, z-scored a joint with the pre-training statistics."""
-        x = self.store.read_pose(ids).sub_(self.pose_mean).mul_(1 / self.pose_std)
-        return x.to(self.device, non_blocking=True)
+        return self.scale_pose(self.store.read_pose(ids).to(self.device))
+
+    def scale_emg(self, x: torch.Tensor) -> torch.Tensor:
+        """Stored EMG (B, C, T), float16 or float32 on the device, normalised, float32."""
+        return normalise_emg(x, self.emg_norm, self.emg_stats)
+
+    def scale_pose(self, x: torch.Tensor) -> torch.Tensor:
+        """Stored pose (B, J, T), z-scored, float32."""
+        return x.to(torch.float32, copy=True).sub_(self.pose_mean).mul_(1 / self.pose_std)
+
+    def windows(self, modality: str, ids: np.ndarray) -> Windows:
+        """The stored "emg" or "pose" of ``ids``, for a task to take batches of."""
+        return Windows(self.store.emg_f16 if modality == "emg" else self.store.pose_f16, ids, self.device)
 
 
 class _Streams:
@@ -105,18 +119,29 @@ class MAETask:
     """Masked autoencoding of one modality (E 2.1). ``modality`` is "emg" or "pose"."""
 
     def __init__(self, model: MAE, reader: Reader, ids: np.ndarray, modality: str, config: TrainConfig, n_tokens: int):
-        self.model, self.reader, self.ids, self.modality, self.config = model, reader, ids, modality, config
+        self.model, self.reader, self.modality, self.config = model, reader, modality, config
         self.n_samples, self.n_tokens = len(ids), n_tokens
+        self.windows = reader.windows(modality, ids)
         self.streams = _Streams(config.seed, len(ids))
 
-    def loss(self, samples: torch.Tensor, epoch: int):
-        ids = self.ids[samples.numpy()]
-        if self.modality == "emg":
-            x = self.reader.emg(ids, _rotations(self.config, self.streams, samples, epoch), self.config.ring)
-        else:
-            x = self.reader.pose(ids)
-        masking = self.streams.take("mask", samples, epoch, self.n_tokens).to(x.device)
-        return self.model(x, masking), {}
+    @property
+    def placement(self) -> str:
+        """Where the windows lie."""
+        return f"{self.modality}: {self.windows.placement}"
+
+    def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
+        """The batch of samples (B,): stored windows (B, C, T) and masking noise (B, L), on the device."""
+        rotations = _rotations(self.config, self.streams, samples, epoch) if self.modality == "emg" else None
+        masking = self.streams.take("mask", samples, epoch, self.n_tokens)
+        return {
+            "windows": self.windows.take(samples, rotations, self.config.ring),
+            "mask": to_device(masking, self.reader.device),
+        }
+
+    def loss(self, batch: dict[str, torch.Tensor], n: int):
+        """The masked error of this rank's batch, weighed by its share of the n samples of the global one; no parts."""
+        scale = self.reader.scale_emg if self.modality == "emg" else self.reader.scale_pose
+        return distributed.share(n) * self.model(scale(batch["windows"]), batch["mask"]), {}
 
 
 class AlignTask:
@@ -146,28 +171,46 @@ class AlignTask:
         centroids=None,
         pairing=None,
     ):
-        self.model, self.reader, self.ids, self.config, self.objective = model, reader, ids, config, objective
-        self.v = pose_embeddings.to(reader.device)
-        self.n_pose_tokens = n_pose_tokens
+        self.model, self.reader, self.config, self.objective = model, reader, config, objective
+        self.v, self.n_pose_tokens = pose_embeddings, n_pose_tokens
         self.centroids = None if centroids is None else torch.as_tensor(centroids, device=reader.device)
         self.pairing = torch.arange(len(ids)) if pairing is None else torch.as_tensor(pairing)
         self.n_samples = len(ids)
+        self.emg = reader.windows("emg", ids)
+        self.pose = reader.windows("pose", ids) if objective.lam else None  # MPRL alone looks at the pose itself
         self.streams = _Streams(config.seed, len(ids))
 
-    def loss(self, samples: torch.Tensor, epoch: int):
-        shifts = _rotations(self.config, self.streams, samples, epoch)
-        x = self.reader.emg(self.ids[samples.numpy()], shifts, self.config.ring)  # (B, C, T)
+    @property
+    def placement(self) -> str:
+        """Where the windows lie."""
+        return f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
+
+    def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
+        """The batch of samples (B,): stored EMG (B, C, T), v (B, d) and, for MPRL, pose (B, J, T) and noise (B, L)."""
+        rotations = _rotations(self.config, self.streams, samples, epoch)
         paired = self.pairing[samples]
-        v = self.v[paired.to(self.v.device)]  # (B, d)
-        emg = self.model.encoder(x)  # (B, 1 + L, d)
+        batch = {
+            "emg": self.emg.take(samples, rotations, self.config.ring),
+            "v": to_device(self.v[paired], self.reader.device),
+        }
+        if self.pose:
+            masking = self.streams.take("mprl", samples, epoch, self.n_pose_tokens)
+            batch |= {"pose": self.pose.take(paired), "mask": to_device(masking, self.reader.device)}
+        return batch
+
+    def loss(self, batch: dict[str, torch.Tensor], n: int):
+        """The objective of a global batch of n samples, of which this rank holds a part, and its parts by name."""
+        emg = self.model.encode(self.reader.scale_emg(batch["emg"]))  # (B, 1 + L, d), or [CLS] alone for CPEP
         queries = self.model.query(emg)  # (B, M, d); M = 1 for CPEP
-        u = pick_queries(queries, v)  # (B, d)
+        u = pick_queries(queries, batch["v"])  # (B, d)
+        # negatives and soft targets are those of the global batch, wherever its windows are
+        u, v = distributed.gather(u, n), distributed.gather(batch["v"], n)
         loss, parts = alignment_loss(u, v, self.model.log_scale, self.objective, self.centroids)
-        if self.objective.lam:
-            pose = self.reader.pose(self.ids[paired.numpy()])  # (B, J, T)
-            table = self.streams.take("mprl", samples, epoch, self.n_pose_tokens).to(x.device)
+        if self.pose:
             # Q' is not detached, so the loss reaches the EMG encoder
-            mprl = self.model.mprl(queries, pose, table, self.objective.mask_ratio, emg)
+            pose = self.reader.scale_pose(batch["pose"])
+            mprl = self.model.mprl(queries, pose, batch["mask"], self.objective.mask_ratio, emg)
+            mprl = distributed.share(n) * mprl
             loss, parts = loss + self.objective.lam * mprl, {**parts, "mprl": mprl.detach()}
         return loss, {**parts, "tau": (-self.model.log_scale.detach()).exp()}
 

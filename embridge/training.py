@@ -15,13 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from embridge import distributed
 from embridge.checkpoint import (
     check_description,
     load_checkpoint,
@@ -35,7 +37,8 @@ from embridge.checkpoint import (
 )
 from embridge.config import TrainConfig
 from embridge.errors import InputError
-from embridge.losses import clamp_temperature
+from embridge.loading import Ahead
+from embridge.optimisation import Trainer, learning_rate
 
 __all__ = ["load_weights", "noise", "order", "set_threads", "train", "weights_hash"]
 
@@ -45,23 +48,15 @@ CHECK_EVERY = {"cpu": 1, "cuda": 50}
 
 
 def set_threads() -> int:
-    """Give torch as many threads as this process may run on, which is less than the machine has in a container."""
+    """Give torch as many threads as this process may run on, which is less than the machine has in a container.
+
+    OMP_NUM_THREADS may ask for fewer: that is how a sweep and torchrun divide a machine among processes.
+    """
     n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    n = min(n, int(asked)) if asked.isdecimal() and int(asked) else n
     torch.set_num_threads(n)
     return n
-
-
-def autocast(device: str, precision: str) -> torch.autocast:
-    """The mixed-precision context of "fp32", "bf16" or "auto", which is bf16 on a GPU and fp32 on a CPU.
-
-    Measured at quick's size on a CPU without bf16 instructions (Xeon, AVX-512, B = 256, torch 2.13): bf16 costs 2.4
-    times the CPU time for EMG-MAE and 2.5 times for CPEP; with AMX it gained no more than 11-24 %.
-    """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
-    kind = torch.device(device).type
-    bf16 = precision == "bf16" or (precision == "auto" and kind != "cpu")
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16)
 
 
 def _generator(*key) -> torch.Generator:
@@ -78,34 +73,6 @@ def noise(seed: int, epoch: int, stream: str, n: int, width: int) -> Tensor:
 def order(seed: int, epoch: int, n: int) -> Tensor:
     """The order in which an epoch visits its n samples: a permutation (n,) long."""
     return torch.randperm(n, generator=_generator("order", seed, epoch))
-
-
-def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """Cosine annealing with warm restarts (SGDR) at a time in epochs, 0 <= epoch < config.epochs.
-
-    The first period is t_0 epochs and each next one t_mult times as long. With t_mult 1 and epochs that are no
-    multiple of t_0 there is one period, so that training ends at the minimum (METHOD 2).
-    """
-    period = float(config.t_0)
-    if config.t_mult == 1:
-        period = period if config.epochs % config.t_0 == 0 else float(config.epochs)
-        epoch %= period
-    while epoch >= period:
-        epoch, period = epoch - period, period * config.t_mult
-    return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / period))
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """The parameters that train, in two groups: matrices of layers decay; biases, norms, tokens, temperature do not.
-
-    A matrix of a layer is called "weight..." and has two axes or more; tokens and positions have other names.
-    """
-    decay, rest = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            matrix = parameter.ndim >= 2 and name.rsplit(".", 1)[-1].startswith("weight")
-            (decay if matrix else rest).append(parameter)
-    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
 @contextmanager
@@ -168,9 +135,11 @@ def train(
 ) -> list[dict]:
     """Train ``task.model`` in place, resuming what folder holds, and write weights, log and ``done.json`` there.
 
-    task: ``model`` (nn.Module), ``n_samples`` (int), ``loss(samples (B,) long on the CPU, epoch)`` which returns a
-    scalar and a dict of scalars to log. describe: JSON-able, all that decides the weights; kept beside them and
-    compared. Returns the log, a dict an epoch: epoch, step, lr, loss, the parts, seconds. A finished run is loaded.
+    task: ``model`` (nn.Module), ``n_samples`` (int), ``load(samples (B,) long, epoch)`` which returns a batch, a dict
+    of tensors on the device, and ``loss(batch, n)``, n the size of the global batch, which returns a scalar and a dict
+    of scalars to log. describe: JSON-able, all that decides the weights; kept beside them and compared. Returns the
+    log, a dict an epoch: epoch, step, lr, loss, the parts, seconds, and those of them waited for data. A finished run
+    is loaded. Under torchrun the ranks share each batch, and the first one alone writes.
 
     Raises InputError (folder in use, not writable, of another configuration; no samples), RuntimeError (a loss
     or gradient that is not finite; the weights have not taken that step), OSError (disk full; the last checkpoint
@@ -179,20 +148,22 @@ def train(
     folder, model = Path(folder), task.model
     if task.n_samples < 1:
         raise InputError(f"{folder.name}: there is nothing to train on, the list of windows is empty.")
-    with locked(folder):
-        check_description(folder, describe, write=True)
+    with locked(folder) if distributed.rank() == 0 else nullcontext():
+        if distributed.rank() == 0:
+            check_description(folder, describe, write=True)
+        distributed.barrier()
         if (folder / "done.json").exists():
             load_weights(folder, model, describe)
             return _read_log(folder / "log.csv")
+        if device != "cpu" and hasattr(task, "placement"):
+            print(f"{folder.name}: {task.placement}")
         with deferred_interrupt() as interrupted:
             return _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted)
 
 
 def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted) -> list[dict]:
-    model = task.model.to(device).train()
-    # fused: one kernel for all parameters, and it skips the step where found_inf says so
-    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=True)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    trainer = Trainer(task, config, device)
+    model, optimizer = trainer.model, trainer.optimizer
     n, batch = task.n_samples, config.batch_size
     per_epoch = math.ceil(n / batch)
     check_every = CHECK_EVERY.get(torch.device(device).type, 1)
@@ -204,9 +175,10 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
         optimizer.load_state_dict(state["optimizer"])
         epoch, step, log, elapsed = state["epoch"], state["step"], state["log"], state["elapsed"]
         sums = {name: value.to(device) for name, value in state["sums"].items()}
-    bad = torch.zeros((), device=device)  # 1 once a loss or gradient was not finite; from then on no step is taken
 
     def save() -> None:
+        if distributed.rank() > 0:
+            return
         save_checkpoint(
             folder,
             {
@@ -221,7 +193,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
         )
 
     def check() -> None:
-        if bad:
+        if trainer.bad:
             raise RuntimeError(
                 f"{folder.name}: the loss or its gradient is not finite in epoch {epoch + 1}, at step {step + 1} of "
                 f"{per_epoch}{'' if check_every == 1 else f' or up to {check_every - 1} before'}; the weights have "
@@ -232,7 +204,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
         total=config.epochs * per_epoch,
         initial=epoch * per_epoch + step,
         desc=folder.name,
-        disable=not progress,
+        disable=not progress or distributed.rank() > 0,
         mininterval=0.5 if sys.stderr.isatty() else 15.0,  # a notebook run by papermill keeps every line
         unit="step",
     )
@@ -240,23 +212,13 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     with bar:
         while epoch < config.epochs:
             samples = order(config.seed, epoch, n)
-            while step < per_epoch:
-                part = samples[step * batch : (step + 1) * batch]  # the last one may be ragged, down to one sample
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, epoch + step / per_epoch)
-                with autocast(device, config.precision):  # a context a step: it caches the weights it has cast
-                    loss, parts = task.loss(part, epoch)
-                optimizer.zero_grad()
-                loss.backward()
-                norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-                bad = torch.maximum(bad, 1 - (torch.isfinite(loss) & torch.isfinite(norm)).float())
-                if step % check_every == 0:
-                    check()
-                optimizer.found_inf = bad
-                optimizer.step()
-                clamp_temperature(model)
-                for name, value in {"loss": loss, **parts}.items():  # tensors: .item() would wait for the device
-                    sums[name] = sums.get(name, 0) + value.detach().double() * len(part)
+            parts = samples.split(batch)[step:]  # the last one may be ragged, down to one sample
+            ahead = Ahead(partial(task.load, epoch=epoch), map(distributed.shard, parts), device)
+            for part, loaded in zip(parts, ahead, strict=True):
+                lr = learning_rate(config, epoch + step / per_epoch)
+                values = trainer.step(loaded, len(part), lr, check if step % check_every == 0 else None)
+                for name, value in values.items():  # tensors: .item() would wait for the device
+                    sums[name] = sums.get(name, 0) + value.double() * len(part)
                 step += 1
                 bar.update()
                 if interrupted.is_set() or time.monotonic() - saved > checkpoint_seconds:
@@ -267,11 +229,13 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                         raise KeyboardInterrupt
             check()
             now = time.monotonic()
-            means = {name: (value / n).item() for name, value in sums.items()}
+            means = {name: (value / n).item() for name, value in distributed.average(sums).items()}
             last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
             row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
-            log.append({**row, "seconds": elapsed + now - began})
+            log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
             bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
             epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
-    _write_results(folder, model, log, config.epochs * per_epoch)
+    if distributed.rank() == 0:
+        _write_results(folder, model, log, config.epochs * per_epoch)
+    distributed.barrier()  # nobody looks for the results before they are there
     return log

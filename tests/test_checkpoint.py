@@ -17,7 +17,8 @@ from embridge.checkpoint import check_description, load_checkpoint, locked, save
 from embridge.config import as_json
 from embridge.errors import InputError
 from embridge.models import CPEP, QFormerModel
-from embridge.training import learning_rate, load_weights, weights_hash
+from embridge.optimisation import learning_rate
+from embridge.training import load_weights, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -118,7 +119,7 @@ def test_a_finished_run_leaves_weights_log_and_done_and_is_not_trained_again(fol
     assert done["weights_sha256"] == uninterrupted[0] and done["steps"] == 3 * STEPS and done["seconds"] > 0
     with open(folder / "log.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["epoch", "step", "lr", "loss", "info_nce", "soft", "mprl", "seconds"]
+    assert list(rows[0]) == ["epoch", "step", "lr", "loss", "info_nce", "soft", "mprl", "seconds", "waited"]
     assert [(r["epoch"], r["step"]) for r in rows] == [("1", "6"), ("2", "12"), ("3", "18")]
     for row in rows:
         parts = sum(float(row[name]) for name in ("info_nce", "soft", "mprl"))

@@ -10,7 +10,7 @@ from conftest import write_db1
 
 from embridge import config as cfg
 from embridge import experiments, protocols, views
-from embridge.errors import InputError
+from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Experiment, Study
 from embridge.results import COLUMNS
 from embridge.training import weights_hash
@@ -102,12 +102,33 @@ def test_statistics_come_from_the_pretraining_split_only(study):
 
 def test_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
+    monkeypatch.setattr(study, "_kept", lambda name, make: make())
     original = study.pose_embeddings
     monkeypatch.setattr(study, "pose_embeddings", lambda ids: asked.append(np.asarray(ids)) or original(ids))
     centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
     assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
     assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)
     np.testing.assert_allclose(np.linalg.norm(centroids, axis=1), 1, rtol=1e-5)
+
+
+def test_pose_embeddings_and_communities_are_computed_once_and_again_where_a_byte_is_wrong(study, monkeypatch):
+    ids, objective = study.splits.pretrain, EXPERIMENTS["EMBridge"].objective
+    before = study.pose_embeddings(ids), study.communities(objective)
+    files = sorted(study.run("Pose-MAE").folder.glob("*.npz"))
+    assert [file.name.split("-")[0] for file in files] == ["communities", "embeddings"]
+    monkeypatch.setattr("embridge.experiments.encode", None)  # neither is computed again
+    other = again(study)
+    assert torch.equal(other.pose_embeddings(ids), before[0])
+    np.testing.assert_array_equal(other.communities(objective), before[1])
+    monkeypatch.undo()
+    for file in files:
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    with pytest.warns(EMBridgeWarning, match="damaged"):
+        assert torch.equal(again(study).pose_embeddings(ids), before[0])
+    with pytest.warns(EMBridgeWarning, match="damaged"):
+        np.testing.assert_array_equal(again(study).communities(objective), before[1])
 
 
 def test_the_probe_and_the_queries_never_see_a_pose(study, monkeypatch):
@@ -161,11 +182,11 @@ def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path
 
     loss, calls = AlignTask.loss, []
 
-    def stops(task, samples, epoch):
-        calls.append(epoch)
+    def stops(task, batch, n):
+        calls.append(n)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return loss(task, samples, epoch)
+        return loss(task, batch, n)
 
     monkeypatch.setattr(AlignTask, "loss", stops)
     with pytest.raises(KeyboardInterrupt):

@@ -203,13 +203,32 @@ def test_mae_predictions_do_not_depend_on_masked_patches_and_the_loss_does():
     assert model(other, noise) > model(x, noise) + 1
 
 
-def test_the_decoder_puts_visible_tokens_back_in_their_places():
+def test_the_decoder_knows_positions_and_not_the_order_of_its_tokens():
     model, x = emg_mae(CFG), emg()
-    noise = torch.rand(4, L_EMG)
-    keep, _, _ = mask_from_noise(noise, 0.5)
+    keep, masked, _ = mask_from_noise(torch.rand(4, L_EMG), 0.5)
     shuffled = keep[:, torch.randperm(keep.shape[1])]
-    a, b = (model.decode(model.encoder(x, k), k) for k in (keep, shuffled))
+    behind = slice(-masked.shape[1], None)
+    a, b = (model.decode(model.encoder(x, k), k, masked, behind) for k in (keep, shuffled))
     assert torch.allclose(a, b, atol=1e-5)
+    moved = model.decode(model.encoder(x, keep), keep.flip(1), masked, behind)  # right tokens, wrong positions
+    assert not torch.allclose(a, moved, atol=1e-3)
+
+
+def test_a_last_block_for_some_tokens_gives_the_states_that_it_gives_them_among_all():
+    model, x = emg_mae(CFG), emg()
+    keep, masked, mask = mask_from_noise(torch.rand(4, L_EMG), 0.5)
+    tokens = model.encoder(x, keep)
+    whole = model.decode(tokens, keep, masked)  # [CLS], visible, masked
+    some = model.decode(tokens, keep, masked, slice(-masked.shape[1], None))
+    torch.testing.assert_close(some, whole[:, 1 + keep.shape[1] :])
+    torch.testing.assert_close(model.encoder(x, cls_only=True), model.encoder(x)[:, :1])
+
+
+def test_a_reconstruction_puts_every_patch_back_in_its_place():
+    model, x, noise = emg_mae(CFG), emg(), torch.rand(4, L_EMG)
+    predicted, mask = model.reconstruct(x, noise)
+    error = (predicted - patchify(x, model.encoder.tokenizer.patch)).square().mean(-1)
+    torch.testing.assert_close(error[mask].mean(), model(x, noise))
 
 
 def test_the_mae_loss_reaches_the_encoder_s_cls_output():

@@ -6,7 +6,7 @@ import torch
 from scipy.signal import sosfreqz
 
 from embridge.config import WindowConfig
-from embridge.signals import filter_emg, normalise_emg, ring, rotate_channels, sections, unusable
+from embridge.signals import channel_order, filter_emg, normalise_emg, ring, sections, unusable
 
 CONFIG = WindowConfig()
 
@@ -99,7 +99,16 @@ def test_train_normalisation_uses_the_given_statistics_only(rng):
     y = normalise_emg(x, "train", stats)
     torch.testing.assert_close(y[:, 1], (x[:, 1] - 2) / 4)
     assert (y[:, 2] == 0).all()
-    assert normalise_emg(x, "recording") is x
+    assert torch.equal(normalise_emg(x.half(), "recording"), x.half().float())
+
+
+@pytest.mark.parametrize("how", ["channel", "window", "recording"])
+def test_a_batch_stays_as_it_was_and_float16_loses_nothing_more(how, rng):
+    stored = torch.tensor(rng.normal(1, 2, (2, 3, 50)), dtype=torch.float16)
+    x = stored.float()
+    before = x.clone()
+    torch.testing.assert_close(normalise_emg(stored, how), normalise_emg(x, how), rtol=0, atol=0)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("how", ["channel", "window"])
@@ -128,7 +137,7 @@ def test_unknown_normalisation_is_refused():
 def test_rotation_is_a_roll_of_the_ring(ring_size, rng):
     x = torch.tensor(rng.standard_normal((5, 10, 7)), dtype=torch.float32)
     shifts = torch.tensor([-1, 0, 1, 3, -11])
-    y = rotate_channels(x, shifts, ring_size)
+    y = x[torch.arange(5)[:, None], channel_order(shifts, 10, ring_size)]
     n = ring_size or 10
     for i, shift in enumerate(shifts.tolist()):
         torch.testing.assert_close(y[i, :n], torch.roll(x[i, :n], shift, 0))

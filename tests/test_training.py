@@ -14,7 +14,8 @@ from embridge.checkpoint import load_checkpoint
 from embridge.config import TrainConfig, as_json
 from embridge.errors import InputError
 from embridge.models import QFormerModel
-from embridge.training import learning_rate, noise, order, parameter_groups, weights_hash
+from embridge.optimisation import learning_rate, parameter_groups
+from embridge.training import noise, order, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,8 +47,8 @@ class Poisoned(Toy):
         super().__init__()
         self.kind, self.hashes = kind, []
 
-    def loss(self, samples, epoch):
-        loss, parts = super().loss(samples, epoch)
+    def loss(self, batch, n):
+        loss, parts = super().loss(batch, n)
         self.hashes.append(weights_hash(self.model))
         if self.calls == 4:
             bias = self.model.decode_pose.bias
@@ -100,9 +101,12 @@ def test_each_epoch_visits_every_sample_once_and_the_logged_loss_is_their_mean(f
     class Counting:
         model, n_samples, seen = nn.Linear(1, 1), 10, []
 
-        def loss(self, samples, epoch):
-            self.seen.append((epoch, samples.tolist()))
-            return self.model.weight.sum() * 0 + samples.float().mean(), {}
+        def load(self, samples, epoch):
+            return {"samples": samples, "epoch": torch.tensor(epoch)}
+
+        def loss(self, batch, n):
+            self.seen.append((int(batch["epoch"]), batch["samples"].tolist()))
+            return self.model.weight.sum() * 0 + batch["samples"].float().mean(), {}
 
     _, log = run(folder, Counting(), config=replace(TRAIN, batch_size=4))
     for epoch in range(3):

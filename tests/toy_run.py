@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from embridge import distributed
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import QFormerModel
@@ -36,21 +37,25 @@ class Toy:
         self.v, self.centroids = torch.randn(n, 16), torch.randn(6, 16)
         self.before = before or (lambda step: None)
 
-    def loss(self, samples, epoch):
+    def load(self, samples, epoch):
+        table = noise(self.config.seed, epoch, "mprl", self.n_samples, 5)
+        return {"x": self.x[samples], "v": self.v[samples], "pose": self.pose[samples], "mask": table[samples]}
+
+    def loss(self, batch, n):
         self.calls += 1
         self.before(self.calls)
-        queries, v = self.model.queries(self.x[samples]), self.v[samples]
-        loss, parts = alignment_loss(pick_queries(queries, v), v, self.model.log_scale, OBJECTIVE, self.centroids)
-        table = noise(self.config.seed, epoch, "mprl", self.n_samples, 5)[samples]
-        parts["mprl"] = self.model.mprl(queries, self.pose[samples], table, OBJECTIVE.mask_ratio)
-        return loss + OBJECTIVE.lam * parts["mprl"], parts
+        queries, v = self.model.queries(batch["x"]), batch["v"]
+        u, v = (distributed.gather(rows, n) for rows in (pick_queries(queries, v), v))
+        loss, parts = alignment_loss(u, v, self.model.log_scale, OBJECTIVE, self.centroids)
+        mprl = distributed.share(n) * self.model.mprl(queries, batch["pose"], batch["mask"], OBJECTIVE.mask_ratio)
+        return loss + OBJECTIVE.lam * mprl, {**parts, "mprl": mprl.detach()}
 
 
 def run(folder, task=None, *, config=TRAIN, describe=DESCRIBE, **options):
     """Train and return the weights' hash and the log without its times."""
     task = task or Toy(config=config)
     log = train(task, config, folder, describe=describe, progress=False, **options)
-    return weights_hash(task.model), [{k: v for k, v in row.items() if k != "seconds"} for row in log]
+    return weights_hash(task.model), [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in log]
 
 
 class Stop(Exception):

@@ -29,16 +29,20 @@ class CPEP(nn.Module):
 
     def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
         """What the probe sees of x (B, C, T): [CLS] before the head, or after it; (B, d)."""
-        cls = self.encoder(x)[:, 0]
+        cls = self.encoder(x, cls_only=True)[:, 0]
         return self.head(cls) if after_head else cls
 
+    def encode(self, x: Tensor) -> Tensor:
+        """What :meth:`query` needs of EMG windows x (B, C, T): [CLS] alone, (B, 1, d)."""
+        return self.encoder(x, cls_only=True)
+
     def query(self, emg: Tensor) -> Tensor:
-        """u, not normalised, as the one query of each window, (B, 1, d), from the encoder's tokens (B, 1 + L, d)."""
+        """u, not normalised, as the one query of each window, (B, 1, d), from tokens (B, 1 + K, d), [CLS] first."""
         return self.head(emg[:, :1])
 
     def queries(self, x: Tensor) -> Tensor:
         """The same from EMG windows x (B, C, T)."""
-        return self.query(self.encoder(x))
+        return self.query(self.encode(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """The same as :meth:`queries`."""

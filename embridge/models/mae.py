@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from embridge.config import ModelConfig
 from embridge.models.transformer import (
+    ALL,
     Block,
     Encoder,
     emg_encoder,
@@ -36,17 +37,18 @@ class MAE(nn.Module):
         initialise(self)
         self.encoder = encoder  # behind initialise: an encoder that is handed in keeps its weights
 
-    def decode(self, tokens: Tensor, keep: Tensor) -> Tensor:
-        """Decoder states of all positions, (B, L, d), from [CLS] and visible tokens (B, 1 + K, d) and keep (B, K)."""
+    def decode(self, tokens: Tensor, keep: Tensor, masked: Tensor, of: slice = ALL) -> Tensor:
+        """Decoder states of the tokens, visible ones first, masked ones behind them, or of a slice of these: (B, L, d).
+
+        tokens: (B, 1 + K, d) the encoder's, [CLS] first; keep: (B, K), masked: (B, L - K) positions. What attends to
+        all others needs no order but its positions, so nothing is put back into its place.
+        """
         tokens = self.to_decoder(tokens)
-        cls, visible = tokens[:, :1], tokens[:, 1:]
-        index = keep[..., None].expand_as(visible)
-        full = self.mask_token.to(visible.dtype).expand(len(tokens), len(self.positions), -1)
-        full = full.scatter(1, index, visible) + self.positions
-        x = torch.cat([cls, full], dim=1)
-        for block in self.blocks:
+        visible = tokens[:, 1:] + self.positions[keep]
+        x = torch.cat([tokens[:, :1], visible, self.mask_token + self.positions[masked]], dim=1)
+        for block in self.blocks[:-1]:
             x = block(x)
-        return self.norm(x[:, 1:])
+        return self.norm(self.blocks[-1](x, of))
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         """The loss of windows x (B, C, T) under noise (B, L): squared error over each patch, then over masked ones.
@@ -54,14 +56,16 @@ class MAE(nn.Module):
         Targets are the raw patches, not normalised a patch (papers silent; E A.6 normalises the window).
         """
         keep, masked, _ = mask_from_noise(noise, self.mask_ratio)
-        states = self.decode(self.encoder(x, keep), keep)
-        prediction = self.head(gather_tokens(states, masked))  # the head runs on masked tokens only
+        behind = slice(-masked.shape[1], None)  # the last block and the head run for masked tokens alone
+        prediction = self.head(self.decode(self.encoder(x, keep), keep, masked, behind))
         return F.mse_loss(prediction.float(), self.encoder.tokenizer.patches(x, masked))
 
     def reconstruct(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted patches (B, L, C * patch) and the mask (B, L), True where masked, of windows x (B, C, T)."""
-        keep, _, mask = mask_from_noise(noise, self.mask_ratio)
-        return self.head(self.decode(self.encoder(x, keep), keep)), mask
+        keep, masked, mask = mask_from_noise(noise, self.mask_ratio)
+        states = self.decode(self.encoder(x, keep), keep, masked, slice(1, None))  # without [CLS]
+        order = torch.cat([keep, masked], dim=1).argsort(dim=1)
+        return self.head(gather_tokens(states, order)), mask
 
 
 def emg_mae(cfg: ModelConfig) -> MAE:

@@ -10,10 +10,10 @@ from embridge.config import ModelConfig
 from embridge.errors import InputError
 from embridge.models import transformer
 from embridge.models.transformer import (
+    ALL,
     Block,
     CrossAttention,
     Encoder,
-    gather_tokens,
     initialise,
     mask_from_noise,
     new_temperature,
@@ -48,6 +48,14 @@ class QBlock(nn.Module):
             return pose + self.pose_feed_forward(self.norm_pose(pose))
         return pose + self.feed_forward(self.norm_feed_forward(pose))
 
+    def beside(self, queries: Tensor, pose: Tensor, of: slice = ALL) -> Tensor:
+        """Self-attention's output, residual included, of [queries; pose] (B, M + L, d), or of a slice of these."""
+        n_queries = queries.shape[1]
+        both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)
+        may_attend = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool, device=both.device)
+        may_attend[:n_queries, n_queries:] = False  # queries see queries; pose sees queries and pose
+        return both[:, of] + self.attention(self.norm_attention(both), may_attend[of], of)
+
     def forward(
         self, queries: Tensor, pose: Tensor | None = None, emg: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
@@ -55,15 +63,11 @@ class QBlock(nn.Module):
 
         Returns queries and pose. Queries see queries; pose sees queries and pose; only queries see EMG.
         """
-        n_queries = queries.shape[1]
         if pose is None:
             queries = queries + self.attention(self.norm_attention(queries))
         else:
-            both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)  # (B, M + L, d)
-            may_attend = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool, device=both.device)
-            may_attend[:n_queries, n_queries:] = False
-            both = both + self.attention(self.norm_attention(both), may_attend)
-            queries, pose = both[:, :n_queries], self.feed_pose(both[:, n_queries:])
+            queries, pose = self.beside(queries, pose).split([queries.shape[1], pose.shape[1]], dim=1)
+            pose = self.feed_pose(pose)
         if self.cross_attention is not None and emg is not None:
             queries = queries + self.cross_attention(self.norm_cross(queries), emg)
         return queries + self.feed_forward(self.norm_feed_forward(queries)), pose
@@ -98,11 +102,17 @@ class QFormer(nn.Module):
             queries, _ = block(queries, emg=emg)
         return self.norm(queries)
 
-    def pose_states(self, queries: Tensor, pose: Tensor, emg: Tensor | None = None) -> Tensor:
-        """Second pass: H_P (B, L, d) of pose tokens (B, L, d) beside queries (B or 1, M, d); emg only for "rerun"."""
-        for block in self.blocks:
+    def pose_states(
+        self, queries: Tensor, pose: Tensor, emg: Tensor | None = None, n_last: int | None = None
+    ) -> Tensor:
+        """Second pass: H_P of pose tokens (B, L, d) beside queries (B or 1, M, d), or of the n_last last: (B, L, d).
+
+        emg only for "rerun". The last block computes no other states: a quarter of the pass would be for nothing.
+        """
+        for block in self.blocks[:-1]:
             queries, pose = block(queries, pose, emg)
-        return self.norm(pose)
+        last = self.blocks[-1]
+        return self.norm(last.feed_pose(last.beside(queries, pose, slice(-(n_last or pose.shape[1]), None))))
 
 
 class QFormerModel(nn.Module):
@@ -138,13 +148,17 @@ class QFormerModel(nn.Module):
         initialise(self.decode_pose)
         self.log_scale = new_temperature(tau_init, tau_learned)
 
+    def encode(self, x: Tensor) -> Tensor:
+        """All EMG tokens of x (B, C, T), which :meth:`query` attends to: (B, 1 + L, d)."""
+        return self.encoder(x)
+
     def query(self, emg: Tensor) -> Tensor:
         """Q' (B, M, d), not normalised, from the EMG encoder's tokens (B, 1 + L, d)."""
         return self.qformer.queries(emg)
 
     def queries(self, x: Tensor) -> Tensor:
         """Q' of EMG windows x (B, C, T), not normalised: (B, M, d)."""
-        return self.query(self.encoder(x))
+        return self.query(self.encode(x))
 
     def features(self, x: Tensor) -> Tensor:
         """What the probe sees of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
@@ -164,11 +178,16 @@ class QFormerModel(nn.Module):
         """
         hidden = self.qformer.mask_token + self.pose_tokenizer.positions
         pose = torch.where(mask[..., None], hidden.to(pose_tokens.dtype), pose_tokens)
+        return self._second_pass(queries, pose, emg_tokens)
+
+    def _second_pass(
+        self, queries: Tensor, pose: Tensor, emg_tokens: Tensor | None, n_last: int | None = None
+    ) -> Tensor:
         if self.mprl_pass == "queries":
-            return self.qformer.pose_states(queries, pose)
+            return self.qformer.pose_states(queries, pose, n_last=n_last)
         if emg_tokens is None:
             raise InputError('MPRL with mprl_pass "rerun" needs the EMG encoder\'s tokens; pass them as emg_tokens.')
-        return self.qformer.pose_states(self.qformer.query_tokens[None], pose, emg_tokens)
+        return self.qformer.pose_states(self.qformer.query_tokens[None], pose, emg_tokens, n_last)
 
     def reconstruct_pose(
         self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
@@ -184,12 +203,14 @@ class QFormerModel(nn.Module):
         queries: Q' (B, M, d); pose: normalised windows (B, J, T); noise: (B, L) uniform; ratio: r. The mean rather
         than eq. 2's sum over a patch only rescales lambda.
         """
-        _, masked, mask = mask_from_noise(noise, ratio)
-        pose_tokens = self.pose_tokenizer(pose)
-        states = self.pose_states(queries, pose_tokens, mask, emg_tokens)
-        prediction = self.decode_pose(gather_tokens(states, masked))  # g runs on masked tokens only
+        keep, masked, _ = mask_from_noise(noise, ratio)
+        visible = self.pose_tokenizer(pose, keep)
+        hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)
+        # visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
+        states = self._second_pass(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1])
+        prediction = self.decode_pose(states)
         if self.mprl_target == "patch":
             target = self.pose_tokenizer.patches(pose, masked)
         else:
-            target = gather_tokens(pose_tokens, masked)
+            target = self.pose_tokenizer(pose, masked)
         return F.mse_loss(prediction.float(), target.float())

@@ -13,22 +13,25 @@ from torch import Tensor, nn
 from embridge.config import ModelConfig
 from embridge.errors import InputError
 
+ALL = slice(None)
 TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
 MAX_SCALE = 100.0  # limit of 1 / tau, as in CLIP
 
 
-def _patches(x: Tensor, patch: int) -> Tensor:
-    """View (B, C, T) as (B, L, C, patch) without a copy; a tail shorter than a patch is left out."""
-    n_tokens = x.shape[-1] // patch
-    return x[..., : n_tokens * patch].unflatten(-1, (n_tokens, patch)).transpose(1, 2)
-
-
-def patchify(x: Tensor, patch: int) -> Tensor:
+def patchify(x: Tensor, patch: int, index: Tensor | None = None) -> Tensor:
     """Cut signals along time and flatten the channels within each patch (E 2.1).
 
-    x: (B, C, T). Returns (B, L, C * patch) with L = T // patch; channel varies slowest within a patch.
+    x: (B, C, T). Returns (B, L, C * patch) with L = T // patch, or the patches at index (B, K) long, (B, K, C *
+    patch); channel varies slowest within a patch, a tail shorter than a patch is left out.
     """
-    return _patches(x, patch).flatten(2)
+    b, c, t = x.shape
+    n_tokens = t // patch
+    x = x[..., : n_tokens * patch]
+    if index is None:
+        return x.unflatten(-1, (n_tokens, patch)).transpose(1, 2).flatten(2)
+    # Whole rows of memory, picked by number: indexing the transposed view took 1.3 times as long.
+    rows = torch.arange(b * c, device=x.device).view(b, 1, c) * n_tokens + index[:, :, None]  # (B, K, C)
+    return x.reshape(-1, patch).index_select(0, rows.flatten()).view(b, index.shape[1], c * patch)
 
 
 def unpatchify(patches: Tensor, n_channels: int) -> Tensor:
@@ -37,8 +40,8 @@ def unpatchify(patches: Tensor, n_channels: int) -> Tensor:
 
 
 def gather_tokens(x: Tensor, index: Tensor) -> Tensor:
-    """Pick tokens of each sample: x (B, L, ...), index (B, K) long; returns (B, K, ...)."""
-    return x[torch.arange(len(x), device=x.device)[:, None], index]
+    """Pick tokens of each sample: x (B, L, d), index (B, K) long; returns (B, K, d)."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
 
 
 def mask_from_noise(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,9 +103,18 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(d, 3 * d)
         self.out = nn.Linear(d, d)
 
-    def forward(self, x: Tensor, may_attend: Tensor | None = None) -> Tensor:
-        """x: (B, L, d); may_attend: (L, L) bool, row attends to column; returns (B, L, d)."""
-        q, k, v = (split_heads(part, self.n_heads) for part in self.qkv(x).chunk(3, dim=-1))
+    def forward(self, x: Tensor, may_attend: Tensor | None = None, of: slice = ALL) -> Tensor:
+        """x: (B, L, d); may_attend: (L, L) bool, row attends to column; returns (B, L, d).
+
+        of: which tokens attend to all, and are returned; may_attend then has a row for each of them.
+        """
+        if of is ALL:
+            q, k, v = self.qkv(x).chunk(3, dim=-1)
+        else:
+            d = x.shape[-1]
+            q = F.linear(x[:, of], self.qkv.weight[:d], self.qkv.bias[:d])
+            k, v = F.linear(x, self.qkv.weight[d:], self.qkv.bias[d:]).chunk(2, dim=-1)
+        q, k, v = (split_heads(part, self.n_heads) for part in (q, k, v))
         return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend).transpose(1, 2).flatten(2))
 
 
@@ -138,9 +150,13 @@ class Block(nn.Module):
         self.norm_feed_forward = nn.LayerNorm(d)
         self.feed_forward = feed_forward(d, mlp_ratio)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, L, d); returns (B, L, d)."""
-        x = x + self.attention(self.norm_attention(x))
+    def forward(self, x: Tensor, of: slice = ALL) -> Tensor:
+        """x: (B, L, d); returns (B, L, d), or only the states of the tokens in the slice ``of``, (B, K, d).
+
+        With it a last block computes what is looked at and no more: [CLS] for CPEP, masked tokens in a decoder.
+        """
+        normed = self.norm_attention(x)
+        x = x[:, of] + self.attention(normed, of=of)
         return x + self.feed_forward(self.norm_feed_forward(x))
 
 
@@ -163,8 +179,7 @@ class Tokenizer(nn.Module):
                 f"Windows given to a model: expected {self.n_channels} channels x {self.window} samples, "
                 f"found {' x '.join(map(str, x.shape[1:]))}; build the model from the data's configuration."
             )
-        patches = _patches(x, self.patch)  # (B, L, C, patch), a view
-        return (patches if index is None else gather_tokens(patches, index)).flatten(2)
+        return patchify(x, self.patch, index)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """x: (B, C, T) to tokens with positions (B, K, d): those at keep (B, K), or all L."""
@@ -189,13 +204,16 @@ class Encoder(nn.Module):
         """x: (B, C, T) to tokens with positions, without [CLS]: (B, L, d)."""
         return self.tokenizer(x)
 
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Encode x (B, C, T), or only its tokens at keep (B, K); returns (B, 1 + K, d), [CLS] first."""
+    def forward(self, x: Tensor, keep: Tensor | None = None, *, cls_only: bool = False) -> Tensor:
+        """Encode x (B, C, T), or only its tokens at keep (B, K); returns (B, 1 + K, d), [CLS] first.
+
+        cls_only: (B, 1, d), the same [CLS], for a fifth less work: the last block runs for it alone.
+        """
         tokens = self.tokenizer(x, keep)
         tokens = torch.cat([self.cls.expand(len(x), -1, -1), tokens], dim=1)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.norm(tokens)
+        return self.norm(self.blocks[-1](tokens, slice(0, 1) if cls_only else ALL))
 
 
 def emg_encoder(cfg: ModelConfig) -> Encoder:
