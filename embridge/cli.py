@@ -15,6 +15,16 @@ from embridge.errors import InputError
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 COMMITTED = ("simulated-quick", "simulated-long")  # below figures/: pictures and tables that git tracks
+ACTIONS = ("test", "lab", "clean", "train", "sweep", "bench")  # what can be done instead of running notebooks
+# Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
+BELONGS = {
+    "only": ("run",),
+    "seeds": ("run", "sweep"),
+    "seed": ("train",),
+    "jobs": ("sweep",),
+    "slurm": ("sweep",),
+    "full": ("bench",),
+}
 
 EPILOG = """\
 examples:
@@ -22,6 +32,9 @@ examples:
   ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
   ./run_all.sh --dataset ninapro-db1 --data DIR  real recordings; README says where they come from
   ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
+  ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
+  ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
+  ./run_all.sh --bench --full                    how fast it is here
   ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
 """
 
@@ -40,10 +53,22 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (./run_all.sh --help lists the options)")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
-    return int(text)
+def _whole(low: int, high: int):
+    """What reads a whole number from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as partition=gpu")
+    return key, value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,13 +84,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset but simulated")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
-    add("--seeds", metavar="N", type=_count, default=1, help="seeds for each experiment (default: 1)")
+    add("--seeds", metavar="N", type=_whole(1, 1000), default=1, help="seeds for each experiment (default: 1)")
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
     add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
-    action = parser.add_mutually_exclusive_group()
-    action.add_argument("--test", action="store_true", help="set up and run the tests")
-    action.add_argument("--lab", action="store_true", help="set up and open JupyterLab on the notebooks")
-    action.add_argument("--clean", action="store_true", help="remove what can be made again below --out, and stop")
+    group = parser.add_argument_group("instead of the notebooks, one of")
+    action = group.add_mutually_exclusive_group().add_argument
+    action("--test", action="store_true", help="the tests")
+    action("--lab", action="store_true", help="JupyterLab on the notebooks")
+    action("--train", metavar="NAME", help="train one experiment, such as EMBridge, and what it needs")
+    action("--sweep", metavar="NAME", nargs="*", help="train these experiments (default: all) as jobs of their own")
+    action("--bench", action="store_true", help="measure speed and memory on this machine")
+    action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
+    add = parser.add_argument_group("only with one of these").add_argument
+    add("--seed", metavar="S", type=_whole(0, 999), default=0, help="--train: the seed (default: 0)")
+    add("--jobs", metavar="J", type=_whole(1, 1000), help="--sweep: at most J local processes, also where Slurm is")
+    add("--slurm", metavar="KEY=VALUE", type=_pair, nargs="+", action="extend", default=[],
+        help="--sweep: options of sbatch for each job, such as partition=gpu gpus-per-node=1")  # fmt: skip
+    add("--full", action="store_true", help="--bench: the whole table (default: a quick look)")
     return parser
 
 
@@ -84,19 +119,29 @@ def notebooks(folder: Path = NOTEBOOKS, only: list[str] | tuple[str, ...] = ()) 
     return [path for path in found if not wanted or any(path.stem.startswith(name) for name in wanted)]
 
 
-def parse(argv: list[str], folder: Path = NOTEBOOKS) -> argparse.Namespace:
+def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> argparse.Namespace:
     """Read and check the arguments; paths come back absolute, what stands behind ``--`` as ``rest``.
 
-    ``action`` is "run", "test", "lab" or "clean"; for "run", ``notebooks`` are those of ``folder`` that are asked for.
+    ``action`` is "run" or one of ACTIONS; for "run", ``notebooks`` are those of ``folder`` that are asked for. Where a
+    module stands for its action (``python -m embridge.train NAME ...``), it gives ``action`` and need not be told.
 
     Raises InputError with one sentence for anything that is not right; ``--help`` prints and leaves with 0.
     """
+    if action and f"--{action}" not in [argument.split("=")[0] for argument in argv]:
+        argv = [f"--{action}", *argv]
     split = argv.index("--") if "--" in argv else len(argv)
-    options = _parser().parse_args(argv[:split])
+    parser = _parser()
+    options = parser.parse_args(argv[:split])
     options.rest = argv[split + 1 :]
-    options.action = next((name for name in ("test", "lab", "clean") if getattr(options, name)), "run")
+    options.action = next((name for name in ACTIONS if getattr(options, name) not in (None, False)), "run")
     if options.rest and options.action not in ("test", "lab"):
         raise InputError("what stands behind -- is for --test (pytest) or --lab (JupyterLab): add one of them")
+    for name, actions in BELONGS.items():
+        if options.action not in actions and getattr(options, name) != parser.get_default(name):
+            places = " or ".join("the notebooks" if place == "run" else f"--{place}" for place in actions)
+            raise InputError(f"--{name} belongs to {places}: leave it out, or ask for that")
+    if options.jobs and options.slurm:
+        raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).absolute()
     if options.dataset == "simulated" and options.data is not None:
         raise InputError("--data belongs to real recordings: name them with --dataset, or leave --data out")
@@ -138,6 +183,7 @@ def _remade(out: Path) -> list[Path]:
         folder = out / "figures" / name
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]
+    found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
     return [path for path in found if path.exists() and not path.is_symlink()]
 
 

@@ -186,14 +186,19 @@ def interpreter() -> Path:
 
 
 def main(argv: list[str]) -> int:
-    """Check the arguments, set up, and become the runner, pytest or JupyterLab; returns an exit code otherwise."""
+    """Check the arguments, set up, and become the runner, a command of the package, pytest or JupyterLab.
+
+    Returns an exit code where it does not come to that.
+    """
     try:
         options = cli.parse(argv)
         if options.action == "clean":
             cli.clean(options.out)
             return 0
-        if options.action == "run":
+        if options.action in ("run", "sweep"):
             cli.make_writable(cli.results_folder(options))
+        elif options.action in ("train", "bench"):
+            cli.make_writable(options.out)
         python = str(interpreter())
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -204,10 +209,11 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped: run the same command again", file=sys.stderr)
         return 130
-    state = (options.out if options.action == "run" else cli.ROOT) / ".cache"
+    own = options.action not in ("test", "lab")
+    state = (options.out if own else cli.ROOT) / ".cache"
     env = variables(state, own_settings=options.action == "lab", test=options.action == "test")
-    if options.action == "run":
-        command = ["embridge.runner", *argv]
+    if own:
+        command = [f"embridge.{'runner' if options.action == 'run' else options.action}", *argv]
     else:  # both read their settings from the repository
         os.chdir(cli.ROOT)
         lab = ["jupyterlab", "--LabApp.default_url=/lab/tree/notebooks"]

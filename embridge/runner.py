@@ -22,8 +22,18 @@ from embridge.progress import Heartbeat, human
 
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 40.0, "quick": 300.0}
-# Modules that cannot change what a notebook computes: an edit here runs nothing again.
-HARNESS = ("cli.py", "environment.py", "kernel.py", "progress.py", "report.py", "runner.py")
+# What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
+HARNESS = (
+    "bench",
+    "cli.py",
+    "environment.py",
+    "kernel.py",
+    "progress.py",
+    "report.py",
+    "runner.py",
+    "sweep.py",
+    "train.py",
+)
 
 
 @dataclass(frozen=True)
@@ -61,9 +71,10 @@ def _digest(*parts) -> str:
 
 
 def code_key(package: Path = cli.ROOT / "embridge") -> str:
-    """Hash of the package's source, without the modules that only run notebooks."""
-    files = [path for path in sorted(package.rglob("*.py")) if path.name not in HARNESS]
-    return _digest([[path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")] for path in files])
+    """Hash of the package's source, without the modules that only run notebooks or other commands."""
+    files = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
+    files = [file for file in files if file.parts[0] not in HARNESS]
+    return _digest([[file.as_posix(), (package / file).read_text(encoding="utf-8")] for file in files])
 
 
 def data_key(data: str) -> str:

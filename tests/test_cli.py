@@ -71,6 +71,20 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
         (["--test", "--lab"], "not allowed with"),
         (["--", "-k", "x"], "--test"),
         (["--device", "tpu"], "invalid choice"),
+        (["--train"], "expected one argument"),
+        (["--train", "CPEP", "--sweep"], "not allowed with"),
+        (["--bench", "--clean"], "not allowed with"),
+        (["--full"], "--full belongs to --bench"),
+        (["--sweep", "--full"], "--full belongs to --bench"),
+        (["--seed", "1"], "--seed belongs to --train"),
+        (["--train", "CPEP", "--seeds", "2"], "--seeds belongs to the notebooks or --sweep"),
+        (["--train", "CPEP", "--seed", "-1"], "--seed"),
+        (["--train", "CPEP", "--only", "04"], "--only belongs to the notebooks"),
+        (["--jobs", "2"], "--jobs belongs to --sweep"),
+        (["--sweep", "--jobs", "0"], "not a whole number from 1 to 1000"),
+        (["--sweep", "--slurm", "exclusive"], "'exclusive' is not KEY=VALUE"),
+        (["--sweep", "--jobs", "2", "--slurm", "partition=gpu"], "give one of them"),
+        (["--train", "CPEP", "--", "x"], "--test"),
     ],
 )
 def test_each_mistake_is_one_sentence(arguments, told, notebooks):
@@ -98,9 +112,51 @@ def test_what_is_asked_for(notebooks, tmp_path, monkeypatch):
     assert options.action == "test" and options.rest == ["-k", "x", "--", "y"]
 
 
+def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
+    options = cli.parse(["--profile", "smoke", "--train", "CPEP, pairs shuffled", "--seed", "0"], tmp_path)
+    assert (options.action, options.train, options.seed) == ("train", "CPEP, pairs shuffled", 0)
+    for argv in (["Q-Former", "--seed", "3"], ["--seed", "3", "--train=Q-Former"]):  # as a module and as run_all.sh
+        options = cli.parse(argv, tmp_path, action="train")
+        assert (options.action, options.train, options.seed) == ("train", "Q-Former", 3)
+    options = cli.parse(["--sweep", "--seeds", "3", "--jobs", "2"], tmp_path)
+    assert (options.action, options.sweep, options.seeds, options.jobs) == ("sweep", [], 3, 2)
+    slurm = ["--slurm", "partition=gpu", "gpus-per-node=1", "--slurm", "comment=a=b"]
+    options = cli.parse(["CPEP", "EMBridge", *slurm], tmp_path, action="sweep")
+    assert options.sweep == ["CPEP", "EMBridge"] and options.jobs is None
+    assert dict(options.slurm) == {"partition": "gpu", "gpus-per-node": "1", "comment": "a=b"}
+    assert cli.parse([], tmp_path, action="bench").full is False
+    options = cli.parse(["--bench", "--full", "--out", str(tmp_path)], tmp_path)
+    assert (options.action, options.full, options.out) == ("bench", True, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module"),
+    [
+        ([], "embridge.runner"),
+        (["--train", "EMBridge"], "embridge.train"),
+        (["--sweep", "CPEP"], "embridge.sweep"),
+        (["--bench"], "embridge.bench"),
+    ],
+)
+def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(environment, "interpreter", lambda: Path("python"))
+    monkeypatch.setattr(environment.os, "execve", lambda *what: started.append(what))
+    monkeypatch.chdir(tmp_path)
+    argv = [*arguments, "--out", str(tmp_path / "out")]
+    environment.main(argv)
+    ((program, command, env),) = started
+    assert (program, command) == ("python", ["python", "-P", "-m", module, *argv])
+    assert env["HOME"] == str(tmp_path / "out" / ".cache" / "home") and Path.cwd() == tmp_path
+    (tmp_path / "file").touch()
+    assert environment.main([*arguments, "--out", str(tmp_path / "file" / "x")]) == 2 and len(started) == 1
+
+
 def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
     gone = ["runs/CPEP-0123456789ab/w.bin", "data/stores/0123456789ab/emg", "data/simulated-0123456789ab/a.hdf5"]
     gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-0123456789ab.json"]
+    gone += ["runs/sweep/simulated-smoke-20260101-000000/1_0_log.out"]
     kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]
     # as in the repository itself, where two profiles' results are tracked
     kept += ["figures/simulated-quick/01_data/results.json"]

@@ -24,14 +24,15 @@ LAYERS = (
     ("signals", "store", "survey", "cutting", "windows"),
     ("splits",),
     ("models", "losses"),
-    ("checkpoint", "training"),
+    ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks",),
-    ("paper", "statistics", "evaluation", "rows", "tables", "results"),
+    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results"),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("experiments",),
     ("protocols", "views"),  # what notebooks and command lines ask of experiments
-    ("environment", "report", "kernel", "runner"),
+    ("train", "sweep"),  # commands of their own
+    ("environment", "report", "kernel", "runner", "bench"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "embridge").rglob("*.py"))
@@ -131,7 +132,8 @@ def test_the_tests_run_on_the_pinned_versions():
 
 def test_what_is_imported_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    asked = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
+    asked = {canonicalize_name(Requirement(text).name) for text in asked}
     called = {"sklearn": "scikit-learn", "traitlets": "nbconvert", "jupyter_client": "jupyter-client"}
     for file in MODULES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

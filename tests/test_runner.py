@@ -139,15 +139,20 @@ def test_what_makes_a_notebook_run_again(place):
         return job.key({**PARAMETERS, **changes}, code_key(package), data_key(str(data)))
 
     first = key()
-    (package / "runner.py").write_text("")  # decides nothing that a notebook computes
+    (package / "bench").mkdir()
+    for name in ("runner.py", "train.py", "sweep.py", "bench/report.py"):  # decide nothing that a notebook computes
+        (package / name).write_text("")
     assert key() == first
     assert key(seeds=2) != first
     (package / "losses.py").write_text("a = 2")
     second = key()
     (data / "S1.mat").write_bytes(b"123")
     third = key()
+    (package / "models").mkdir()
+    (package / "models" / "train.py").write_text("")  # has the name of a command and is none
+    fourth = key()
     add(place, "01_first", "1 + 1")
-    assert len({first, second, third, key()}) == 4
+    assert len({first, second, third, fourth, key()}) == 5
     assert data_key("") == ""
 
 

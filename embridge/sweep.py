@@ -1,0 +1,244 @@
+"""Many experiments, each one command (:mod:`embridge.train`), spread by submitit over Slurm or local processes.
+
+What an experiment needs, the two masked autoencoders, is trained before it. On Slurm all jobs are submitted at once and
+wait for each other there (``--dependency=afterok``), so this process may be stopped; a local job starts when its needs
+have ended.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import filelock
+
+from embridge import cli
+from embridge.errors import InputError
+from embridge.progress import Heartbeat, human
+
+# torch takes seconds to load, and a job loads this module to find `execute`: what needs torch is imported where it is.
+
+MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}  # a job's time limit; submitit's own are 5 and 2
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job: its name, its command and the names of the tasks that must have ended well before it starts."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
+    """The experiments asked for and what they need, needs first, without those that are finished.
+
+    Builds the data where they are missing, with ``device`` for what is computed here. That happens in this process
+    and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
+    that start together would all want to build them. Raises InputError for an unknown name and for bad data.
+    """
+    from embridge.experiments import EXPERIMENTS, Study
+    from embridge.train import check_name, prepare
+
+    for name in options.sweep:
+        check_name(name)
+    study = Study(options.dataset, options.profile, 0, device, options.data or "", options.out)
+    prepare(study)
+
+    def needs_first(names: Iterable[str]) -> Iterator[str]:
+        for name in names:
+            yield from needs_first(study.needs(EXPERIMENTS[name]))
+            yield name
+
+    names = list(dict.fromkeys(needs_first(options.sweep or EXPERIMENTS)))
+    tasks = []
+    for study.seed in range(options.seeds):  # the seed is training's: it changes keys, never the data
+        keys = {name: study.key(EXPERIMENTS[name]) for name in names}
+        missing = [name for name in names if not any((study.out / "runs").glob(f"*-{keys[name]}/done.json"))]
+        for name in missing:
+            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", options.dataset]
+            command += ["--profile", options.profile, "--seed", str(study.seed), "--device", options.device]
+            command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
+            needs = [f"{need}, seed {study.seed}" for need in study.needs(EXPERIMENTS[name]) if need in missing]
+            tasks.append(Task(f"{name}, seed {study.seed}", tuple(command), tuple(needs)))
+    return tasks
+
+
+def places(device: str, jobs: int | None) -> list[dict[str, str]]:
+    """What each of the local jobs that run at once gets of this machine, as environment variables.
+
+    A share of the threads and, where there are GPUs, one of them. ``jobs`` at once; None: one a GPU, or one alone, for
+    two OpenMP teams on the same cores hold each other up.
+    """
+    import torch
+
+    from embridge.training import set_threads
+
+    gpus = []
+    if device != "cpu" and torch.cuda.is_available():
+        named = os.environ.get("CUDA_VISIBLE_DEVICES")
+        gpus = named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
+    jobs = jobs or len(gpus) or 1
+    threads = str(max(1, set_threads() // jobs))
+    # submitit hides the GPUs from a local job, so that they are named in any case
+    return [
+        {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)] if gpus else ""}
+        for number in range(jobs)
+    ]
+
+
+def make_executor(folder, *, local: bool):
+    """submitit's executor for this machine, with job files and logs in ``folder``; ``local``: even where Slurm is.
+
+    Raises InputError where submitit is not installed.
+    """
+    try:
+        import submitit
+    except ModuleNotFoundError as problem:
+        raise InputError(
+            f"a sweep needs submitit, which {sys.executable} does not have: run pip install '.[cluster]' in {cli.ROOT}"
+        ) from problem
+    executor = submitit.AutoExecutor(folder, cluster="local" if local else None)
+    executor.update_parameters(timeout_min=MINUTES.get(executor.cluster), stderr_to_stdout=True)
+    return executor
+
+
+def execute(command: tuple[str, ...], environment: dict[str, str]) -> None:
+    """What a job does: run the command to its end. Raises RuntimeError where that fails.
+
+    An interrupted job interrupts the command, which writes its checkpoint, and waits for it.
+    """
+    stops = (signal.SIGINT, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+    # in a session of its own: Ctrl-C reaches it once, from here, and not from the terminal as well
+    process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
+    try:
+        code = process.wait()
+    except BaseException:  # a signal, or what submitit raises before Slurm's time limit
+        for number in stops:
+            signal.signal(number, signal.SIG_IGN)
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    if code:
+        raise RuntimeError(f"the command ended with {code}; what it printed stands above")
+
+
+def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[str, str] | None = None) -> dict:
+    """Run the tasks and return how each ended, by name: "" if well, else what happened and where its log is.
+
+    Parameters
+    ----------
+    tasks : needs before those who need them
+    executor : from :func:`make_executor`
+    at_once : the environment of each local job that may run at the same time; Slurm decides for itself
+    slurm : options of sbatch for every job, by their long names
+
+    Raises
+    ------
+    InputError
+        Slurm refuses a job
+    KeyboardInterrupt
+        local jobs have been stopped first; those on Slurm go on
+    """
+    on_slurm = executor.cluster == "slurm"
+    free = [{} for _ in tasks] if on_slurm else list(at_once)
+    jobs, taken, ended = {}, {}, {}
+    try:
+        with Heartbeat() as heartbeat:
+            while len(ended) < len(tasks):
+                for task in tasks:
+                    name, job = task.name, jobs.get(task.name)
+                    lost = [need for need in task.needs if ended.get(need)]
+                    if name in ended:
+                        continue
+                    if lost:  # Slurm drops such a job by itself
+                        ended[name] = f"not run, for {lost[0]} failed"
+                    elif job is None and free and (on_slurm or all(need in ended for need in task.needs)):
+                        taken[name] = free.pop(0)
+                        jobs[name] = _submit(executor, task, taken[name], dict(slurm or {}), jobs)
+                        continue
+                    elif job is not None and job.done():
+                        ended[name] = f"failed, log: {job.paths.stdout}" if job.exception() else ""
+                        free.append(taken[name])
+                    else:
+                        continue
+                    line = f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}"
+                    print(f"\r\x1b[K{line}" if heartbeat.terminal else line, flush=True)
+                running = sum(name not in ended and job.state == "RUNNING" for name, job in jobs.items())
+                waiting = len(tasks) - len(ended) - running
+                heartbeat.news = f"{len(ended)} ended, {running} running, {waiting} waiting"
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        mine = [] if on_slurm else [job for name, job in jobs.items() if name not in ended and not job.done()]
+        for job in mine:
+            os.kill(int(job.job_id), signal.SIGTERM)  # its process, which passes that on and waits
+        while not all(job.done() for job in mine):
+            time.sleep(0.1)
+        raise
+    return ended
+
+
+def _submit(executor, task: Task, environment: dict[str, str], slurm: dict[str, str], jobs: dict):
+    """Hand one task to the executor; the ids of the jobs that it needs go to Slurm."""
+    if executor.cluster == "slurm":
+        if task.needs:  # a job whose need failed would wait for ever otherwise
+            needs = ":".join(jobs[need].job_id for need in task.needs)
+            slurm |= {"dependency": f"afterok:{needs}", "kill-on-invalid-dep": "yes"}
+        executor.update_parameters(slurm_additional_parameters=slurm)
+    executor.update_parameters(name=re.sub(r"\W+", "-", task.name))
+    # submitit's process for a local job would answer Ctrl-C with a traceback, and kill the job a second later
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return executor.submit(execute, task.command, environment)
+    except RuntimeError as problem:  # what sbatch says, such as "invalid partition"
+        raise InputError(f"{task.name} could not be submitted: {problem}; see --slurm") from problem
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def main(argv: list[str]) -> int:
+    """The command line (see ``run_all.sh --help``); returns the exit code, 1 where an experiment failed."""
+    try:
+        options = cli.parse(argv, action="sweep")
+        page = cli.results_folder(options)
+        cli.make_writable(page)
+        logs = options.out / "runs" / "sweep" / f"{page.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        executor = make_executor(logs, local=options.jobs is not None)
+        on_slurm = executor.cluster == "slurm"
+        if options.slurm and not on_slurm:
+            raise InputError("--slurm: there is no Slurm here (srun is not on the PATH); leave it out for local jobs")
+        with filelock.FileLock(page / "run.lock", timeout=0):
+            tasks = plan(options, device="cpu" if on_slurm else options.device)
+            at_once = [] if on_slurm else places(options.device, options.jobs)
+            where = "on Slurm" if on_slurm else f"here, at most {len(at_once)} at once"
+            print(f"experiments to train: {len(tasks)}, {where}; logs in {logs}", flush=True)
+            began = time.monotonic()
+            ended = run(tasks, executor, at_once, dict(options.slurm))
+    except filelock.Timeout:
+        print(f"error: another run uses {page}: wait for it, or give another folder with --out", file=sys.stderr)
+        return 2
+    except InputError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        kept = "what is trained is kept, the rest goes on from its checkpoint with the same command"
+        print(f"stopped: {kept} (jobs on Slurm go on: squeue --me)", file=sys.stderr)
+        return 130
+    failed = [name for name, problem in ended.items() if problem]
+    print(f"{len(ended) - len(failed)} trained, {len(failed)} failed or not run, in {human(time.monotonic() - began)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    # the folder that this is started from may hold a random.py, and submitit's own command does not say -P
+    os.environ["PYTHONSAFEPATH"] = "1"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: local jobs do not outlive the sweep
+    sys.exit(main(sys.argv[1:]))

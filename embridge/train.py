@@ -1,0 +1,70 @@
+"""One experiment as one command: ``python -m embridge.train NAME --profile quick --seed 0``, or ``run_all.sh --train``.
+
+``torchrun --nproc-per-node N -m embridge.train NAME ...`` trains it on N devices, one global batch as on one.
+"""
+
+import sys
+import time
+
+import filelock
+
+from embridge import cli, distributed
+from embridge.errors import InputError
+from embridge.experiments import EXPERIMENTS, Study
+from embridge.progress import human
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless an experiment has this name."""
+    if name not in EXPERIMENTS:
+        known = ", ".join(map(repr, EXPERIMENTS))
+        raise InputError(f"there is no experiment {name!r}: give one of {known}")
+
+
+def prepare(study: Study) -> None:
+    """Make the study's recordings, windows, splits and scales where they are missing.
+
+    One command at a time: of several that start together the first builds and the others open what it built. Among the
+    processes of torchrun the study lets rank 0 build. Raises InputError as :class:`~embridge.dataset.Dataset` does.
+    """
+    folder = study.out / "data"
+    cli.make_writable(folder)
+    lock = filelock.FileLock(folder / "build.lock")
+    if distributed.rank() == 0:  # the others wait for rank 0, so they must not hold what it waits for
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            print(f"another process is at the data in {folder}: waiting for it", flush=True)
+            lock.acquire()
+    try:
+        _ = study.statistics  # needs all the others
+    finally:
+        lock.release()
+
+
+def main(argv: list[str]) -> int:
+    """Train what ``argv`` names (see ``run_all.sh --help``), print one line about it and return the exit code."""
+    began = time.monotonic()
+    try:
+        options = cli.parse(argv, action="train")
+        check_name(options.train)
+        with distributed.session(options.device) as device:
+            study = Study(options.dataset, options.profile, options.seed, device, options.data or "", options.out)
+            prepare(study)
+            run = study.run(options.train)
+            if distributed.rank() == 0:
+                print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
+    except InputError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:  # a full disk, a folder gone
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""Sweeps: order, places and failures with trivial commands, by submitit's own local executor and a stand-in Slurm."""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import filelock
+import pytest
+import torch
+from conftest import write_db1
+
+from embridge import cli, sweep
+from embridge.errors import InputError
+from embridge.experiments import EXPERIMENTS, Study
+from embridge.sweep import Task
+
+NEEDS = {"pose": (), "emg": (), "cpep": ("pose", "emg"), "bridge": ("pose", "emg")}
+
+SBATCH = """#!/bin/bash
+# runs the script once what it depends on has ended well, as Slurm does, and keeps it as <id>.sh
+cd "$(dirname "$0")"
+id=$((100 + $(ls | grep -c '[.]sh$')))
+cp "$1" $id.sh
+(
+    for need in $(sed -n 's/^#SBATCH --dependency=afterok://p' $id.sh | tr : ' '); do
+        for i in $(seq 600); do [ -e $need.rc ] && break; sleep 0.1; done
+        [ "$(cat $need.rc)" = 0 ] || exit
+    done
+    SLURM_JOB_ID=$id bash $id.sh
+    echo $? > $id.new; mv $id.new $id.rc
+) > /dev/null 2>&1 &
+echo "Submitted batch job $id"
+"""
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do
+    [ $1 = --output ] && { log=${2//%j/$SLURM_JOB_ID}; log=${log//%t/0}; shift; }
+    shift
+done
+exec "$@" > "$log" 2>&1
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A folder on the PATH that holds sbatch, srun and an sacct that knows of no job."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, text in (("sbatch", SBATCH), ("srun", SRUN), ("sacct", "#!/bin/bash\necho 'JobID|State|NodeList'\n")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def tasks(folder: Path, **commands: str) -> list[Task]:
+    """The four tasks; each notes "+name" and "-name" around its shell command (default: nothing)."""
+    noted = "echo +{0} >> events; {1}; code=$?; echo -{0} >> events; exit $code"
+    found = []
+    for name, needs in NEEDS.items():
+        text = f"cd {shlex.quote(str(folder))}; " + noted.format(name, commands.get(name, "true"))
+        found.append(Task(name, ("bash", "-c", text), needs))
+    return found
+
+
+def events(folder: Path) -> list[str]:
+    file = folder / "events"
+    return file.read_text().split() if file.exists() else []
+
+
+def on_db1(out: Path) -> list[str]:
+    """Arguments for one subject in DB1's format: a store in half a second."""
+    write_db1(out / "db1", 1)
+    argv = ["--dataset", "ninapro-db1", "--data", str(out / "db1"), "--profile", "smoke"]
+    return [*argv, "--device", "cpu", "--out", str(out)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_needs_first_and_at_most_so_many_at_once(jobs, tmp_path):
+    meet = "touch {0}; for i in $(seq 300); do [ -e {1} ] && break; sleep 0.1; done; [ -e {1} ]"
+    both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if jobs == 2 else {}  # end only side by side
+    executor = sweep.make_executor(tmp_path / "logs", local=True)
+    places = [{"OMP_NUM_THREADS": "1"}] * jobs
+    ended = sweep.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), executor, places)
+    assert ended == dict.fromkeys(NEEDS, "")
+    seen = events(tmp_path)
+    assert sorted(seen) == sorted([*(sign + name for name in NEEDS for sign in "+-"), "t1"])
+    assert set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}  # before any that needs them
+    running = [sum((event[0] == "+") - (event[0] == "-") for event in seen[: n + 1]) for n in range(len(seen))]
+    assert max(running) == jobs
+
+
+def test_a_failed_job_is_told_with_its_log_and_what_needs_it_does_not_run(tmp_path, capsys):
+    executor = sweep.make_executor(tmp_path / "logs", local=True)
+    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), executor, [{}])
+    assert ended["pose"] == "" and events(tmp_path) == ["+pose", "-pose", "+emg", "-emg"]
+    assert ended["cpep"] == ended["bridge"] == "not run, for emg failed"
+    log = Path(ended["emg"].removeprefix("failed, log: "))
+    assert "no such window" in log.read_text() and log.is_relative_to(tmp_path / "logs")
+    shown = capsys.readouterr().out
+    assert "[1/4] pose: done" in shown and f"emg: failed, log: {log}" in shown and "bridge: not run" in shown
+
+
+def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoint(tmp_path, capfd):
+    wait = "trap 'sleep 0.3; touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
+    executor = sweep.make_executor(tmp_path / "logs", local=True)
+
+    def interrupt():
+        while not (tmp_path / "running").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(tasks(tmp_path, pose="touch weights", emg=wait), executor, [{}])
+    thread.join()
+    assert (tmp_path / "checkpoint").exists(), "the sweep ended before its job"
+    assert (tmp_path / "weights").exists() and events(tmp_path) == ["+pose", "-pose", "+emg"]
+    assert capfd.readouterr().err == ""  # no traceback of submitit's
+
+
+def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
+    common = on_db1(tmp_path)
+
+    def plan(*names: str) -> list[Task]:
+        return sweep.plan(cli.parse([*names, *common, "--seeds", "2"], action="sweep"), device="cpu")
+
+    found = plan("CPEP")
+    assert [(task.name, task.needs) for task in found] == [
+        (f"{name}, seed {seed}", tuple(f"{need}, seed {seed}" for need in needs))
+        for seed in (0, 1)
+        for name, needs in (("Pose-MAE", ()), ("EMG-MAE", ()), ("CPEP", ("Pose-MAE", "EMG-MAE")))
+    ]
+    command = found[5].command
+    asked = cli.parse(list(command[command.index("embridge.train") + 1 :]), action="train")
+    assert (asked.train, asked.seed, asked.profile, asked.device) == ("CPEP", 1, "smoke", "cpu")
+    assert (asked.dataset, asked.data, asked.out) == ("ninapro-db1", tmp_path / "db1", tmp_path)
+    assert {task.name for task in plan()} == {f"{name}, seed {seed}" for name in EXPERIMENTS for seed in (0, 1)}
+
+    study = Study("ninapro-db1", "smoke", seed=1, device="cpu", data=tmp_path / "db1", out=tmp_path)
+    folder = tmp_path / "runs" / f"emg-mae-{study.key(EXPERIMENTS['EMG-MAE'])}"
+    folder.mkdir()
+    assert len(plan("CPEP")) == 6  # begun is not finished
+    (folder / "done.json").touch()
+    found = plan("CPEP")
+    assert [task.name for task in found[3:]] == ["Pose-MAE, seed 1", "CPEP, seed 1"]
+    assert found[2].needs == ("Pose-MAE, seed 0", "EMG-MAE, seed 0") and found[4].needs == ("Pose-MAE, seed 1",)
+
+
+def test_places_divide_threads_and_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("embridge.training.set_threads", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert sweep.places("auto", None) == [{"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}]
+    assert [place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 3)] == ["2"] * 3
+    assert {place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 20)} == {"1"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("auto", None)] == ["0", "1"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", 3)] == ["0", "1", "0"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cpu", None)] == [""]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-8a")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", None)] == ["5", "GPU-8a"]
+
+
+def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
+    executor = sweep.make_executor(tmp_path / "logs", local=False)
+    assert executor.cluster == "slurm"
+    ended = sweep.run(tasks(tmp_path, pose="sleep 1"), executor, [], {"partition": "gpu", "time": "2:00:00"})
+    assert ended == dict.fromkeys(NEEDS, "")
+    seen = events(tmp_path)
+    assert len(seen) == 8 and set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}
+    scripts = {name: (slurm / f"{100 + n}.sh").read_text() for n, name in enumerate(NEEDS)}
+    for name, script in scripts.items():
+        lines = script.splitlines()
+        assert f"#SBATCH --job-name={name}" in lines and "#SBATCH --partition=gpu" in lines
+        assert "#SBATCH --time=2:00:00" in lines and script.count("--time=") == 1  # instead of a day
+        assert ("#SBATCH --dependency=afterok:100:101" in lines) == (name in ("cpep", "bridge"))
+        assert ("#SBATCH --kill-on-invalid-dep=yes" in lines) == (name in ("cpep", "bridge"))
+    assert scripts["pose"].splitlines()[-1].startswith("srun") and sys.executable in scripts["pose"]
+
+
+def test_slurm_failure_reaches_those_who_need_it_and_a_refusal_is_one_sentence(slurm, tmp_path):
+    executor = sweep.make_executor(tmp_path / "logs", local=False)
+    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window'; false"), executor, [])
+    assert ended["pose"] == "" and ended["cpep"] == "not run, for emg failed"
+    assert "no such window" in Path(ended["emg"].removeprefix("failed, log: ")).read_text()
+    assert sorted(events(tmp_path)) == ["+emg", "+pose", "-emg", "-pose"]
+    assert "#SBATCH --time=1440" in (slurm / "100.sh").read_text().splitlines()
+    (slurm / "sbatch").write_text("#!/bin/bash\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
+    with pytest.raises(InputError, match="pose could not be submitted: sbatch: error: invalid partition; see --slurm"):
+        sweep.run(tasks(tmp_path), executor, [], {"partition": "huge"})
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["CLIP"], "there is no experiment 'CLIP': give one of 'Pose-MAE', 'EMG-MAE'"),
+        (["--slurm", "partition=gpu"], "there is no Slurm here"),
+        (["--profile", "huge"], "invalid choice: 'huge'"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_any_work(argv, says, tmp_path, capsys):
+    assert sweep.main([*argv, "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and says in told and told.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_submitit_one_sentence_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    assert sweep.main(["--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "pip install '.[cluster]'" in told and told.count("\n") == 1
+
+
+def test_another_run_of_the_same_profile_is_refused(tmp_path, capsys):
+    folder = tmp_path / "figures" / "simulated-smoke"
+    folder.mkdir(parents=True)
+    with filelock.FileLock(folder / "run.lock"):
+        assert sweep.main(["--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert f"another run uses {folder}" in capsys.readouterr().err
+
+
+def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, capfd):
+    argv = ["EMG-MAE", *on_db1(tmp_path)]
+    assert sweep.main(argv) == 0
+    (done,) = (tmp_path / "runs").glob("emg-mae-*/done.json")
+    written = done.stat().st_mtime_ns
+    assert "experiments to train: 1, here, at most 1 at once" in capfd.readouterr().out
+    assert sweep.main(argv) == 0
+    assert "experiments to train: 0" in capfd.readouterr().out and done.stat().st_mtime_ns == written
