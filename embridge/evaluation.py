@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch.nn.functional import normalize
+from threadpoolctl import threadpool_limits
 
 from embridge.errors import InputError
+from embridge.retrieval import majority, neighbours
 from embridge.statistics import (
     balanced_accuracy,
     bootstrap_over_groups,
@@ -38,8 +39,6 @@ __all__ = [
     "shuffled_labels",
     "zero_shot",
 ]
-
-SIMILARITIES = 2**26  # cosines held at once by zero_shot: 256 MB in float32
 
 
 @torch.no_grad()
@@ -68,7 +67,7 @@ def zero_shot(
         Other gestures may also keep codes of their own beyond the classes; then they do not add up to one rival
     pooling : over queries, "max" of each (EMG, pose) pair (as BLIP-2 retrieves) or the cosine of the "mean" query
     query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out
-    chunk : EMG windows at a time; None: as many as fit 256 MB of cosines
+    chunk : EMG windows at a time; None: what was measured to be fast. Memory is a few tiles of cosines either way
 
     Returns
     -------
@@ -79,39 +78,18 @@ def zero_shot(
     InputError
         for shapes that do not fit, embeddings that are not finite, or an unknown pooling
     """
-    queries, poses = _floats(queries), _floats(poses)
-    poses = poses.to(queries)
+    queries, poses = _floats(queries), torch.as_tensor(poses)
     labels = torch.as_tensor(labels, dtype=torch.int64, device=queries.device)
     _check(queries, poses, labels, k, pooling)
-    n_windows, n_poses = len(queries), len(poses)
-    query_code, pose_code = _codes(query_group, gallery_group, n_windows, n_poses, queries.device)
-    if n_poses == 0:
-        return np.full(n_windows, -1, dtype=np.int64)
+    query_code, pose_code = _codes(query_group, gallery_group, len(queries), len(poses), queries.device)
+    if len(poses) == 0:
+        return np.full(len(queries), -1, dtype=np.int64)
     if pooling == "mean":
         queries = queries.mean(1, keepdim=True)
-    queries, poses = normalize(queries, dim=-1), normalize(poses, dim=-1)
+    cosine, index = neighbours(queries, poses, k, query_code=query_code, pose_code=pose_code, chunk=chunk)
     classes, votes = labels.unique(return_inverse=True)  # sorted
-    chunk = chunk or max(1, SIMILARITIES // (queries.shape[1] * n_poses))
-    predicted = []
-    for start in range(0, n_windows, chunk):
-        part = queries[start : start + chunk]  # (n, M, d)
-        cosine = (part.flatten(0, 1) @ poses.T).unflatten(0, part.shape[:2]).amax(1)  # (n, G)
-        if query_code is not None:
-            cosine.masked_fill_(query_code[start : start + chunk, None] == pose_code, -torch.inf)
-        nearest, index = cosine.topk(min(k, n_poses))  # (n, k)
-        winner = classes[_majority(votes[index], nearest, len(classes))]
-        predicted.append(winner.masked_fill(nearest[:, 0].isinf(), -1))
-    return torch.cat(predicted).cpu().numpy() if predicted else np.empty(0, dtype=np.int64)
-
-
-def _majority(votes, cosine, n_classes: int):
-    """(n, k) class codes and cosines (-inf: no vote) -> (n,) codes; ties by summed cosine."""
-    valid = cosine.isfinite()
-    shape = (len(votes), n_classes)
-    count = torch.zeros(shape, dtype=torch.int64, device=votes.device).scatter_add_(1, votes, valid.long())
-    cosine = cosine.double().where(valid, 0.0)
-    total = torch.zeros(shape, dtype=torch.float64, device=votes.device).scatter_add_(1, votes, cosine)
-    return total.masked_fill(count < count.amax(1, keepdim=True), -torch.inf).argmax(1)
+    winner = classes[majority(votes[index], cosine, len(classes))]
+    return winner.masked_fill(cosine[:, 0].isinf(), -1).cpu().numpy()
 
 
 def _floats(x) -> torch.Tensor:
@@ -124,13 +102,19 @@ def _check(queries, poses, labels, k, pooling) -> None:
         raise InputError(f"zero-shot: expected pooling 'max' or 'mean', found {pooling!r}")
     if k < 1:
         raise InputError(f"zero-shot: expected at least one neighbour, found k = {k}")
-    if queries.ndim != 3 or poses.ndim != 2 or queries.shape[2] != poses.shape[1] or len(labels) != len(poses):
+    fit = queries.ndim == 3 and poses.ndim == 2 and queries.shape[2] == poses.shape[1] and queries.shape[1]
+    if not fit or len(labels) != len(poses):
         raise InputError(
             "zero-shot: expected queries (N, M, d), poses (G, d), labels (G,), found "
             f"{tuple(queries.shape)}, {tuple(poses.shape)}, {tuple(labels.shape)}"
         )
-    if not (queries.isfinite().all() and poses.isfinite().all()):
+    if not (_finite(queries) and _finite(poses)):
         raise InputError("zero-shot: expected finite embeddings, found NaN or infinity; look at the model's input")
+
+
+def _finite(x) -> bool:
+    """Whether no number is NaN or infinite, told from the extremes: a mask would be as large as the poses."""
+    return not x.numel() or bool(torch.stack(x.aminmax()).isfinite().all())
 
 
 def _codes(query_group, gallery_group, n_windows, n_poses, device):
@@ -175,7 +159,9 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
         raise InputError(f"linear probe: expected as many labels as windows, found {len(train_y)} and {len(train_x)}")
     if not len(test_x):
         return np.empty(0, dtype=train_y.dtype)
-    return _fit(train_x.astype(np.float64), train_y, c).predict(test_x.astype(np.float64))
+    # lbfgs' steps are too small to share: with two threads they wait for each other, several times as long
+    with threadpool_limits(1, user_api="blas"):
+        return _fit(train_x.astype(np.float64), train_y, c).predict(test_x.astype(np.float64))
 
 
 def _fit(x, y, c):

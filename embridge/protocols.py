@@ -5,9 +5,11 @@ return tidy rows (see :data:`embridge.results.COLUMNS`) beside the predictions t
 """
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+import torch
 
 from embridge import evaluation as ev
 from embridge.experiments import EXPERIMENTS, Study
@@ -65,6 +67,21 @@ def _outcome(
     return Outcome(system, protocol, classes, gallery, pooling, options, y, predicted, groups, rows)
 
 
+_galleries: WeakKeyDictionary[Study, dict[bytes, torch.Tensor]] = WeakKeyDictionary()
+
+
+def gallery_embeddings(study: Study, ids: np.ndarray) -> torch.Tensor:
+    """(n, d) pose embeddings of a gallery, kept for as long as the study: every aligned system asks for the same ones.
+
+    At quick's size encoding "every split" anew for each system and class set took most of notebook 05's time.
+    """
+    kept = _galleries.setdefault(study, {})
+    key = np.asarray(ids, dtype=np.int64).tobytes()
+    if key not in kept:
+        kept[key] = study.pose_embeddings(ids)
+    return kept[key]
+
+
 def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str = "evaluation") -> list[Outcome]:
     """Zero-shot of an aligned system under every gallery policy, corpus and query pooling that applies.
 
@@ -84,7 +101,7 @@ def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str =
     gesture_codes = pd.factorize(splits.table["gesture"])[0]
     outcomes = []
     for corpus, gallery in corpora.items():
-        poses, labels = study.pose_embeddings(gallery), splits.labels(classes, gallery)
+        poses, labels = gallery_embeddings(study, gallery), splits.labels(classes, gallery)
         # every other gesture is a class of its own, so that its poses vote for it and not for one big rival
         labels = np.where(labels < 0, 4 + gesture_codes[gallery], labels)
         # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only

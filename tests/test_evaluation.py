@@ -1,5 +1,7 @@
 """Zero-shot against scikit-learn and a float64 loop; the probe, its choice of C, and the controls."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from embridge import evaluation as ev
+from embridge import protocols
 from embridge.errors import InputError
 
 
@@ -164,6 +167,7 @@ def test_shuffled_gallery_labels_fall_to_chance():
     ("change", "message"),
     [
         ({"queries": np.zeros((4, 8))}, "expected queries"),
+        ({"queries": np.zeros((40, 0, 8))}, "expected queries"),
         ({"poses": np.zeros((70, 9))}, "expected queries"),
         ({"labels": np.zeros(3, dtype=int)}, "expected queries"),
         ({"k": 0}, "at least one neighbour"),
@@ -177,6 +181,29 @@ def test_bad_input_is_told(data, change, message):
     del data["y"]
     with pytest.raises(InputError, match=message):
         ev.zero_shot(**(data | change))
+
+
+class Poses:
+    """As much of a study as a gallery needs; notes what it embeds."""
+
+    def __init__(self):
+        self.asked = []
+
+    def pose_embeddings(self, ids):
+        self.asked.append(ids.tolist())
+        return torch.as_tensor(ids)[:, None]
+
+
+def test_a_gallery_is_embedded_once_a_study():
+    one, other = Poses(), Poses()
+    for study in (one, other, one, other):
+        for ids in ([3, 1], [3, 1, 2], [1, 3]):
+            assert protocols.gallery_embeddings(study, np.array(ids))[:, 0].tolist() == ids
+    assert one.asked == other.asked == [[3, 1], [3, 1, 2], [1, 3]]
+    before = len(protocols._galleries)
+    del one, study
+    gc.collect()
+    assert len(protocols._galleries) == before - 1  # kept for as long as the study
 
 
 # ---- linear probe -------------------------------------------------------------------------------------------------

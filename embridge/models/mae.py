@@ -44,8 +44,9 @@ class MAE(nn.Module):
         all others needs no order but its positions, so nothing is put back into its place.
         """
         tokens = self.to_decoder(tokens)
-        visible = tokens[:, 1:] + self.positions[keep]
-        x = torch.cat([tokens[:, :1], visible, self.mask_token + self.positions[masked]], dim=1)
+        visible = tokens[:, 1:] + F.embedding(keep, self.positions)
+        hidden = self.mask_token + F.embedding(masked, self.positions)
+        x = torch.cat([tokens[:, :1], visible, hidden], dim=1)
         for block in self.blocks[:-1]:
             x = block(x)
         return self.norm(self.blocks[-1](x, of))

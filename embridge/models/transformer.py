@@ -183,7 +183,7 @@ class Tokenizer(nn.Module):
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """x: (B, C, T) to tokens with positions (B, K, d): those at keep (B, K), or all L."""
-        positions = self.positions if keep is None else self.positions[keep]
+        positions = self.positions if keep is None else F.embedding(keep, self.positions)
         return self.project(self.patches(x, keep)) + positions
 
 
