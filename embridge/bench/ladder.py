@@ -1,0 +1,110 @@
+"""Rows on training on a processor: from the textbook's step to ours, one measure at a time, each gain beside it."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from embridge.bench.ledger import count, operators, product_seconds
+from embridge.bench.measure import Row, has_bf16, interleave, ratio, spread
+from embridge.bench.steps import Loop, Textbook, make
+from embridge.bench.workers import Worker
+from embridge.config import ModelConfig
+from embridge.training import set_threads
+from embridge.windows import WindowStore
+
+PART = "training, CPU"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A variant of a step; each has its own measure and those of all rungs before it."""
+
+    name: str
+    about: str
+
+
+LADDER = (
+    Rung("textbook", "textbook: nn.TransformerEncoder, fp32, tensors in memory"),
+    Rung("settings", "environment: buffers kept, passive threads"),
+    Rung("once", "pose embeddings once, not in the loop"),
+    Rung("layout", "our model: nothing computed that nobody looks at"),
+    Rung("loop", "our step: fused AdamW, finite checks"),
+    Rung("store", "read from the store, prefetched"),
+    Rung("bf16", "bf16"),
+)
+NAMES = [rung.name for rung in LADDER]
+
+
+def rungs(stage: str) -> list[Rung]:
+    """The ladder as far as it applies: an autoencoder embeds no pose, not every processor has bf16."""
+    left_out = {"once"} if stage.endswith("-MAE") else set()
+    return [rung for rung in LADDER if rung.name not in left_out | (set() if has_bf16() else {"bf16"})]
+
+
+class Variant:
+    """One rung on one stage; a call takes a turn of steps (see ``Loop.turn``), or takes a step apart."""
+
+    def __init__(self, name: str, stage: str, cfg: ModelConfig, store: Path, batch: int, n_steps: int):
+        set_threads()
+        has = {other: NAMES.index(other) <= NAMES.index(name) for other in NAMES}
+        self.n, self.ahead, self.epoch = n_steps * batch, has["store"], 0
+        task, frozen = make(stage, cfg, WindowStore(store), n=self.n, batch=batch, memory=not has["store"],
+                            precision="bf16" if has["bf16"] else "fp32")  # fmt: skip
+        trained = task if has["layout"] else Textbook(task, cfg, frozen, has["once"])
+        self.loop = Loop(trained, task.config, plain=not has["loop"])
+
+    def __call__(self, anatomy: bool = False):
+        if anatomy:
+            batch = next(iter(self.loop.batches(0, self.n)))
+            flops, ledger = count(partial(self.loop.step, batch))
+            return flops, product_seconds(ledger.products), operators(partial(self.loop.step, batch))
+        self.epoch += 1
+        return self.loop.turn(self.epoch, self.n, self.ahead)
+
+
+def rows(
+    store: WindowStore, settings: dict, rounds: int, *, stage: str, cfg: ModelConfig, size: str, batch: int, steps: int
+) -> list[Row]:
+    """Every rung against the one before, the total against the textbook, and what the step consists of."""
+    ladder, losses, waits = rungs(stage), {}, {}
+
+    def call(name: str) -> float:
+        seconds, wait, found = workers[name]()
+        losses.setdefault(name, []).extend(found)
+        waits.setdefault(name, []).append(100 * wait)
+        return seconds
+
+    with ExitStack() as stack:
+        workers = {}
+        for rung in ladder:
+            own = {} if rung.name == "textbook" else settings
+            worker = Worker(Variant, rung.name, stage, cfg, store.path, batch, steps, settings=own)
+            workers[rung.name] = stack.enter_context(worker)
+        for worker in workers.values():
+            worker.ready()
+        times = interleave({rung.name: partial(call, rung.name) for rung in ladder}, rounds)
+        flops, products, top = workers[ladder[-1].name](True)
+
+    what, (first, last) = f"{stage}, {size}, B = {batch}", (ladder[0].name, ladder[-1].name)
+    found = [
+        Row(PART, f"{what}: {new.about}", "with it", "without", **ratio(times, new.name, old.name))
+        for old, new in zip(ladder, ladder[1:], strict=False)
+    ]
+    gap = np.abs(np.array([losses[name] for name in losses if name not in (first, "bf16")]) - losses[first])
+    share, gain, rate = products / np.median(times[last]), np.median(times[first]) / products, flops / products / 1e9
+    shares = ", ".join(f"{name.removeprefix('aten::')} {part:.0%}" for name, part in top)
+    found += [
+        Row(PART, f"{what}: all of it", "ours", LADDER[0].about, **ratio(times, last, first), target="2 x",
+            note=f"losses in fp32 differ by {gap[:, 0].max():.0e} at the first step and at most {gap.max():.0e} in "
+            f"{gap.shape[1]} steps, of {losses[first][0]:.3g}"),
+        Row(PART, f"{what}: matrix products, share of our step", f"{flops / 1e9:.3g} GFLOP, {rate:.0f} GFLOP/s alone",
+            "", 100 * share, "%", note=f"were all else free: {gain:.1f} x the textbook; by profiler: {shares}"),
+        Row(PART, f"{what}: waiting for data, share of our step", "store, prefetched", **spread(waits[last]), unit="%",
+            target="below 5 %", note=f"the first batch of every {steps} is not read ahead and counts in full"),
+    ]  # fmt: skip
+    if not has_bf16():
+        found.append(Row(PART, f"{what}: bf16", "", note="not run: this processor does not multiply in bf16"))
+    return found

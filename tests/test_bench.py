@@ -1,0 +1,260 @@
+"""The benchmark: its baseline computes what ours does, its bookkeeping is right. Nothing here asserts on time."""
+
+import csv
+import functools
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from embridge.bench import data, gpu, ladder, report, scaling
+from embridge.bench.data import Reading, subset
+from embridge.bench.ledger import count, operators, product_seconds
+from embridge.bench.measure import PeakMemory, Row, exponent, interleave, machine, ratio
+from embridge.bench.poses import at_rate
+from embridge.bench.textbook import TextbookEMBridge, TextbookMAE, load_ours, pairs
+from embridge.bench.workers import NAMES, Worker, speed_settings
+from embridge.config import ModelConfig, ObjectiveConfig, WindowConfig
+from embridge.losses import alignment_loss, pick_queries
+from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder
+from embridge.recordings.emg2pose import open_emg2pose
+from embridge.windows import build_store
+
+CFG = ModelConfig(
+    n_channels=3, n_joints=2, window=42, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=2, n_heads=2,
+    n_queries=4,
+)  # fmt: skip
+TINY = ModelConfig(window=400, emg_patch=40, pose_patch=80, d=16, n_layers=2, n_decoder_layers=1, n_heads=2)
+OBJECTIVE = ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0, k_c=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Seeded, and tiny steps on one thread: two would wait for each other."""
+    threads = torch.get_num_threads()
+    for module in (data, ladder):
+        monkeypatch.setattr(module, "set_threads", lambda: None)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def source(dataset):
+    return open_emg2pose(dataset)
+
+
+@pytest.fixture(scope="module")
+def store(source, tmp_path_factory):
+    """Windows of 0.2 s from the little emg2pose folder."""
+    config = WindowConfig(window=400, stride_train=400, stride_eval=400)
+    return build_store(source, config, tmp_path_factory.mktemp("stores"), workers=1, progress=False)
+
+
+# ---- the textbook's networks ----------------------------------------------------------------------------------------
+
+
+def assert_same_gradients(theirs, ours, frozen=None):
+    """Every gradient agrees to 1e-5 of the largest of its parameter, and no parameter is forgotten."""
+    compared = {id(b): (a, rows, b) for a, rows, b in pairs(theirs, ours, frozen) if a.requires_grad}
+    assert set(compared) == {id(p) for p in ours.parameters() if p.requires_grad}
+    for a, rows, b in compared.values():
+        assert (a.grad[rows] - b.grad).abs().max() <= 1e-5 * max(1.0, b.grad.abs().max())
+
+
+def test_the_textbook_mae_has_our_loss_and_gradients():
+    ours = emg_mae(CFG)
+    theirs = load_ours(TextbookMAE(CFG, CFG.n_channels, CFG.emg_patch), ours)
+    x, noise = torch.randn(6, 3, 42), torch.rand(6, 10)
+    losses = ours(x, noise), theirs(x, noise)
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+    for loss in losses:
+        loss.backward()
+    assert_same_gradients(theirs, ours)
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["v given", "v in the loop"])
+def test_the_textbook_embridge_has_our_loss_and_gradients(once):
+    frozen = pose_encoder(CFG).requires_grad_(False)
+    ours = QFormerModel(CFG, emg_encoder(CFG), frozen)
+    theirs = load_ours(TextbookEMBridge(CFG), ours, frozen)
+    x, pose, noise, centroids = torch.randn(6, 3, 42), torch.randn(6, 2, 42), torch.rand(6, 5), torch.randn(5, 16)
+    v, emg = frozen(pose)[:, 0], ours.encode(x)
+    queries = ours.query(emg)
+    loss, _ = alignment_loss(pick_queries(queries, v), v, ours.log_scale, OBJECTIVE, centroids)
+    loss = loss + OBJECTIVE.lam * ours.mprl(queries, pose, noise, OBJECTIVE.mask_ratio, emg)
+    other = theirs(x, pose, noise, centroids, OBJECTIVE, v if once else None)
+    assert loss.item() == pytest.approx(other.item(), rel=1e-5)
+    loss.backward()
+    other.backward()
+    assert_same_gradients(theirs, ours, frozen)
+    assert not any(p.requires_grad for p in theirs.pose_encoder.parameters())
+
+
+@pytest.mark.parametrize("stage", ["EMG-MAE", "EMBridge"])
+def test_every_rung_of_the_ladder_has_the_same_losses(store, stage):
+    found = {}
+    for rung in ladder.LADDER:
+        variant = ladder.Variant(rung.name, stage, TINY, store.path, 4, 2)
+        found[rung.name] = [*variant()[2], *variant()[2]]
+    assert found.pop("bf16")[0] == pytest.approx(found["textbook"][0], rel=2e-2)
+    for name, losses in found.items():
+        assert losses == pytest.approx(found["textbook"], rel=1e-4), name
+    assert len(set(found["store"])) == 4, "each step sees another batch"
+
+
+def test_rungs_that_do_not_apply_are_left_out(monkeypatch):
+    monkeypatch.setattr(ladder, "has_bf16", lambda: False)
+    assert [r.name for r in ladder.rungs("EMG-MAE")] == ["textbook", "settings", "layout", "loop", "store"]
+    monkeypatch.setattr(ladder, "has_bf16", lambda: True)
+    assert [r.name for r in ladder.rungs("EMBridge")] == ladder.NAMES
+
+
+def test_a_gpu_stage_is_measured_on_whatever_device_there_is(store, monkeypatch):
+    monkeypatch.setattr(gpu, "STEPS", 2)
+    found = gpu.Stage("EMBridge", store.path, False, TINY, 4, "cpu")(2)
+    assert len(found["steps"]) == 2 and found["flops"] > 1e6 and found["bytes"] > 1e6
+    assert gpu.not_run().value is None and "no GPU" in gpu.not_run().note
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+def test_both_ways_of_reading_give_the_same_windows(store, source):
+    reading = Reading(store.path, source, batch=8)
+    ids = np.array([5, 0, 3])
+    emg, pose = reading.slices(ids, True)
+    assert emg.shape == (3, 16, 400) and emg.dtype == torch.float32
+    assert torch.allclose(pose, reading.floats(ids, True)[1], atol=2e-3)  # float16 of a few rad
+    for ours, stored in zip(reading.gather(ids, True), reading.floats(ids, True), strict=True):
+        assert ours.dtype == torch.float16 and torch.equal(ours.float(), stored)
+    assert len(reading.gather(ids, False)) == len(reading.slices(ids, False)) == 1
+
+
+def test_recordings_can_be_repeated_under_names_of_their_own(source):
+    n = len(source.recordings)
+    more = subset(source, n + 2).recordings
+    assert len({r.key for r in more}) == n + 2 and more[n].path == more[0].path
+    assert len(subset(source, 2).recordings) == 2
+
+
+@pytest.mark.parametrize("keep", [2, 32])
+def test_a_lower_rate_loses_nothing_of_straight_lines(keep):
+    line = np.linspace(-1, 1, 401, dtype=np.float32)[None, None, :400] * np.ones((2, 3, 1), np.float32)
+    assert np.abs(at_rate(line, keep) - line).max() < 1e-3  # float16
+    fast = np.sin(np.arange(400) * 0.5)[None, None]
+    assert np.abs(at_rate(fast, keep) - fast).max() > 0.02
+
+
+# ---- bookkeeping ----------------------------------------------------------------------------------------------------
+
+
+def test_variants_take_turns_and_each_round_starts_with_another():
+    calls, clock = [], iter(range(100))
+
+    def variant(name):
+        calls.append(name)
+        return float(next(clock))
+
+    times = interleave({name: functools.partial(variant, name) for name in "abc"}, rounds=3)
+    assert "".join(calls) == "cab" + "abc" + "bca" + "cab"  # the first round is the warm-up
+    assert times == {"a": [3.0, 8.0, 10.0], "b": [4.0, 6.0, 11.0], "c": [5.0, 7.0, 9.0]}
+
+
+def test_a_ratio_is_the_median_of_those_within_a_round():
+    found = ratio({"slow": [4.0, 9.0, 8.0], "fast": [2.0, 3.0, 1.0], "other": [0.0]}, "fast", "slow")
+    assert (found["value"], found["low"], found["high"], found["repetitions"]) == (3.0, 2.0, 8.0, 3)
+    assert set(found["seconds"]) == {"slow", "fast"}
+
+
+def test_exponents_of_known_powers():
+    n = np.array([100, 1000, 10_000])
+    assert exponent(n, 3.0 * n**1.5) == pytest.approx(1.5)
+    points = pd.DataFrame(
+        [(w, k, k**p, 200 + 0.001 * k) for w, p in (("training", 1.0), ("retrieval", 2.0)) for k in n],
+        columns=["what", "windows", "seconds", "megabytes"],
+    )
+    rows, exponents = scaling.rows_of(points, 40)
+    assert exponents["training", "seconds"] == pytest.approx(1) and rows[1].value == pytest.approx(2)
+    assert "1.00 kB more a window" in rows[0].note
+    assert rows[-1].value == pytest.approx(210 / 201) and "10,000 windows against 1,000" in rows[-1].what
+
+
+def test_peak_memory_sees_what_is_freed_again():
+    with PeakMemory(every=0.001) as memory:
+        x = np.ones(8_000_000)
+        for _ in range(20):
+            x += 1.0
+        del x
+    assert 50e6 < memory.peak - memory.before < 200e6
+
+
+def test_a_step_is_taken_apart():
+    a, b = torch.randn(8, 16, requires_grad=True), torch.randn(16, 4)
+
+    def step():
+        (a @ b).sum().backward()
+
+    flops, ledger = count(step)
+    assert flops == 2 * (2 * 8 * 16 * 4)  # forward, and the gradient of a
+    assert sum(ledger.products.values()) == 2 and ledger.bytes > 4 * (a.numel() + b.numel() + 32)
+    assert product_seconds(ledger.products) > 0
+    assert "aten::mm" in dict(operators(step))
+
+
+def test_a_worker_has_its_own_settings_and_tells_its_errors(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert set(speed_settings()) == set(NAMES)
+    for settings, expected in (({}, None), ({"OMP_WAIT_POLICY": "PASSIVE"}, "PASSIVE")):
+        with Worker(functools.partial, os.getenv, settings=settings) as worker:
+            assert worker.ready()("OMP_WAIT_POLICY") == expected
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    with Worker(functools.partial, int, settings={}) as worker:
+        with pytest.raises(RuntimeError, match="invalid literal"):
+            worker.ready()("x")
+    assert not worker.process.is_alive()
+
+
+ROWS = [
+    Row("data", "reading", "store", "slices", 16.25, "x", 15.0, 17.125, 5, target="15 x", seconds={"store": [0.5]}),
+    Row("data", "cosine | lowest", "125 Hz", value=0.9999651, unit=""),
+    Row("training, GPU", "three stages", "", unit="ms", note="not run: no GPU here"),
+]
+
+
+def test_the_table_in_all_its_forms(tmp_path, capsys):
+    n = [200, 2000, 20_000]
+    points = pd.DataFrame({"what": "training", "windows": n, "seconds": [0.1, 1, 10], "megabytes": [300.0, 310, 320]})
+    exponents = {("training", "seconds"): 1.0, ("training", "megabytes"): 0.014}
+    folder = report.write(tmp_path, ROWS, points, exponents, machine("cpu"))
+    assert folder == tmp_path / "bench" and (folder / "scaling.png").stat().st_size > 10_000
+    text = (folder / "benchmark.md").read_text()
+    assert "| data | reading | store | slices | 16.2 x [15, 17.1] | 5 | 15 x |" in text
+    assert "cosine \\| lowest" in text and "0.999965" in text and "not run: no GPU here" in text
+    for name in ("processor", "cores used", "memory", "torch", "date", "commit"):
+        assert f"{name}: " in text
+    assert text.split("\n\n")[1].split("\nSource")[0] in capsys.readouterr().out
+    with open(folder / "benchmark.csv", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [row["what"] for row in cells] == [row.what for row in ROWS] and cells[2]["result"] == "–"
+    notes = json.loads((folder / "results.json").read_text())["notes"]
+    assert notes["rows"][0]["seconds"] == {"store": [0.5]} and notes["rows"][2]["value"] is None
+    assert notes["scaling"][2]["windows"] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (16.25, "x", "16.2"),
+        (0.99997, "", "0.999970"),
+        (0.998, "x", "0.998"),
+        (1234.5, "MB", "1,234"),
+        (0.012, "", "0.012"),
+    ],
+)
+def test_numbers_have_three_digits_but_cosines_near_one(value, unit, text):
+    assert report.number(value, unit) == text
