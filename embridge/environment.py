@@ -141,6 +141,8 @@ def variables(state: Path, *, own_settings: bool, test: bool = False) -> dict[st
     """
     env = dict(os.environ, PYTHONPATH=str(cli.ROOT), PYTHONNOUSERSITE="1", PYTHONUTF8="1")
     env.pop("MPLBACKEND", None)  # would keep pictures out of the notebooks
+    # nothing was compiled when it was installed: without its bytecode each notebook would take 15 s more to import
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     env.update(
         OMP_WAIT_POLICY="PASSIVE",  # two spinning OpenMP teams on two cores were 5-20 times slower
         # glibc hands buffers of a training step back to the kernel at each step and asks again: ten times the faults

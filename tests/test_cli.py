@@ -273,10 +273,12 @@ def test_variables_do_without_a_home(tmp_path, monkeypatch):
         assert Path(env["JUPYTER_DATA_DIR"]).is_relative_to(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.delenv("JUPYTER_DATA_DIR", raising=False)
     assert "JUPYTER_DATA_DIR" not in environment.variables(tmp_path / "state", own_settings=True)
     env = environment.variables(tmp_path / "state", own_settings=False)
-    assert env["HOME"] == str(tmp_path) and "IPYTHONDIR" in env and "MPLBACKEND" not in env
+    assert env["HOME"] == str(tmp_path) and "IPYTHONDIR" in env
+    assert not {"MPLBACKEND", "PYTHONDONTWRITEBYTECODE"} & set(env)
 
 
 def test_durations_and_last_lines_and_what_a_heartbeat_shows():
