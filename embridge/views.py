@@ -58,7 +58,9 @@ def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.nda
 def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
     """(n, 2) t-SNE map of (n, d) features: openTSNE, cosine distances, PCA initialisation, seeded.
 
-    One job: with more, openTSNE sums in an order that depends on the machine. Perplexity 30, less where n is small.
+    openTSNE takes its fast paths by itself: approximate neighbours from 1,000 points on, gradients by Barnes-Hut below
+    10,000 and by interpolation (FFT) from there. One job: the approximate neighbours depend on their number, and so
+    would the map on the machine. Perplexity 30, less where n is small.
     """
     perplexity = min(30, max(2, (len(x) - 1) // 3))
     embedding = TSNE(perplexity=perplexity, metric="cosine", initialization="pca", random_state=seed, n_jobs=1)
