@@ -28,7 +28,7 @@ BELONGS = {
 
 EPILOG = """\
 examples:
-  ./run_all.sh                                   everything on simulated recordings, about half an hour
+  ./run_all.sh                                   everything on simulated recordings, about 25 minutes
   ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
   ./run_all.sh --dataset ninapro-db1 --data DIR  real recordings; README says where they come from
   ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
