@@ -99,8 +99,8 @@ def test_the_textbook_embridge_has_our_loss_and_gradients(once):
 def test_every_rung_of_the_ladder_has_the_same_losses(store, stage):
     found = {}
     for rung in ladder.LADDER:
-        variant = ladder.Variant(rung.name, stage, TINY, store.path, 4, 2)
-        found[rung.name] = [*variant()[2], *variant()[2]]
+        variant = ladder.Variant(rung.name, TINY, store.path, 4, 2)
+        found[rung.name] = [*variant(stage)[2], *variant(stage)[2]]
     assert found.pop("bf16")[0] == pytest.approx(found["textbook"][0], rel=2e-2)
     for name, losses in found.items():
         assert losses == pytest.approx(found["textbook"], rel=1e-4), name

@@ -39,8 +39,8 @@ class Size:
 
 QUICK, PAPER = ("quick's size", profile("quick").model), ("paper size", ModelConfig())
 SMOKE = Size(
-    seconds=14, rounds=5, converted=8, rate_windows=128, ladders=((*QUICK, 128, 2),), retrieval=(50_000, 500, 64),
-    memory=None, scaling=profile("smoke").model, scaling_seconds=4, scaling_window=40, scaling_recordings=(1, 10, 100),
+    seconds=14, rounds=5, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
+    memory=None, scaling=profile("smoke").model, scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
 )  # fmt: skip
 FULL = Size(
     seconds=53, rounds=9, converted=13, rate_windows=512, ladders=((*QUICK, 256, 3), (*PAPER, 64, 1)),
@@ -64,9 +64,8 @@ def measure(out: Path, size: Size, device: str, scratch: Path, say: Callable[[st
     rows += poses.rate_rows(store, out, size.rate_windows)
 
     for name, cfg, batch, steps in size.ladders:
-        for stage in ("EMG-MAE", "EMBridge"):
-            say(f"training on the processor: {stage}, {name}")
-            rows += ladder.rows(store, settings, size.rounds, stage=stage, cfg=cfg, size=name, batch=batch, steps=steps)
+        say(f"training on the processor, {name}")
+        rows += ladder.rows(store, settings, size.rounds, cfg=cfg, size=name, batch=batch, steps=steps)
     if device == "cuda":
         say("training on the GPU")
         rows += gpu.rows(store, settings, size.rounds)

@@ -45,50 +45,63 @@ def rungs(stage: str) -> list[Rung]:
 
 
 class Variant:
-    """One rung on one stage; a call takes a turn of steps (see ``Loop.turn``), or takes a step apart."""
+    """One rung; a call takes a turn of steps of a stage (see ``Loop.turn``), or takes a step apart."""
 
-    def __init__(self, name: str, stage: str, cfg: ModelConfig, store: Path, batch: int, n_steps: int):
+    def __init__(self, name: str, cfg: ModelConfig, store: Path, batch: int, n_steps: int):
         set_threads()
-        has = {other: NAMES.index(other) <= NAMES.index(name) for other in NAMES}
-        self.n, self.ahead, self.epoch = n_steps * batch, has["store"], 0
-        task, frozen = make(stage, cfg, WindowStore(store), n=self.n, batch=batch, memory=not has["store"],
-                            precision="bf16" if has["bf16"] else "fp32")  # fmt: skip
-        trained = task if has["layout"] else Textbook(task, cfg, frozen, has["once"])
-        self.loop = Loop(trained, task.config, plain=not has["loop"])
+        self.has = {other: NAMES.index(other) <= NAMES.index(name) for other in NAMES}
+        self.cfg, self.store, self.batch, self.n = cfg, WindowStore(store), batch, n_steps * batch
+        self.stage, self.epoch = "", 0
 
-    def __call__(self, anatomy: bool = False):
+    def __call__(self, stage: str, anatomy: bool = False):
+        if stage != self.stage:  # the first call of a stage is a warm-up
+            self.stage, self.loop = stage, self._loop(stage)
         if anatomy:
             batch = next(iter(self.loop.batches(0, self.n)))
             flops, ledger = count(partial(self.loop.step, batch))
             return flops, product_seconds(ledger.products), operators(partial(self.loop.step, batch))
         self.epoch += 1
-        return self.loop.turn(self.epoch, self.n, self.ahead)
+        return self.loop.turn(self.epoch, self.n, self.has["store"])
+
+    def _loop(self, stage: str) -> Loop:
+        has = self.has
+        task, frozen = make(stage, self.cfg, self.store, n=self.n, batch=self.batch, memory=not has["store"],
+                            precision="bf16" if has["bf16"] else "fp32")  # fmt: skip
+        trained = task if has["layout"] else Textbook(task, self.cfg, frozen, has["once"])
+        return Loop(trained, task.config, plain=not has["loop"])
 
 
 def rows(
-    store: WindowStore, settings: dict, rounds: int, *, stage: str, cfg: ModelConfig, size: str, batch: int, steps: int
+    store: WindowStore, settings: dict, rounds: int, *, cfg: ModelConfig, size: str, batch: int, steps: int
 ) -> list[Row]:
+    """Both stages up the ladder: a process a rung, taking turns."""
+    found = []
+    with ExitStack() as stack:
+        workers = {}
+        for rung in rungs("EMBridge"):
+            own = {} if rung.name == "textbook" else settings
+            worker = Worker(Variant, rung.name, cfg, store.path, batch, steps, settings=own)
+            workers[rung.name] = stack.enter_context(worker)
+        for worker in workers.values():
+            worker.ready()
+        for stage in ("EMG-MAE", "EMBridge"):
+            found += _stage_rows(stage, workers, rounds, f"{stage}, {size}, B = {batch}", steps)
+    return found
+
+
+def _stage_rows(stage: str, workers: dict[str, Worker], rounds: int, what: str, steps: int) -> list[Row]:
     """Every rung against the one before, the total against the textbook, and what the step consists of."""
     ladder, losses, waits = rungs(stage), {}, {}
 
     def call(name: str) -> float:
-        seconds, wait, found = workers[name]()
+        seconds, wait, found = workers[name](stage)
         losses.setdefault(name, []).extend(found)
         waits.setdefault(name, []).append(100 * wait)
         return seconds
 
-    with ExitStack() as stack:
-        workers = {}
-        for rung in ladder:
-            own = {} if rung.name == "textbook" else settings
-            worker = Worker(Variant, rung.name, stage, cfg, store.path, batch, steps, settings=own)
-            workers[rung.name] = stack.enter_context(worker)
-        for worker in workers.values():
-            worker.ready()
-        times = interleave({rung.name: partial(call, rung.name) for rung in ladder}, rounds)
-        flops, products, top = workers[ladder[-1].name](True)
-
-    what, (first, last) = f"{stage}, {size}, B = {batch}", (ladder[0].name, ladder[-1].name)
+    first, last = ladder[0].name, ladder[-1].name
+    times = interleave({rung.name: partial(call, rung.name) for rung in ladder}, rounds)
+    flops, products, top = workers[last](stage, True)
     found = [
         Row(PART, f"{what}: {new.about}", "with it", "without", **ratio(times, new.name, old.name))
         for old, new in zip(ladder, ladder[1:], strict=False)
@@ -103,7 +116,7 @@ def rows(
         Row(PART, f"{what}: matrix products, share of our step", f"{flops / 1e9:.3g} GFLOP, {rate:.0f} GFLOP/s alone",
             "", 100 * share, "%", note=f"were all else free: {gain:.1f} x the textbook; by profiler: {shares}"),
         Row(PART, f"{what}: waiting for data, share of our step", "store, prefetched", **spread(waits[last]), unit="%",
-            target="below 5 %", note=f"the first batch of every {steps} is not read ahead and counts in full"),
+            target="below 5 %", note=f"the first batch of {steps} is not read ahead and counts in full"),
     ]  # fmt: skip
     if not has_bf16():
         found.append(Row(PART, f"{what}: bf16", "", note="not run: this processor does not multiply in bf16"))

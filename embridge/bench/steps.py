@@ -36,8 +36,8 @@ class InMemory:
         self.reader = reader
 
     def windows(self, modality: str, ids: np.ndarray) -> "_Tensors":
-        """All windows of one modality, for a task to take batches of."""
-        return _Tensors(getattr(self.reader, modality)(np.arange(len(self.reader.store))), torch.from_numpy(ids))
+        """The windows ``ids`` of one modality, for a task to take batches of; 0, 1, ..., some of them repeated."""
+        return _Tensors(getattr(self.reader, modality)(np.unique(ids)), torch.from_numpy(ids))
 
     @staticmethod
     def scale_emg(x: Tensor) -> Tensor:
@@ -99,7 +99,8 @@ def make(
     config = TrainConfig(batch_size=batch, lr=LR, emg_norm="window", precision=precision)
     stored = Reader(store, statistics(store), config.emg_norm, device)
     reader = InMemory(stored) if memory else stored
-    ids = np.resize(np.arange(len(store)), n)
+    used = np.arange(min(n, len(store)))
+    ids = np.resize(used, n)
     if stage.endswith("-MAE"):
         build, modality, patch = {
             "EMG-MAE": (emg_mae, "emg", cfg.emg_patch),
@@ -107,7 +108,7 @@ def make(
         }[stage]
         return MAETask(build(cfg).to(device), reader, ids, modality, config, cfg.window // patch), None
     frozen = pose_encoder(cfg).requires_grad_(False).eval().to(device)
-    v = encode(lambda x: embedding(frozen(x), cfg.pose_embedding), stored.pose, np.arange(len(store)))
+    v = encode(lambda x: embedding(frozen(x), cfg.pose_embedding), stored.pose, used)
     task = AlignTask(
         QFormerModel(cfg, emg_encoder(cfg), frozen).to(device),
         reader,
