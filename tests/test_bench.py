@@ -95,6 +95,14 @@ def test_the_textbook_embridge_has_our_loss_and_gradients(once):
     assert not any(p.requires_grad for p in theirs.pose_encoder.parameters())
 
 
+def test_a_rung_that_skipped_a_stage_takes_the_same_steps_in_the_next(store):
+    turns = []
+    for stages in (("EMG-MAE", "EMBridge"), ("EMBridge",)):
+        variant = ladder.Variant("layout", TINY, store.path, 4, 2)
+        turns.append([variant(stage)[2] for stage in stages][-1])
+    assert turns[0] == pytest.approx(turns[1], rel=1e-6)
+
+
 @pytest.mark.parametrize("stage", ["EMG-MAE", "EMBridge"])
 def test_every_rung_of_the_ladder_has_the_same_losses(store, stage):
     found = {}

@@ -54,8 +54,8 @@ class Variant:
         self.stage, self.epoch = "", 0
 
     def __call__(self, stage: str, anatomy: bool = False):
-        if stage != self.stage:  # the first call of a stage is a warm-up
-            self.stage, self.loop = stage, self._loop(stage)
+        if stage != self.stage:  # the first call of a stage is a warm-up; epochs start anew, as some rungs skip a stage
+            self.stage, self.loop, self.epoch = stage, self._loop(stage), 0
         if anatomy:
             batch = next(iter(self.loop.batches(0, self.n)))
             flops, ledger = count(partial(self.loop.step, batch))
@@ -107,6 +107,10 @@ def _stage_rows(stage: str, workers: dict[str, Worker], rounds: int, what: str, 
         for old, new in zip(ladder, ladder[1:], strict=False)
     ]
     gap = np.abs(np.array([losses[name] for name in losses if name not in (first, "bf16")]) - losses[first])
+    if gap[:, 0].max() > 1e-4 * abs(losses[first][0]):
+        raise RuntimeError(
+            f"{what}: the variants do not take the same step, their losses differ by {gap[:, 0].max():g}"
+        )
     share, gain, rate = products / np.median(times[last]), np.median(times[first]) / products, flops / products / 1e9
     shares = ", ".join(f"{name.removeprefix('aten::')} {part:.0%}" for name, part in top)
     found += [
