@@ -1,6 +1,7 @@
 """Small recordings in the real formats, made on the spot."""
 
 import csv
+import signal
 
 import h5py
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import scipy.io
 
 from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OTHER_STAGE = "FingerWigglingSpreading"
 SERIES = np.dtype([("time", "f8"), ("joint_angles", "f4", (20,)), ("emg", "f4", (16,))])

@@ -124,8 +124,8 @@ print(tiled, peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 def test_memory_is_a_few_tiles():
-    """100,000 poses of 64 and 1,000 queries within 50 MB, as a million of 256 and ten thousand within 2 GB."""
+    """100,000 poses of 64 and 1,000 queries within 100 MB, as a million of 256 and ten thousand within 2 GB."""
     found = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
     tiled, whole_matrix = map(float, found.split())
-    assert tiled < 50
+    assert tiled < 100
     assert whole_matrix > 350  # 400 MB of cosines: the measure sees what it should

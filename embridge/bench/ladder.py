@@ -24,11 +24,13 @@ class Rung:
 
     name: str
     about: str
+    settings: tuple[str, ...] = ("OMP_", "MALLOC_")  # beginnings of the environment variables it sets
 
 
 LADDER = (
-    Rung("textbook", "textbook: nn.TransformerEncoder, fp32, tensors in memory"),
-    Rung("settings", "environment: buffers kept, passive threads"),
+    Rung("textbook", "textbook: nn.TransformerEncoder, fp32, tensors in memory", ()),
+    Rung("passive", "environment: idle threads sleep", ("OMP_",)),  # first: it gains most where others are at work
+    Rung("buffers", "environment: malloc keeps buffers"),
     Rung("once", "pose embeddings once, not in the loop"),
     Rung("layout", "our model: nothing computed that nobody looks at"),
     Rung("loop", "our step: fused AdamW, finite checks"),
@@ -79,7 +81,7 @@ def rows(
     with ExitStack() as stack:
         workers = {}
         for rung in rungs("EMBridge"):
-            own = {} if rung.name == "textbook" else settings
+            own = {name: value for name, value in settings.items() if name.startswith(rung.settings)}
             worker = Worker(Variant, rung.name, cfg, store.path, batch, steps, settings=own)
             workers[rung.name] = stack.enter_context(worker)
         for worker in workers.values():
@@ -117,6 +119,7 @@ def _stage_rows(stage: str, workers: dict[str, Worker], rounds: int, what: str, 
         Row(PART, f"{what}: all of it", "ours", LADDER[0].about, **ratio(times, last, first), target="2 x",
             note=f"losses in fp32 differ by {gap[:, 0].max():.0e} at the first step and at most {gap.max():.0e} in "
             f"{gap.shape[1]} steps, of {losses[first][0]:.3g}"),
+        Row(PART, f"{what}: all but sleeping threads", "ours", "textbook with them", **ratio(times, last, "passive")),
         Row(PART, f"{what}: matrix products, share of our step", f"{flops / 1e9:.3g} GFLOP, {rate:.0f} GFLOP/s alone",
             "", 100 * share, "%", note=f"were all else free: {gain:.1f} x the textbook; by profiler: {shares}"),
         Row(PART, f"{what}: waiting for data, share of our step", "store, prefetched", **spread(waits[last]), unit="%",
