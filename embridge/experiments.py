@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
 import torch
@@ -77,20 +78,8 @@ def code_fingerprint(files: list[Path] | None = None) -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
     if files is None:
         here = Path(__file__).parent
-        others = [
-            here / f"{name}.py"
-            for name in (
-                "checkpoint",
-                "distributed",
-                "loading",
-                "losses",
-                "optimisation",
-                "signals",
-                "tasks",
-                "training",
-            )
-        ]
-        files = [*sorted((here / "models").glob("*.py")), *others]
+        names = "checkpoint distributed loading losses optimisation signals tasks training".split()
+        files = [*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names)]
     trees = []
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -139,6 +128,12 @@ class Study(Dataset):
     def needs(experiment: Experiment) -> tuple[str, ...]:
         """Names of the experiments that must be trained before this one."""
         return () if experiment.kind.endswith("-mae") else ("Pose-MAE", "EMG-MAE")
+
+    def cost(self, experiment: Experiment) -> float:
+        """How long it trains, in epochs of a masked autoencoder (measured at quick's size, two cores)."""
+        with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
+        an_epoch = {"cpep": 0.8, "qformer": 2.4 if with_pose else 1.2}.get(experiment.kind, 1.0)
+        return self._configs(experiment)[1].epochs * an_epoch
 
     def describe(self, experiment: Experiment) -> dict:
         """Everything that decides the experiment's weights, as plain JSON."""
@@ -240,25 +235,26 @@ class Study(Dataset):
         encoder, how = self.run("Pose-MAE").model.encoder, self.profile.model.pose_embedding
 
         def make() -> np.ndarray:
-            if how == "mean":
-                return encode(lambda x: embedding(encoder(x), how), self.reader().pose, ids).numpy()
-            return encode(lambda x: encoder(x, cls_only=True)[:, 0], self.reader().pose, ids).numpy()
+            read = (lambda x: embedding(encoder(x), how)) if how == "mean" else _cls(encoder)
+            return encode(read, self.reader().pose, ids).numpy()
 
         if np.array_equal(ids, self.splits.pretrain):
             return torch.from_numpy(self._kept(f"embeddings-{how}", make))
         return torch.from_numpy(make())
 
     def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array that depends on Pose-MAE alone, made once and kept beside its weights; made again if damaged."""
+        """An array that depends on Pose-MAE alone, made once and kept beside its weights; made again if damaged.
+
+        Experiments that train side by side all want it: the first one makes it and the others wait.
+        """
         file = self.run("Pose-MAE").folder / f"{name}.npz"
-        with distributed.first():
-            try:
-                with np.load(file, allow_pickle=False) as stored:  # its CRC is checked
-                    return stored["array"]
-            except FileNotFoundError:
-                pass
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
+        with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
+            if file.exists():
+                try:
+                    with np.load(file, allow_pickle=False) as stored:  # its CRC is checked
+                        return stored["array"]
+                except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                    warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
             array, buffer = make(), io.BytesIO()
             np.savez(buffer, array=array)
             write_atomically(file, buffer.getvalue())
@@ -274,14 +270,14 @@ class Study(Dataset):
         if name == "Pose-MAE":
             return self.pose_embeddings(ids)
         model = self.run(name).model
-        read = model.features if hasattr(model, "features") else lambda x: model.encoder(x, cls_only=True)[:, 0]
+        read = model.features if hasattr(model, "features") else _cls(model.encoder)
         return encode(read, self.reader().emg, ids)
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
         torch.manual_seed(self.seed)
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
-        return encode(lambda x: encoder(x, cls_only=True)[:, 0], self.reader().emg, np.asarray(ids))
+        return encode(_cls(encoder), self.reader().emg, np.asarray(ids))
 
     def communities(self, objective: ObjectiveConfig) -> np.ndarray:
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows."""
@@ -293,6 +289,11 @@ class Study(Dataset):
             f"communities-{self.profile.model.pose_embedding}-{n}-{self.seed}",
             lambda: losses.communities(self.pose_embeddings(ids).numpy(), n, self.seed),
         )
+
+
+def _cls(encoder):
+    """What reads [CLS] (B, d) of an encoder's windows (B, C, T)."""
+    return lambda x: encoder(x, cls_only=True)[:, 0]
 
 
 def _slug(name: str) -> str:

@@ -1,7 +1,8 @@
-"""Runs the numbered notebooks in order and writes the report: ``python -m embridge.runner``, as ``run_all.sh`` does.
+"""Trains the experiments, runs the numbered notebooks in order and writes the report: what ``run_all.sh`` does.
 
-A notebook runs again when its code, the package, its parameters or its data changed, or when something that it wrote
-is gone. Exit codes: 0; 1 a notebook failed; 2 bad input; 130 or 143 stopped by a signal.
+The experiments come first, side by side (:mod:`embridge.sweep`), so that notebooks only read them. A notebook runs
+again when its code, the package, its parameters or its data changed, or when something that it wrote is gone. Exit
+codes: 0; 1 a notebook or an experiment failed; 2 bad input; 130 or 143 stopped by a signal.
 """
 
 import hashlib
@@ -15,13 +16,14 @@ from pathlib import Path
 import filelock
 import nbformat
 
-from embridge import cli, report
+from embridge import cli, report, sweep
 from embridge.errors import InputError
 from embridge.kernel import NotebookFailed, Signals, Stopped, check_parameters, execute
 from embridge.progress import Heartbeat, human
 
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 40.0, "quick": 200.0}
+KEPT = "what is trained is kept; the same command goes on from there"
 # What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
 HARNESS = (
     "bench",
@@ -113,11 +115,18 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, *, package: Path 
         raise InputError(f"another run uses {folder}: wait for it, or give another folder with --out") from problem
 
 
-def _run(notebooks, folder, parameters, package, stop) -> Path:
+def outdated(notebooks: list[Path], folder: Path, parameters: dict, package: Path = cli.ROOT / "embridge") -> dict:
+    """The notebooks, by stem, that :func:`run` would run, each with its key."""
     code, data = code_key(package), data_key(parameters.get("data", ""))
     jobs = [Job(notebook, folder) for notebook in notebooks]
     keys = {job.stem: job.key(parameters, code, data) for job in jobs}
-    waiting = [job for job in jobs if not job.is_current(keys[job.stem])]
+    return {job.stem: keys[job.stem] for job in jobs if not job.is_current(keys[job.stem])}
+
+
+def _run(notebooks, folder, parameters, package, stop) -> Path:
+    jobs = [Job(notebook, folder) for notebook in notebooks]
+    keys = outdated(notebooks, folder, parameters, package)
+    waiting = [job for job in jobs if job.stem in keys]
     timings = folder / "notebooks" / "timings.json"
     seconds = json.loads(timings.read_text()) if timings.exists() else {}
     usual = EXPECTED.get(parameters.get("profile"))
@@ -187,15 +196,24 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> int:
             "out": str(options.out),
         }
         print(f"EMBridge: dataset {options.dataset}, profile {options.profile}, seeds {options.seeds}", flush=True)
-        page = run(options.notebooks, cli.results_folder(options), parameters)
+        results = cli.results_folder(options)
+        # notebooks asked for one by one, and those of another folder, train what they need themselves
+        if folder == cli.NOTEBOOKS and not options.only and outdated(options.notebooks, results, parameters):
+            failed = [problem for problem in sweep.train(options, local=True).values() if problem]
+            if failed:
+                raise NotebookFailed(f"{len(failed)} experiments did not train; the first {failed[0]}")
+        page = run(options.notebooks, results, parameters)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except (NotebookFailed, OSError) as problem:  # OSError: a full disk, a folder gone
         print(f"error: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"stopped: {KEPT}", file=sys.stderr)
+        return 130
     except Stopped as problem:
-        print("stopped: what is trained is kept; the same command goes on from there", file=sys.stderr)
+        print(f"stopped: {KEPT}", file=sys.stderr)
         return 128 + problem.args[0]
     report.show(page.parent)
     return 0

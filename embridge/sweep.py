@@ -2,7 +2,7 @@
 
 What an experiment needs, the two masked autoencoders, is trained before it. On Slurm all jobs are submitted at once and
 wait for each other there (``--dependency=afterok``), so this process may be stopped; a local job starts when its needs
-have ended.
+have ended, and ends with this process. ``run_all.sh`` trains what its notebooks read in this way, too.
 """
 
 import argparse
@@ -13,18 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import filelock
 
 from embridge import cli
 from embridge.errors import InputError
-from embridge.progress import Heartbeat, human
+from embridge.progress import Heartbeat, human, last_line
 
 # torch takes seconds to load, and a job loads this module to find `execute`: what needs torch is imported where it is.
 
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}  # a job's time limit; submitit's own are 5 and 2
 POLL_SECONDS = 0.5
+LOCAL_JOBS = 4  # at once on a machine without a GPU
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Task:
 
 
 def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
-    """The experiments asked for and what they need, needs first, without those that are finished.
+    """The experiments asked for and what they need, needs and long ones first, without those that are finished.
 
     Builds the data where they are missing, with ``device`` for what is computed here. That happens in this process
     and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
@@ -57,6 +60,8 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
             yield name
 
     names = list(dict.fromkeys(needs_first(options.sweep or EXPERIMENTS)))
+    # the longest first, so that none is left to end alone
+    names.sort(key=lambda name: (bool(study.needs(EXPERIMENTS[name])), -study.cost(EXPERIMENTS[name])))
     tasks = []
     for study.seed in range(options.seeds):  # the seed is training's: it changes keys, never the data
         keys = {name: study.key(EXPERIMENTS[name]) for name in names}
@@ -73,8 +78,9 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
 def places(device: str, jobs: int | None) -> list[dict[str, str]]:
     """What each of the local jobs that run at once gets of this machine, as environment variables.
 
-    A share of the threads and, where there are GPUs, one of them. ``jobs`` at once; None: one a GPU, or one alone, for
-    two OpenMP teams on the same cores hold each other up.
+    A share of the threads and, where there are GPUs, one of them. ``jobs`` at once; None: one a GPU, or one a core up
+    to LOCAL_JOBS. The steps of small models are many short operations, which more threads hardly shorten: two processes
+    with a thread each train 1.2 to 1.3 times as much as one with two (quick's models, two cores).
     """
     import torch
 
@@ -84,8 +90,9 @@ def places(device: str, jobs: int | None) -> list[dict[str, str]]:
     if device != "cpu" and torch.cuda.is_available():
         named = os.environ.get("CUDA_VISIBLE_DEVICES")
         gpus = named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
-    jobs = jobs or len(gpus) or 1
-    threads = str(max(1, set_threads() // jobs))
+    cores = set_threads()
+    jobs = jobs or len(gpus) or min(cores, LOCAL_JOBS)
+    threads = str(max(1, cores // jobs))
     # submitit hides the GPUs from a local job, so that they are named in any case
     return [
         {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)] if gpus else ""}
@@ -106,13 +113,16 @@ def make_executor(folder, *, local: bool):
         ) from problem
     executor = submitit.AutoExecutor(folder, cluster="local" if local else None)
     executor.update_parameters(timeout_min=MINUTES.get(executor.cluster), stderr_to_stdout=True)
+    # the folder that this is started from may hold a random.py, and submitit's own command does not say -P
+    os.environ["PYTHONSAFEPATH"] = "1"
     return executor
 
 
-def execute(command: tuple[str, ...], environment: dict[str, str]) -> None:
+def execute(command: tuple[str, ...], environment: dict[str, str], sweep: int | None = None) -> None:
     """What a job does: run the command to its end. Raises RuntimeError where that fails.
 
-    An interrupted job interrupts the command, which writes its checkpoint, and waits for it.
+    An interrupted job interrupts the command, which writes its checkpoint, and waits for it. So does a local one whose
+    ``sweep``, the process that submitted it, is gone: a killed run leaves nothing behind that holds its folders.
     """
     stops = (signal.SIGINT, signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -120,8 +130,11 @@ def execute(command: tuple[str, ...], environment: dict[str, str]) -> None:
     # in a session of its own: Ctrl-C reaches it once, from here, and not from the terminal as well
     process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
     try:
-        code = process.wait()
-    except BaseException:  # a signal, or what submitit raises before Slurm's time limit
+        while (code := process.poll()) is None:
+            if sweep is not None:
+                os.kill(sweep, 0)  # raises ProcessLookupError
+            time.sleep(POLL_SECONDS)
+    except BaseException:  # that, a signal, or what submitit raises before Slurm's time limit
         for number in stops:
             signal.signal(number, signal.SIG_IGN)
         process.send_signal(signal.SIGINT)
@@ -172,11 +185,11 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
                         continue
                     line = f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}"
                     print(f"\r\x1b[K{line}" if heartbeat.terminal else line, flush=True)
-                running = sum(name not in ended and job.state == "RUNNING" for name, job in jobs.items())
-                waiting = len(tasks) - len(ended) - running
-                heartbeat.news = f"{len(ended)} ended, {running} running, {waiting} waiting"
+                running = [name for name, job in jobs.items() if name not in ended and job.state == "RUNNING"]
+                shown = ", ".join(f"{name} {_progress(jobs[name].paths.stdout)}".strip() for name in running)
+                heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (shown or "waiting")
                 time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
+    except BaseException:
         mine = [] if on_slurm else [job for name, job in jobs.items() if name not in ended and not job.done()]
         for job in mine:
             os.kill(int(job.job_id), signal.SIGTERM)  # its process, which passes that on and waits
@@ -184,6 +197,20 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
             time.sleep(0.1)
         raise
     return ended
+
+
+def _progress(log: Path) -> str:
+    """How far the job of a log is, from its progress bar's last state: "(34 %, 06:12 to go)"; "" before there is one.
+
+    The part of the log behind the last few lines is enough, whatever its length.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+            found = re.search(r"(\d+)%\|.*<([\d:]+)", last_line(file.read().decode(errors="replace")))
+    except FileNotFoundError:  # Slurm has not started it
+        return ""
+    return f"({found[1]} %, {found[2]} to go)" if found else ""
 
 
 def _submit(executor, task: Task, environment: dict[str, str], slurm: dict[str, str], jobs: dict):
@@ -197,34 +224,53 @@ def _submit(executor, task: Task, environment: dict[str, str], slurm: dict[str, 
     # submitit's process for a local job would answer Ctrl-C with a traceback, and kill the job a second later
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        return executor.submit(execute, task.command, environment)
+        return executor.submit(execute, task.command, environment, None if executor.cluster == "slurm" else os.getpid())
     except RuntimeError as problem:  # what sbatch says, such as "invalid partition"
         raise InputError(f"{task.name} could not be submitted: {problem}; see --slurm") from problem
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def main(argv: list[str]) -> int:
-    """The command line (see ``run_all.sh --help``); returns the exit code, 1 where an experiment failed."""
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C: local jobs write their checkpoints and do not outlive the sweep."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        options = cli.parse(argv, action="sweep")
-        page = cli.results_folder(options)
-        cli.make_writable(page)
-        logs = options.out / "runs" / "sweep" / f"{page.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        executor = make_executor(logs, local=options.jobs is not None)
-        on_slurm = executor.cluster == "slurm"
-        if options.slurm and not on_slurm:
-            raise InputError("--slurm: there is no Slurm here (srun is not on the PATH); leave it out for local jobs")
-        with filelock.FileLock(page / "run.lock", timeout=0):
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def train(options: argparse.Namespace, *, local: bool) -> dict[str, str]:
+    """Train what is missing of the experiments asked for and return how each ended, as :func:`run` does.
+
+    ``options`` are the command line's; ``local``: on this machine, also where Slurm is. Raises InputError for what is
+    wrong with them, and where another run holds the folder of results; KeyboardInterrupt as :func:`run`.
+    """
+    page = cli.results_folder(options)
+    cli.make_writable(page)
+    logs = options.out / "runs" / "sweep" / f"{page.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    executor = make_executor(logs, local=local)
+    on_slurm = executor.cluster == "slurm"
+    if options.slurm and not on_slurm:
+        raise InputError("--slurm: there is no Slurm here (srun is not on the PATH); leave it out for local jobs")
+    try:
+        with filelock.FileLock(page / "run.lock", timeout=0), _interruptible():
             tasks = plan(options, device="cpu" if on_slurm else options.device)
             at_once = [] if on_slurm else places(options.device, options.jobs)
             where = "on Slurm" if on_slurm else f"here, at most {len(at_once)} at once"
-            print(f"experiments to train: {len(tasks)}, {where}; logs in {logs}", flush=True)
-            began = time.monotonic()
-            ended = run(tasks, executor, at_once, dict(options.slurm))
-    except filelock.Timeout:
-        print(f"error: another run uses {page}: wait for it, or give another folder with --out", file=sys.stderr)
-        return 2
+            print(f"experiments to train: {len(tasks)}" + (f", {where}; logs in {logs}" if tasks else ""), flush=True)
+            return run(tasks, executor, at_once, dict(options.slurm))
+    except filelock.Timeout as problem:
+        raise InputError(f"another run uses {page}: wait for it, or give another folder with --out") from problem
+
+
+def main(argv: list[str]) -> int:
+    """The command line (see ``run_all.sh --help``); returns the exit code, 1 where an experiment failed."""
+    began = time.monotonic()
+    try:
+        options = cli.parse(argv, action="sweep")
+        ended = train(options, local=options.jobs is not None)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
@@ -238,7 +284,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # the folder that this is started from may hold a random.py, and submitit's own command does not say -P
-    os.environ["PYTHONSAFEPATH"] = "1"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: local jobs do not outlive the sweep
     sys.exit(main(sys.argv[1:]))

@@ -247,3 +247,19 @@ def test_report_says_what_was_not_run_here(place):
     (page / "results.json").write_text(json.dumps({"notebook": "04_x", "figures": [], "tables": []}))
     html = report.write(folder, {"dataset": "ninapro-db1", "profile": "quick", "seeds": 1}).read_text()
     assert "not run here" in html and "Simulated data" not in html
+
+
+def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(place, monkeypatch, capsys):
+    add(place, "01_first")
+    asked, ended = [], {"EMBridge, seed 0": ""}
+    monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
+    monkeypatch.setattr("embridge.sweep.train", lambda options, *, local: asked.append(ran(place)) or ended)
+    assert main(*command_line(place)) == 0 and asked == [[]] and ran(place) == ["01_first"]
+    assert main(*command_line(place)) == 0 and len(asked) == 1  # every notebook is current: nothing to train for
+    (place / "figures" / "simulated-smoke" / "01_first" / "dot.png").unlink()
+    (options, folder) = command_line(place)
+    assert main([*options, "--only", "01"], folder) == 0 and len(asked) == 1  # trains what it needs itself
+    add(place, "02_second")
+    ended["EMBridge, seed 0"] = "failed, log: 7.out"
+    assert main(options, folder) == 1 and len(asked) == 2 and "02_second" not in ran(place)
+    assert capsys.readouterr().err == "error: 1 experiments did not train; the first failed, log: 7.out\n"

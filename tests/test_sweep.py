@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -123,6 +124,31 @@ def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoi
     assert capfd.readouterr().err == ""  # no traceback of submitit's
 
 
+def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tmp_path):
+    wait = "trap 'touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
+    job = repr([sweep.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
+    code = f"from embridge import sweep; from embridge.sweep import Task; l = {str(tmp_path / 'logs')!r}\n"
+    code += f"sweep.run({job}, sweep.make_executor(l, local=True), [{{}}])"
+    process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.DEVNULL)
+    for file in ("running", "checkpoint"):
+        end = time.monotonic() + 60
+        while not (tmp_path / file).exists():
+            assert time.monotonic() < end and (file == "checkpoint" or process.poll() is None), f"no {file}"
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+
+
+def test_progress_is_that_of_the_last_state_of_the_log(tmp_path):
+    log = tmp_path / "log"
+    assert sweep._progress(log) == ""  # not begun
+    log.write_text("a warning\n")
+    assert sweep._progress(log) == ""
+    bar = "emg-mae-1:   5%|5         | 40/800 [00:12<03:48,  3.33step/s]"
+    log.write_text("x" * 5000 + "\r" + bar + "\r" + bar.replace("  5%", " 34%").replace("03:48", "1:02:03") + "\r")
+    assert sweep._progress(log) == "(34 %, 1:02:03 to go)"
+
+
 def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
     common = on_db1(tmp_path)
 
@@ -139,7 +165,10 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
     asked = cli.parse(list(command[command.index("embridge.train") + 1 :]), action="train")
     assert (asked.train, asked.seed, asked.profile, asked.device) == ("CPEP", 1, "smoke", "cpu")
     assert (asked.dataset, asked.data, asked.out) == ("ninapro-db1", tmp_path / "db1", tmp_path)
-    assert {task.name for task in plan()} == {f"{name}, seed {seed}" for name in EXPERIMENTS for seed in (0, 1)}
+    names = [task.name for task in plan()]
+    assert set(names) == {f"{name}, seed {seed}" for name in EXPERIMENTS for seed in (0, 1)}
+    of_one_length = [name for name in names if name in ("CPEP, seed 0", "Q-Former, seed 0", "EMBridge, seed 0")]
+    assert of_one_length == ["EMBridge, seed 0", "Q-Former, seed 0", "CPEP, seed 0"]  # the longest first
 
     study = Study("ninapro-db1", "smoke", seed=1, device="cpu", data=tmp_path / "db1", out=tmp_path)
     folder = tmp_path / "runs" / f"emg-mae-{study.key(EXPERIMENTS['EMG-MAE'])}"
@@ -155,14 +184,14 @@ def test_places_divide_threads_and_gpus(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("embridge.training.set_threads", lambda: 8)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert sweep.places("auto", None) == [{"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}]
+    assert sweep.places("auto", None) == [{"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""}] * 4
     assert [place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 3)] == ["2"] * 3
     assert {place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 20)} == {"1"}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("auto", None)] == ["0", "1"]
     assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", 3)] == ["0", "1", "0"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cpu", None)] == [""]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cpu", None)] == [""] * 4
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-8a")
     assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", None)] == ["5", "GPU-8a"]
 
@@ -227,7 +256,7 @@ def test_another_run_of_the_same_profile_is_refused(tmp_path, capsys):
 
 
 def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, capfd):
-    argv = ["EMG-MAE", *on_db1(tmp_path)]
+    argv = ["EMG-MAE", *on_db1(tmp_path), "--jobs", "1"]
     assert sweep.main(argv) == 0
     (done,) = (tmp_path / "runs").glob("emg-mae-*/done.json")
     written = done.stat().st_mtime_ns
