@@ -49,7 +49,7 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     from embridge.experiments import EXPERIMENTS, Study
     from embridge.train import check_name, prepare
 
-    for name in options.sweep:
+    for name in options.sweep or ():
         check_name(name)
     study = Study(options.dataset, options.profile, 0, device, options.data or "", options.out)
     prepare(study)

@@ -167,6 +167,8 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
     assert (asked.dataset, asked.data, asked.out) == ("ninapro-db1", tmp_path / "db1", tmp_path)
     names = [task.name for task in plan()]
     assert set(names) == {f"{name}, seed {seed}" for name in EXPERIMENTS for seed in (0, 1)}
+    everything = cli.parse([*common, "--seeds", "2"])  # what run_all.sh asks for before its notebooks
+    assert [task.name for task in sweep.plan(everything, device="cpu")] == names
     of_one_length = [name for name in names if name in ("CPEP, seed 0", "Q-Former, seed 0", "EMBridge, seed 0")]
     assert of_one_length == ["EMBridge, seed 0", "Q-Former, seed 0", "CPEP, seed 0"]  # the longest first
 
