@@ -53,7 +53,8 @@ def survey(
     pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
     try:
         sums = pool.map(sha256, [r.path for r in todo])
-        for recording, total in zip(todo, tqdm(sums, "source files", len(todo), disable=not progress), strict=True):
+        bar = tqdm(sums, "source files", len(todo), mininterval=5, disable=not progress)  # quiet, as the simulator's
+        for recording, total in zip(todo, bar, strict=True):
             try:
                 file = _describe(recording, total)
             except InputError as error:

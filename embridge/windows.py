@@ -196,7 +196,7 @@ class _Builder:
             total=sum(hours.values()),
             initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
             disable=not progress,
-            mininterval=1.0,
+            mininterval=5,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}",
             unit=" h of recording",
         )
