@@ -49,6 +49,7 @@ class ModelConfig:
     n_queries: int = 16  # M, E 4
     cross_attention_blocks: tuple[int, ...] = (0, 2)  # "every other block", E 2.2.1
     cpep_hidden: int = 0  # C: a one-layer head; above 0: width of a hidden layer
+    emg_pooling: str = "cls"  # CPEP, C; or "mean" of tokens
     pose_embedding: str = "cls"  # C; or "mean" of tokens, or "centred" ([CLS] minus the pre-training mean)
     pose_feed_forward: str = "separate"  # MPRL, BLIP-2; or "shared" with the queries
     mprl_pass: str = "queries"  # on Q' (E 2.2.2's text); "rerun" reads eq. 2 as Q(0) with cross-attention
@@ -66,7 +67,7 @@ class ObjectiveConfig:
     tau_init: float = 0.02  # A.6, learnable
     tau_learned: bool = True
     tau_s: float = 0.1  # E eq. 4; value only in an image, ours from METHOD 6
-    k_c: int = 5  # top clusters kept, E eq. 3; ours from METHOD 6
+    k_c: int | None = 5  # top clusters kept, E eq. 3; ours from METHOD 6; None: all
     n_communities: int | None = None  # N_c; None: 6 a pre-training gesture (138 on emg2pose, E A.6)
     affinity: str = "dot"  # E eq. 3; or "cosine" (E 4), "l1", "l2"
     renormalise_q: bool = False  # E eq. 5 uses InfoNCE's q; True: q over j != i

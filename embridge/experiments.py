@@ -1,4 +1,4 @@
-"""Every trained system by name. An experiment trains once; its artefacts lie in ``runs/<name>-<key>/``.
+"""Trains the systems of :mod:`embridge.systems`, each once; its artefacts lie in ``runs/<name>-<key>/``.
 
 The key is a hash of everything that decides the weights: the configuration, the window store, the split, the
 runs it depends on and the code that trains. Notebooks ask a :class:`Study` for a run by name and never train
@@ -11,7 +11,7 @@ import json
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,56 +22,19 @@ import torch
 
 from embridge import distributed, losses, training
 from embridge.checkpoint import write_atomically
-from embridge.config import ObjectiveConfig, as_json, fingerprint
+from embridge.config import ObjectiveConfig, as_json, fingerprint, regression_config
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel
+from embridge.models.regressors import regressor
 from embridge.models.transformer import embedding, emg_encoder
+from embridge.regression import RegressionTask
+from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
 from embridge.tasks import AlignTask, MAETask, encode
 
-
-@dataclass(frozen=True)
-class Experiment:
-    """One trained system.
-
-    ``kind`` is "emg-mae", "pose-mae", "cpep" or "qformer"; ``objective`` what an aligned system minimises;
-    ``shuffled`` pairs each EMG window with another window's pose (a control that must not learn).
-    """
-
-    name: str
-    kind: str
-    about: str
-    objective: ObjectiveConfig | None = None
-    shuffled: bool = False
-    model: dict = field(default_factory=dict)  # changes to the profile's ModelConfig
-    train: dict = field(default_factory=dict)  # changes to the profile's TrainConfig
-
-
-_CPEP = ObjectiveConfig(symmetric=True)
-_QFORMER = ObjectiveConfig()
-_EMBRIDGE = ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0)
-
-EXPERIMENTS = {
-    e.name: e
-    for e in (
-        Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound"),
-        Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone"),
-        Experiment("CPEP", "cpep", "contrastive pose-EMG pre-training on [CLS] (C)", _CPEP),
-        Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", _QFORMER),
-        Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", _EMBRIDGE),
-        Experiment(
-            "CPEP, pairs shuffled",
-            "cpep",
-            "control: EMG paired with another window's pose",
-            _CPEP,
-            shuffled=True,
-            train={"epochs": 10},  # enough to learn if there were anything to learn
-        ),
-    )
-}
-ALIGNED = ("CPEP", "Q-Former", "EMBridge")
+__all__ = ["ALIGNED", "EXPERIMENTS", "Experiment", "Run", "Study", "code_fingerprint", "trained_by"]
 
 
 def code_fingerprint(files: list[Path] | None = None) -> str:
@@ -119,15 +82,14 @@ class Study(Dataset):
 
     def _configs(self, experiment: Experiment):
         stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
-        return (
-            replace(self.profile.model, **experiment.model),
-            replace(stage, **{"seed": self.seed, **experiment.train}),
-        )
-
-    @staticmethod
-    def needs(experiment: Experiment) -> tuple[str, ...]:
-        """Names of the experiments that must be trained before this one."""
-        return () if experiment.kind.endswith("-mae") else ("Pose-MAE", "EMG-MAE")
+        if experiment.kind == "regressor":
+            stage = regression_config(stage, experiment.name)
+        shape = replace(self.profile.model, emg_patch=self.profile.model.emg_patch * experiment.patch)
+        epochs = max(1, round(stage.epochs * experiment.epochs))
+        # as many periods of the learning rate as ever; a short control has a part of one
+        period = stage.t_0 * max(1, round(experiment.epochs))
+        train = {"seed": self.seed, "epochs": epochs, "t_0": period, **experiment.train}
+        return replace(shape, **experiment.model), replace(stage, **train)
 
     def cost(self, experiment: Experiment) -> float:
         """How long it trains, in epochs of a masked autoencoder (measured at quick's size, two cores)."""
@@ -144,10 +106,11 @@ class Study(Dataset):
             "model": as_json(model),
             "train": as_json(train),
             "objective": as_json(experiment.objective) if experiment.objective else None,
-            "shuffled": experiment.shuffled,
+            "moves": [experiment.emg_frozen, experiment.pose_trained],
+            "pairs": [experiment.shuffled, experiment.paired_fraction],
             "data": self.data_key,
             "simulated": self.store.simulated,
-            "needs": {name: self.key(EXPERIMENTS[name]) for name in self.needs(experiment)},
+            "needs": {name: self.key(EXPERIMENTS[name]) for name in experiment.needs},
             "code": code_fingerprint(),
         }
 
@@ -162,7 +125,7 @@ class Study(Dataset):
             describe = self.describe(experiment)
             key = fingerprint(describe)
             folder = self.out / "runs" / f"{_slug(experiment.name)}-{key}"
-            for need in self.needs(experiment):
+            for need in experiment.needs:
                 self.run(need)
             # after the needs, so that initial weights do not depend on whether those were trained or loaded;
             # batches, masks and rotations have their own streams
@@ -195,22 +158,29 @@ class Study(Dataset):
             model = pose_mae(shape)
             return model, lambda: MAETask(model, self.reader(), ids, "pose", train, shape.window // shape.pose_patch)
 
-        encoder = self.run("EMG-MAE").model.encoder  # the model takes a copy of it
+        if experiment.kind == "regressor":
+            model = regressor(experiment.name, shape)
+            return model, lambda: RegressionTask(model, self.reader(train.emg_norm), *self._validated(), train)
+
+        encoder = self.run(experiment.emg_start).model.encoder if experiment.emg_start else None  # it trains a copy
         objective = experiment.objective
         temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
+        pose_encoder = self.run("Pose-MAE").model.encoder
         if experiment.kind == "cpep":
-            model = CPEP(shape, encoder, **temperature)
+            own = pose_encoder if experiment.pose_trained else None
+            model = CPEP(shape, encoder, own, emg_frozen=experiment.emg_frozen, **temperature)
         else:
-            model = QFormerModel(shape, encoder, self.run("Pose-MAE").model.encoder, **temperature)
+            model = QFormerModel(shape, encoder, pose_encoder, **temperature)
 
         def make_task():
+            pairs = paired_subset(self.store.table, ids, experiment.paired_fraction, self.seed)
             centroids = self.communities(objective) if objective.soft_targets == "communities" else None
-            pairing = np.random.default_rng(self.seed).permutation(len(ids)) if experiment.shuffled else None
+            pairing = np.random.default_rng(self.seed).permutation(len(pairs)) if experiment.shuffled else None
             return AlignTask(
                 model,
                 self.reader(train.emg_norm),
-                ids,
-                self.pose_embeddings(ids),
+                pairs,
+                self._frozen_embeddings(pairs, shape.pose_embedding),
                 objective=objective,
                 config=train,
                 n_pose_tokens=shape.window // shape.pose_patch,
@@ -220,27 +190,39 @@ class Study(Dataset):
 
         return model, make_task
 
-    def pose_embeddings(self, ids) -> torch.Tensor:
-        """(n, d) v = the frozen Pose-MAE's embedding of each window (METHOD 2: [CLS] by default)."""
-        tokens = self._pose_tokens(ids)
-        return tokens - self._pose_centre if self.profile.model.pose_embedding == "centred" else tokens
+    def _validated(self) -> tuple[np.ndarray, np.ndarray]:
+        """Windows that a regressor trains on and those that stop it early: D_tune, else the last user's."""
+        ids, tune = self.splits.pretrain, np.concatenate(list(self.splits.tune.values()))
+        if len(tune):
+            return ids, tune
+        users = self.store.table["user"].to_numpy()[ids]
+        return ids[users != users[-1]], ids[users == users[-1]]
 
-    @cached_property
-    def _pose_centre(self) -> torch.Tensor:
-        return self._pose_tokens(self.splits.pretrain).mean(0, keepdim=True)
+    def pose_space(self, system: str = "Pose-MAE") -> str:
+        """What embeds poses for a system: two systems with one answer share a gallery."""
+        experiment = self._known(system)
+        return system if experiment.pose_trained else self._configs(experiment)[0].pose_embedding
 
-    def _pose_tokens(self, ids) -> torch.Tensor:
-        """(n, d) embeddings before centring; those of the pre-training split are computed once for all runs."""
-        ids = np.asarray(ids)
-        encoder, how = self.run("Pose-MAE").model.encoder, self.profile.model.pose_embedding
+    def pose_embeddings(self, ids, system: str = "Pose-MAE") -> torch.Tensor:
+        """(n, d) v of each window, as ``system`` sees poses: by the frozen Pose-MAE (METHOD 2: [CLS] by default)."""
+        if self._known(system).pose_trained:
+            return encode(self.run(system).model.pose_embedding, self.reader().pose, np.asarray(ids))
+        return self._frozen_embeddings(ids, self.pose_space(system))
 
-        def make() -> np.ndarray:
-            read = (lambda x: embedding(encoder(x), how)) if how == "mean" else _cls(encoder)
-            return encode(read, self.reader().pose, ids).numpy()
+    def _frozen_embeddings(self, ids, how: str) -> torch.Tensor:
+        if how != "centred":
+            return self._pose_tokens(ids, how)
+        return self._pose_tokens(ids, "cls") - self._pose_tokens(self.splits.pretrain, "cls").mean(0, keepdim=True)
 
-        if np.array_equal(ids, self.splits.pretrain):
-            return torch.from_numpy(self._kept(f"embeddings-{how}", make))
-        return torch.from_numpy(make())
+    def _pose_tokens(self, ids, how: str) -> torch.Tensor:
+        """(n, d) by "cls" or "mean"; those of the pre-training split are computed once for all runs."""
+        ids, known = np.asarray(ids), self.splits.pretrain
+        encoder = self.run("Pose-MAE").model.encoder
+        read = _cls(encoder) if how == "cls" else lambda x: embedding(encoder(x), how)
+        if len(ids) and np.isin(ids, known).all():
+            kept = self._kept(f"embeddings-{how}", lambda: encode(read, self.reader().pose, known).numpy())
+            return torch.from_numpy(kept[np.searchsorted(known, ids)])
+        return encode(read, self.reader().pose, ids)
 
     def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """An array that depends on Pose-MAE alone, made once and kept beside its weights; made again if damaged.
@@ -289,6 +271,20 @@ class Study(Dataset):
             f"communities-{self.profile.model.pose_embedding}-{n}-{self.seed}",
             lambda: losses.communities(self.pose_embeddings(ids).numpy(), n, self.seed),
         )
+
+
+def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The windows ``ids`` of a fraction of each gesture's recordings, of at least one; smaller ones lie in larger ones.
+
+    E 4 downsamples "sessions within each gesture class": a recording is one session's of one gesture.
+    """
+    if fraction >= 1:
+        return ids
+    rows, rng, chosen = table.iloc[ids], np.random.default_rng(seed), []
+    for _, recordings in rows.groupby("gesture")["recording"]:
+        names = rng.permutation(np.sort(recordings.unique()))
+        chosen += names[: max(1, round(fraction * len(names)))].tolist()
+    return ids[rows["recording"].isin(chosen).to_numpy()]
 
 
 def _cls(encoder):

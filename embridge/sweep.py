@@ -46,7 +46,7 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
     that start together would all want to build them. Raises InputError for an unknown name and for bad data.
     """
-    from embridge.experiments import EXPERIMENTS, Study
+    from embridge.experiments import EXPERIMENTS, Study, trained_by
     from embridge.train import check_name, prepare
 
     for name in options.sweep or ():
@@ -56,12 +56,12 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
 
     def needs_first(names: Iterable[str]) -> Iterator[str]:
         for name in names:
-            yield from needs_first(study.needs(EXPERIMENTS[name]))
+            yield from needs_first(EXPERIMENTS[name].needs)
             yield name
 
-    names = list(dict.fromkeys(needs_first(options.sweep or EXPERIMENTS)))
+    names = list(dict.fromkeys(needs_first(options.sweep or trained_by(options.profile, options.dataset))))
     # the longest first, so that none is left to end alone
-    names.sort(key=lambda name: (bool(study.needs(EXPERIMENTS[name])), -study.cost(EXPERIMENTS[name])))
+    names.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
     tasks = []
     for study.seed in range(options.seeds):  # the seed is training's: it changes keys, never the data
         keys = {name: study.key(EXPERIMENTS[name]) for name in names}
@@ -70,7 +70,7 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
             command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", options.dataset]
             command += ["--profile", options.profile, "--seed", str(study.seed), "--device", options.device]
             command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
-            needs = [f"{need}, seed {study.seed}" for need in study.needs(EXPERIMENTS[name]) if need in missing]
+            needs = [f"{need}, seed {study.seed}" for need in EXPERIMENTS[name].needs if need in missing]
             tasks.append(Task(f"{name}, seed {study.seed}", tuple(command), tuple(needs)))
     return tasks
 

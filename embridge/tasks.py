@@ -177,7 +177,9 @@ class AlignTask:
         self.pairing = torch.arange(len(ids)) if pairing is None else torch.as_tensor(pairing)
         self.n_samples = len(ids)
         self.emg = reader.windows("emg", ids)
-        self.pose = reader.windows("pose", ids) if objective.lam else None  # MPRL alone looks at the pose itself
+        # only MPRL and a pose encoder that trains look at the pose itself
+        self.trains_pose = getattr(model, "pose_encoder", None) is not None
+        self.pose = reader.windows("pose", ids) if objective.lam or self.trains_pose else None
         self.streams = _Streams(config.seed, len(ids))
 
     @property
@@ -202,13 +204,14 @@ class AlignTask:
         """The objective of a global batch of n samples, of which this rank holds a part, and its parts by name."""
         emg = self.model.encode(self.reader.scale_emg(batch["emg"]))  # (B, 1 + L, d), or [CLS] alone for CPEP
         queries = self.model.query(emg)  # (B, M, d); M = 1 for CPEP
-        u = pick_queries(queries, batch["v"])  # (B, d)
+        pose = self.reader.scale_pose(batch["pose"]) if self.pose else None
+        v = self.model.pose_embedding(pose) if self.trains_pose else batch["v"]
+        u = pick_queries(queries, v)  # (B, d)
         # negatives and soft targets are those of the global batch, wherever its windows are
-        u, v = distributed.gather(u, n), distributed.gather(batch["v"], n)
+        u, v = distributed.gather(u, n), distributed.gather(v, n)
         loss, parts = alignment_loss(u, v, self.model.log_scale, self.objective, self.centroids)
-        if self.pose:
+        if self.objective.lam:
             # Q' is not detached, so the loss reaches the EMG encoder
-            pose = self.reader.scale_pose(batch["pose"])
             mprl = self.model.mprl(queries, pose, batch["mask"], self.objective.mask_ratio, emg)
             mprl = distributed.share(n) * mprl
             loss, parts = loss + self.objective.lam * mprl, {**parts, "mprl": mprl.detach()}

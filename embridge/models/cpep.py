@@ -5,40 +5,59 @@ import copy
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.models.transformer import Encoder, emg_encoder, initialise, new_temperature
+from embridge.errors import InputError
+from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature
 
 
 class CPEP(nn.Module):
     """u = h(E_x(x)[CLS]); encoder and head train, the pose encoder stays outside and frozen.
 
     encoder: a pre-trained EMG encoder, of which a copy is trained; None draws a new one (C's "RandInit").
+    pose_encoder: one to train as well (C's divergent case), of which a copy is held.
+    emg_frozen: only the head trains. ``cfg.emg_pooling`` "mean": the mean of the tokens instead of [CLS].
     """
 
     def __init__(
-        self, cfg: ModelConfig, encoder: Encoder | None = None, *, tau_init: float = 0.02, tau_learned: bool = True
+        self,
+        cfg: ModelConfig,
+        encoder: Encoder | None = None,
+        pose_encoder: Encoder | None = None,
+        *,
+        emg_frozen: bool = False,
+        tau_init: float = 0.02,
+        tau_learned: bool = True,
     ):
         super().__init__()
-        d, hidden = cfg.d, cfg.cpep_hidden
+        if cfg.emg_pooling not in ("cls", "mean"):
+            raise InputError(f"emg_pooling: expected cls or mean, found {cfg.emg_pooling!r}.")
+        d, hidden, self.pooling = cfg.d, cfg.cpep_hidden, cfg.emg_pooling
         if hidden:
             self.head = nn.Sequential(nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, d))
         else:
             self.head = nn.Linear(d, d)
         initialise(self.head)
-        self.encoder = (copy.deepcopy(encoder) if encoder else emg_encoder(cfg)).requires_grad_(True)
+        self.encoder = (copy.deepcopy(encoder) if encoder else emg_encoder(cfg)).requires_grad_(not emg_frozen)
+        self.pose_encoder = copy.deepcopy(pose_encoder).requires_grad_(True) if pose_encoder else None
         self.log_scale = new_temperature(tau_init, tau_learned)
 
     def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
-        """What the probe sees of x (B, C, T): [CLS] before the head, or after it; (B, d)."""
-        cls = self.encoder(x, cls_only=True)[:, 0]
-        return self.head(cls) if after_head else cls
+        """What the probe sees of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
+        pooled = self.encode(x)[:, 0]
+        return self.head(pooled) if after_head else pooled
 
     def encode(self, x: Tensor) -> Tensor:
-        """What :meth:`query` needs of EMG windows x (B, C, T): [CLS] alone, (B, 1, d)."""
+        """What :meth:`query` needs of EMG windows x (B, C, T): [CLS] alone, or the tokens' mean, (B, 1, d)."""
+        if self.pooling == "mean":
+            return embedding(self.encoder(x), "mean")[:, None]
         return self.encoder(x, cls_only=True)
 
+    def pose_embedding(self, p: Tensor) -> Tensor:
+        """v (B, d) of normalised poses p (B, J, T), by the pose encoder that trains."""
+        return self.pose_encoder(p, cls_only=True)[:, 0]
+
     def query(self, emg: Tensor) -> Tensor:
-        """u, not normalised, as the one query of each window, (B, 1, d), from tokens (B, 1 + K, d), [CLS] first."""
-        return self.head(emg[:, :1])
+        """u, not normalised, as the one query of each window, (B, 1, d), from what :meth:`encode` returns."""
+        return self.head(emg)
 
     def queries(self, x: Tensor) -> Tensor:
         """The same from EMG windows x (B, C, T)."""
