@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 DATASETS = ("simulated", "emg2pose", "ninapro-db1")
 PROFILES = ("smoke", "quick", "long", "paper")
+REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose tracking")  # E 3.3; the last is never probed
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class TrainConfig:
     weight_decay: float = 1e-5  # E A.6; none on biases, norms, tokens, temperature (ours)
     t_0: int = 10  # epochs of the first cosine period; ours: paper silent
     t_mult: int = 1  # ours: with 2, forty epochs would end at 85 % of the peak
+    schedule: str = "cosine"  # with warm restarts, E A.6; or "constant"
+    clip: float | None = None  # largest norm of the whole gradient; None: never clipped
+    patience: int | None = None  # epochs without a better validation after which training stops; None: never
     emg_norm: str = "channel"  # "channel" and window (E), "window" only, "recording", or "train" (DB1)
     rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
     ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
@@ -180,6 +184,24 @@ def profile(name: str) -> Profile:
             ),
         ),
     }[name]
+
+
+def regression_config(stage: TrainConfig, kind: str) -> TrainConfig:
+    """How the regressor ``kind`` trains where other systems train as ``stage``: epochs and batches stay (METHOD 7).
+
+    The published recipe: Adam (AdamW that decays nothing), its constant rate of 1e-3, and a patience of a tenth of the
+    epochs (50 of 500 as published). PoseT is E's own, so its optimiser is that of every stage of E.
+    """
+    if kind == "PoseT":
+        return stage
+    return replace(
+        stage,
+        lr=1e-3,
+        weight_decay=0.0,
+        schedule="constant",
+        clip=1.0 if kind in ("emg2pose", "Vemg2pose tracking") else None,
+        patience=max(1, stage.epochs // 10),
+    )
 
 
 def window_config(dataset: str) -> WindowConfig:

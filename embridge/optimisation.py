@@ -27,11 +27,15 @@ def autocast(device: str, precision: str) -> torch.autocast:
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """Cosine annealing with warm restarts (SGDR) at a time in epochs, 0 <= epoch < config.epochs.
+    """Cosine annealing with warm restarts (SGDR) at a time in epochs, 0 <= epoch < config.epochs; or always the same.
 
     The first period is t_0 epochs and each next one t_mult times as long. With t_mult 1 and epochs that are no
     multiple of t_0 there is one period, so that training ends at the minimum (METHOD 2).
     """
+    if config.schedule not in ("cosine", "constant"):
+        raise InputError(f"schedule: expected cosine or constant, found {config.schedule!r}.")
+    if config.schedule == "constant":
+        return config.lr
     period = float(config.t_0)
     if config.t_mult == 1:
         period = period if config.epochs % config.t_0 == 0 else float(config.epochs)
@@ -104,6 +108,8 @@ class Trainer:
         self.bad = torch.maximum(self.bad, 1 - (torch.isfinite(loss) & torch.isfinite(norm)).float())
         if check is not None:
             check()
+        if self.config.clip is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip, norm)
         self.optimizer.found_inf = self.bad
         self.optimizer.step()
         clamp_temperature(self.model)

@@ -94,7 +94,7 @@ class Reader:
         return Windows(self.store.emg_f16 if modality == "emg" else self.store.pose_f16, ids, self.device)
 
 
-class _Streams:
+class Streams:
     """This epoch's table of uniform numbers for each named stream, made once an epoch for all samples."""
 
     def __init__(self, seed: int, n_samples: int):
@@ -108,7 +108,8 @@ class _Streams:
         return self.tables[stream][samples]
 
 
-def _rotations(config: TrainConfig, streams: _Streams, samples, epoch) -> torch.Tensor | None:
+def draw_rotations(config: TrainConfig, streams: Streams, samples, epoch) -> torch.Tensor | None:
+    """By how many places each sample's ring of channels turns, (B,) long; None where the configuration has none."""
     if not config.rotate:
         return None
     u = streams.take("rotation", samples, epoch, 1)[:, 0]
@@ -122,7 +123,7 @@ class MAETask:
         self.model, self.reader, self.modality, self.config = model, reader, modality, config
         self.n_samples, self.n_tokens = len(ids), n_tokens
         self.windows = reader.windows(modality, ids)
-        self.streams = _Streams(config.seed, len(ids))
+        self.streams = Streams(config.seed, len(ids))
 
     @property
     def placement(self) -> str:
@@ -131,7 +132,7 @@ class MAETask:
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
         """The batch of samples (B,): stored windows (B, C, T) and masking noise (B, L), on the device."""
-        rotations = _rotations(self.config, self.streams, samples, epoch) if self.modality == "emg" else None
+        rotations = draw_rotations(self.config, self.streams, samples, epoch) if self.modality == "emg" else None
         masking = self.streams.take("mask", samples, epoch, self.n_tokens)
         return {
             "windows": self.windows.take(samples, rotations, self.config.ring),
@@ -180,7 +181,7 @@ class AlignTask:
         # only MPRL and a pose encoder that trains look at the pose itself
         self.trains_pose = getattr(model, "pose_encoder", None) is not None
         self.pose = reader.windows("pose", ids) if objective.lam or self.trains_pose else None
-        self.streams = _Streams(config.seed, len(ids))
+        self.streams = Streams(config.seed, len(ids))
 
     @property
     def placement(self) -> str:
@@ -189,7 +190,7 @@ class AlignTask:
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
         """The batch of samples (B,): stored EMG (B, C, T), v (B, d) and, for MPRL, pose (B, J, T) and noise (B, L)."""
-        rotations = _rotations(self.config, self.streams, samples, epoch)
+        rotations = draw_rotations(self.config, self.streams, samples, epoch)
         paired = self.pairing[samples]
         batch = {
             "emg": self.emg.take(samples, rotations, self.config.ring),

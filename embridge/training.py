@@ -59,10 +59,13 @@ def set_threads() -> int:
     return n
 
 
+def seed_of(*key) -> int:
+    """A seed made of a key; SHA-256 rather than hash(), which changes from process to process."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big") >> 1
+
+
 def _generator(*key) -> torch.Generator:
-    """A generator seeded by a key; SHA-256 rather than hash(), which changes from process to process."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(seed_of(*key))
 
 
 def noise(seed: int, epoch: int, stream: str, n: int, width: int) -> Tensor:
@@ -137,9 +140,11 @@ def train(
 
     task: ``model`` (nn.Module), ``n_samples`` (int), ``load(samples (B,) long, epoch)`` which returns a batch, a dict
     of tensors on the device, and ``loss(batch, n)``, n the size of the global batch, which returns a scalar and a dict
-    of scalars to log. describe: JSON-able, all that decides the weights; kept beside them and compared. Returns the
-    log, a dict an epoch: epoch, step, lr, loss, the parts, seconds, and those of them waited for data. A finished run
-    is loaded. Under torchrun the ranks share each batch, and the first one alone writes.
+    of scalars to log. Where it has ``validate()``, a float to minimise, this is called after each epoch and the weights
+    of the best one are kept; where it has ``seed_step(epoch, step)``, that is called before each step, for dropout.
+    describe: JSON-able, all that decides the weights; kept beside them and compared. Returns the log, a dict an epoch:
+    epoch, step, lr, loss, the parts, validation, seconds, and those of them waited for data. A finished run is loaded.
+    Under torchrun the ranks share each batch, and the first one alone writes.
 
     Raises InputError (folder in use, not writable, of another configuration; no samples), RuntimeError (a loss
     or gradient that is not finite; the weights have not taken that step), OSError (disk full; the last checkpoint
@@ -161,6 +166,34 @@ def train(
             return _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted)
 
 
+class _Best:
+    """The best of the epochs that a task validates, for early stopping; without ``validate`` it stays empty.
+
+    state : None, or a dict of the epoch's number, its validation and the model's weights; it goes into checkpoints.
+    """
+
+    def __init__(self, task, config: TrainConfig, device: str):
+        self.validate, self.patience, self.device = getattr(task, "validate", None), config.patience, device
+        self.state = None
+
+    def look(self, model: nn.Module, epoch: int) -> dict[str, float]:
+        """Validate an epoch, keep it if it is the best so far; what the log gains. All ranks see the same mean."""
+        if self.validate is None:
+            return {}
+        value = torch.tensor(self.validate(), dtype=torch.float64, device=self.device)
+        value = distributed.average({"": value})[""].item()
+        if not math.isfinite(value):
+            raise RuntimeError(f"The validation of epoch {epoch} is not finite; look for NaN in its windows.")
+        if self.state is None or value < self.state["validation"]:
+            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.state = {"epoch": epoch, "validation": value, "model": weights}
+        return {"validation": value}
+
+    def is_old(self, epoch: int) -> bool:
+        """Whether, after so many epochs, the best is as long ago as the configuration's patience."""
+        return self.state is not None and self.patience is not None and epoch - self.state["epoch"] >= self.patience
+
+
 def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted) -> list[dict]:
     trainer = Trainer(task, config, device)
     model, optimizer = trainer.model, trainer.optimizer
@@ -168,12 +201,15 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     per_epoch = math.ceil(n / batch)
     check_every = CHECK_EVERY.get(torch.device(device).type, 1)
 
+    best, seed_step = _Best(task, config, device), getattr(task, "seed_step", None)
+
     epoch, step, log, sums, elapsed = 0, 0, [], {}, 0.0  # step: steps done in this epoch; elapsed: their seconds
     state = load_checkpoint(folder)
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         epoch, step, log, elapsed = state["epoch"], state["step"], state["log"], state["elapsed"]
+        best.state = state["best"]
         sums = {name: value.to(device) for name, value in state["sums"].items()}
 
     def save() -> None:
@@ -189,6 +225,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                 "log": log,
                 "sums": sums,
                 "elapsed": elapsed + time.monotonic() - began,
+                "best": best.state,
             },
         )
 
@@ -210,11 +247,13 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     )
     saved = began = time.monotonic()
     with bar:
-        while epoch < config.epochs:
+        while epoch < config.epochs and not best.is_old(epoch):
             samples = order(config.seed, epoch, n)
             parts = samples.split(batch)[step:]  # the last one may be ragged, down to one sample
             ahead = Ahead(partial(task.load, epoch=epoch), map(distributed.shard, parts), device)
             for part, loaded in zip(parts, ahead, strict=True):
+                if seed_step:
+                    seed_step(epoch, step)
                 lr = learning_rate(config, epoch + step / per_epoch)
                 values = trainer.step(loaded, len(part), lr, check if step % check_every == 0 else None)
                 for name, value in values.items():  # tensors: .item() would wait for the device
@@ -228,14 +267,17 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                     if interrupted.is_set():
                         raise KeyboardInterrupt
             check()
-            now = time.monotonic()
             means = {name: (value / n).item() for name, value in distributed.average(sums).items()}
+            means |= best.look(model, epoch + 1)
+            now = time.monotonic()
             last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
             row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
             log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
             bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
             epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
+    if best.state is not None:
+        model.load_state_dict(best.state["model"])
     if distributed.rank() == 0:
-        _write_results(folder, model, log, config.epochs * per_epoch)
+        _write_results(folder, model, log, epoch * per_epoch)
     distributed.barrier()  # nobody looks for the results before they are there
     return log

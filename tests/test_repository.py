@@ -25,7 +25,7 @@ LAYERS = (
     ("splits",),
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
-    ("tasks",),
+    ("tasks", "regression"),
     ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results"),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place

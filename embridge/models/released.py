@@ -1,0 +1,178 @@
+"""Weights of the networks that Salter et al. 2024 released, as Lightning ``.ckpt`` files, under our names (METHOD 7).
+
+A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``; what its hyper-parameters
+are made of (omegaconf) becomes an inert stub, and only ``state_dict`` is used. The weights are CC BY-NC-SA 4.0.
+They expect EMG as the dataset's files hold it, neither filtered nor normalised.
+
+The key map, published name to ours; each published one has ``model.`` before it. i, n: a layer's number in the
+published stack and in ours, which is flat; b: a block's number in its stage::
+
+    network.layers.i.conv.0, .norm                              tds.layers.n.0, .2
+    network.layers.i.layers.conv1dblock.conv.0, .norm           tds.layers.n.0, .2
+    network.layers.i.layers.tds_block.tds_conv_blocks
+        .2b.conv2d, .layer_norm                                 tds.layers.n.conv, .norm_conv
+        .2b+1.fc_block.0, .fc_block.2, .layer_norm              tds.layers.n.connected.0, .connected.2, .norm_connected
+    network.layers.i.linear_layer                               tds.project
+    decoder.lstm, decoder.mlp_out.1                             decoder.lstm, readout
+    decoder.mlp.0 to .4, decoder.mlp.6                          decoder.layers.0 to .4, readout
+    network.network.i.network.m (NeuroPose)                     layers.n.m+1 (ours starts with the padding)
+    network.network.i.network.4u+m (its residual blocks)        layers.n.units.u.m+1
+    network.linear                                              readout
+"""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from embridge.config import ModelConfig
+from embridge.errors import InputError
+from embridge.models.base import Regressor
+from embridge.models.neuropose import NeuroPose, Residual
+from embridge.models.regressors import regressor
+from embridge.models.tds import MLPStep, Rollout, TDSBlock
+
+VARIABLE = "EMBRIDGE_EMG2POSE_CKPT"
+FILES = {  # METHOD 7 knows of no emg2pose checkpoint, others have re-hosted one under this name
+    "Vemg2pose": "regression_vemg2pose.ckpt",
+    "Vemg2pose tracking": "tracking_vemg2pose.ckpt",
+    "NeuroPose": "regression_neuropose.ckpt",
+    "emg2pose": "regression_emg2pose.ckpt",
+}
+# What a Lightning checkpoint names beside tensors: omegaconf's nodes and the types that these mention.
+_INERT = {"typing.Any", "collections.defaultdict"} | {
+    f"builtins.{name}" for name in ("bool", "bytes", "dict", "float", "int", "list", "object", "str", "tuple")
+}
+
+
+class Inert:
+    """Stands for a class that a checkpoint names: takes anything, does nothing."""
+
+    def __new__(cls, *_, **__):
+        return super().__new__(cls)
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The ``state_dict`` of a Lightning checkpoint; nothing that the file names is imported or called.
+
+    Raises InputError where there is no such file, where it is damaged, names anything but tensors, plain values and
+    omegaconf's classes, or holds no state_dict.
+    """
+    named, inert = [], []
+    try:
+        named = get_unsafe_globals_in_checkpoint(file)
+        inert = [name for name in named if name in _INERT or name.startswith("omegaconf.")]
+        with safe_globals([(Inert, name) for name in inert]):  # any other name makes torch refuse the file
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: no such checkpoint; unpack emg2pose_model_checkpoints.tar.gz there.") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{file}: expected tensors, plain values and omegaconf's settings, found what a pickle could run "
+            f"({', '.join(sorted(set(named) - set(inert))) or 'opcodes that weights do not need'}); nothing of it was "
+            "loaded. Take the checkpoint from where its authors publish it."
+        ) from error
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file}: not a whole Lightning checkpoint ({reason}); download it again.") from error
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{file}: expected a Lightning checkpoint with a state_dict of tensors, found none.")
+    return state
+
+
+def published_names(model: Regressor) -> dict[str, str]:
+    """Ours to published: for each name in ``model.state_dict()`` the released checkpoint's (see the module)."""
+    modules = _neuropose_modules(model) if isinstance(model, NeuroPose) else _rollout_modules(model)
+    names = {}
+    for name in model.state_dict():
+        ours, leaf = name.rsplit(".", 1)
+        names[name] = f"model.{modules[ours]}.{leaf}"
+    return names
+
+
+def _rollout_modules(model: Rollout) -> dict[str, str]:
+    """Each module of ours that holds weights, and the published one."""
+    found, stage, block = {}, -1, 0
+    for n, layer in enumerate(model.tds.layers):
+        ours = f"tds.layers.{n}"
+        if isinstance(layer, TDSBlock):
+            stack = f"network.layers.{stage}.layers.tds_block.tds_conv_blocks"
+            found[f"{ours}.conv"] = f"{stack}.{2 * block}.conv2d"
+            found[f"{ours}.norm_conv"] = f"{stack}.{2 * block}.layer_norm"
+            for m in (0, 2):
+                found[f"{ours}.connected.{m}"] = f"{stack}.{2 * block + 1}.fc_block.{m}"
+            found[f"{ours}.norm_connected"] = f"{stack}.{2 * block + 1}.layer_norm"
+            block += 1
+            continue
+        stage, block = stage + 1, 0
+        opens_stage = n + 1 < len(model.tds.layers) and isinstance(model.tds.layers[n + 1], TDSBlock)
+        inside = f"network.layers.{stage}" + (".layers.conv1dblock" if opens_stage else "")
+        found[f"{ours}.0"], found[f"{ours}.2"] = f"{inside}.conv.0", f"{inside}.norm"
+    found["tds.project"] = f"network.layers.{stage}.linear_layer"
+    if isinstance(model.decoder, MLPStep):
+        found |= {f"decoder.layers.{m}": f"decoder.mlp.{m}" for m in (0, 1, 3, 4)} | {"readout": "decoder.mlp.6"}
+    else:
+        found |= {"decoder.lstm": "decoder.lstm", "readout": "decoder.mlp_out.1"}
+    return found
+
+
+def _neuropose_modules(model: NeuroPose) -> dict[str, str]:
+    """Each module of ours that holds weights, and the published one."""
+    found = {"readout": "network.linear"}
+    blocks = [(n, layer) for n, layer in enumerate(model.layers) if isinstance(layer, nn.Sequential | Residual)]
+    for i, (n, layer) in enumerate(blocks):  # pooling and up-sampling are parts of the published blocks
+        for m in (0, 1):  # convolution, BatchNorm
+            if isinstance(layer, Residual):
+                for u in range(len(layer.units)):
+                    found[f"layers.{n}.units.{u}.{m + 1}"] = f"network.network.{i}.network.{4 * u + m}"
+            else:
+                found[f"layers.{n}.{m + 1}"] = f"network.network.{i}.network.{m}"
+    return found
+
+
+def load_released(model: Regressor, file: Path) -> Regressor:
+    """Load a released checkpoint into a regressor, in place, and return it in eval mode.
+
+    Raises InputError as :func:`read_state`, and where a key is missing, unknown or of another shape; all are listed.
+    """
+    state, names, ours = read_state(file), published_names(model), model.state_dict()
+    missing = sorted(set(names.values()) - set(state))
+    unknown = sorted(set(state) - set(names.values()))
+    shapes = [
+        f"{theirs}: expected {tuple(ours[name].shape)}, found {tuple(state[theirs].shape)}"
+        for name, theirs in names.items()
+        if theirs in state and state[theirs].shape != ours[name].shape
+    ]
+    if missing or unknown or shapes:
+        raise InputError(
+            f"{file} holds another network than this {type(model).__name__}. "
+            f"Missing from it: {', '.join(missing) or 'none'}. "
+            f"Unknown in it: {', '.join(unknown) or 'none'}. Of another shape: {'; '.join(shapes) or 'none'}."
+        )
+    model.load_state_dict({name: state[theirs] for name, theirs in names.items()})
+    return model.eval()
+
+
+def released(kind: str, folder: Path | str | None = None) -> Regressor:
+    """The named regressor with its released weights, for 16 channels, 20 joints, 2 kHz.
+
+    folder: where the ``.ckpt`` files lie; by default the environment's EMBRIDGE_EMG2POSE_CKPT.
+    """
+    folder = folder or os.environ.get(VARIABLE)
+    if kind not in FILES or not folder:
+        raise InputError(
+            f"released weights: expected one of {', '.join(FILES)} and a folder (or {VARIABLE}), "
+            f"found {kind!r} and {folder or 'no folder'}."
+        )
+    return load_released(regressor(kind, ModelConfig()), Path(folder).expanduser() / FILES[kind])
