@@ -94,9 +94,8 @@ _FIELDS = {"alpha": "alpha", "lambda": "lam", "r": "mask_ratio", "tau_s": "tau_s
 def _variant(
     base: Experiment, name: str, about: str, part: str, objective: dict | None = None, **changes
 ) -> Experiment:
-    return replace(
-        base, name=name, about=about, part=part, objective=replace(base.objective, **objective or {}), **changes
-    )
+    objective = replace(base.objective, **objective or {})
+    return replace(base, name=name, about=about, part=part, objective=objective, **changes)
 
 
 def _table_2() -> Iterator[Experiment]:
@@ -108,18 +107,14 @@ def _table_2() -> Iterator[Experiment]:
 
 
 def _table_3() -> Iterator[Experiment]:
-    yield _variant(
-        CPEP, "EMBridge w/o Q-Former", "CPEP with CASCLe", "Table 3", {"soft_targets": "communities", "alpha": 1.0}
-    )
-    yield _variant(EMBRIDGE, "EMBridge w/o MPRL", "Q-Former with CASCLe", "Table 3", {"lam": 0.0})
-    yield _variant(
-        EMBRIDGE, "EMBridge w/o CASCLe", "Q-Former with MPRL", "Table 3", {"soft_targets": None, "alpha": 0.0}
-    )
-    smoothed = {"soft_targets": "smoothing", "alpha": 0.0}
-    yield _variant(EMBRIDGE, "Label Smoothing", "smoothed InfoNCE with MPRL", "Table 3", smoothed)
-    yield _variant(
-        EMBRIDGE, "SoftCLIP", "soft targets of instances, with MPRL", "Table 3", {"soft_targets": "instances"}
-    )
+    def variant(name: str, about: str, base: Experiment = EMBRIDGE, **objective) -> Experiment:
+        return _variant(base, name, about, "Table 3", objective)
+
+    yield variant("EMBridge w/o Q-Former", "CPEP with CASCLe", CPEP, soft_targets="communities", alpha=1.0)
+    yield variant("EMBridge w/o MPRL", "Q-Former with CASCLe", lam=0.0)
+    yield variant("EMBridge w/o CASCLe", "Q-Former with MPRL", soft_targets=None, alpha=0.0)
+    yield variant("Label Smoothing", "smoothed InfoNCE with MPRL", soft_targets="smoothing", alpha=0.0)
+    yield variant("SoftCLIP", "soft targets of instances, with MPRL", soft_targets="instances")
 
 
 def _cpep_ablation() -> Iterator[Experiment]:

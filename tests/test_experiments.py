@@ -11,7 +11,7 @@ from conftest import write_db1
 from embridge import config as cfg
 from embridge import experiments, protocols, views
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import EXPERIMENTS, Experiment, Study
+from embridge.experiments import EXPERIMENTS, Study
 from embridge.results import COLUMNS
 from embridge.training import weights_hash
 
@@ -245,6 +245,6 @@ def test_views_answer_with_the_shapes_that_figures_draw(study):
 
 
 def test_an_experiment_of_ones_own_is_kept_under_its_name(study):
-    own = Experiment("mine", "cpep", "one-way", replace(EXPERIMENTS["CPEP"].objective, symmetric=False))
+    own = replace(EXPERIMENTS["CPEP"], name="mine", objective=replace(EXPERIMENTS["CPEP"].objective, symmetric=False))
     run = study.run(own)
     assert run.folder.name.startswith("mine-") and json.loads((run.folder / "config.json").read_text())
