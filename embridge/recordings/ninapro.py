@@ -5,7 +5,7 @@ movements differently, some on across exercises. A database is one :class:`Datab
 
 What the real files are like, where the site's pages do not say, is known from others' code that reads them: an archive
 unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files; the fields ``subject`` and
-``exercise`` of some are wrong (so names decide); DB2's refined labels of subject 12 are 272 samples shorter than its EMG.
+``exercise`` of some are wrong (so names decide); DB2's refined labels of subject 12 end 272 samples before its EMG.
 """
 
 import re
