@@ -207,7 +207,7 @@ def write_ninapro(
     if config.repetitions < 2 or config.rest_seconds < 0.8 or config.movement_seconds < 2.2:
         raise InputError(
             "simulated NinaPro: expected at least 2 repetitions, movements of 2.2 s (a window and the hand's delay) "
-            f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s and {config.rest_seconds:g} s"
+            f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
         )
     folder, files = Path(folder), plan_ninapro(config)
     folder.mkdir(parents=True, exist_ok=True)
