@@ -41,14 +41,16 @@ FIRST_LABEL = {1: 1, 2: 18}  # the labels run on, as in the real files
 MAINS = 50  # Hz
 VOLT = 1e-6  # V a unit of sensor noise: about what good amplifiers have
 RING = 8  # electrodes at equal distances round the forearm
-# Then four on named muscles. There is no upper arm here: the biceps, which supinates, is stood in for by the supinator,
-# the triceps by the extensor carpi ulnaris.
+# Then four on named muscles: flexor and extensor of the fingers, biceps, triceps. There is no upper arm here: for the
+# biceps stands the brachioradialis, which flexes the elbow with it, for the triceps the extensor carpi ulnaris. These
+# two electrodes hear nothing else, as upper-arm ones are far from the forearm.
 SPOTS = (
     "flexor digitorum superficialis, middle",
     "extensor digitorum, middle",
-    "supinator",
+    "brachioradialis",
     "extensor carpi ulnaris",
 )
+UPPER_ARM = 2  # the last ones
 SPOT_SD = 3.0  # degrees: how well a muscle is found under the skin
 GLOVE_NOISE = 0.2  # raw units, at 60 Hz
 _THUMB_CMC, _THUMB_CMC_AA, _THUMB_MCP, _THUMB_IP = range(4)
@@ -119,9 +121,13 @@ def plan_ninapro(config: NinaProSimulationConfig) -> tuple[PlannedMat, ...]:
 def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
     rng = stream(seed, "ninapro electrodes", user)
     ring = np.arange(RING) * (360.0 / RING) + p.band_shift_sd * rng.standard_normal()
-    muscles = forearm.angle.reshape(-1, TERRITORIES).mean(axis=1)
-    spots = muscles[[MUSCLE_NAMES.index(name) for name in SPOTS]] + SPOT_SD * rng.standard_normal(len(SPOTS))
-    return place_electrodes(rng, np.concatenate([ring, spots]), forearm.angle, forearm, p)
+    angles = forearm.angle.reshape(-1, TERRITORIES).mean(axis=1)  # (n_muscles,)
+    own = [MUSCLE_NAMES.index(name) for name in SPOTS]
+    spots = angles[own] + SPOT_SD * rng.standard_normal(len(SPOTS))
+    band = place_electrodes(rng, np.concatenate([ring, spots]), forearm.angle, forearm, p)
+    muscle = np.arange(len(forearm.angle)) // TERRITORIES  # of each source
+    band.mixing[-UPPER_ARM:] *= muscle == np.array(own)[-UPPER_ARM:, None]
+    return band
 
 
 def _draw_programme(

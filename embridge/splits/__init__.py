@@ -18,8 +18,8 @@ def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str 
     """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
 
     ``seed`` chooses D_tune's users among those of val, or halves DB7's repetitions. ``hands="prompted"`` keeps, in
-    emg2pose's labelled parts, only files whose hand was prompted to move (pre-training uses all files). Raises InputError
-    where a rule is broken.
+    emg2pose's labelled parts, only files whose hand was prompted to move (pre-training uses all files). Raises
+    InputError where a rule is broken.
     """
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
