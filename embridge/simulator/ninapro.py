@@ -53,6 +53,8 @@ SPOTS = (
 UPPER_ARM = 2  # the last ones
 SPOT_SD = 3.0  # degrees: how well a muscle is found under the skin
 GLOVE_NOISE = 0.2  # raw units, at 60 Hz
+FIT_OFFSET_SD = 8.0  # raw units, between users
+FIT_GAIN_SD = 0.15  # between users (SD of log gain)
 _THUMB_CMC, _THUMB_CMC_AA, _THUMB_MCP, _THUMB_IP = range(4)
 _INDEX, _MIDDLE, _RING, _PINKY = (4 + 4 * i for i in range(4))  # abduction; MCP, PIP and DIP flexion follow
 
@@ -85,8 +87,22 @@ GLOVE: tuple[tuple[float, dict[int, float]], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How the glove fits one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
+
+    offset: np.ndarray
+    gain: np.ndarray
+
+
+def draw_fit(seed: int, user: str) -> Fit:
+    """One user's fit: hands differ in size, and sensors shift on them."""
+    rng = stream(seed, "glove", user)
+    return Fit(FIT_OFFSET_SD * rng.standard_normal(len(GLOVE)), np.exp(FIT_GAIN_SD * rng.standard_normal(len(GLOVE))))
+
+
 def glove_values(poses: np.ndarray) -> np.ndarray:
-    """Raw values (F, 22) of the glove at poses (F, 24)."""
+    """Nominal raw values (F, 22) of the glove at poses (F, 24)."""
     gains = np.zeros((len(GLOVE), N_DOFS))
     for row, (_, moved_by) in zip(gains, GLOVE, strict=True):
         row[list(moved_by)] = list(moved_by.values())
@@ -140,9 +156,11 @@ def _draw_programme(
     rng = stream(config.seed, "ninapro programme", file.user, file.exercise)
     relaxed = style.poses[POSE_NAMES.index("rest")]
     poses, starts, moves, times = [relaxed], [], [], []
-    for name in MOVEMENTS[file.exercise]:
-        target = style.poses[POSE_NAMES.index(name)]
+    names = MOVEMENTS[file.exercise]
+    for name in names:
         for _ in range(config.repetitions):
+            stray = rng.random() < p.stray_share  # people make mistakes
+            target = style.poses[POSE_NAMES.index(names[rng.integers(len(names))] if stray else name)]
             shown = len(times) * (config.movement_seconds + config.rest_seconds) + config.rest_seconds / 2
             over = shown + config.movement_seconds
             made, left = shown + rng.uniform(0.1, 0.3), over + rng.uniform(0.0, 0.2)
@@ -168,7 +186,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiolo
     """
     seed, p, user = config.seed, physiology, file.user
     style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
-    band = _electrodes(seed, user, forearm, p)
+    band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
     programme, times = _draw_programme(file, config, style, p)
     rng = stream(seed, "ninapro recording", user, file.exercise)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
@@ -178,7 +196,8 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiolo
     for k in range(len(MOVEMENTS[file.exercise])):
         start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
         signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS)
-        seen = glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
+        seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
+        seen = np.clip(seen, 0, 255)
         emg.append(signal * np.float32(VOLT))
         glove.append(to_rate(seen.T, n, SAMPLE_RATE).T)
     columns = range(len(GLOVE)) if file.database == "DB2" else [i for i in range(22) if i + 1 not in DB2.dropped]
