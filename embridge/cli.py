@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from embridge.config import DATASETS, PROFILES
+from embridge.config import DATASETS, PROFILES, SIMULATED
 from embridge.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,8 @@ EPILOG = """\
 examples:
   ./run_all.sh                                   everything on simulated recordings, about 25 minutes
   ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
-  ./run_all.sh --dataset ninapro-db1 --data DIR  real recordings; README says where they come from
+  ./run_all.sh --dataset simulated-ninapro       the same on simulated recordings in NinaPro's format
+  ./run_all.sh --dataset ninapro --data DIR      real recordings; README says where they come from
   ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
   ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
   ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--profile", choices=PROFILES, default="quick", help="how much of everything (default: quick)")
     add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
-    add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset but simulated")
+    add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
     add("--seeds", metavar="N", type=_whole(1, 1000), default=1, help="seeds for each experiment (default: 1)")
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
@@ -143,9 +144,9 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).absolute()
-    if options.dataset == "simulated" and options.data is not None:
+    if options.dataset in SIMULATED and options.data is not None:
         raise InputError("--data belongs to real recordings: name them with --dataset, or leave --data out")
-    if options.dataset != "simulated":
+    if options.dataset not in SIMULATED:
         if options.data is None:
             raise InputError(f"--dataset {options.dataset} needs --data DIR, the folder of its files (see README)")
         options.data = Path(options.data).absolute()

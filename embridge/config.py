@@ -9,7 +9,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-DATASETS = ("simulated", "emg2pose", "ninapro-db1")
+DATASETS = ("simulated", "emg2pose", "ninapro", "simulated-ninapro", "ninapro-db1")
+SIMULATED = ("simulated", "simulated-ninapro")  # written by us, so no --data
 PROFILES = ("smoke", "quick", "long", "paper")
 REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose tracking")  # E 3.3; the last is never probed
 
@@ -123,6 +124,18 @@ class SimulationConfig:
 
 
 @dataclass(frozen=True)
+class NinaProSimulationConfig:
+    """How much of NinaPro's DB2 and DB7 the simulator writes: each subject makes all 17 + 23 movements."""
+
+    db2_subjects: int = 8
+    db7_subjects: int = 6
+    repetitions: int = 4  # of each movement; at least 2, to be split half and half
+    movement_seconds: float = 4.4  # long enough for two windows in its refined label
+    rest_seconds: float = 0.8  # after each movement
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named size of everything (METHOD 10)."""
 
@@ -132,6 +145,7 @@ class Profile:
     align: TrainConfig
     simulation: SimulationConfig
     evaluation: EvalConfig = field(default_factory=EvalConfig)
+    ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
 _SMALL = ModelConfig(d=64, n_heads=4, emg_patch=200)
@@ -164,6 +178,7 @@ def profile(name: str) -> Profile:
                 held_out_stage_users=1,
             ),
             evaluation=EvalConfig(n_bootstrap=200),
+            ninapro=NinaProSimulationConfig(db2_subjects=2, db7_subjects=2, repetitions=2, movement_seconds=2.4),
         ),
         "quick": quick,
         "long": replace(quick, name="long"),
@@ -181,6 +196,10 @@ def profile(name: str) -> Profile:
                 eval_seconds=50,
                 held_out_stage_users=158,
                 all_eval_stages=True,
+            ),
+            # the size of the real ones (METHOD 1)
+            ninapro=NinaProSimulationConfig(
+                db2_subjects=40, db7_subjects=20, repetitions=6, movement_seconds=5.0, rest_seconds=3.0
             ),
         ),
     }[name]
@@ -219,6 +238,8 @@ def window_config(dataset: str) -> WindowConfig:
             notch=None,
             exclude_ik_failures=False,
         )
+    if dataset in ("ninapro", "simulated-ninapro"):
+        return WindowConfig(n_channels=12, n_joints=18, notch=50.0, exclude_ik_failures=False)
     return WindowConfig()
 
 
@@ -227,7 +248,11 @@ def for_dataset(size: Profile, dataset: str) -> Profile:
 
     DB1's one subject gives a quarter of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
     set by the clock: twice as many, so half of quick's updates, should fit ten minutes on two free cores.
+    DB2 and DB7 differ from emg2pose in their channels alone; of the twelve only the eight round the arm rotate.
     """
+    if dataset in ("ninapro", "simulated-ninapro"):
+        model = replace(size.model, n_channels=12, n_joints=18)
+        return replace(size, model=model, mae=replace(size.mae, ring=8), align=replace(size.align, ring=8))
     if dataset != "ninapro-db1":
         return size
     shape = dict(n_channels=10, n_joints=22, window=100, emg_patch=5, pose_patch=20)  # 50 ms and 200 ms

@@ -14,8 +14,8 @@ from embridge.config import as_json, fingerprint
 from embridge.errors import InputError
 from embridge.recordings import Source
 from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1
-from embridge.recordings.simulated import open_simulated
+from embridge.recordings.ninapro import open_db1, open_ninapro
+from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
@@ -28,11 +28,11 @@ class Dataset:
 
     Parameters
     ----------
-    dataset : "simulated", "emg2pose" or "ninapro-db1"
+    dataset : "simulated", "emg2pose", "ninapro" (DB2 and DB7), "simulated-ninapro" or "ninapro-db1"
     profile : "smoke", "quick", "long" or "paper"
     seed : of training; recordings and splits stay the same
     device : "auto", "cpu" or "cuda"
-    data : folder of a real dataset; "" for the simulator
+    data : folder of a real dataset; "" for the simulated ones
     out : where data/, runs/ and figures/ go; "" for the repository
     size : a Profile of your own instead of the named one's
 
@@ -58,7 +58,7 @@ class Dataset:
 
     @property
     def simulated(self) -> bool:
-        return self.dataset == "simulated"
+        return self.dataset in cfg.SIMULATED
 
     @property
     def figures(self) -> Path:
@@ -81,12 +81,15 @@ class Dataset:
     def source(self) -> Source:
         """The recordings; the simulator writes what is missing first."""
         if self.simulated:
-            size = self.profile.simulation
+            ninapro = self.dataset == "simulated-ninapro"
+            size = self.profile.ninapro if ninapro else self.profile.simulation
             with distributed.first():
-                return open_simulated(self.out / "data" / f"simulated-{fingerprint(as_json(size))}", size)
+                folder = self.out / "data" / f"{self.dataset}-{fingerprint(as_json(size))}"
+                return (open_simulated_ninapro if ninapro else open_simulated)(folder, size)
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
-        return open_db1(self.data) if self.dataset == "ninapro-db1" else open_emg2pose(self.data)
+        readers = {"emg2pose": open_emg2pose, "ninapro": open_ninapro, "ninapro-db1": open_db1}
+        return readers[self.dataset](self.data)
 
     @cached_property
     def store(self) -> WindowStore:

@@ -193,12 +193,13 @@ def choose_c(train_x, train_y, tune_x, tune_y, grid) -> float:
 def choose_c_grouped(x, y, groups, grid) -> float:
     """The C of ``grid`` by cross-validation over groups, for data without a D_tune (METHOD 1: repetitions).
 
-    A group is never on both sides of a fold; at most five folds, scored together by balanced accuracy.
+    A group is never on both sides of a fold; at most five folds, and no more than a class has groups, scored together
+    by balanced accuracy.
     """
     x, y, groups = np.asarray(x), np.asarray(y), np.asarray(groups)
-    n_groups = len(np.unique(groups))
+    n_groups = min(len(np.unique(groups[y == label])) for label in np.unique(y))
     if n_groups < 2:
-        raise InputError(f"choose C: expected at least two groups to cross-validate over, found {n_groups}")
+        raise InputError(f"choose C: expected at least two groups of each class to validate over, found {n_groups}")
     folds = list(StratifiedGroupKFold(n_splits=min(5, n_groups)).split(x, y, groups))
     folds = [(train, test) for train, test in folds if len(test)]
 

@@ -123,10 +123,10 @@ def lookup(
 ) -> tuple[float | None, str]:
     """The published number for a cell and its source; (None, "not in the source") where there is none.
 
-    ``protocol`` is "LP" or "ZS", ``classes`` "in" or "unseen"; the dataset "simulated" stands for "emg2pose".
-    Approximate numbers are never returned (METHOD: printed, never scored).
+    ``protocol`` is "LP" or "ZS", ``classes`` "in" or "unseen"; the dataset "simulated" stands for "emg2pose",
+    "simulated-ninapro" for "ninapro". Approximate numbers are never returned (METHOD: printed, never scored).
     """
-    dataset = "emg2pose" if dataset == "simulated" else dataset
+    dataset = {"simulated": "emg2pose", "simulated-ninapro": "ninapro"}.get(dataset, dataset)
     wanted = (system, protocol, classes, dataset, metric, class_, batch_size)
     for n in NUMBERS:
         if not n.approx and wanted == (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size):

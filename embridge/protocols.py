@@ -36,9 +36,7 @@ class Outcome:
 
 def _paper(study: Study, system: str, protocol: str, classes: str) -> dict:
     """The paper's number for the cell, where the study's dataset stands for one of the paper's."""
-    if study.dataset == "ninapro-db1":
-        return {"paper_value": None, "paper_source": "not in the source"}
-    value, source = lookup(system, protocol, classes)
+    value, source = lookup(system, protocol, classes, study.dataset)
     return {"paper_value": value, "paper_source": source}
 
 
@@ -150,11 +148,10 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
     read = features or (lambda ids: study.features(system, ids))
     train, test, tune = splits.probe_train[classes], splits.evaluation[classes], splits.tune[classes]
     train_x, train_y = read(train).numpy(), splits.labels(classes, train)
-    if len(tune):
+    if splits.has_tuning:
         c = ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
     else:
-        repetitions = splits.table["repetition"].to_numpy()[train]
-        c = ev.choose_c_grouped(train_x, train_y, repetitions, grid)
+        c = ev.choose_c_grouped(train_x, train_y, splits.exclusion("other-repetitions", train), grid)
     predicted = ev.linear_probe(train_x, train_y, read(test).numpy(), c=c)
     name = "Upper bound" if system == "Pose-MAE" else system
     known = system in EXPERIMENTS and features is None

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from embridge.cli import ROOT
+from embridge.config import SIMULATED
 
 VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 STYLE = """
@@ -136,7 +137,7 @@ def write(folder: Path, parameters: dict) -> Path:
     dataset, profile = parameters.get("dataset", ""), parameters.get("profile", "")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS)
     banner = ""
-    if dataset == "simulated":
+    if dataset in SIMULATED:
         banner += (
             '<p class="simulated">Simulated data. Every number below comes from a forearm simulator; none is a result '
             "on recordings of people.</p>"

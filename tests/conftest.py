@@ -96,6 +96,31 @@ def write_db1(folder, subject: int, /, *, seed: int = 0, name: str | None = None
     return path
 
 
+def write_ninapro(folder, database: str, subject: int, exercise: int, /, *, name: str | None = None, **changes):
+    """A DB2- or DB7-shaped file: each movement 3 x 60 samples, 40 of rest between, labels that run on.
+
+    Glove column i (from 1) lies around i. ``changes`` replace fields; None leaves one out.
+    """
+    rng = np.random.default_rng(100 * subject + exercise)
+    first, n_movements = {1: (1, 17), 2: (18, 23)}[exercise]
+    labels = np.concatenate([np.r_[np.full(60, first + g), np.zeros(40)] for g in range(n_movements) for _ in range(3)])
+    repetitions = np.concatenate([np.r_[np.full(60, r), np.zeros(40)] for _ in range(n_movements) for r in (1, 2, 3)])
+    n_sensors = 22 if database == "DB2" else 18
+    fields = {
+        "emg": 1e-5 * rng.standard_normal((len(labels), 12)).astype(np.float32),
+        "glove": np.arange(1, n_sensors + 1) + 0.1 * rng.random((len(labels), n_sensors)),
+        "acc": np.zeros((len(labels), 36), np.float32),
+        "restimulus": labels.astype(np.uint8)[:, None],
+        "rerepetition": repetitions.astype(np.uint8)[:, None],
+        "subject": np.array([[subject]], np.uint8),
+        "exercise": np.array([[exercise]], np.uint8),
+    } | changes
+    path = folder / (name or f"{database}/S{subject}_E{exercise}_A1.mat")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {k: v for k, v in fields.items() if v is not None}, appendmat=False)
+    return path
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
     """A complete little emg2pose folder, not to be changed; its path has a space and letters beyond ASCII."""

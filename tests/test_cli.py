@@ -108,6 +108,14 @@ def test_what_is_asked_for(notebooks, tmp_path, monkeypatch):
     assert options.out == tmp_path / "o p"
     options = cli.parse(["--dataset", "ninapro-db1", "--data", "notebooks"], notebooks)
     assert options.data == notebooks
+    assert cli.parse(["--dataset", "ninapro", "--data", "notebooks"], notebooks).data == notebooks
+    assert cli.parse(["--dataset", "simulated-ninapro"], notebooks).data is None
+    for argv, told in (
+        (["--dataset", "simulated-ninapro", "--data", "notebooks"], "--data belongs to real recordings"),
+        (["--dataset", "ninapro"], "--dataset ninapro needs --data DIR"),
+    ):
+        with pytest.raises(InputError, match=told):
+            cli.parse(argv, notebooks)
     options = cli.parse(["--test", "--", "-k", "x", "--", "y"], tmp_path / "no notebooks")
     assert options.action == "test" and options.rest == ["-k", "x", "--", "y"]
 
@@ -155,6 +163,7 @@ def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, 
 
 def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
     gone = ["runs/CPEP-0123456789ab/w.bin", "data/stores/0123456789ab/emg", "data/simulated-0123456789ab/a.hdf5"]
+    gone += ["data/simulated-ninapro-0123456789ab/DB2/a.mat", "figures/simulated-ninapro-quick/report.html"]
     gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-0123456789ab.json"]
     gone += ["runs/sweep/simulated-smoke-20260101-000000/1_0_log.out"]
     kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]

@@ -37,7 +37,7 @@ def test_every_stage_has_a_short_name_of_its_own():
     assert set(f.SHORT_NAMES) == set(STAGES)
     assert len(set(f.SHORT_NAMES.values())) == len(STAGES)
     assert max(map(len, f.SHORT_NAMES.values())) <= 22
-    assert f.pretty("E1-05") == "movement 5" and f.pretty("E2-12") == "movement 12"
+    assert f.pretty("E1-05") == "movement 5" and f.pretty("E2-12") == "grasp 12"
     assert f.pretty("something else") == "something else"
     assert f.joint_label(JOINTS[0]) == "thumb CMC flexion"
     assert f.joint_label("glove sensor 3") == "glove sensor 3"

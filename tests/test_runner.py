@@ -247,6 +247,8 @@ def test_report_says_what_was_not_run_here(place):
     (page / "results.json").write_text(json.dumps({"notebook": "04_x", "figures": [], "tables": []}))
     html = report.write(folder, {"dataset": "ninapro-db1", "profile": "quick", "seeds": 1}).read_text()
     assert "not run here" in html and "Simulated data" not in html
+    html = report.write(folder, {"dataset": "simulated-ninapro", "profile": "quick", "seeds": 1}).read_text()
+    assert "Simulated data" in html
 
 
 def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(place, monkeypatch, capsys):

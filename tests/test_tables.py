@@ -38,6 +38,7 @@ def predictions(seed=0, skill=0.5):
         (("CPEP", "ZS", "in", "ninapro"), (None, "not in the source")),
         (("NeuroPose", "LP", "in", "ninapro"), (None, "not in the source")),
         (("CPEP", "ZS", "in", "ninapro-db1"), (None, "not in the source")),
+        (("PoseT", "LP", "unseen", "simulated-ninapro"), (0.425, "E Table 2")),
         (("EMBridge w/o Q-Former", "LP", "in"), (0.793, "E Table 3")),
         (("CPEP, EMG encoder frozen", "ZS", "unseen"), (0.298, "C ablation, secondary source")),
         (("emg2pose", "LP", "in"), (0.734, "E Table 2")),  # C has 0.647

@@ -46,9 +46,9 @@ _MOVES = {"FE": "flexion", "AA": "abduction"}
 
 
 def pretty(name: str) -> str:
-    """A gesture's short label: a stage by SHORT_NAMES, NinaPro's "E1-05" as "movement 5", anything else as it is."""
-    code = re.fullmatch(r"E\d+-0*(\d+)", name)
-    return f"movement {code[1]}" if code else SHORT_NAMES.get(name, name)
+    """A gesture's short label: a stage by SHORT_NAMES, NinaPro's "E1-05" as "movement 5", "E2-05" as "grasp 5"."""
+    code = re.fullmatch(r"E(1|2)-0*(\d+)", name)  # exercise 2 of DB2 and DB7 are grasps
+    return f"{('movement', 'grasp')[int(code[1]) - 1]} {code[2]}" if code else SHORT_NAMES.get(name, name)
 
 
 def joint_label(name: str) -> str:

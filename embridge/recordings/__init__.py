@@ -74,7 +74,7 @@ class Source:
     ``reader_version`` enters a window store's key: a reader that reads differently makes another store.
     """
 
-    name: str  # "emg2pose", "simulated" or "ninapro-db1"
+    name: str  # "emg2pose", "simulated", "ninapro-db1", "ninapro" or "simulated-ninapro"
     folder: Path
     recordings: tuple[Recording, ...]
     reader_version: str

@@ -1,23 +1,31 @@
-"""NinaPro: one ``.mat`` file a subject and exercise (METHOD 1; DB1 here).
+"""NinaPro: one ``.mat`` file a subject and exercise (METHOD 1): DB1, and DB2 with DB7.
 
 A gesture is named by exercise and *rank* within it ("E1-05"), never by its raw label: the databases number the same
-movements differently, some on across exercises. A database is one :class:`Database` entry and one public function.
+movements differently, some on across exercises. A database is one :class:`Database` entry.
+
+What the real files are like, where the site's pages do not say, is known from others' code that reads them: an archive
+unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files; the fields ``subject`` and
+``exercise`` of some are wrong (so names decide); DB2's refined labels of subject 12 end 272 samples before its EMG.
 """
 
 import re
+import warnings
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from embridge.errors import InputError
+from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 READER_VERSION = "ninapro-1"
+MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged
 UNREADABLE = (OSError, ValueError, TypeError, EOFError, NotImplementedError, KeyError, zlib.error, MatReadError)
 
 
@@ -27,19 +35,57 @@ class Database:
 
     name: str
     file: str  # regular expression with the groups `subject` and `exercise`; any case, any nesting
+    example: str  # a file's name, for messages
     sample_rate: float  # Hz
     n_channels: int
-    n_sensors: int
-    exercises: dict[int, tuple[int, int]]  # exercise -> its (first raw label, number of movements)
+    n_sensors: int  # of the glove, in the file
+    exercises: Mapping[int, tuple[int, tuple[int, ...]]]  # exercise -> its number of movements, possible first labels
+    prefix: str = ""  # of users and keys, so that two databases share none
+    split: str = ""
+    n_subjects: int | None = None  # in the whole database, where a gap is worth a word
+    left_out: Mapping[int, str] = field(default_factory=dict)  # subject -> why
+    dropped: tuple[int, ...] = ()  # glove columns, counted from 1
+    names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
+    slack: float = 0.0  # share of the samples by which fields may differ in length; the shortest decides
 
 
 DB1 = Database(
     name="ninapro-db1",
     file=r"S(?P<subject>\d+)_A1_E(?P<exercise>\d)\.mat",
+    example="S1_A1_E1.mat",
     sample_rate=100.0,
     n_channels=10,
     n_sensors=22,
-    exercises={1: (1, 12)},
+    exercises={1: (12, (1,))},
+)
+# DB2 and DB7 are recorded alike. Exercise 1 is B (hand and wrist), 2 is C (grasps), whose labels may run on from B's;
+# DB2's exercise 3 records force and no glove.
+_DB2_AND_DB7 = dict(
+    file=r"S(?P<subject>\d+)_(?:A1_)?E(?P<exercise>\d)(?:_A1)?\.mat",  # either order: the sites' own READMEs differ
+    example="S1_E1_A1.mat",
+    sample_rate=2000.0,
+    n_channels=12,
+    exercises={1: (17, (1,)), 2: (23, (18, 1))},
+    names_decide=True,
+    slack=0.01,
+)
+DB2 = Database(
+    name="DB2",
+    n_sensors=22,
+    prefix="DB2-",
+    split="train",
+    n_subjects=40,
+    dropped=(7, 10, 14, 18),  # the fingers' distal joints, which DB7's glove of 18 sensors lacks (METHOD 1)
+    **_DB2_AND_DB7,
+)
+DB7 = Database(
+    name="DB7",
+    n_sensors=18,
+    prefix="DB7-",
+    split="test",
+    n_subjects=20,
+    left_out=dict.fromkeys((21, 22), "an amputee, recorded without a glove"),
+    **_DB2_AND_DB7,
 )
 
 
@@ -54,10 +100,38 @@ def open_db1(folder: Path | str, *, skip_broken: bool = False) -> Source:
     Raises InputError where there is no such file, or where a subject has other exercises but not this one
     (``skip_broken`` leaves that subject out and counts it).
     """
-    return _open(DB1, Path(folder), skip_broken)
+    recordings, skipped = _list(DB1, Path(folder), skip_broken)
+    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped)
 
 
-def _open(database: Database, folder: Path, skip_broken: bool) -> Source:
+def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
+    """List exercises 1 and 2 of ``folder/DB2`` (split "train") and ``folder/DB7`` (split "test"), at any depth there.
+
+    Users are "DB2-S1", "DB7-S1" and so on. DB7's amputees are left out and counted in ``skipped``; subjects that are
+    missing from the real databases are counted there, too, and named in a warning. Poses have the 18 sensors that both
+    gloves share, raw units; EMG is in volts.
+
+    Raises InputError where a database has no folder or no file, and where a subject lacks an exercise
+    (``skip_broken`` leaves that exercise out and counts it).
+    """
+    folder, recordings, skipped = Path(folder), [], []
+    inside = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    for database in (DB2, DB7):
+        below = [p for p in inside if p.name.upper() == database.name]
+        if len(below) != 1:
+            found = ", ".join(p.name for p in below or inside) or "no folder"
+            raise InputError(f"ninapro: expected one folder {database.name} in {folder}, found {found}; see README")
+        listed, out = _list(database, below[0], skip_broken)
+        recordings += listed
+        skipped += out if simulated else [*out, *_gaps(database, listed)]
+    name = "simulated-ninapro" if simulated else "ninapro"
+    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped))
+
+
+def _list(
+    database: Database, folder: Path, skip_broken: bool
+) -> tuple[tuple[Recording, ...], tuple[tuple[str, str], ...]]:
+    """The recordings of one database, by subject and exercise, and (file, reason) of what is left out."""
     if not folder.is_dir():
         raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
     files: dict[tuple[int, int], Path] = {}
@@ -72,100 +146,132 @@ def _open(database: Database, folder: Path, skip_broken: bool) -> Source:
             files[where] = path
     recordings, skipped = [], []
     for subject in sorted({s for s, _ in files}):
+        if subject in database.left_out:
+            skipped.append((f"{database.prefix}S{subject}", database.left_out[subject]))
+            continue
         for exercise in database.exercises:
             if (subject, exercise) in files:
-                recordings.append(_recording(database, files[subject, exercise], subject))
+                recordings.append(_recording(database, files[subject, exercise], subject, exercise))
                 continue
             reason = f"subject {subject} has no file for exercise {exercise} below {folder}; add it"
             if not skip_broken:
                 raise InputError(f"{database.name}: {reason}")
-            skipped.append((f"S{subject}", reason))
+            skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
-        raise InputError(f"{database.name}: {folder} holds no file like S1_A1_E1.mat; expected one a subject")
-    return Source(
-        name=database.name,
-        folder=folder,
-        recordings=tuple(recordings),
-        reader_version=READER_VERSION,
-        skipped=tuple(skipped),
-    )
+        raise InputError(
+            f"{database.name}: {folder} holds no file like {database.example}; expected one a subject and exercise"
+        )
+    return tuple(recordings), tuple(skipped)
 
 
-def _recording(database: Database, path: Path, subject: int) -> Recording:
+def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
+    """Which of the database's subjects have no file: named in a warning, since a subset is a use and not a mistake."""
+    there = {r.user for r in recordings}
+    missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
+    if missing:
+        text = f"{database.name}: {len(missing)} of {database.n_subjects} subjects are missing: {', '.join(missing)}"
+        warnings.warn(text, EMBridgeWarning, stacklevel=3)
+    return [(user, "has no files") for user in missing]
+
+
+def _recording(database: Database, path: Path, subject: int, exercise: int) -> Recording:
+    user = f"{database.prefix}S{subject}"
+    key = f"{user}-E{exercise}" if database.prefix else path.stem.upper()
     return Recording(
-        key=path.stem.upper(),
+        key=key,
         path=path,
-        user=f"S{subject}",
-        session=path.stem.upper(),
+        user=user,
+        session=user if database.prefix else key,  # exercises 1 and 2 follow each other, electrodes and glove stay on
         gesture="",
         hand="",
         sample_rate=database.sample_rate,
-        loader=_load_db1,
+        split=database.split,
+        loader=partial(_load, database, exercise),
         counter=_count,
     )
 
 
-def _count(recording: Recording) -> int:
+def _declared(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each field, from the headers alone."""
     try:
-        return next(shape[0] for name, shape, _ in scipy.io.whosmat(recording.path) if name == "emg")
-    except (*UNREADABLE, StopIteration) as error:
-        raise InputError(f"{recording.path}: not a readable .mat file with a field emg ({error!r})") from error
+        return {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
 
 
-def _load_db1(recording: Recording) -> Signals:
-    """Read one subject: (T, 10) envelope in V, (T, 22) glove units, one segment a (movement, repetition)."""
-    return _load(DB1, recording)
+def _count(recording: Recording) -> int:
+    shapes = _declared(recording.path)
+    if "emg" not in shapes:
+        raise InputError(f"{recording.path}: expected a field emg, found {', '.join(shapes) or 'none'}")
+    return shapes["emg"][0]
 
 
-def _load(database: Database, recording: Recording) -> Signals:
+def _load(database: Database, exercise: int, recording: Recording) -> Signals:
+    """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
     path = recording.path
-    match = re.fullmatch(database.file, path.name, re.IGNORECASE)
-    subject, exercise = int(match["subject"]), int(match["exercise"])
+    lengths = _check_shapes(database, path, _declared(path))
     try:
         content = scipy.io.loadmat(path, variable_names=[*FIELDS, "subject"])
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
-    missing = [name for name in FIELDS if name not in content]
-    if missing:
-        raise InputError(f"{path}: expected the fields {', '.join(FIELDS)}; missing {', '.join(missing)}")
-    if "subject" in content and int(np.ravel(content["subject"])[0]) != subject:
-        found = int(np.ravel(content["subject"])[0])
-        raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
-    emg, glove = content["emg"], content["glove"]
-    for name, array, width in (("emg", emg, database.n_channels), ("glove", glove, database.n_sensors)):
-        if array.ndim != 2 or array.shape[1] != width:
-            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {array.shape}")
-    labels, repetitions = (np.ravel(content[name]).astype(np.int64) for name in FIELDS[2:])
-    for name, array in (("glove", glove), ("restimulus", labels), ("rerepetition", repetitions)):
-        if len(array) != len(emg):
-            raise InputError(f"{path}: {name} has {len(array)} samples where emg has {len(emg)}")
-    _check_glove(path, glove)
+    if "subject" in content and not database.names_decide:
+        subject, found = int(recording.user[1:]), int(np.ravel(content["subject"])[0])
+        if found != subject:
+            raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
+    n = min(lengths.values())  # beyond it a sample has no label, or no pose
+    labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
+    glove = content["glove"][:n]
+    kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
+    _check_glove(path, glove, kept)
     return Signals(
-        emg=np.ascontiguousarray(emg, dtype=np.float32),
-        pose=np.ascontiguousarray(glove, dtype=np.float32),
+        emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
+        pose=np.ascontiguousarray(glove[:, kept], dtype=np.float32),
         segments=_segments(path, exercise, *database.exercises[exercise], labels, repetitions),
     )
 
 
-def _check_glove(path: Path, glove: np.ndarray) -> None:
+def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+    """Samples of each field, before anything is read; InputError for a missing field or a wrong shape."""
+    missing = [name for name in FIELDS if name not in shapes]
+    if missing:
+        raise InputError(f"{path}: expected the fields {', '.join(FIELDS)}; missing {', '.join(missing)}")
+    for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
+        if len(shapes[name]) != 2 or shapes[name][1] != width:
+            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}")
+    lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
+    for name, n in lengths.items():
+        if n > MAX_HOURS * 3600 * database.sample_rate:
+            raise InputError(f"{path}: {name} has {n} samples, expected at most {MAX_HOURS:g} h; fetch it again")
+        if abs(n - lengths["emg"]) > database.slack * lengths["emg"]:
+            raise InputError(f"{path}: {name} has {n} samples where emg has {lengths['emg']}")
+    return lengths
+
+
+def _check_glove(path: Path, glove: np.ndarray, kept: list[int]) -> None:
     """On DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one."""
     broken = ~np.isfinite(glove).all(axis=0)
     if len(glove):
         broken |= np.ptp(glove, axis=0) == 0
-    if broken.any():
-        columns = ", ".join(str(i + 1) for i in np.flatnonzero(broken))
+    columns = ", ".join(str(i + 1) for i in kept if broken[i])
+    if columns:
         raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
 
 
 def _segments(
-    path: Path, exercise: int, first: int, n_movements: int, labels: np.ndarray, repetitions: np.ndarray
+    path: Path, exercise: int, n_movements: int, firsts: tuple[int, ...], labels: np.ndarray, repetitions: np.ndarray
 ) -> tuple[Segment, ...]:
-    """Runs of one label and one repetition; rest (0) and unnumbered repetitions are in none."""
-    rank = labels - first + 1
-    wrong = labels[(labels != 0) & ((rank < 1) | (rank > n_movements))]
-    if len(wrong):
-        last = first + n_movements - 1
-        raise InputError(f"{path}: expected restimulus 0 or {first}..{last}, found {wrong[0]}")
+    """Runs of one label and one repetition; rest (0) and unnumbered repetitions are in none.
+
+    ``firsts`` are the numbers that the exercise's first movement may have; the labels must fit exactly one of them.
+    """
+    used = np.unique(labels[labels != 0])
+    fits = [first for first in firsts if ((used >= first) & (used < first + n_movements)).all()]
+    if len(fits) != 1 and len(used):
+        numberings = " or ".join(f"{first}..{first + n_movements - 1}" for first in firsts)
+        wrong = ", ".join(map(str, used)) if len(used) < 6 else f"{used[0]}..{used[-1]}"
+        problem = "which fits both" if fits else "which is neither" if len(firsts) > 1 else "which is not"
+        raise InputError(f"{path}: expected restimulus 0 and {numberings}, found {wrong}, {problem}; leave it out")
+    rank = labels - (fits[0] if len(used) else 1) + 1
     change = np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1
     edges = [0, *change.tolist(), len(labels)]
     return tuple(

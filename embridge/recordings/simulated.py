@@ -1,10 +1,12 @@
-"""Simulated recordings: written once in emg2pose's format, then read by emg2pose's reader."""
+"""Simulated recordings: written once in a real dataset's format, then read by that dataset's reader."""
 
 from pathlib import Path
 
-from embridge.config import SimulationConfig
+from embridge.config import NinaProSimulationConfig, SimulationConfig
 from embridge.recordings import Source
 from embridge.recordings.emg2pose import open_emg2pose
+from embridge.recordings.ninapro import open_ninapro
+from embridge.simulator.ninapro import write_ninapro
 from embridge.simulator.write import write_dataset
 
 
@@ -18,3 +20,12 @@ def open_simulated(
     folder = Path(folder)
     write_dataset(folder, config, progress=progress, workers=workers)
     return open_emg2pose(folder, simulated=True)
+
+
+def open_simulated_ninapro(
+    folder: Path | str, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
+) -> Source:
+    """As :func:`open_simulated`, but DB2 and DB7, in NinaPro's format and through its reader."""
+    folder = Path(folder)
+    write_ninapro(folder, config, progress=progress, workers=workers)
+    return open_ninapro(folder, simulated=True)

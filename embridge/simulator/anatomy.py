@@ -107,7 +107,7 @@ def draw_forearm(seed: int, user: str, physiology: Physiology) -> Forearm:
 
 @dataclass(frozen=True)
 class Band:
-    """How the band sits in one session on one arm: ``mixing`` (16, n_sources) and ``noise`` (16,) of its sensors."""
+    """How electrodes sit in one session on one arm: ``mixing`` (C, n_sources) and ``noise`` (C,) of the sensors."""
 
     mixing: np.ndarray
     noise: np.ndarray
@@ -115,14 +115,22 @@ class Band:
 
 def draw_band(seed: int, user: str, session: int, side: str, forearm: Forearm, physiology: Physiology) -> Band:
     """Put the band on: rotation, contact and gains differ between sessions and arms."""
-    rng, p = stream(seed, "band", user, session, side), physiology
-    ring = np.arange(N_ELECTRODES) * (360.0 / N_ELECTRODES) + p.band_shift_sd * rng.standard_normal()
-    source = -forearm.angle if side == "left" and p.mirror_left else forearm.angle
-    gap = np.deg2rad(ring[:, None] - source[None, :])
+    rng = stream(seed, "band", user, session, side)
+    ring = np.arange(N_ELECTRODES) * (360.0 / N_ELECTRODES) + physiology.band_shift_sd * rng.standard_normal()
+    source = -forearm.angle if side == "left" and physiology.mirror_left else forearm.angle
+    return place_electrodes(rng, ring, source, forearm, physiology)
+
+
+def place_electrodes(
+    rng: np.random.Generator, angles: np.ndarray, source: np.ndarray, forearm: Forearm, physiology: Physiology
+) -> Band:
+    """Electrodes at ``angles`` (C,) over sources at ``source`` (n_sources,), degrees; contact and gains are drawn."""
+    p, n = physiology, len(angles)
+    gap = np.deg2rad(angles[:, None] - source[None, :])
     inner = forearm.radius - forearm.depth
-    distance = np.sqrt(forearm.radius**2 + inner**2 - 2 * forearm.radius * inner * np.cos(gap))  # (16, n_sources)
-    gain = np.exp(p.electrode_gain_sd * rng.standard_normal(N_ELECTRODES) + p.contact_gain_sd * rng.standard_normal())
-    gain = np.where(rng.random(N_ELECTRODES) < p.weak_channel_share, p.weak_gain * gain, gain)
-    noise = p.noise_sd * np.exp(p.noise_spread * rng.standard_normal(N_ELECTRODES))
+    distance = np.sqrt(forearm.radius**2 + inner**2 - 2 * forearm.radius * inner * np.cos(gap))  # (C, n_sources)
+    gain = np.exp(p.electrode_gain_sd * rng.standard_normal(n) + p.contact_gain_sd * rng.standard_normal())
+    gain = np.where(rng.random(n) < p.weak_channel_share, p.weak_gain * gain, gain)
+    noise = p.noise_sd * np.exp(p.noise_spread * rng.standard_normal(n))
     mixing = p.signal_scale * gain[:, None] * forearm.gain / (1.0 + (distance / p.spread) ** 2) ** (p.falloff / 2)
     return Band(mixing.astype(np.float32), noise.astype(np.float32))

@@ -1,9 +1,11 @@
-"""From joint angles to 16 channels: activation, interference signal, volume conduction, sensors and their faults."""
+"""From joint angles to channels: activation, interference signal, volume conduction, sensors and their faults."""
+
+import math
 
 import numpy as np
 from scipy import fft
 
-from embridge.simulator.anatomy import N_ELECTRODES, TERRITORIES, Band, Forearm
+from embridge.simulator.anatomy import TERRITORIES, Band, Forearm
 from embridge.simulator.gestures import EFFORT, N_DOFS
 from embridge.simulator.kinematics import MOCAP_RATE, to_rate
 from embridge.simulator.physiology import Physiology
@@ -78,33 +80,35 @@ def _white(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return bits.view(np.complex64)
 
 
-def mains(rng: np.random.Generator, n: int, rate: float, physiology: Physiology) -> np.ndarray:
-    """The 60 Hz hum and two harmonics of the session's room, (16, n): one phase, other amplitudes an electrode."""
-    period = round(rate / 20.0)  # samples after which 60 Hz and its harmonics repeat
+def mains(
+    rng: np.random.Generator, channels: int, n: int, rate: float, physiology: Physiology, hertz: int = 60
+) -> np.ndarray:
+    """The hum of the session's room and two harmonics, (C, n): one phase, other amplitudes an electrode."""
+    period = round(rate / math.gcd(hertz, 20))  # samples after which 60 (or 50) Hz and its harmonics repeat
     harmonics, phase = np.array([1, 2, 3]), rng.uniform(0, 2 * np.pi, 3)
-    wave = np.sin(2 * np.pi * 60.0 / rate * harmonics[:, None] * np.arange(period) + phase[:, None])  # (3, period)
-    gain = physiology.mains * rng.exponential(1.0, (N_ELECTRODES, 1)) * np.array([1.0, 0.3, 0.2])
+    wave = np.sin(2 * np.pi * hertz / rate * harmonics[:, None] * np.arange(period) + phase[:, None])  # (3, period)
+    gain = physiology.mains * rng.exponential(1.0, (channels, 1)) * np.array([1.0, 0.3, 0.2])
     return np.tile((gain @ wave).astype(np.float32), -(-n // period))[:, :n]
 
 
-def artefacts(rng: np.random.Generator, n: int, rate: float, physiology: Physiology) -> np.ndarray:
-    """Motion artefacts, (16, n): the odd burst of 15-50 Hz on a few neighbouring electrodes."""
-    out = np.zeros((N_ELECTRODES, n), dtype=np.float32)
+def artefacts(rng: np.random.Generator, channels: int, n: int, rate: float, physiology: Physiology) -> np.ndarray:
+    """Motion artefacts, (C, n): the odd burst of 15-50 Hz on a few neighbouring electrodes."""
+    out = np.zeros((channels, n), dtype=np.float32)
     for _ in range(rng.poisson(physiology.artefacts_per_second * n / rate)):
         length = min(n, int(rate * rng.uniform(0.1, 0.4)))
-        start, centre = rng.integers(0, n - length + 1), rng.integers(N_ELECTRODES)
+        start, centre = rng.integers(0, n - length + 1), rng.integers(channels)
         t = np.arange(length) / rate
         wave = np.hanning(length) * sum(
             np.sin(2 * np.pi * rng.uniform(15, 50) * t + rng.uniform(0, 2 * np.pi)) for _ in range(3)
         )
         for step, share in ((-1, 0.5), (0, 1.0), (1, 0.5)):
-            channel = (centre + step) % N_ELECTRODES
+            channel = (centre + step) % channels
             out[channel, start : start + length] += physiology.artefact_amplitude * share * wave * rng.uniform(0.5, 1.5)
     return out
 
 
 def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int, rate: float) -> np.ndarray:
-    """(16, m) at the muscles' rate to (16, n) at ``rate``, with white sensor noise of SD ``noise`` (16,)."""
+    """(C, m) at the muscles' rate to (C, n) at ``rate``, with white sensor noise of SD ``noise`` (C,)."""
     padded = fft.next_fast_len(x.shape[1], real=True)
     ratio = round(rate / _MUSCLE_RATE)
     size = ratio * padded
@@ -114,14 +118,24 @@ def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int, r
 
 
 def record(
-    rng: np.random.Generator, active: np.ndarray, forearm: Forearm, band: Band, n: int, rate: float, p: Physiology
+    rng: np.random.Generator,
+    active: np.ndarray,
+    forearm: Forearm,
+    band: Band,
+    n: int,
+    rate: float,
+    p: Physiology,
+    hertz: int = 60,
 ) -> np.ndarray:
-    """What the band records, (n, 16) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz."""
-    m = int(np.ceil(n * _MUSCLE_RATE / rate))
+    """What C electrodes record, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
+
+    ``hertz`` is the frequency of the room's mains.
+    """
+    m, channels = int(np.ceil(n * _MUSCLE_RATE / rate)), len(band.noise)
     sources = interference(rng, forearm.depth[::TERRITORIES], m, _MUSCLE_RATE)  # (n_sources, m)
     amplitude = to_rate(active.T, m, _MUSCLE_RATE)  # (n_muscles, m)
     sources.reshape(len(amplitude), TERRITORIES, m)[...] *= amplitude[:, None, :]
     emg = _sense(rng, band.mixing @ sources, band.noise, n, rate)
-    emg += mains(rng, n, rate, p)
-    emg += artefacts(rng, n, rate, p)
+    emg += mains(rng, channels, n, rate, p, hertz)
+    emg += artefacts(rng, channels, n, rate, p)
     return emg.T

@@ -49,15 +49,15 @@ def draw_style(seed: int, user: str, physiology: Physiology) -> Style:
     """The movement style of one user: amplitudes of fingers, own variants of poses, a relaxed hand, a tempo."""
     rng, p = stream(seed, "style", user), physiology
     amplitude = np.exp(p.amplitude_user_sd * rng.standard_normal(len(GROUPS) // 4))[GROUPS]
-    variant = p.style_sd * rng.standard_normal(_BASE.shape) * _span_scale()
-    rest = _BASE[_REST] + p.rest_sd * rng.standard_normal(N_DOFS) * _span_scale()
+    variant = p.style_sd * rng.standard_normal(_BASE.shape) * span_scale()
+    rest = _BASE[_REST] + p.rest_sd * rng.standard_normal(N_DOFS) * span_scale()
     poses = rest + amplitude * (_BASE - _BASE[_REST]) + variant * (np.arange(len(_BASE)) != _REST)[:, None]
     poses[:, EFFORT] = _BASE[:, EFFORT] * np.exp(0.3 * rng.standard_normal())
     tempo = np.exp(p.tempo_sd * rng.standard_normal())
     return Style(np.clip(poses, *LIMITS.T), tempo, np.exp(p.tempo_sd * rng.standard_normal()))
 
 
-def _span_scale() -> np.ndarray:
+def span_scale() -> np.ndarray:
     """SDs are for a joint with 1.9 rad of range; abduction, with half of it, varies half as much."""
     return np.minimum(_SPAN / 1.9, 1.0)
 
@@ -88,13 +88,13 @@ def draw_programme(
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
             for name in path:
                 pose = style.poses[_REST] + amplitude * (style.poses[_INDEX[name]] - style.poses[_REST])
-                pose = pose + p.repetition_sd * rng.standard_normal(N_DOFS) * _span_scale()
+                pose = pose + p.repetition_sd * rng.standard_normal(N_DOFS) * span_scale()
                 pose[EFFORT] = amplitude * style.poses[_INDEX[name], EFFORT]
                 share = 1.0 if len(path) == 1 else 0.5
                 go(pose, share * p.hold_seconds / tempo * np.exp(p.timing_sd * rng.standard_normal()))
             if rng.random() < p.pause_share:
                 pause = p.pause_seconds * style.pause * np.exp(p.timing_sd * rng.standard_normal())
-                rest = style.poses[_REST] + p.repetition_sd * rng.standard_normal(N_DOFS) * _span_scale()
+                rest = style.poses[_REST] + p.repetition_sd * rng.standard_normal(N_DOFS) * span_scale()
                 rest[EFFORT] = 0.0
                 go(rest, pause)
             if clock >= seconds:

@@ -48,24 +48,46 @@ def simulate(
     """Simulate one recording; the same arguments give the same samples, whatever was simulated before."""
     p = physiology
     n = round(seconds * SAMPLE_RATE)
-    n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
     rng = stream(seed, "recording", user, session, stage, side)
     style = kinematics.draw_style(seed, user, p)
     forearm = anatomy.draw_forearm(seed, user, p)
     band = anatomy.draw_band(seed, user, session, side, forearm, p)
     programme = kinematics.draw_programme(seed, user, session, stage, seconds, style, p)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
-    times = np.arange(n_frames) / kinematics.MOCAP_RATE
-    poses = kinematics.couple(kinematics.trajectory(programme, times, lags), p)
-    ahead = kinematics.couple(kinematics.trajectory(programme, times + p.lead_seconds, lags), p)
-    rest = style.poses[POSE_NAMES.index("rest")].copy()
-    rest[EFFORT] = 0.0
-    with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
-        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
-        signal = emg.record(rng, active, forearm, band, n, SAMPLE_RATE, p)
-    seen = written(poses[:, :N_JOINTS]) + p.mocap_noise * rng.standard_normal((n_frames, N_JOINTS))
+    rest = style.poses[POSE_NAMES.index("rest")]
+    signal, active, poses = perform(rng, programme, lags, 0.0, n, rest, forearm, band, p)
+    seen = written(poses[:, :N_JOINTS]) + p.mocap_noise * rng.standard_normal((len(poses), N_JOINTS))
     angles = kinematics.to_rate(seen.T, n, SAMPLE_RATE).T
-    lost = kinematics.failures(rng, n_frames - 2, p)
+    lost = kinematics.failures(rng, len(poses) - 2, p)
     frame = (np.arange(n) * (kinematics.MOCAP_RATE / SAMPLE_RATE)).astype(int)
     angles[np.append(lost, [False] * 2)[frame]] = 0.0
     return Simulated(signal, angles, active, poses, forearm, band)
+
+
+def perform(
+    rng: np.random.Generator,
+    programme: kinematics.Programme,
+    lags: np.ndarray,
+    start: float,
+    n: int,
+    rest: np.ndarray,
+    forearm: anatomy.Forearm,
+    band: anatomy.Band,
+    p: Physiology,
+    hertz: int = 60,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Perform ``n`` samples of a programme from ``start`` s on, with fingers that lag by ``lags`` (6,) s.
+
+    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains. Returns the EMG (n, C) in sensor-noise units, and at
+    60 Hz the activation (F, n_muscles) and the poses (F, 24).
+    """
+    n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
+    times = start + np.arange(n_frames) / kinematics.MOCAP_RATE
+    poses = kinematics.couple(kinematics.trajectory(programme, times, lags), p)
+    ahead = kinematics.couple(kinematics.trajectory(programme, times + p.lead_seconds, lags), p)
+    rest = rest.copy()
+    rest[EFFORT] = 0.0
+    with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
+        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
+        signal = emg.record(rng, active, forearm, band, n, SAMPLE_RATE, p, hertz)
+    return signal, active, poses

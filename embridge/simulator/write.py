@@ -20,7 +20,7 @@ from embridge.simulator.session import SAMPLE_RATE, simulate
 
 DTYPE = np.dtype([("time", "<f8"), ("joint_angles", "<f4", (20,)), ("emg", "<f4", (16,))])
 _EPOCH = 1_700_000_000.0  # s: emg2pose's clock counts seconds since 1970
-_PART = ".part"  # an unfinished file; never taken for a whole one
+PART = ".part"  # an unfinished file; never taken for a whole one
 
 
 def write_dataset(
@@ -33,12 +33,12 @@ def write_dataset(
     """
     folder, files = Path(folder), plan(config)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
-    for leftover in folder.glob(f"*{_PART}"):
+    claim(folder, config)
+    for leftover in folder.glob(f"*{PART}"):
         leftover.unlink()
     there = {path.name for path in folder.iterdir()}
     missing = [file for file in files if f"{file.filename}.hdf5" not in there]
-    _check_space(folder, missing)
+    check_space(folder, sum(round(f.seconds * SAMPLE_RATE) * DTYPE.itemsize + 8192 for f in missing))
     workers = min(workers or available_cores(), max(1, len(missing) // 8))  # a pool takes a second to start
     jobs = ((folder, file, config.seed) for file in missing)
     written = in_order(_write_job, jobs, workers)
@@ -85,7 +85,7 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
         "sample_rate": SAMPLE_RATE,
     }
     path = folder / f"{file.filename}.hdf5"
-    part = path.with_name(path.name + _PART)
+    part = path.with_name(path.name + PART)
     try:
         with h5py.File(part, "w") as handle:
             group = handle.create_group("emg2pose")
@@ -99,7 +99,7 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
         ) from error
 
 
-def _claim(folder: Path, config: SimulationConfig) -> None:
+def claim(folder: Path, config) -> None:
     """Compare the folder's ``simulation.json`` with ours, or write it first of all."""
     ours = {
         "simulated": True,
@@ -132,15 +132,15 @@ def _differences(name: str, ours, theirs) -> list[str]:
     return [] if ours == theirs else [name]
 
 
-def _check_space(folder: Path, missing: list[PlannedFile]) -> None:
-    needed = sum(round(f.seconds * SAMPLE_RATE) * DTYPE.itemsize + 8192 for f in missing)
+def check_space(folder: Path, needed: int) -> None:
+    """Raise InputError where fewer than ``needed`` bytes are free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(f"{folder}: the simulated recordings need {needed:,} bytes and {free:,} are free; make room")
 
 
 def _write_metadata(path: Path, files: tuple[PlannedFile, ...]) -> None:
-    part = path.with_name(path.name + _PART)
+    part = path.with_name(path.name + PART)
     with open(part, "w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, fieldnames=list(files[0].row()), lineterminator="\n")
         writer.writeheader()
@@ -149,6 +149,6 @@ def _write_metadata(path: Path, files: tuple[PlannedFile, ...]) -> None:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + _PART)
+    part = path.with_name(path.name + PART)
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)

@@ -1,0 +1,265 @@
+"""Simulated NinaPro: DB2's and DB7's files (fields, shapes, units, numbering) from the same forearms and hands.
+
+What differs from emg2pose's recordings: twelve electrodes instead of a band of sixteen, a data glove instead of joint
+angles, European mains, and movements on demand: each is held, some times over, with a rest after each time. Of the
+real files' fields those are left out that nobody here reads: acceleration, inclination, gyroscope, magnetometer, force.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from tqdm import tqdm
+
+from embridge.config import NinaProSimulationConfig
+from embridge.errors import InputError
+from embridge.parallel import available_cores, in_order
+from embridge.recordings.ninapro import DB2
+from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
+from embridge.simulator.gestures import EFFORT, N_DOFS, POSE_NAMES, WRIST_DEVIATION, WRIST_FLEXION
+from embridge.simulator.kinematics import Programme, Style, draw_style, span_scale, to_rate
+from embridge.simulator.physiology import PHYSIOLOGY, Physiology
+from embridge.simulator.session import SAMPLE_RATE, perform
+from embridge.simulator.streams import stream
+from embridge.simulator.write import PART, check_space, claim
+
+# The simulator's pose that comes nearest to each movement, in the order of NinaPro's list.
+MOVEMENTS = {
+    1: (  # exercise B: hand configurations, then the wrist
+        "thumb_up", "peace", "scissors_shut", "four", "spread", "fist", "point", "flat", "knob_cw", "knob_ccw",
+        "paddle_fore", "paddle_back", "wrist_in", "wrist_out", "wrist_radial", "wrist_ulnar", "handle",
+    ),
+    2: (  # exercise C: grasps
+        "grasp_wide", "grasp", "claw_tight", "poke", "cup", "ok", "pinch_all", "swipe_in", "draw_a", "claw",
+        "pinch_open", "throw", "pinch_two", "pinch_middle", "pinch_index", "block", "thumb_turn_a", "press_flat",
+        "steeple", "wave_a", "snap_load", "stir", "scissors_open",
+    ),
+}  # fmt: skip
+FIRST_LABEL = {1: 1, 2: 18}  # the labels run on, as in the real files
+MAINS = 50  # Hz
+VOLT = 1e-6  # V a unit of sensor noise: about what good amplifiers have
+RING = 8  # electrodes at equal distances round the forearm
+# Then four on named muscles: flexor and extensor of the fingers, biceps, triceps. There is no upper arm here: for the
+# biceps stands the brachioradialis, which flexes the elbow with it, for the triceps the extensor carpi ulnaris. These
+# two electrodes hear nothing else, as upper-arm ones are far from the forearm.
+SPOTS = (
+    "flexor digitorum superficialis, middle",
+    "extensor digitorum, middle",
+    "brachioradialis",
+    "extensor carpi ulnaris",
+)
+UPPER_ARM = 2  # the last ones
+SPOT_SD = 3.0  # degrees: how well a muscle is found under the skin
+GLOVE_NOISE = 0.2  # raw units, at 60 Hz
+FIT_OFFSET_SD = 8.0  # raw units, between users
+FIT_GAIN_SD = 0.15  # between users (SD of log gain)
+_THUMB_CMC, _THUMB_CMC_AA, _THUMB_MCP, _THUMB_IP = range(4)
+_INDEX, _MIDDLE, _RING, _PINKY = (4 + 4 * i for i in range(4))  # abduction; MCP, PIP and DIP flexion follow
+
+
+def _flexion(joint: int) -> tuple[float, dict[int, float]]:
+    return 70.0, {joint: 50.0}
+
+
+def _between(one: int, other: int) -> tuple[float, dict[int, float]]:
+    """The angle between two fingers, from their abductions."""
+    return 120.0, {one: 60.0, other: -60.0}
+
+
+# The glove's 22 sensors in their order: raw value (0-255) of the straight hand, and raw units per rad of each joint.
+GLOVE: tuple[tuple[float, dict[int, float]], ...] = (
+    (100.0, {_THUMB_CMC: 60.0}),  # thumb rotation
+    _flexion(_THUMB_MCP),
+    _flexion(_THUMB_IP),
+    (60.0, {_THUMB_CMC_AA: 70.0}),  # thumb to index
+    *(_flexion(_INDEX + i) for i in (1, 2, 3)),
+    *(_flexion(_MIDDLE + i) for i in (1, 2, 3)),
+    _between(_INDEX, _MIDDLE),
+    *(_flexion(_RING + i) for i in (1, 2, 3)),
+    _between(_MIDDLE, _RING),
+    *(_flexion(_PINKY + i) for i in (1, 2, 3)),
+    _between(_RING, _PINKY),
+    (90.0, {_THUMB_CMC: 20.0, _PINKY + 1: 20.0}),  # palm arch
+    (128.0, {WRIST_FLEXION: 45.0}),
+    (128.0, {WRIST_DEVIATION: 60.0}),
+)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the glove fits one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
+
+    offset: np.ndarray
+    gain: np.ndarray
+
+
+def draw_fit(seed: int, user: str) -> Fit:
+    """One user's fit: hands differ in size, and sensors shift on them."""
+    rng = stream(seed, "glove", user)
+    return Fit(FIT_OFFSET_SD * rng.standard_normal(len(GLOVE)), np.exp(FIT_GAIN_SD * rng.standard_normal(len(GLOVE))))
+
+
+def glove_values(poses: np.ndarray) -> np.ndarray:
+    """Nominal raw values (F, 22) of the glove at poses (F, 24)."""
+    gains = np.zeros((len(GLOVE), N_DOFS))
+    for row, (_, moved_by) in zip(gains, GLOVE, strict=True):
+        row[list(moved_by)] = list(moved_by.values())
+    return np.array([offset for offset, _ in GLOVE]) + poses @ gains.T
+
+
+@dataclass(frozen=True)
+class PlannedMat:
+    """One file to write."""
+
+    database: str  # "DB2" or "DB7"
+    subject: int
+    exercise: int
+
+    @property
+    def user(self) -> str:
+        return f"{self.database}-S{self.subject}"
+
+    @property
+    def path(self) -> Path:
+        """Where the site's archives put it."""
+        folder = f"DB2_s{self.subject}" if self.database == "DB2" else f"Subject_{self.subject}"
+        return Path(self.database, folder, f"S{self.subject}_E{self.exercise}_A1.mat")
+
+
+def plan_ninapro(config: NinaProSimulationConfig) -> tuple[PlannedMat, ...]:
+    """Every file, in order."""
+    subjects = {"DB2": config.db2_subjects, "DB7": config.db7_subjects}
+    return tuple(PlannedMat(db, s, e) for db, n in subjects.items() for s in range(1, n + 1) for e in MOVEMENTS)
+
+
+def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
+    rng = stream(seed, "ninapro electrodes", user)
+    ring = np.arange(RING) * (360.0 / RING) + p.band_shift_sd * rng.standard_normal()
+    angles = forearm.angle.reshape(-1, TERRITORIES).mean(axis=1)  # (n_muscles,)
+    own = [MUSCLE_NAMES.index(name) for name in SPOTS]
+    spots = angles[own] + SPOT_SD * rng.standard_normal(len(SPOTS))
+    band = place_electrodes(rng, np.concatenate([ring, spots]), forearm.angle, forearm, p)
+    muscle = np.arange(len(forearm.angle)) // TERRITORIES  # of each source
+    band.mixing[-UPPER_ARM:] *= muscle == np.array(own)[-UPPER_ARM:, None]
+    return band
+
+
+def _draw_programme(
+    file: PlannedMat, config: NinaProSimulationConfig, style: Style, p: Physiology
+) -> tuple[Programme, np.ndarray]:
+    """What the hand does, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
+
+    The hand follows the film with a delay; the refined labels ("restimulus") are those of the hand.
+    """
+    rng = stream(config.seed, "ninapro programme", file.user, file.exercise)
+    relaxed = style.poses[POSE_NAMES.index("rest")]
+    poses, starts, moves, times = [relaxed], [], [], []
+    names = MOVEMENTS[file.exercise]
+    for name in names:
+        for _ in range(config.repetitions):
+            stray = rng.random() < p.stray_share  # people make mistakes
+            target = style.poses[POSE_NAMES.index(names[rng.integers(len(names))] if stray else name)]
+            shown = len(times) * (config.movement_seconds + config.rest_seconds) + config.rest_seconds / 2
+            over = shown + config.movement_seconds
+            made, left = shown + rng.uniform(0.1, 0.3), over + rng.uniform(0.0, 0.2)
+            amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
+            held, back = p.repetition_sd * rng.standard_normal((2, N_DOFS)) * span_scale()
+            held += relaxed + amplitude * (target - relaxed)
+            back += relaxed
+            held[EFFORT], back[EFFORT] = amplitude * target[EFFORT], 0.0
+            poses += [held, back]
+            starts += [made, left]
+            # within half a second, so that the hand is back before the next time
+            moves += np.minimum(
+                p.move_seconds / style.tempo * np.exp(p.timing_sd * rng.standard_normal(2)), 0.5
+            ).tolist()
+            times.append((shown, made, over, left))
+    return Programme(np.stack(poses), np.array(starts), np.array(moves)), np.array(times)
+
+
+def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiology: Physiology = PHYSIOLOGY) -> dict:
+    """The fields of one file: ``emg`` (T, 12) in V, ``glove`` (T, 22 or 18) raw, four labels (T, 1) and scalars (1, 1).
+
+    The same arguments give the same values, whatever was simulated before.
+    """
+    seed, p, user = config.seed, physiology, file.user
+    style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
+    band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
+    programme, times = _draw_programme(file, config, style, p)
+    rng = stream(seed, "ninapro recording", user, file.exercise)
+    lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
+    block = config.repetitions * (config.movement_seconds + config.rest_seconds)  # s: one movement, which bounds memory
+    n = round(block * SAMPLE_RATE)
+    emg, glove = [], []
+    for k in range(len(MOVEMENTS[file.exercise])):
+        start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
+        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS)
+        seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
+        seen = np.clip(seen, 0, 255)
+        emg.append(signal * np.float32(VOLT))
+        glove.append(to_rate(seen.T, n, SAMPLE_RATE).T)
+    columns = range(len(GLOVE)) if file.database == "DB2" else [i for i in range(22) if i + 1 not in DB2.dropped]
+    return {
+        "subject": np.array([[file.subject]], np.uint8),
+        "exercise": np.array([[file.exercise]], np.uint8),
+        "emg": np.concatenate(emg),
+        "glove": np.concatenate(glove)[:, list(columns)],
+        **_labels(np.round(times * SAMPLE_RATE).astype(int), n * len(emg), FIRST_LABEL[file.exercise], config),
+        "simulated": np.array([[1]], np.uint8),  # no field of the real files
+    }
+
+
+def _labels(times: np.ndarray, n: int, first: int, config: NinaProSimulationConfig) -> dict[str, np.ndarray]:
+    """The four label columns (n, 1), 0 at rest, from (K, 4) samples as of :func:`_draw_programme`."""
+    out = {name: np.zeros((n, 1), np.uint8) for name in ("stimulus", "repetition", "restimulus", "rerepetition")}
+    for k, (shown, made, over, left) in enumerate(times):
+        movement, repetition = first + k // config.repetitions, 1 + k % config.repetitions
+        out["stimulus"][shown:over], out["repetition"][shown:over] = movement, repetition
+        out["restimulus"][made:left], out["rerepetition"][made:left] = movement, repetition
+    return out
+
+
+def write_ninapro(
+    folder: Path, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
+) -> tuple[PlannedMat, ...]:
+    """Write what is missing of a simulated DB2 and DB7 into ``folder``; returns its files.
+
+    As :func:`embridge.simulator.write.write_dataset`: whole files only, in parallel, resumable. InputError for a folder
+    that holds another configuration, for rests that leave no time to relax, and for a full disk.
+    """
+    if config.repetitions < 2 or config.rest_seconds < 0.8 or config.movement_seconds < 2.2:
+        raise InputError(
+            "simulated NinaPro: expected at least 2 repetitions, movements of 2.2 s (a window and the hand's delay) "
+            f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
+        )
+    folder, files = Path(folder), plan_ninapro(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, config)
+    for leftover in folder.rglob(f"*{PART}"):
+        leftover.unlink()
+    missing = [file for file in files if not (folder / file.path).exists()]
+    each = config.repetitions * (config.movement_seconds + config.rest_seconds) * SAMPLE_RATE * (12 + 22 + 1) * 4
+    check_space(folder, round(sum(len(MOVEMENTS[file.exercise]) * each for file in missing)))
+    workers = min(workers or available_cores(), max(1, len(missing)))
+    written = in_order(_write_job, ((folder, file, config) for file in missing), workers)
+    for _ in tqdm(written, "simulating", len(missing), mininterval=5, disable=not progress or not missing, unit="file"):
+        pass
+    return files
+
+
+def _write_job(job: tuple[Path, PlannedMat, NinaProSimulationConfig]) -> None:
+    folder, file, config = job
+    fields, path = simulate_ninapro(file, config), folder / file.path
+    part = path.with_name(path.name + PART)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as handle:
+            scipy.io.savemat(handle, fields)
+            handle.seek(0)
+            handle.write(b"MATLAB 5.0 MAT-file, simulated by EMBridge".ljust(116))  # else the time would be in it
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: could not write ({error}); free some space there") from error

@@ -1,0 +1,122 @@
+"""What every split is made of: the parts, their groups and exclusions, and the check that two sides share nothing."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from embridge.errors import InputError
+
+SETS = ("in", "unseen")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which windows serve what. All ids are rows of ``table``, int64, ascending.
+
+    Attributes
+    ----------
+    pretrain : D_tr
+    probe_train, tune, evaluation : by class set, "in" and "unseen"; ``tune`` is empty where there is no D_tune
+    classes : gesture names in class order, by class set
+    group_kind : what the bootstrap resamples, "user" or "movement-repetition"
+    policies : the gallery policies that apply, in the order of reports
+    has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
+    remedy : the sentence that tells what to add where evaluation lacks something
+    paper : by part, what E Table 1 prints: (gestures, users, sessions)
+    notes : sentences to print beside Table 1
+    """
+
+    dataset: str
+    pretrain: np.ndarray
+    probe_train: dict[str, np.ndarray]
+    tune: dict[str, np.ndarray]
+    evaluation: dict[str, np.ndarray]
+    classes: dict[str, tuple[str, ...]]
+    group_kind: str
+    policies: tuple[str, ...]
+    table: pd.DataFrame
+    has_tuning: bool
+    remedy: str
+    paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def named(self) -> dict[str, np.ndarray]:
+        """Every part by its printed name, in Table 1's order."""
+        parts = {"pre-training": self.pretrain}
+        for name, ids in (("probe-train", self.probe_train), ("D_tune", self.tune), ("D_eval", self.evaluation)):
+            parts |= {f"{name}, {classes}": ids[classes] for classes in SETS}
+        return parts
+
+    def labels(self, class_set: str, ids) -> np.ndarray:
+        """The class of each window (B,) int64; -1 where its gesture is none of the set's classes."""
+        classes = pd.Index(self.classes[class_set])
+        return classes.get_indexer(self.table.gesture.to_numpy()[row_ids(ids)]).astype(np.int64)
+
+    def groups(self, ids) -> np.ndarray:
+        """What the bootstrap resamples, a string for each window (B,): its user, or user/movement/repetition."""
+        rows = self.table.iloc[row_ids(ids)]
+        if self.group_kind == "user":
+            return rows.user.to_numpy(dtype=str)
+        return repetition_of(rows)
+
+    def exclusion(self, policy: str, ids) -> np.ndarray | None:
+        """Codes (B,) int64: a gallery window with the query's code is excluded; None: nothing is (METHOD 8)."""
+        if policy == "all":
+            return None
+        if policy == "not-self":
+            return row_ids(ids)
+        if policy not in ("other-users", "other-repetitions"):
+            raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
+        return self._codes[policy][row_ids(ids)]
+
+    @cached_property
+    def _codes(self) -> dict[str, np.ndarray]:
+        keys = {"other-users": self.table.user, "other-repetitions": repetition_of(self.table)}
+        return {policy: pd.factorize(key)[0].astype(np.int64) for policy, key in keys.items()}
+
+    def check_evaluable(self) -> None:
+        """Raise InputError with the classes and users that evaluation needs and the data lack (RELIABILITY 17)."""
+        missing = []
+        for name, ids in self.named().items():
+            part, _, class_set = name.partition(", ")
+            if part == "pre-training" or (part == "D_tune" and not self.has_tuning):
+                continue
+            found = set(self.labels(class_set, ids))
+            absent = [c for i, c in enumerate(self.classes[class_set]) if i not in found]
+            if absent:
+                users = self.table.user.iloc[ids].nunique()
+                missing.append(f"{name} ({users} users) has no window of {', '.join(absent)}")
+        if missing:
+            raise InputError(
+                f"{self.dataset}: pre-training can run, evaluation cannot: {'; '.join(missing)}. {self.remedy}"
+            )
+
+
+def row_ids(ids) -> np.ndarray:
+    """Any list of ids as int64 (B,)."""
+    return np.asarray(ids, dtype=np.int64)
+
+
+def repetition_of(rows: pd.DataFrame) -> np.ndarray:
+    """The performance that each window is of: "user/gesture/repetition" (B,)."""
+    columns = (rows[name].to_numpy(dtype=str) for name in ("user", "gesture", "repetition"))
+    return np.array(["/".join(values) for values in zip(*columns, strict=True)], dtype=str)
+
+
+def where(mask) -> np.ndarray:
+    """The ids at which a mask over the table is true, ascending."""
+    return np.flatnonzero(np.asarray(mask)).astype(np.int64)
+
+
+def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None:
+    """Raise InputError if a value occurs on two sides."""
+    values = values.to_numpy()
+    seen: dict = {}
+    for side, ids in sides.items():
+        for value in pd.unique(values[ids]):
+            if seen.setdefault(value, side) != side:
+                raise InputError(
+                    f"leak: the {what} {value} is both in {seen[value]} and in {side}; correct the metadata"
+                )
