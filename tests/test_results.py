@@ -17,7 +17,7 @@ BASE = {"dataset": "simulated", "profile": "smoke"}
 ISSUE = (
     "dataset, profile, seed, system, protocol, classes, gallery, pooling, metric, class, user, true, predicted, param, "
     "param_value, n_train, draw, batch_size, options, value, low, high, interval_kind, n, paper_value, paper_source, "
-    "run_key"
+    "run_key, origin"
 )
 
 
