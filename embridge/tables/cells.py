@@ -91,11 +91,11 @@ def markdown(table: pd.DataFrame) -> str:
 
 def select(results: pd.DataFrame, **equal) -> pd.DataFrame:
     """Rows whose columns equal the given values; a tuple allows several. Unknown columns raise InputError."""
-    keep = pd.Series(True, index=results.index)
+    keep = np.ones(len(results), dtype=bool)
     for column, value in equal.items():
         if column not in results:
             raise InputError(f"results: expected a column of the tidy results, found {column!r}")
-        keep &= results[column].isin(value if isinstance(value, tuple) else (value,))
+        keep &= results[column].isin(value if isinstance(value, tuple) else (value,)).to_numpy()
     return results[keep]
 
 

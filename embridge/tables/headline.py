@@ -51,22 +51,14 @@ def headline_rows(
     DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
     paper_value, paper_source
     """
-    lines = []
-    for system in systems:
-        for protocol, classes in CELLS:
-            rows = choose(
-                results,
-                dataset,
-                protocol=protocol,
-                classes=classes,
-                systems=(system,),
-                gallery=gallery,
-                pooling=pooling,
-            )
-            group = "unimodal" if system in UNIMODAL else "multi-modal"
-            labels = {"dataset": dataset, "group": group, "system": system, "protocol": protocol, "classes": classes}
-            lines.append(labels | summary(rows) | beside(system, protocol, classes, dataset, gallery, table=table))
-    return pd.DataFrame(lines)
+    how, cells = {"systems": systems, "gallery": gallery, "pooling": pooling}, []
+    rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in CELLS}
+    for system, (protocol, classes) in itertools.product(systems, CELLS):
+        group = "unimodal" if system in UNIMODAL else "multi-modal"
+        labels = {"dataset": dataset, "group": group, "system": system, "protocol": protocol, "classes": classes}
+        found = summary(select(rows[protocol, classes], system=system))
+        cells.append(labels | found | beside(system, protocol, classes, dataset, gallery, table=table))
+    return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
 
 def table2(results: pd.DataFrame, *datasets: str, **options) -> pd.DataFrame:

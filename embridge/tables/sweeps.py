@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from embridge.paper import TABLE_4
+from embridge.paper import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.splits import SETS
 from embridge.tables.cells import MEASURED, beside, cell_frame, choose, pooled, prefer_own, select, summary, text_table
-from embridge.tables.headline import ALIGNED, CELLS, TABLE_2_SYSTEMS
+from embridge.tables.headline import ALIGNED, TABLE_2_SYSTEMS
 
 # What the sweeps of Fig. 4 leave alone: param to its usual value, METHOD 6
 DEFAULTS = {
@@ -54,15 +54,16 @@ def sensitivity_rows(
     for param, usual in defaults.items():
         having = select(results, dataset=dataset, system=system, param=param, metric="balanced_accuracy")
         values = sorted(having["param_value"].unique(), key=_rising)
-        for value in values if len(values) > 1 else []:
-            for protocol, classes in CELLS:
-                rows = choose(results, dataset, protocol=protocol, classes=classes, systems=(system,), param=param)
-                labels = {"param": param, "param_value": value, "default": _rising(value) == _rising(usual)}
-                labels |= {"protocol": protocol, "classes": classes}
-                if param != "k" or protocol == "ZS":  # a probe has no neighbours
-                    found = summary(select(rows, param_value=value))
-                    # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
-                    cells.append(labels | found | {"paper_value": np.nan, "paper_source": "not in the source"})
+        # a probe has no neighbours
+        combinations = [(p, c) for p, c in CELLS if param != "k" or p == "ZS"] if len(values) > 1 else []
+        how = {"systems": (system,), "param": param}
+        rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in combinations}
+        for value, (protocol, classes) in itertools.product(values, combinations):
+            labels = {"param": param, "param_value": value, "default": _rising(value) == _rising(usual)}
+            labels |= {"protocol": protocol, "classes": classes}
+            found = summary(select(rows[protocol, classes], param_value=value))
+            # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
+            cells.append(labels | found | {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE})
     return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
@@ -82,9 +83,10 @@ def data_efficiency_rows(
     """
     param, cells = "paired_fraction", []
     having = select(results, dataset=dataset, protocol="ZS", param=param, metric="balanced_accuracy")
+    how = {"protocol": "ZS", "systems": systems, "pooling": pooling, "param": param}
+    rows = {classes: choose(results, dataset, classes=classes, **how) for classes in SETS}
     for classes, system, text in itertools.product(SETS, systems, sorted(having["param_value"].unique(), key=_rising)):
-        how = {"protocol": "ZS", "classes": classes, "systems": (system,), "pooling": pooling}
-        found = summary(select(choose(results, dataset, param=param, **how), param_value=text))
+        found = summary(select(rows[classes], system=system, param_value=text))
         paper = beside(system, "ZS", classes, dataset, "all" if float(text) == 1 else "a part")
         cells.append({"classes": classes, "system": system, "fraction": float(text)} | found | paper)
     return cell_frame(cells, ["classes", "system", "fraction"])
