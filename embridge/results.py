@@ -64,8 +64,12 @@ class Page:
         the figure is a drawing and shows no data at all.
         """
         entry = self._entry(self._figures, name, caption, source, data)
+        # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+        for legend in fig.legends:
+            legend.set_bbox_to_anchor((0, 0, 1, 1), fig.transFigure)
         if data and self.context.get("simulated"):
-            fig.draw_without_rendering()  # places the axes and legends, which until then lie where they will not be
             bottom = fig.get_tightbbox().y0 / fig.get_figheight()  # legends may hang below the figure
             fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
         fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
