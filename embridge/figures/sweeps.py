@@ -78,7 +78,7 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *
 
     Parameters
     ----------
-    rows : columns system, classes, fraction, value, low, high, origin, as embridge.tables.data_efficiency_rows gives them
+    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
     baselines : linear probes of systems that need no pairs (columns system, classes, value, origin): dotted lines
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
@@ -167,6 +167,8 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
         words = all(_is_word(v) for v in values)
         for k, (protocol, classes) in enumerate(curves):
             part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
+            if part.empty:
+                continue
             x = part["param_value"].map(values.index).to_numpy() + 0.06 * (k - (len(curves) - 1) / 2)
             style = styles[protocol, classes] | ({"ls": ""} if words else {})
             ax.errorbar(x, part["value"], yerr=errors(part), capsize=2, elinewidth=0.9, lw=1.1, **style)

@@ -106,14 +106,14 @@ def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def unswept(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that belong to no sweep: those of a probe or of zero-shot with its dataset's usual k."""
-    usual = rows["dataset"].map({d: usual_k(d) for d in rows["dataset"].unique()})
+    """Rows that belong to no sweep: those of a probe, or of zero-shot with its dataset's usual k if it has several."""
     k = pd.to_numeric(rows["param_value"].where(rows["param"] == "k"), errors="coerce")
-    return rows[rows["param"].isin(HEADLINE_PARAMS) & (k.isna() | (k == usual))]
+    several = k.groupby(rows["system"]).transform("nunique") > 1
+    usual = rows["dataset"].map({d: _usual_k(d) for d in rows["dataset"].unique()})
+    return rows[rows["param"].isin(HEADLINE_PARAMS) & (k.isna() | ~several | (k == usual))]
 
 
-def usual_k(dataset: str) -> int:
-    """The zero-shot k that the dataset's profiles use."""
+def _usual_k(dataset: str) -> int:
     return config.for_dataset(config.profile("paper"), dataset).evaluation.k
 
 
