@@ -422,6 +422,16 @@ def test_numbers_that_a_source_only_estimates_are_told_apart(results):
     assert ablation.loc["CPEP, both encoders trained"].tolist() == ["– | not in the source"] * 4 + ["not in the source"]
 
 
+def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
+    probe = {"classes": "in", "protocol": "LP", "param": "C"}
+    rows = gathered(one(0.6, system="CPEP", **probe), one(0.4, system="emg2pose", origin=ORIGIN, **probe))
+    table = tables.cpep_gain(rows, "simulated")
+    assert table.iloc[0].tolist() == [
+        "CPEP over emg2pose", "0.50 | paper 0.210 †", "– | paper 0.720", "C, per a summary",
+    ]  # fmt: skip
+    assert table.attrs["footnotes"] == (f"† {ORIGIN}",)
+
+
 def test_both_datasets_stand_in_one_table_2(results):
     table = tables.table2(results, "simulated", "simulated-ninapro")
     assert len(table) == 22 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]

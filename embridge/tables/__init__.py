@@ -8,6 +8,7 @@ cell (:func:`cell`). :func:`markdown` writes any of them.
 from embridge.tables.ablations import (
     cpep_ablation,
     cpep_ablation_rows,
+    cpep_gain,
     cpep_main,
     cpep_main_rows,
     regression_rows,
@@ -55,6 +56,7 @@ __all__ = [
     "corpus_table",
     "cpep_ablation",
     "cpep_ablation_rows",
+    "cpep_gain",
     "cpep_main",
     "cpep_main_rows",
     "data_efficiency",

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from embridge.splits import SETS
 from embridge.tables.cells import beside, cell_frame, prefer_own, select, summary, text_table
 from embridge.tables.headline import headline_rows
 
@@ -42,6 +43,18 @@ def cpep_main(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     return text_table(cpep_main_rows(results, dataset, **options), ["system"], ["protocol", "classes"])
 
 
+def cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """C's claim: how much CPEP's linear probe gains over emg2pose's, ``CPEP / emg2pose - 1``, as text."""
+    main, cells = cpep_main_rows(results, dataset), []
+    for classes in SETS:
+        probes = select(main, protocol="LP", classes=classes).set_index("system")
+        gain = probes.loc["CPEP", "value"] / probes.loc["emg2pose", "value"] - 1
+        origin = "; ".join(sorted(set(probes.loc[["CPEP", "emg2pose"], "origin"]) - {""}))
+        paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_emg2pose", table="C main")
+        cells.append({"system": "CPEP over emg2pose", "classes": classes, "value": gain, "origin": origin} | paper)
+    return text_table(cell_frame(cells, ["system", "classes"]), ["system"], ["classes"])
+
+
 def cpep_ablation_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """C's ablation as numbers; for two of its rows C gives no number."""
     return headline_rows(results, dataset, systems=CPEP_ABLATION, table="C ablation", **options)
@@ -60,7 +73,7 @@ def regression_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     rows = select(results, dataset=dataset, protocol="regression", metric="angle_error_deg", user="")
     rows, cells = prefer_own(rows, ["system"]), []
     systems = [*REGRESSORS, *(s for s in rows["system"].unique() if s not in REGRESSORS)]
-    sets = [c for c in ("in", "unseen") if (rows["classes"] == c).any() or rows.empty]
+    sets = [c for c in SETS if (rows["classes"] == c).any() or rows.empty]
     for system in systems:
         for classes in [*sets, *(c for c in rows["classes"].unique() if c not in sets)]:
             found = summary(select(rows, system=system, classes=classes))
