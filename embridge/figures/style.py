@@ -16,16 +16,16 @@ _SYSTEM_COLOURS = {
     "Upper bound": "#7F7F7F",
     "EMG-MAE": "#56B4E9",
     "NeuroPose": "#D55E00",
-    "emg2pose": "#882255",  # this, the next and the -LS rows: Tol's muted palette, made for the same readers
+    "emg2pose": "#CC6677",  # this, the next two and the -LS rows: Tol's palettes, made for the same readers
     "Vemg2pose": "#AA4499",
-    "PoseT": "#000000",
+    "PoseT": "#999933",
     "CPEP": "#E69F00",
     "CPEP-LS": "#DDCC77",
     "Q-Former": "#0072B2",
-    "Q-Former-LS": "#332288",
+    "Q-Former-LS": "#6699CC",
     "EMBridge": "#009E73",
 }
-_SPARE_COLOURS = ("#CC79A7", "#999933", "#CC6677", "#44AA99")
+_SPARE_COLOURS = ("#CC79A7", "#882255", "#44AA99", "#332288")
 
 
 def use_style() -> None:
