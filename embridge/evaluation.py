@@ -1,6 +1,7 @@
 """The two protocols on arrays: zero-shot retrieval and the linear probe (E 3.1, A.6; METHOD 8). Knows no model."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ __all__ = [
     "choose_c",
     "choose_c_grouped",
     "confusion",
+    "few_shot_subsets",
     "linear_probe",
     "macro_f1",
     "mean_over_seeds",
@@ -219,3 +221,53 @@ def _best(grid, score) -> float:
 def shuffled_labels(labels, seed: int = 0) -> np.ndarray:
     """The labels in random order: a control (RELIABILITY) whose scores must fall to chance."""
     return np.random.default_rng(seed).permutation(np.asarray(labels))
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A draw of few-shot training: ``rows`` (n,) of the training set, and its ``shots``, units a class."""
+
+    fraction: float
+    draw: int
+    shots: int
+    rows: np.ndarray
+
+
+def few_shot_subsets(labels, units, fractions, *, n_draws: int = 5, seed: int = 0) -> list[Subset]:
+    """Random parts of a training set, the same fraction of every class's units, at least one (E A.4).
+
+    A unit is drawn whole: a recording's windows are alike, so that single windows would be easier to learn from than
+    as many shots of a user. The parts of one draw are nested. The whole set is drawn once, for there is nothing to
+    draw.
+
+    Parameters
+    ----------
+    labels, units : (N,) classes, and to what of its class each row belongs
+    fractions : above 0, at most 1
+    seed : of the draws, each of which has its own stream
+
+    Returns
+    -------
+    Subsets in the order of fractions, then draws. Where classes differ in size ``shots`` is the largest's.
+
+    Raises
+    ------
+    InputError
+        for a fraction out of range, or labels and units that differ in length
+    """
+    labels, units = np.asarray(labels), np.asarray(units)
+    if not len(labels) == len(units) or not len(labels):
+        raise InputError(f"few-shot: expected as many units as labels, found {len(units)} and {len(labels)}")
+    if not all(0 < fraction <= 1 for fraction in fractions):
+        raise InputError(f"few-shot: expected fractions above 0 and at most 1, found {list(fractions)}")
+    orders = []
+    for draw in range(n_draws):
+        rng = np.random.default_rng([seed, draw])
+        orders.append({k: rng.permutation(np.unique(units[labels == k])) for k in np.unique(labels)})
+    subsets = []
+    for fraction in fractions:
+        for draw, order in enumerate(orders if fraction < 1 else orders[:1]):
+            chosen = {k: names[: max(1, round(fraction * len(names)))] for k, names in order.items()}
+            rows = np.concatenate([np.flatnonzero((labels == k) & np.isin(units, c)) for k, c in chosen.items()])
+            subsets.append(Subset(float(fraction), draw, max(map(len, chosen.values())), np.sort(rows)))
+    return subsets

@@ -1,7 +1,9 @@
 """Every number of the papers that ours are printed beside, each with its source (METHOD 8).
 
 "E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, so they are
-listed but never looked up. Cells that a source leaves empty are simply not here.
+listed but looked up only by the name of their table. TABLES holds every cell of every printed table, also those that a
+source leaves empty; E Table 1's counts are in :data:`embridge.splits.PAPER`. Figs. 3c, 4 and 8 are images without
+numbers.
 """
 
 from dataclasses import dataclass
@@ -13,12 +15,15 @@ BATCH_SIZE = 256  # E A.6
 
 @dataclass(frozen=True)
 class PaperNumber:
-    """One published number. ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1."""
+    """One published number, or a cell that its source leaves empty (``value`` None).
+
+    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1.
+    """
 
     system: str
     protocol: str
     classes: str
-    value: float
+    value: float | None
     source: str
     dataset: str = "emg2pose"
     metric: str = "balanced_accuracy"
@@ -33,7 +38,6 @@ def _cells(values: dict, source: str, **more) -> list[PaperNumber]:
         PaperNumber(system, protocol, classes, value, source, **more)
         for system, row in values.items()
         for (protocol, classes), value in zip(CELLS, row, strict=True)
-        if value is not None
     ]
 
 
@@ -59,7 +63,14 @@ TABLE_2 = {
 TABLE_2_NINAPRO = {
     "Upper bound": (0.769, 0.632, _, _),
     "EMG-MAE": (0.283, 0.256, _, _),
+    "NeuroPose": (_, _, _, _),  # "/"
+    "emg2pose": (_, _, _, _),
+    "Vemg2pose": (_, _, _, _),
     "PoseT": (0.694, 0.425, _, _),
+    "CPEP": (_, _, _, _),  # the multi-modal rows have one line of numbers each, emg2pose's
+    "CPEP-LS": (_, _, _, _),
+    "Q-Former": (_, _, _, _),
+    "Q-Former-LS": (_, _, _, _),
 }
 TABLE_2_UNLABELLED = {"EMBridge": (0.703, 0.492, 0.692, 0.447)}  # the last row carries no name: METHOD 8 infers it
 TABLE_3 = {
@@ -81,34 +92,53 @@ CPEP_ABLATION = {
     "CPEP, EMG encoder frozen": (0.372, 0.326, 0.344, 0.298),
     "CPEP, random initialisation": (0.748, 0.479, 0.701, 0.454),
     "CPEP, average pooling": (0.761, 0.518, 0.711, 0.454),
+    "CPEP, longer EMG patches": (_, _, _, _),  # "degrade performance": no number
+    "CPEP, both encoders trained": (_, _, _, _),  # "fails to converge": no number
     "CPEP": (0.782, 0.536, 0.757, 0.481),
 }
+CPEP_GAIN = {"in": 0.21, "unseen": 0.72}  # CPEP's linear probe over emg2pose's, C's own abstract
 F1_CLASS_1 = {"CPEP": 0.439, "Q-Former": 0.494, "EMBridge": 0.513}
 F1_CLASS_3 = {"CPEP": 0.436, "Q-Former": 0.458, "EMBridge": 0.504}
 USER_F1 = {"CPEP": 0.457, "Q-Former": 0.473, "EMBridge": 0.522}
 USER_GAIN = {"CPEP": 0.160, "Q-Former": 0.116}  # EMBridge over the named system, mean of users' relative gains
 OVERALL_GAIN = {"CPEP": 0.142, "Q-Former": 0.102}  # ratio of the mean F1s, less 1
 
+_NO_F1 = dict.fromkeys(F1_CLASS_1)  # Fig. 3a shows these two classes in an image only
 _SECONDARY = "secondary source"
-NUMBERS: tuple[PaperNumber, ...] = (  # earlier entries win a look-up: E before C
-    *_cells(TABLE_2, "E Table 2"),
-    *_cells(TABLE_2_NINAPRO, "E Table 2", dataset="ninapro"),
-    *_cells(TABLE_2_UNLABELLED, "E Table 2, unlabelled row (inferred)", dataset="ninapro"),
-    *_cells(TABLE_3, "E Table 3"),
-    *(
-        n
-        for size, row in TABLE_4.items()
-        for n in _zero_shot_unseen(row, "E Table 4", "balanced_accuracy", batch_size=size)
+TABLES: dict[str, tuple[PaperNumber, ...]] = {  # earlier tables win a look-up: E before C
+    "E Table 2": (
+        *_cells(TABLE_2, "E Table 2"),
+        *_cells(TABLE_2_NINAPRO, "E Table 2", dataset="ninapro"),
+        *_cells(TABLE_2_UNLABELLED, "E Table 2, unlabelled row (inferred)", dataset="ninapro"),
     ),
-    *_zero_shot_unseen(F1_CLASS_1, "E 3.3", "class_f1", class_=1),
-    *_zero_shot_unseen(F1_CLASS_3, "E 3.3", "class_f1", class_=3),
-    *_zero_shot_unseen(USER_F1, "E 3.3", "user_f1"),
-    *_zero_shot_unseen(USER_GAIN, "E 3.3", "user_gain"),
-    *_zero_shot_unseen(OVERALL_GAIN, "E 3.3", "overall_gain"),
-    *_cells(CPEP_MAIN, f"C, {_SECONDARY}"),
-    *_cells(CPEP_ABLATION, f"C ablation, {_SECONDARY}"),
-    *_cells(CPEP_MAIN_APPROX, f"C, approx., {_SECONDARY}", approx=True),
-)
+    "E Table 3": tuple(_cells({"EMBridge" if s == "CASCLe" else s: v for s, v in TABLE_3.items()}, "E Table 3")),
+    "E Table 4": tuple(
+        number
+        for size, row in TABLE_4.items()
+        for number in _zero_shot_unseen(row, "E Table 4", "balanced_accuracy", batch_size=size)
+    ),
+    "E Fig. 3a": tuple(
+        number
+        for class_, row in enumerate((_NO_F1, F1_CLASS_1, _NO_F1, F1_CLASS_3))
+        for number in _zero_shot_unseen(row, "E 3.3", "class_f1", class_=class_)
+    ),
+    "E Fig. 3b": (
+        *_zero_shot_unseen(USER_F1, "E 3.3", "user_f1"),
+        *_zero_shot_unseen(USER_GAIN, "E 3.3", "user_gain"),
+        *_zero_shot_unseen(OVERALL_GAIN, "E 3.3", "overall_gain"),
+    ),
+    "C main": (
+        *_cells(CPEP_MAIN, f"C, {_SECONDARY}"),
+        *_cells(CPEP_MAIN_APPROX, f"C, approx., {_SECONDARY}", approx=True),
+        *(
+            PaperNumber("CPEP", "LP", classes, gain, "C, per a summary", metric="gain_over_emg2pose")
+            for classes, gain in CPEP_GAIN.items()
+        ),
+    ),
+    "C ablation": tuple(_cells(CPEP_ABLATION, f"C ablation, {_SECONDARY}")),
+}
+NUMBERS = tuple(number for cells in TABLES.values() for number in cells if number.value is not None)
+_DATASETS = {"simulated": "emg2pose", "simulated-ninapro": "ninapro"}  # whose numbers stand beside a simulation's
 
 
 def lookup(
@@ -120,15 +150,21 @@ def lookup(
     metric: str = "balanced_accuracy",
     class_: int | None = None,
     batch_size: int = BATCH_SIZE,
+    table: str | None = None,
 ) -> tuple[float | None, str]:
     """The published number for a cell and its source; (None, "not in the source") where there is none.
 
-    ``protocol`` is "LP" or "ZS", ``classes`` "in" or "unseen"; the dataset "simulated" stands for "emg2pose",
-    "simulated-ninapro" for "ninapro". Approximate numbers are never returned (METHOD: printed, never scored).
+    Parameters
+    ----------
+    protocol, classes : "LP" or "ZS", "in" or "unseen"
+    dataset : "simulated" stands for "emg2pose", "simulated-ninapro" for "ninapro"
+    table : a key of TABLES: its numbers alone, approximate ones too, whose source says so. None: all tables, and no
+        approximate number (METHOD: printed, never scored)
     """
-    dataset = {"simulated": "emg2pose", "simulated-ninapro": "ninapro"}.get(dataset, dataset)
-    wanted = (system, protocol, classes, dataset, metric, class_, batch_size)
-    for n in NUMBERS:
-        if not n.approx and wanted == (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size):
+    wanted = (system, protocol, classes, _DATASETS.get(dataset, dataset), metric, class_, batch_size)
+    for n in NUMBERS if table is None else TABLES[table]:
+        if n.value is None or (n.approx and table is None):
+            continue
+        if wanted == (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size):
             return n.value, n.source
     return None, NOT_IN_SOURCE

@@ -136,6 +136,19 @@ def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str =
     return outcomes
 
 
+def probe_c(study: Study, classes: str, train_x: np.ndarray, train_y: np.ndarray, read) -> float:
+    """The probe's C for the whole probe-training set: from D_tune, or by cross-validation where there is none.
+
+    ``train_x`` (n, d), ``train_y`` (n,); ``read`` is a function from window ids to features.
+    """
+    splits, grid = study.splits, study.profile.evaluation.probe_c
+    if splits.has_tuning:
+        tune = splits.tune[classes]
+        return ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
+    repetitions = splits.exclusion("other-repetitions", splits.probe_train[classes])
+    return ev.choose_c_grouped(train_x, train_y, repetitions, grid)
+
+
 def probe_outcome(study: Study, system: str, classes: str, *, features=None, options: str = "") -> Outcome:
     """Linear probe of a frozen encoder (E 3.1): C from D_tune, or by cross-validation where there is none.
 
@@ -144,14 +157,11 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
     system : "Pose-MAE" is the upper bound
     features : function of window ids, for controls; None: the system's own
     """
-    splits, grid = study.splits, study.profile.evaluation.probe_c
+    splits = study.splits
     read = features or (lambda ids: study.features(system, ids))
-    train, test, tune = splits.probe_train[classes], splits.evaluation[classes], splits.tune[classes]
+    train, test = splits.probe_train[classes], splits.evaluation[classes]
     train_x, train_y = read(train).numpy(), splits.labels(classes, train)
-    if splits.has_tuning:
-        c = ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
-    else:
-        c = ev.choose_c_grouped(train_x, train_y, splits.exclusion("other-repetitions", train), grid)
+    c = probe_c(study, classes, train_x, train_y, read)
     predicted = ev.linear_probe(train_x, train_y, read(test).numpy(), c=c)
     name = "Upper bound" if system == "Pose-MAE" else system
     known = system in EXPERIMENTS and features is None

@@ -64,6 +64,11 @@ class Page:
         the figure is a drawing and shows no data at all.
         """
         entry = self._entry(self._figures, name, caption, source, data)
+        # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+        for legend in fig.legends:
+            legend.set_bbox_to_anchor((0, 0, 1, 1), fig.transFigure)
         if data and self.context.get("simulated"):
             bottom = fig.get_tightbbox().y0 / fig.get_figheight()  # legends may hang below the figure
             fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
@@ -71,11 +76,18 @@ class Page:
         self._figures.append(entry | {"file": f"{name}.png"})
         return fig
 
-    def table(self, df: pd.DataFrame, name: str, caption: str, source: str = "") -> pd.DataFrame:
-        """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept."""
+    def table(
+        self, df: pd.DataFrame, name: str, caption: str, source: str = "", *, numbers: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept.
+
+        ``numbers``: the frame's cells as numbers (from a function of :mod:`embridge.tables` that ends in ``_rows``),
+        for the CSV.
+        """
         entry = self._entry(self._tables, name, caption, source)
-        named = any(label is not None for label in df.index.names)
-        write_atomically(self.folder / f"{name}.csv", df.to_csv(index=named, lineterminator="\n"))
+        tidy = df if numbers is None else numbers
+        named = any(label is not None for label in tidy.index.names)
+        write_atomically(self.folder / f"{name}.csv", tidy.to_csv(index=named, lineterminator="\n"))
         origin = f"\nSource: {source}\n" if source else ""
         write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(df)}{origin}")
         self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})

@@ -11,12 +11,14 @@ from embridge.errors import InputError
 COLUMNS = (
     "dataset", "profile", "seed", "system", "protocol", "classes", "gallery", "pooling", "metric", "class", "user",
     "true", "predicted", "param", "param_value", "n_train", "draw", "batch_size", "options", "value", "low", "high",
-    "interval_kind", "n", "paper_value", "paper_source", "run_key",
+    "interval_kind", "n", "paper_value", "paper_source", "run_key", "origin",
 )  # fmt: skip
 INTEGERS = ("seed", "class", "true", "predicted", "n_train", "draw", "batch_size", "n")
 NUMBERS = ("value", "low", "high", "paper_value")
+# "origin": "" for a row of this run, "long run, <date>, <commit>" for a committed one
 # what a row measures: two rows that agree in all of these contradict each other
-KEY = tuple(c for c in COLUMNS if c not in ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key"))
+_NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin")
+KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
 OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the classes
 
 

@@ -1,6 +1,7 @@
 """Small inputs for every figure, and each figure drawn from them once; used by test_figures and test_figure_data."""
 
 import functools
+import itertools
 
 import matplotlib
 
@@ -62,6 +63,50 @@ DIFFERENCES = pd.DataFrame(
     columns=["classes", "gallery", "systems", "difference", "low", "high"],
 )
 
+
+def cells(**levels):
+    """A row for each combination of the given columns' levels, with a value and its interval."""
+    rows = pd.DataFrame(list(itertools.product(*levels.values())), columns=list(levels))
+    value = RNG.uniform(0.3, 0.8, len(rows))
+    return rows.assign(value=value, low=value - 0.05, high=value + 0.04, paper_value=np.nan, origin="")
+
+
+FRACTIONS = cells(system=list(CONFUSIONS), classes=["in", "unseen"], fraction=[0.2, 0.4, 0.6, 0.8, 1.0])
+SHOTS = cells(system=["CPEP", "EMBridge"], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
+BASELINES = cells(system=["EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT"], classes=["in", "unseen"])
+SIZES = cells(system=list(CONFUSIONS), convention=["same epochs", "same steps"], batch_size=[256, 512, 1024])
+SIZES.loc[SIZES["convention"] == "same epochs", "paper_value"] = 0.481
+SWEPT = pd.concat(
+    [
+        cells(param=[p], param_value=v, protocol=["ZS"] if p == "k" else ["ZS", "LP"], classes=["in", "unseen"])
+        for p, v in {
+            "tau_s": ["0.02", "0.05", "0.1", "0.2", "0.5"],
+            "k_c": ["1", "3", "5", "10", "20", "all"],
+            "alpha": ["0.25", "1"],
+            "lambda": ["1.0", "2"],
+            "r": ["0.25", "0.5", "0.75"],
+            "M": ["8", "16", "32"],
+            "metric": ["cosine", "l1", "l2"],
+            "k": ["1", "5", "10", "20", "50"],
+        }.items()
+    ],
+    ignore_index=True,
+)
+USUAL = {
+    "tau_s": "0.1", "k_c": "5", "alpha": "1", "lambda": "1.0", "r": "0.5", "M": "16", "metric": "cosine", "k": "10",
+}  # fmt: skip
+SWEPT["default"] = SWEPT["param_value"] == SWEPT["param"].map(USUAL)
+ABLATION = cells(
+    system=["CPEP, EMG encoder frozen", "CPEP, random initialisation", "CPEP, both encoders trained", "CPEP"],
+    protocol=["LP", "ZS"], classes=["in", "unseen"],
+)  # fmt: skip
+ABLATION.loc[0, ["origin", "paper_value"]] = ["long run, 2026-11-21, abc1234", 0.372]
+BOTH = {
+    "CPEP": pd.DataFrame({"epoch": range(8), "loss": np.linspace(5, 3, 8)}),
+    "CPEP, both encoders trained": pd.DataFrame({"epoch": range(8), "loss": [5, 4, 6, 9, 20, np.inf, np.nan, np.nan]}),
+}
+ON_THE_WAY = cells(system=list(BOTH), protocol=["LP", "ZS"], classes=["in", "unseen"], epoch=[0, 2, 4, 6])
+
 # fmt: off
 FIGURES = {
     "method": lambda: f.method_drawing(),
@@ -95,6 +140,12 @@ FIGURES = {
     "confusions, db1": lambda: f.confusion_matrices({"CPEP": np.eye(4, 5, dtype=int)}, DB1),
     "users": lambda: f.per_user_f1(USERS),
     "galleries": lambda: f.gallery_policies(SCORES[SCORES["protocol"] == "ZS"]),
+    "ablation": lambda: f.ablation_bars(ABLATION, "CPEP"),
+    "data efficiency": lambda: f.data_efficiency(FRACTIONS, BASELINES),
+    "few shots": lambda: f.few_shot(SHOTS, BASELINES),
+    "batch size": lambda: f.batch_size(SIZES),
+    "sensitivity": lambda: f.sensitivity(SWEPT),
+    "divergence": lambda: f.divergence(BOTH, ON_THE_WAY),
     "forest": lambda: f.difference_forest(DIFFERENCES),
 }
 # fmt: on

@@ -12,6 +12,7 @@ from embridge import config as cfg
 from embridge import experiments, protocols, views
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
+from embridge.few_shot import few_shot
 from embridge.results import COLUMNS
 from embridge.training import weights_hash
 
@@ -171,6 +172,17 @@ def test_controls_and_differences_cover_both_class_sets(study):
     assert len(table) == 2 * 3 and (table["low"] <= table["difference"]).all()
     names = {o.system for o in protocols.controls(study, "in")}
     assert names == {"Untrained encoder", "Labels shuffled", "CPEP, pairs shuffled"}
+
+
+def test_few_shot_with_every_recording_is_the_probe(study):
+    probe = protocols.probe_outcome(study, "CPEP", "unseen").rows[0]
+    rows = few_shot(study, "CPEP", "unseen", fractions=(0.5, 1.0), n_draws=2)
+    assert [(r["param_value"], r["draw"]) for r in rows] == [("0.5", 0), ("0.5", 1), ("1.0", 0)]
+    same = ("value", "low", "high", "n", "interval_kind", "run_key")
+    assert [rows[-1][c] for c in same] == [probe[c] for c in same]
+    train = study.splits.table.iloc[study.splits.probe_train["unseen"]]
+    assert rows[-1]["n_train"] == train.groupby("gesture")["recording"].nunique().max()
+    assert few_shot(study, "CPEP", "unseen", fractions=(1.0,), c=float(probe["param_value"])) == rows[-1:]
 
 
 def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path, monkeypatch):

@@ -2,26 +2,36 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from figure_inputs import (
+    ABLATION,
+    BASELINES,
     BATCH,
     CONFUSIONS,
     DB1,
     DIFFERENCES,
     FAILURES,
+    FRACTIONS,
     HEADLINE,
     LABELS,
     LOG,
     MASK,
+    ON_THE_WAY,
     POSE,
     SCORES,
+    SHOTS,
+    SIZES,
     SOFT,
+    SWEPT,
     USERS,
+    USUAL,
     XY,
     drawn,
 )
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
 
 from embridge import figures as f
 from embridge.errors import InputError
@@ -213,6 +223,90 @@ def test_galleries_and_differences_are_the_given_numbers():
             assert (line.get_markerfacecolor() != "white") == clear, "filled where the interval leaves zero out"
     with pytest.raises(InputError, match="none"):
         f.difference_forest(DIFFERENCES[:0])
+
+
+def errorbars(ax):
+    """The systems' values over x: (n, 2) of each curve with whiskers, in the order of drawing."""
+    return [bar[0].get_xydata() for bar in ax.containers if isinstance(bar, ErrorbarContainer)]
+
+
+def test_an_ablation_marks_the_whole_system_and_what_is_not_of_this_run():
+    probe_in = drawn("ablation").axes[2]
+    assert probe_in.get_title() == "linear probe, in-distribution gestures"
+    rows = ABLATION[(ABLATION["protocol"] == "LP") & (ABLATION["classes"] == "in")]
+    np.testing.assert_allclose([p.get_width() for p in probe_in.patches], rows["value"])
+    whole = rows.loc[rows["system"] == "CPEP", "value"].item()
+    assert sum(np.allclose(line.get_xdata(), whole) for line in probe_in.lines) == 1
+    assert [t.get_text().endswith("†") for t in probe_in.texts] == [True, False, False, False]
+    assert len({p.get_facecolor() for p in probe_in.patches}) == 2
+    with pytest.raises(InputError, match="EMBridge"):
+        f.ablation_bars(ABLATION, "EMBridge")
+    missing = ABLATION.assign(value=ABLATION["value"].where(ABLATION["protocol"] == "ZS"))
+    assert len(f.ablation_bars(missing, "CPEP").axes) == 2, "what was not measured is not drawn"
+
+
+def test_data_efficiency_draws_percentages_and_baselines():
+    for ax, classes in zip(drawn("data efficiency").axes, ("in", "unseen"), strict=True):
+        rows = FRACTIONS[FRACTIONS["classes"] == classes]
+        curves = errorbars(ax)
+        for curve, (_, part) in zip(curves, rows.groupby("system", sort=False), strict=True):
+            np.testing.assert_allclose(curve[:, 0], [20, 40, 60, 80, 100])
+            np.testing.assert_allclose(curve[:, 1], part["value"])
+        dotted = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+        np.testing.assert_allclose(sorted(dotted), sorted(BASELINES.loc[BASELINES["classes"] == classes, "value"]))
+    twice = pd.concat([FRACTIONS, FRACTIONS])
+    with pytest.raises(InputError, match="one row each"):
+        f.data_efficiency(twice)
+    with pytest.raises(InputError, match="none"):
+        f.data_efficiency(FRACTIONS.assign(value=np.nan))
+
+
+def test_few_shots_shade_the_deviation():
+    ax = drawn("few shots").axes[1]
+    rows = SHOTS[(SHOTS["classes"] == "unseen") & (SHOTS["system"] == "EMBridge")]
+    line = next(
+        line for line in ax.lines if len(line.get_xdata()) == 5 and np.allclose(line.get_ydata(), rows["value"])
+    )
+    np.testing.assert_array_equal(line.get_xdata(), [10, 20, 40, 60, 80])
+    bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
+    assert any(np.isin(rows["low"], v[:, 1]).all() and np.isin(rows["high"], v[:, 1]).all() for v in bands)
+    committed = f.few_shot(SHOTS.assign(origin=np.where(SHOTS["system"] == "CPEP", "long run", "")))
+    assert [t.get_text() for t in committed.legends[0].get_texts()] == ["CPEP †", "EMBridge", "chance (0.25)"]
+
+
+def test_batch_sizes_stand_beside_the_papers_for_the_same_epochs_alone():
+    epochs, steps = drawn("batch size").axes
+    for ax, part in (
+        (epochs, SIZES[SIZES["convention"] == "same epochs"]),
+        (steps, SIZES[SIZES["convention"] == "same steps"]),
+    ):
+        np.testing.assert_allclose(np.concatenate(errorbars(ax))[:, 1], part["value"])
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["256", "512", "1024"]
+    hollow = [[line for line in ax.lines if line.get_marker() == "D"] for ax in (epochs, steps)]
+    assert [len(lines) for lines in hollow] == [3, 0]
+
+
+def test_sensitivity_has_a_panel_each_with_its_default_marked():
+    axes = [ax for ax in drawn("sensitivity").axes if ax.axison]
+    assert [len(errorbars(ax)) for ax in axes] == [4] * 7 + [2], "zero-shot alone for k"
+    for ax, (param, rows) in zip(axes, SWEPT.groupby("param", sort=False), strict=True):
+        assert ax.get_xlabel() == f.PARAM_NAMES[param]
+        values = list(dict.fromkeys(rows["param_value"]))
+        np.testing.assert_allclose(sorted(np.concatenate(errorbars(ax))[:, 1]), sorted(rows["value"]), err_msg=param)
+        marked = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+        assert marked == [values.index(USUAL[param])]
+    joined = [bar[0].get_linestyle() for bar in axes[6].containers]
+    assert set(joined) == {"None"}, "metrics are no numbers: not joined"
+
+
+def test_a_loss_that_is_lost_ends_in_a_cross():
+    top, zero_shot, _ = drawn("divergence").axes
+    crosses = [line for line in top.lines if line.get_marker() == "x"]
+    assert len(crosses) == 1 and crosses[0].get_xydata().tolist() == [[4, 20]]
+    assert all(np.isfinite(line.get_ydata()).all() for line in top.lines)
+    curves = [line for line in zero_shot.lines if len(line.get_xdata()) == 4]
+    rows = ON_THE_WAY[ON_THE_WAY["protocol"] == "ZS"]
+    np.testing.assert_allclose(np.sort([c.get_ydata() for c in curves], axis=None), np.sort(rows["value"]))
 
 
 def test_a_system_keeps_its_colour():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from embridge import statistics as st
 from embridge.errors import InputError
@@ -17,7 +18,7 @@ BASE = {"dataset": "simulated", "profile": "smoke"}
 ISSUE = (
     "dataset, profile, seed, system, protocol, classes, gallery, pooling, metric, class, user, true, predicted, param, "
     "param_value, n_train, draw, batch_size, options, value, low, high, interval_kind, n, paper_value, paper_source, "
-    "run_key"
+    "run_key, origin"
 )
 
 
@@ -156,6 +157,57 @@ def test_what_data_a_figure_shows_is_said(tmp_path, context, prefix, stamped):
     fig = page.figure(figure(), "f", "Caption.")
     assert ("simulated data" in [t.get_text() for t in fig.texts]) == stamped
     assert json.loads(page.write().read_text("utf-8"))["figures"][0]["caption"] == prefix + "Caption."
+
+
+def test_the_stamp_covers_nothing(tmp_path):
+    """Saving crops the figure, and a legend outside its axes must not move onto the stamp then."""
+    boxes = []
+
+    class Spy(Text):
+        def draw(self, renderer):
+            boxes.append([a.get_window_extent(renderer).frozen() for a in (self.figure.legends[0], ax, self)])
+            super().draw(renderer)
+
+    fig = Figure(figsize=(4, 2), layout="constrained")
+    ax = fig.subplots()
+    ax.plot([1, 2], label="a long entry that reaches far to the right side")
+    fig.legend(loc="outside lower center")
+    fig.text = lambda x, y, text, **style: fig.add_artist(Spy(x, y, text, transform=fig.transFigure, **style))
+    Page("01", tmp_path, context={"simulated": True}).figure(fig, "f", "Caption.")
+    legend, axes, stamp = boxes[-1]  # as they were drawn into the file
+    assert stamp.x0 < legend.x1, "one above the other"
+    assert stamp.y1 <= legend.y0 and legend.y1 <= axes.y0
+
+
+def test_a_tables_numbers_are_its_csv(tmp_path):
+    page = Page("05", tmp_path, context={})
+    text = pd.DataFrame({"system": ["CPEP"], "ZS in": ["0.50 | paper 0.757 †"]})
+    text.attrs["footnotes"] = ("† long run, 2026-11-21, abc1234",)
+    numbers = pd.DataFrame({"system": ["CPEP"], "value": [0.5], "origin": ["long run, 2026-11-21, abc1234"]})
+    assert page.table(text, "table2", "Table.", "E Table 2", numbers=numbers) is text
+    assert (tmp_path / "05" / "table2.csv").read_text("utf-8") == (
+        'system,value,origin\nCPEP,0.5,"long run, 2026-11-21, abc1234"\n'
+    )
+    assert (
+        (tmp_path / "05" / "table2.md")
+        .read_text("utf-8")
+        .endswith("| CPEP | 0.50 \\| paper 0.757 † |\n\n† long run, 2026-11-21, abc1234\n\nSource: E Table 2\n")
+    )
+
+
+def test_where_a_row_is_from_is_kept_but_makes_it_no_other_row(tmp_path):
+    committed = BASE | {"metric": "f1", "system": "CPEP", "origin": "long run, 2026-11-21, abc1234"}
+    write_page(tmp_path, "02", [row(**committed, value=0.1)])
+    collect(tmp_path)
+    assert read_results(tmp_path / "results.csv")["origin"].tolist() == ["long run, 2026-11-21, abc1234"]
+    write_page(tmp_path, "05", [row(**(committed | {"origin": ""}), value=0.2)])
+    with pytest.raises(InputError, match="02 and 05 both"):
+        collect(tmp_path)
+
+
+def test_a_csv_from_before_origins_is_still_read(tmp_path):
+    (tmp_path / "results.csv").write_text("dataset,profile,metric,value\nsimulated,quick,f1,0.5\n")
+    assert read_results(tmp_path / "results.csv").iloc[0][["value", "origin"]].tolist() == [0.5, ""]
 
 
 def test_page_refuses_what_it_cannot_keep(tmp_path):

@@ -1,13 +1,17 @@
 """The papers' numbers, and the tables made from tidy rows alone."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from embridge import paper, tables
+from embridge import paper, splits, tables
 from embridge import statistics as st
+from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
-from embridge.results import Page, collect, evaluate_predictions
+from embridge.experiments import EXPERIMENTS
+from embridge.results import Page, collect, evaluate_predictions, read_results, row
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}
@@ -35,6 +39,8 @@ def predictions(seed=0, skill=0.5):
         (("Upper bound", "LP", "unseen", "simulated"), (0.649, "E Table 2")),
         (("Upper bound", "ZS", "in"), (None, "not in the source")),
         (("EMBridge", "ZS", "in", "ninapro"), (0.692, "E Table 2, unlabelled row (inferred)")),
+        (("EMBridge", "LP", "unseen", "simulated-ninapro"), (0.492, "E Table 2, unlabelled row (inferred)")),
+        (("PoseT", "LP", "in", "simulated-ninapro"), (0.694, "E Table 2")),
         (("CPEP", "ZS", "in", "ninapro"), (None, "not in the source")),
         (("NeuroPose", "LP", "in", "ninapro"), (None, "not in the source")),
         (("CPEP", "ZS", "in", "ninapro-db1"), (None, "not in the source")),
@@ -53,6 +59,11 @@ def test_lookup_of_other_metrics_and_batch_sizes():
     assert paper.lookup("CPEP", "ZS", "in", batch_size=1024) == (None, "not in the source")
     assert paper.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=3) == (0.504, "E 3.3")
     assert paper.lookup("CPEP", "ZS", "unseen", metric="user_gain") == (0.160, "E 3.3")
+    assert paper.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=0) == (None, "not in the source")
+    assert paper.lookup("emg2pose", "LP", "in", table="C main") == (0.647, "C, secondary source")
+    assert paper.lookup("EMG-MAE", "LP", "in", table="C main") == (0.55, "C, approx., secondary source")
+    assert paper.lookup("EMBridge", "ZS", "in", table="E Table 3") == (0.777, "E Table 3")
+    assert paper.lookup("EMBridge", "ZS", "in", table="C main") == (None, "not in the source")
 
 
 def test_the_papers_numbers_fit_together():
@@ -66,6 +77,69 @@ def test_the_papers_numbers_fit_together():
         assert paper.TABLE_2[system][3] == value
     assert paper.TABLE_3["CASCLe"] == paper.TABLE_2["EMBridge"]
     assert paper.CPEP_MAIN["CPEP"] == paper.CPEP_ABLATION["CPEP"] == paper.TABLE_2["CPEP"]
+    for k, classes in enumerate(("in", "unseen")):  # C's abstract: 21 % and 72 % over emg2pose
+        gain = paper.CPEP_MAIN["CPEP"][k] / paper.CPEP_MAIN["emg2pose"][k] - 1
+        assert round(gain, 2) == paper.CPEP_GAIN[classes]
+
+
+# Systems that experiments.py does not register yet; "Upper bound" is Pose-MAE's probe.
+TO_COME = {
+    "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP-LS", "Q-Former-LS", "EMBridge w/o Q-Former",
+    "EMBridge w/o MPRL", "EMBridge w/o CASCLe", "Label Smoothing", "SoftCLIP", "CPEP, EMG encoder frozen",
+    "CPEP, random initialisation", "CPEP, average pooling", "CPEP, longer EMG patches", "CPEP, both encoders trained",
+}  # fmt: skip
+SYSTEMS = {"Upper bound", *EXPERIMENTS, *TO_COME}
+# table: its systems, cells a system, and how many of them its source leaves empty
+PRINTED = {
+    "E Table 2": (11, 88, 6 * 2 + 3 * 2 + 6 * 2 + 4 * 4),
+    "E Table 3": (6, 24, 0),
+    "E Table 4": (3, 9, 0),
+    "E Fig. 3a": (3, 12, 6),
+    "E Fig. 3b": (3, 7, 0),
+    "C main": (5, 22, 4 * 2),
+    "C ablation": (6, 24, 2 * 4),
+}
+
+
+def test_every_cell_of_the_papers_has_an_experiment_or_is_not_in_the_source():
+    assert set(paper.TABLES) == set(PRINTED)
+    for name, cells in paper.TABLES.items():
+        systems, n, empty = PRINTED[name]
+        assert len({c.system for c in cells}) == systems and len(cells) == n, name
+        assert sum(c.value is None for c in cells) == empty, name
+        keys = [(c.system, c.protocol, c.classes, c.dataset, c.metric, c.class_, c.batch_size) for c in cells]
+        assert len(set(keys)) == len(keys), f"{name} holds a cell twice"
+        for c in cells:
+            found = paper.lookup(
+                c.system, c.protocol, c.classes, c.dataset, metric=c.metric, class_=c.class_, batch_size=c.batch_size,
+                table=name,
+            )  # fmt: skip
+            assert found == ((None, "not in the source") if c.value is None else (c.value, c.source))
+            assert c.value is None or c.system in SYSTEMS, f"{name}: no experiment gives {c.system}"
+
+
+def test_every_printed_cell_stands_in_one_of_our_tables(results):
+    """Walk the papers' tables again: without a single row of ours, each number must still be printed in its table."""
+    none = results[:0]
+    ours = {
+        "E Table 2": [tables.headline_rows(none, d) for d in ("simulated", "simulated-ninapro")],
+        "E Table 3": [tables.table3_rows(none, "simulated")],
+        "E Table 4": [tables.table4_rows(none, "simulated")],
+        "C main": [tables.cpep_main_rows(none, "simulated")],
+        "C ablation": [tables.cpep_ablation_rows(none, "simulated")],
+    }
+    for name, frames in ours.items():
+        printed = {(c.system, c.value) for c in paper.TABLES[name] if c.metric == "balanced_accuracy"}
+        shown = pd.concat(frames)
+        assert set(zip(shown["system"], shown["paper_value"].astype(object).where(shown["paper_value"].notna(), None),
+                       strict=True)) >= printed, name  # fmt: skip
+        assert shown["value"].isna().all() and set(shown["system"]) <= SYSTEMS
+
+
+def test_table_1_has_a_row_for_every_count_of_the_paper():
+    parts = {"pre-training", *(f"{p}, {c}" for p in ("probe-train", "D_tune", "D_eval") for c in splits.SETS)}
+    assert set(splits.PAPER) == parts
+    assert [splits.PAPER[f"D_eval, {c}"] for c in splits.SETS] == [(4, 20, 320), (4, 20, 280)]
 
 
 # ---- tables -----------------------------------------------------------------------------------------------------
@@ -111,8 +185,11 @@ def value(results, metric="balanced_accuracy", **equal):
 def test_table2_has_the_papers_layout(results):
     table = tables.table2(results, "simulated").set_index("system")
     assert table.columns.tolist() == ["group", "LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
-    assert table.index.tolist() == ["Upper bound", "EMG-MAE", "CPEP", "Q-Former", "EMBridge"]
-    assert table["group"].tolist() == ["unimodal"] * 2 + ["multi-modal"] * 3
+    assert table.index.tolist() == [
+        "Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP", "CPEP-LS", "Q-Former",
+        "Q-Former-LS", "EMBridge",
+    ]  # fmt: skip
+    assert table["group"].tolist() == ["unimodal"] * 6 + ["multi-modal"] * 5
     own = value(results, system="CPEP", **ZS)
     assert table.loc["CPEP", "ZS unseen"] == (f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}] | paper 0.481")
     assert table.loc["EMBridge", "ZS in"] == "– | paper 0.777"  # not trained here
@@ -135,8 +212,9 @@ def test_table2_of_data_that_no_paper_has(results):
     real = results.assign(dataset="ninapro-db1")
     table = tables.table2(real, "ninapro-db1")
     assert set(table["source"]) == {"not in the source"}
-    assert table["ZS unseen"].iloc[2].endswith("] | not in the source")
-    assert tables.table2(real, "simulated")["ZS unseen"].iloc[2] == "– | paper 0.481"  # rows of another dataset
+    assert table.set_index("system").loc["CPEP", "ZS unseen"].endswith("] | not in the source")
+    other = tables.table2(real, "simulated").set_index("system")
+    assert other.loc["CPEP", "ZS unseen"] == "– | paper 0.481"  # rows of another dataset
 
 
 def test_rows_of_single_users_do_not_enter_the_headline(results):
@@ -163,18 +241,216 @@ def test_mixed_settings_are_refused(results):
 
 def test_gallery_table_shows_policies_side_by_side(results):
     table = tables.gallery_table(results, "simulated")
-    assert table.columns.tolist() == ["classes", "system", "pooling", "all", "other-users"]
+    assert table.columns.tolist() == ["classes", "system", "pooling", "all", "other-users", "source"]
     assert list(zip(table["system"], table["pooling"], strict=True)) == [
         ("CPEP", "max"), ("Q-Former", "max"), ("Q-Former", "mean"), ("EMBridge", "max"), ("EMBridge", "mean"),
     ]  # fmt: skip
     own = value(results, system="EMBridge", **(ZS | {"gallery": "other-users", "pooling": "mean"}))
-    assert table["other-users"].iloc[-1] == tables.interval(own["value"], own["low"], own["high"])
+    ours = tables.interval(own["value"], own["low"], own["high"])
+    assert table["other-users"].iloc[-1] == f"{ours} | not in the source"
+    assert table["all"].iloc[-1].endswith("] | paper 0.528")
     assert tables.gallery_table(results, "emg2pose").empty
+
+
+# ---- sweeps -----------------------------------------------------------------------------------------------------
+
+ORIGIN = "long run, 2026-11-21, abc1234"
+
+
+def one(value, **fields):
+    """A row of balanced accuracy with an interval of 0.1 to either side."""
+    given = {"metric": "balanced_accuracy", "seed": 0, "low": value - 0.1, "high": value + 0.1} | BASE
+    return row(**(given | {"interval_kind": "95 % bootstrap over user", "value": value} | fields))
+
+
+def swept(param, values, systems=("EMBridge",), **fields):
+    """Rows of a sweep under both protocols on both class sets; the value rises with each row: 0.300, 0.301, ..."""
+    rows = []
+    for system, text, classes, protocol in itertools.product(systems, values, ("in", "unseen"), ("LP", "ZS")):
+        where = ZS if protocol == "ZS" else {"protocol": "LP"}
+        fields = fields | {"param": param, "param_value": text, "system": system, "classes": classes}
+        rows.append(one(0.3 + 0.001 * len(rows), **where, **fields))
+    return rows
+
+
+@pytest.fixture
+def gathered(tmp_path):
+    """Makes a frame of rows in the way that notebooks do, through a page and its file."""
+
+    def gather(*rows):
+        page = Page("05", tmp_path, context={})
+        page.rows(rows)
+        page.write()
+        collect(tmp_path)
+        return read_results(tmp_path / "results.csv")
+
+    return gather
+
+
+def test_sweeps_do_not_enter_the_headline(results, gathered):
+    settings = [("tau_s", ("0.1", "0.5")), ("paired_fraction", ("0.2", "1.0")), ("k", ("1", "50"))]
+    more = gathered(*(r for param, values in settings for r in swept(param, values, tables.ALIGNED)))
+    few = [one(0.5, system="EMBridge", classes="in", protocol="LP", param="shots_fraction", param_value="0.5", draw=d,
+               n_train=40, options="unit=recordings") for d in range(2)]  # fmt: skip
+    steps = ZS | {"options": "corpus=class set, same steps"}
+    size = [one(0.5, system="CPEP", classes="unseen", batch_size=b, **steps) for b in (256, 512)]
+    both = pd.concat([results, more, gathered(*few, *size)], ignore_index=True)
+    for make in (tables.table2, tables.table3, tables.gallery_table, tables.cpep_main):
+        pd.testing.assert_frame_equal(make(both, "simulated"), make(results, "simulated"))
+
+
+def test_sensitivity_has_a_row_for_each_value(gathered):
+    values = ("0.5", "0.1", "0.05")
+    rows = gathered(*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("k", ("10", "1")),
+                    *swept("metric", ("cosine",)))  # fmt: skip
+    cells = tables.sensitivity_rows(rows, "simulated")
+    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c", "k"]  # a single metric is no sweep
+    assert cells[cells["param"] == "k_c"]["param_value"].unique().tolist() == ["5", "10", "all"]
+    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5", "10"}
+    assert set(cells.loc[cells["param"] == "k", "protocol"]) == {"ZS"} and len(cells) == 3 * 4 + 3 * 4 + 2 * 2
+    table = tables.sensitivity(rows, "simulated").set_index(["param", "param_value"])
+    assert table.columns.tolist() == ["LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
+    assert table.loc[("tau_s", "0.1 (default)"), "ZS unseen"] == "0.31 [0.21, 0.41] | not in the source"
+    assert table.loc[("k", "1"), "LP in"] == "–"
+
+
+def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
+    objective, model = EXPERIMENTS["EMBridge"].objective, ModelConfig()
+    assert {k: v for k, v in tables.DEFAULTS.items() if k != "metric"} == {
+        name: f"{value:g}"
+        for name, value in {
+            "tau_s": objective.tau_s, "k_c": objective.k_c, "alpha": objective.alpha, "lambda": objective.lam,
+            "r": objective.mask_ratio, "M": model.n_queries, "k": EvalConfig().k,
+        }.items()
+    }  # fmt: skip
+
+
+def test_data_efficiency_has_the_papers_number_for_the_whole_set(gathered):
+    rows = gathered(*swept("paired_fraction", ("1.0", "0.2", "0.6"), tables.ALIGNED))
+    cells = tables.data_efficiency_rows(rows, "simulated")
+    assert len(cells) == 2 * 3 * 3 and cells["fraction"].unique().tolist() == [0.2, 0.6, 1.0]
+    assert cells.loc[cells["paper_value"].notna(), "fraction"].unique().tolist() == [1.0]
+    table = tables.data_efficiency(rows, "simulated").set_index(["classes", "system"])
+    assert table.columns.tolist() == ["0.2", "0.6", "1.0", "source"]
+    assert table.loc[("unseen", "EMBridge"), "1.0"].endswith("] | paper 0.528")
+    assert table.loc[("unseen", "EMBridge"), "0.2"].endswith("] | not in the source")
+
+
+def test_table_4_tells_the_same_epochs_from_the_same_steps(gathered):
+    rows = []
+    for size, options in ((256, "same epochs, same steps"), (512, "same epochs"), (512, "same steps")):
+        more = ZS | {"options": f"corpus=class set, {options}", "batch_size": size, "param": "batch_size"}
+        rows.append(one(0.4 + 0.1 * len(rows), system="CPEP", classes="unseen", param_value=size, **more))
+    rows.append(one(0.9, system="CPEP", classes="unseen", **ZS))  # the headline's row is none of these
+    table = tables.table4(gathered(*rows), "simulated").set_index(["system", "convention"])
+    assert table.columns.tolist() == ["batch size 256", "batch size 512", "batch size 1024", "source"]
+    assert table.loc[("CPEP", "same epochs")].tolist() == [
+        "0.40 [0.30, 0.50] | paper 0.481", "0.50 [0.40, 0.60] | paper 0.413", "– | paper 0.316", "E Table 4",
+    ]  # fmt: skip
+    assert table.loc[("CPEP", "same steps"), "batch size 512"] == "0.60 [0.50, 0.70] | not in the source"
+    assert table.loc[("CPEP", "same steps"), "batch size 256"] == "0.40 [0.30, 0.50] | not in the source"
+
+
+def test_few_shot_is_mean_and_deviation_over_draws(gathered):
+    values = {0.5: (0.3, 0.4, 0.5), 1.0: (0.6,)}
+    rows = gathered(*(
+        one(v, system="EMBridge", classes="unseen", protocol="LP", param="shots_fraction", param_value=f, draw=d,
+            n_train=int(80 * f), options=f"unit={unit}")
+        for f, draws in values.items() for d, v in enumerate(draws) for unit in ("recordings", "windows")
+    ))  # fmt: skip
+    half, whole = tables.few_shot_rows(rows, "simulated").to_dict("records")
+    assert (half["value"], half["low"], half["high"]) == pytest.approx((0.4, 0.3, 0.5))  # SD of 0.3, 0.4, 0.5 is 0.1
+    assert (half["shots"], half["draws"], half["interval_kind"]) == (40, 3, "± SD over draws")
+    assert np.isnan(whole["low"]) and (whole["shots"], whole["draws"]) == (80, 1)
+    table = tables.few_shot(rows, "simulated")
+    assert table["EMBridge"].tolist() == ["0.40 [0.30, 0.50] | not in the source", "0.60 | paper 0.505"]
+    assert table["shots"].tolist() == [40, 80]
+
+
+def test_regression_error_is_in_degrees(gathered):
+    error = {"metric": "angle_error_deg", "protocol": "regression"}
+    values = (("PoseT", "in", 12.34), ("PoseT", "unseen", 15.0), ("Vemg2pose, tracking", "in", 9.0))
+    rows = gathered(*(one(v, system=s, classes=c, **error) for s, c, v in values))
+    table = tables.regression_table(rows, "simulated").set_index("system")
+    assert table.index.tolist() == ["PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose, tracking"]
+    assert table.loc["PoseT"].tolist() == [
+        "12.3 [12.2, 12.4] | not in the source", "15.0 [14.9, 15.1] | not in the source", "not in the source",
+    ]  # fmt: skip
+    assert table.loc["Vemg2pose, tracking", "unseen"] == "– | not in the source"
+
+
+# ---- where a cell is from ---------------------------------------------------------------------------------------
+
+
+def test_cells_of_a_committed_run_are_marked_and_explained(gathered):
+    later = "long run, 2026-11-22, def5678"
+    own = one(0.5, system="EMBridge", classes="in", **ZS)
+    first = one(0.6, system="EMBridge w/o MPRL", classes="in", origin=ORIGIN, **ZS)
+    second = one(0.7, system="SoftCLIP", classes="in", origin=later, **ZS)
+    table = tables.table3(gathered(own, first), "simulated").set_index("system")
+    assert table.loc["EMBridge w/o MPRL", "ZS in"] == "0.60 [0.50, 0.70] | paper 0.764 †"
+    assert table.loc["CASCLe (EMBridge)", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
+    assert table.loc["SoftCLIP", "ZS in"] == "– | paper 0.760"
+    assert tables.markdown(table).endswith(f"|\n\n† {ORIGIN}\n")
+    several = tables.table3(gathered(own, first, second), "simulated")
+    assert several["ZS in"].str.contains("†1").sum() == several["ZS in"].str.contains("†2").sum() == 1
+    assert tables.markdown(several).endswith(f"\n\n†1 {ORIGIN}\n\n†2 {later}\n")
+    cells = tables.table3_rows(gathered(own, first), "simulated")
+    assert tables.footnotes(cells) == (f"† {ORIGIN}",)
+    assert cells.loc[cells["value"].notna(), "origin"].tolist() == [ORIGIN, ""]
+    assert "†" not in tables.markdown(tables.table3(gathered(own), "simulated"))
+
+
+def test_a_row_of_this_run_stands_for_committed_ones(gathered):
+    """Rows of "long" lie beside those of "quick": a mean over both would be neither."""
+    committed = [one(0.9, profile="long", seed=s, system="EMBridge", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
+    committed += [one(0.8, profile="long", seed=s, system="CPEP", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
+    rows = gathered(one(0.5, system="EMBridge", classes="in", **ZS), *committed)
+    table = tables.table2(rows, "simulated").set_index("system")
+    assert table.loc["EMBridge", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
+    assert table.loc["CPEP", "ZS in"] == "0.80 [0.80, 0.80] | paper 0.757 †"
+    kinds = tables.headline_rows(rows, "simulated").dropna(subset="value").set_index("system")["interval_kind"]
+    assert kinds["CPEP"] == "95 % Student interval over 2 seeds" and "user" in kinds["EMBridge"]
+
+
+def test_numbers_that_a_source_only_estimates_are_told_apart(results):
+    table = tables.cpep_main(results, "simulated").set_index("system")
+    assert table.loc["EMG-MAE", "LP in"].endswith("| paper ~0.55")
+    assert table.loc["EMG-MAE", "source"] == "C, approx., secondary source"
+    assert table.loc["emg2pose", "LP in"] == "– | paper 0.647"
+    ablation = tables.cpep_ablation(results, "simulated").set_index("system")
+    assert ablation.loc["CPEP, average pooling", "ZS in"] == "– | paper 0.711"
+    assert ablation.loc["CPEP, both encoders trained"].tolist() == ["– | not in the source"] * 4 + ["not in the source"]
+
+
+def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
+    probe = {"classes": "in", "protocol": "LP", "param": "C"}
+    rows = gathered(one(0.6, system="CPEP", **probe), one(0.4, system="emg2pose", origin=ORIGIN, **probe))
+    table = tables.cpep_gain(rows, "simulated")
+    assert table.iloc[0].tolist() == [
+        "CPEP over emg2pose", "0.50 | paper 0.210 †", "– | paper 0.720", "C, per a summary",
+    ]  # fmt: skip
+    assert table.attrs["footnotes"] == (f"† {ORIGIN}",)
+
+
+def test_both_datasets_stand_in_one_table_2(results):
+    table = tables.table2(results, "simulated", "simulated-ninapro")
+    assert len(table) == 22 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
+    ninapro = table[table["dataset"] == "simulated-ninapro"].set_index("system")
+    assert ninapro.loc["EMBridge"].tolist()[2:] == [
+        "– | paper 0.703", "– | paper 0.492", "– | paper 0.692", "– | paper 0.447",
+        "E Table 2, unlabelled row (inferred)",
+    ]  # fmt: skip
+    assert set(ninapro.loc["NeuroPose"].tolist()[2:]) == {"– | not in the source", "not in the source"}
+
+
+# ---- classes, users, Markdown -----------------------------------------------------------------------------------
 
 
 def test_class_f1_table(results):
     table = tables.class_f1_table(results, "simulated").set_index("class")
-    assert table.columns.tolist() == ["CPEP", "Q-Former", "EMBridge"] and table.index.tolist() == [0, 1, 2, 3]
+    assert table.columns.tolist() == ["CPEP", "Q-Former", "EMBridge", "source"]
+    assert table.index.tolist() == [0, 1, 2, 3] and table["source"].tolist() == ["not in the source", "E 3.3"] * 2
     own = value(results, "class_f1", system="EMBridge", **ZS, **{"class": 3})["value"]
     assert table.loc[3, "EMBridge"] == f"{own:.2f} | paper 0.504"
     assert table.loc[0, "CPEP"].endswith("| not in the source")

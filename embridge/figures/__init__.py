@@ -13,8 +13,17 @@ from embridge.figures.data import (
     window_channels,
 )
 from embridge.figures.embedding import communities, cosine_histogram, embeddings_contrast, tsne_panels
-from embridge.figures.names import CLASS_SET_NAMES, POLICY_NAMES, PROTOCOL_NAMES, SHORT_NAMES, joint_label, pretty
+from embridge.figures.names import (
+    CLASS_SET_NAMES,
+    PARAM_NAMES,
+    POLICY_NAMES,
+    PROTOCOL_NAMES,
+    SHORT_NAMES,
+    joint_label,
+    pretty,
+)
 from embridge.figures.results import (
+    ablation_bars,
     confusion_matrices,
     difference_forest,
     gallery_policies,
@@ -22,22 +31,29 @@ from embridge.figures.results import (
     table2_bars,
 )
 from embridge.figures.style import class_colours, new_figure, system_colours, use_style
+from embridge.figures.sweeps import batch_size, data_efficiency, few_shot, sensitivity
 from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
-from embridge.figures.training import alignment_curves, loss_curves, query_usage, reconstructions
+from embridge.figures.training import alignment_curves, divergence, loss_curves, query_usage, reconstructions
 
 __all__ = [
     "CLASS_SET_NAMES",
+    "PARAM_NAMES",
     "POLICY_NAMES",
     "PROTOCOL_NAMES",
     "SHORT_NAMES",
+    "ablation_bars",
     "affinity_pipeline",
     "alignment_curves",
+    "batch_size",
     "class_colours",
     "communities",
     "confusion_matrices",
     "cosine_histogram",
+    "data_efficiency",
     "difference_forest",
+    "divergence",
     "embeddings_contrast",
+    "few_shot",
     "filter_response",
     "gallery_policies",
     "hands_of_classes",
@@ -50,6 +66,7 @@ __all__ = [
     "query_usage",
     "reconstructions",
     "recording_traces",
+    "sensitivity",
     "similarity_matrix",
     "soft_targets_grid",
     "soft_targets_heatmap",

@@ -42,6 +42,16 @@ POLICY_NAMES = {
     "other-users": "other users only",
     "other-repetitions": "other repetitions",
 }
+PARAM_NAMES = {  # the sweeps of Fig. 4
+    "tau_s": "soft-target temperature $τ_s$",
+    "k_c": "communities kept $k_c$",
+    "alpha": "weight of CASCLe α",
+    "lambda": "weight of MPRL λ",
+    "r": "MPRL mask ratio $r$",
+    "M": "queries $M$",
+    "metric": "similarity in CASCLe",
+    "k": "neighbours $k$",
+}
 _MOVES = {"FE": "flexion", "AA": "abduction"}
 
 

@@ -8,13 +8,17 @@ from matplotlib.patches import Patch
 
 from embridge.errors import InputError
 from embridge.figures.names import CLASS_SET_NAMES, POLICY_NAMES, PROTOCOL_NAMES, pretty, wrapped
-from embridge.figures.style import GREY, SMALL, WIDTH, class_colours, legend_below, new_figure, system_colours
+from embridge.figures.style import GREY, PALE, SMALL, WIDTH, class_colours, legend_below, new_figure, system_colours
 
 ACCURACY = "balanced accuracy"
 
 
-def _one_row_each(rows: pd.DataFrame, keys: list[str], figure: str) -> None:
-    """Raise InputError where two rows would be drawn in one place: the selection is the caller's business."""
+def measured(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
+    """The rows that have a value.
+
+    Raises InputError where there is none, or two would be drawn in one place: the selection is the caller's business.
+    """
+    rows = rows.dropna(subset="value")
     if rows.empty:
         raise InputError(f"{figure}: expected rows to draw, found none; train the systems or select other rows.")
     twice = rows[rows.duplicated(keys)]
@@ -22,31 +26,36 @@ def _one_row_each(rows: pd.DataFrame, keys: list[str], figure: str) -> None:
         raise InputError(
             f"{figure}: expected one row each, found several for {tuple(twice[keys].iloc[0])}; select first."
         )
+    return rows
 
 
-def _errors(rows: pd.DataFrame) -> np.ndarray:
-    """(2, n) lengths of the bars' whiskers; zero where a row has no interval."""
+def errors(rows: pd.DataFrame) -> np.ndarray:
+    """(2, n) lengths of whiskers; zero where a row has no interval."""
     value, low, high = (rows[c].to_numpy(dtype=float) for c in ("value", "low", "high"))
     return np.nan_to_num(np.clip(np.stack([value - low, high - value]), 0, None))
 
 
-def _in_order(values, preferred) -> list:
+def in_order(values, preferred) -> list:
     """The distinct values, the preferred ones first."""
     found = list(dict.fromkeys(values))
     return [v for v in preferred if v in found] + [v for v in found if v not in preferred]
 
 
-def table2_bars(rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True) -> Figure:
+def table2_bars(
+    rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True, reference: str | None = None
+) -> Figure:
     """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the paper's value as a diamond.
 
     Parameters
     ----------
     rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high and, where known,
-        paper_value; one row for each of system, protocol and classes. Systems keep the order of the rows.
+        paper_value; one row for each of system, protocol and classes. Systems keep the order of the rows. Where a
+        row's origin is not this run, its value bears the tables' mark.
+    reference : a system to compare with: its value is a line through its panels, and only its bars are coloured
     """
-    _one_row_each(rows, ["system", "protocol", "classes"], "table2_bars")
-    protocols = _in_order(rows["protocol"], PROTOCOL_NAMES)
-    class_sets = _in_order(rows["classes"], CLASS_SET_NAMES)
+    rows = measured(rows, ["system", "protocol", "classes"], "table2_bars")
+    protocols = in_order(rows["protocol"], PROTOCOL_NAMES)
+    class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
     systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
     lengths = [len(systems[p]) for p in protocols]
     figure, axes = new_figure(
@@ -54,6 +63,8 @@ def table2_bars(rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True)
         sharex=True, sharey="row", height_ratios=lengths,
     )  # fmt: skip
     colours = system_colours(dict.fromkeys(rows["system"]))
+    if reference is not None:
+        colours = dict.fromkeys(colours, PALE) | {reference: colours[reference]}
     drawn = rows["paper_value"].notna().any() if paper and "paper_value" in rows else False
     for i, protocol in enumerate(protocols):
         place = {system: k for k, system in enumerate(systems[protocol])}
@@ -61,14 +72,17 @@ def table2_bars(rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True)
             ax = axes[i, j]
             part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
             y = part["system"].map(place).to_numpy()
-            error = _errors(part)
+            error = errors(part)
             ax.barh(y, part["value"], xerr=error, height=0.62, color=[colours[s] for s in part["system"]], alpha=0.75,
                     error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
-            for at, value in zip(y, part["value"], strict=True):
-                ax.annotate(f"{value:.2f}", (0, at), (4, 0), textcoords="offset points", va="center")
+            marks = part["origin"].map(lambda o: " †" if o else "") if "origin" in part else [""] * len(part)
+            for at, value, mark in zip(y, part["value"], marks, strict=True):
+                ax.annotate(f"{value:.2f}{mark}", (0, at), (4, 0), textcoords="offset points", va="center")
             if drawn:
                 ax.plot(part["paper_value"].astype(float), y, ls="", marker="D", ms=5.5, mfc="white", mec="black")
             ax.axvline(chance, color=GREY, ls="--", lw=1)
+            for value in part.loc[part["system"] == reference, "value"]:
+                ax.axvline(value, color=colours[reference], lw=1.4, zorder=0)
             ax.set_title(f"{PROTOCOL_NAMES.get(protocol, protocol)}, {CLASS_SET_NAMES.get(classes, classes)}")
             ax.set_xlim(0, 1)
         axes[i, 0].set_yticks(range(len(place)), list(place))
@@ -80,8 +94,21 @@ def table2_bars(rows: pd.DataFrame, *, chance: float = 0.25, paper: bool = True)
     if drawn:
         handles.append(Line2D([], [], ls="", marker="D", ms=5.5, mfc="white", mec="black"))
         labels.append("paper's value")
+    if reference is not None:
+        handles.append(Line2D([], [], color=colours[reference], lw=1.4))
+        labels.append(reference)
     legend_below(figure, handles, labels)
     return figure
+
+
+def ablation_bars(rows: pd.DataFrame, reference: str, *, chance: float = 0.25, paper: bool = True) -> Figure:
+    """An ablation as bars (E Table 3, C's), with the whole system's value as a line through each panel.
+
+    Parameters as in :func:`table2_bars`; ``reference`` is the system that nothing was taken from, the coloured one.
+    """
+    if reference not in set(rows.loc[rows["value"].notna(), "system"]):
+        raise InputError(f"ablation_bars: expected rows of {reference!r}, found none; train it or name another system.")
+    return table2_bars(rows, chance=chance, paper=paper, reference=reference)
 
 
 def confusion_matrices(
@@ -163,9 +190,9 @@ def gallery_policies(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
 
     ``rows``: columns system, classes, gallery, value, low, high; one row for each of the first three.
     """
-    _one_row_each(rows, ["system", "classes", "gallery"], "gallery_policies")
-    class_sets = _in_order(rows["classes"], CLASS_SET_NAMES)
-    policies = _in_order(rows["gallery"], POLICY_NAMES)
+    rows = measured(rows, ["system", "classes", "gallery"], "gallery_policies")
+    class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
+    policies = in_order(rows["gallery"], POLICY_NAMES)
     systems = list(dict.fromkeys(rows["system"]))
     colours = system_colours(systems)
     figure, axes = new_figure(1, len(class_sets), height=3.1, sharey=True)
@@ -174,7 +201,7 @@ def gallery_policies(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
         for k, system in enumerate(systems):
             part = rows[(rows["classes"] == classes) & (rows["system"] == system)]
             x = part["gallery"].map(policies.index).to_numpy() + (k - (len(systems) - 1) / 2) * width
-            ax.bar(x, part["value"], width=width * 0.92, yerr=_errors(part), color=colours[system],
+            ax.bar(x, part["value"], width=width * 0.92, yerr=errors(part), color=colours[system],
                    error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
         ax.axhline(chance, color=GREY, ls="--", lw=1)
         ax.set_xticks(range(len(policies)), [wrapped(POLICY_NAMES.get(p, p), 12) for p in policies])
@@ -193,9 +220,9 @@ def difference_forest(differences: pd.DataFrame, *, label: str = f"difference in
     """
     if differences.empty:
         raise InputError("difference_forest: expected rows to draw, found none; train both systems first.")
-    class_sets = _in_order(differences["classes"], CLASS_SET_NAMES)
+    class_sets = in_order(differences["classes"], CLASS_SET_NAMES)
     pairs = list(dict.fromkeys(differences["systems"]))
-    lines = [(g, s) for g in _in_order(differences["gallery"], POLICY_NAMES) for s in pairs]
+    lines = [(g, s) for g in in_order(differences["gallery"], POLICY_NAMES) for s in pairs]
     colour = dict(zip(pairs, class_colours(len(pairs)), strict=True))
     figure, axes = new_figure(1, len(class_sets), height=1.1 + 0.32 * len(lines), sharey=True, sharex=True)
     for ax, classes in zip(axes[0], class_sets, strict=True):

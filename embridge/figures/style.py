@@ -15,10 +15,17 @@ GREY, PALE = "#666666", "#D9D9D9"
 _SYSTEM_COLOURS = {
     "Upper bound": "#7F7F7F",
     "EMG-MAE": "#56B4E9",
+    "NeuroPose": "#D55E00",
+    "emg2pose": "#CC6677",  # this, the next two and the -LS rows: Tol's palettes, made for the same readers
+    "Vemg2pose": "#AA4499",
+    "PoseT": "#999933",
     "CPEP": "#E69F00",
+    "CPEP-LS": "#DDCC77",
     "Q-Former": "#0072B2",
+    "Q-Former-LS": "#6699CC",
     "EMBridge": "#009E73",
 }
+_SPARE_COLOURS = ("#CC79A7", "#882255", "#44AA99", "#332288")
 
 
 def use_style() -> None:
@@ -71,9 +78,8 @@ def class_colours(n: int) -> list:
 
 def system_colours(names) -> dict:
     """A colour for each system, the same in every figure; names we do not know get the remaining colours in turn."""
-    spare = [c for c in OKABE_ITO if c not in _SYSTEM_COLOURS.values()]
     unknown = [name for name in dict.fromkeys(names) if name not in _SYSTEM_COLOURS]
-    colours = _SYSTEM_COLOURS | {name: spare[i % len(spare)] for i, name in enumerate(unknown)}
+    colours = _SYSTEM_COLOURS | {name: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, name in enumerate(unknown)}
     return {name: colours[name] for name in names}
 
 

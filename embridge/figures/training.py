@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from embridge.errors import InputError
-from embridge.figures.names import joint_label
+from embridge.figures.names import CLASS_SET_NAMES, PROTOCOL_NAMES, joint_label
 from embridge.figures.style import (
     GREY,
     OKABE_ITO,
@@ -19,6 +20,8 @@ from embridge.figures.style import (
     spans,
     system_colours,
 )
+
+_CLASS_LINES = {"in": "-", "unseen": "--"}
 
 
 def _by_epoch(log: pd.DataFrame, column: str) -> pd.Series:
@@ -139,4 +142,51 @@ def query_usage(usage: dict[str, np.ndarray]) -> Figure:
     longest = max(len(shares) for shares in usage.values())
     axes[-1, 0].set(xlabel="query", xlim=(0.4, longest + 0.6), xticks=range(1, longest + 1, 1 if longest <= 20 else 4))
     figure.supylabel("share of windows (%)", fontsize=SMALL)
+    return figure
+
+
+def divergence(
+    logs: dict[str, pd.DataFrame],
+    scores: pd.DataFrame,
+    *,
+    column: str = "loss",
+    label: str = "training loss",
+    log: bool = False,
+) -> Figure:
+    """Loss above scores over epochs for runs of which one may diverge (C: both encoders trained).
+
+    Parameters
+    ----------
+    logs : run to its log with "epoch" and ``column``; where a loss is not finite its curve ends in a cross
+    scores : columns system (a key of logs), epoch, protocol, classes, value: balanced accuracies measured on the way;
+        a panel a protocol, solid in distribution and dashed on unseen gestures
+    log : the loss on a logarithmic scale
+    """
+    protocols = [p for p in PROTOCOL_NAMES if (scores["protocol"] == p).any()]
+    figure, axes = new_figure(1 + len(protocols), 1, height=0.8 + 1.75 * (1 + len(protocols)), sharex=True)
+    colours = system_colours(logs)
+    top, *below = axes[:, 0]
+    for name, frame in logs.items():
+        losses = frame.groupby("epoch")[column].mean()
+        finite = losses[np.isfinite(losses)]
+        _curve(top, finite, colours[name], name)
+        if len(finite) < len(losses) and len(finite):
+            top.plot(finite.index[-1], finite.iloc[-1], color=colours[name], marker="x", ms=9, mew=2, ls="")
+    top.set(ylabel=label, yscale="log" if log else "linear")
+    top.margins(y=0.15)  # room for the cross
+    for ax, protocol in zip(below, protocols, strict=True):
+        for (system, classes), part in scores[scores["protocol"] == protocol].groupby(
+            ["system", "classes"], sort=False
+        ):
+            part = part.sort_values("epoch")
+            ax.plot(part["epoch"], part["value"], color=colours[system], marker="o", ms=3.5, ls=_CLASS_LINES[classes])
+        ax.axhline(0.25, color=GREY, ls=":", lw=1)
+        ax.set_ylabel(f"{PROTOCOL_NAMES[protocol]}\nbalanced accuracy")
+    _epochs(axes[-1, 0])
+    last = max(frame["epoch"].max() for frame in logs.values())
+    top.set_xlim(-0.5, last + 0.5)  # shared; a score need not have been measured in the last epoch
+    handles = [Line2D([], [], color=colours[name]) for name in logs]
+    handles += [Line2D([], [], color=GREY, ls=_CLASS_LINES[c]) for c in CLASS_SET_NAMES]
+    handles.append(Line2D([], [], color=GREY, ls=":", lw=1))
+    legend_below(figure, handles, [*logs, *CLASS_SET_NAMES.values(), "chance (0.25)"], n_columns=3)
     return figure

@@ -1,0 +1,194 @@
+"""Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from the cells of :mod:`embridge.tables`."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from embridge.figures.names import CLASS_SET_NAMES, PARAM_NAMES, PROTOCOL_NAMES
+from embridge.figures.results import ACCURACY, errors, in_order, measured
+from embridge.figures.style import GREY, OKABE_ITO, SMALL, legend_below, new_figure, system_colours
+
+_MARKERS = "os^Dvx*P"
+
+
+def _chance(ax, chance: float) -> None:
+    ax.axhline(chance, color=GREY, ls="--", lw=1, zorder=0)
+
+
+def _chance_handle(chance: float) -> tuple[Line2D, str]:
+    return Line2D([], [], color=GREY, ls="--", lw=1), f"chance ({chance:.2f})"
+
+
+def _dotted(ax, baselines: pd.DataFrame | None, colours: dict) -> None:
+    """Systems to compare with that do not vary, as dotted lines."""
+    for line in [] if baselines is None else baselines.itertuples():
+        ax.axhline(line.value, color=colours[line.system], ls=":", lw=1.4, zorder=1)
+
+
+def _curves(ax, part: pd.DataFrame, x: str, colours: dict, *, band: bool) -> None:
+    """A curve a system with its spread: whiskers, or a band."""
+    for marker, (system, rows) in zip(_MARKERS * len(part), part.groupby("system", sort=False), strict=False):
+        rows = rows.sort_values(x)
+        style = {"color": colours[system], "marker": marker, "ms": 4.5}
+        if band:
+            ax.plot(rows[x], rows["value"], **style)
+            ax.fill_between(
+                rows[x].astype(float), rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"]),
+                color=colours[system], alpha=0.2, lw=0,
+            )  # fmt: skip
+        else:
+            ax.errorbar(rows[x], rows["value"], yerr=errors(rows), capsize=2, elinewidth=1, **style)
+
+
+def _marked(rows: pd.DataFrame) -> list[str]:
+    """The systems' names for a legend, with the tables' mark where a system's rows are not from this run."""
+    committed = set(rows.loc[rows["origin"] != "", "system"])
+    return [f"{s} †" if s in committed else s for s in dict.fromkeys(rows["system"])]
+
+
+def _panels_by_class_set(
+    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, chance: float, *, band: bool
+) -> tuple[Figure, np.ndarray]:
+    """A panel a class set with a curve a system over ``x`` and dotted baselines; the legend names all of them."""
+    class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
+    baselines = None if baselines is None else baselines.dropna(subset="value")
+    named = list(dict.fromkeys(rows["system"]))
+    compared = [] if baselines is None else list(dict.fromkeys(baselines["system"]))
+    colours = system_colours([*named, *compared])
+    figure, axes = new_figure(1, len(class_sets), height=3.4 + 0.18 * (len(compared) > 2), sharey=True)
+    for ax, classes in zip(axes[0], class_sets, strict=True):
+        _curves(ax, rows[rows["classes"] == classes], x, colours, band=band)
+        _dotted(ax, None if baselines is None else baselines[baselines["classes"] == classes], colours)
+        _chance(ax, chance)
+        ax.set(title=CLASS_SET_NAMES.get(classes, classes))
+    axes[0, 0].set_ylabel(what)
+    handles = [
+        Line2D([], [], color=colours[s], marker=m, ms=4.5) for m, s in zip(_MARKERS * len(named), named, strict=False)
+    ]
+    handles += [Line2D([], [], color=colours[s], ls=":", lw=1.4) for s in compared]
+    labels = [*_marked(rows), *(f"{s}, linear probe" for s in ([] if baselines is None else _marked(baselines)))]
+    chance_handle, chance_label = _chance_handle(chance)
+    legend_below(figure, [*handles, chance_handle], [*labels, chance_label], n_columns=3 if len(labels) > 3 else 4)
+    return figure, axes
+
+
+def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *, chance: float = 0.25) -> Figure:
+    """Zero-shot accuracy over the fraction of paired sessions, a panel a class set (Fig. 3c).
+
+    Parameters
+    ----------
+    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
+    baselines : linear probes of systems that need no pairs (columns system, classes, value, origin): dotted lines
+    """
+    rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
+    rows = rows.assign(fraction=100 * rows["fraction"])
+    figure, axes = _panels_by_class_set(rows, "fraction", baselines, f"zero-shot {ACCURACY}", chance, band=False)
+    for ax in axes[0]:
+        ax.set(xlabel="paired sessions used in alignment (%)", xticks=sorted(rows["fraction"].unique()))
+    return figure
+
+
+def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *, unit: str = "recordings") -> Figure:
+    """Linear-probe accuracy over shots a class, mean over draws, one standard deviation shaded (Fig. 8).
+
+    Parameters
+    ----------
+    rows : columns system, classes, shots, value, low, high, origin, as embridge.tables.few_shot_rows gives them
+    baselines : probes of other systems on the whole training set (columns system, classes, value, origin): dotted lines
+    unit : what a shot is
+    """
+    rows = measured(rows, ["system", "classes", "shots"], "few_shot")
+    rows = rows.assign(shots=rows["shots"].astype(int))
+    figure, axes = _panels_by_class_set(rows, "shots", baselines, f"linear-probe {ACCURACY}", 0.25, band=True)
+    for ax, classes in zip(axes[0], in_order(rows["classes"], CLASS_SET_NAMES), strict=True):
+        ax.set(xlabel=f"{unit} a class to train on", xlim=(0, None))
+        ax.set_xticks(sorted(rows.loc[rows["classes"] == classes, "shots"].unique()))
+    return figure
+
+
+def batch_size(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
+    """Zero-shot accuracy on unseen gestures over batch size, a panel a convention, the paper's values hollow (Table 4).
+
+    ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as
+    embridge.tables.table4_rows gives them.
+    """
+    rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
+    conventions, systems = (list(dict.fromkeys(rows[c])) for c in ("convention", "system"))
+    sizes = sorted(rows["batch_size"].unique())
+    colours = system_colours(systems)
+    figure, axes = new_figure(1, len(conventions), height=3.3, sharey=True)
+    rows = rows.assign(at=rows["batch_size"].map(sizes.index))
+    for ax, convention in zip(axes[0], conventions, strict=True):
+        part = rows[rows["convention"] == convention]
+        _curves(ax, part, "at", colours, band=False)
+        for system, paper in part.dropna(subset="paper_value").groupby("system", sort=False):
+            ax.plot(paper["at"], paper["paper_value"], color=colours[system], ls=":", lw=1, marker="D", ms=5.5,
+                    mfc="white")  # fmt: skip
+        _chance(ax, chance)
+        ax.set(title=f"trained for the {convention}", xlabel="batch size (windows)", xlim=(-0.3, len(sizes) - 0.7))
+        ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+    axes[0, 0].set_ylabel(f"zero-shot {ACCURACY},\nunseen gestures")
+    handles = [Line2D([], [], color=colours[s], marker=m, ms=4.5) for m, s in zip(_MARKERS, systems, strict=False)]
+    labels = _marked(rows)
+    if rows["paper_value"].notna().any():
+        handles.append(Line2D([], [], color=GREY, ls=":", lw=1, marker="D", ms=5.5, mfc="white"))
+        labels.append("paper's value")
+    handle, label = _chance_handle(chance)
+    legend_below(figure, [*handles, handle], [*labels, label], n_columns=len(labels) + 1)
+    return figure
+
+
+def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
+    """Accuracy over each hyper-parameter, a panel each, zero-shot and probe on both class sets (Fig. 4).
+
+    ``rows``: columns param, param_value, default, protocol, classes, value, low, high, as
+    embridge.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for the
+    95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not joined.
+    """
+    rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
+    params = list(dict.fromkeys(rows["param"]))
+    n_columns = min(3, len(params))
+    n_rows = -(-len(params) // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, height=0.7 + 1.95 * n_rows, sharey=True)
+    curves = [
+        (p, c) for p in in_order(rows["protocol"], PROTOCOL_NAMES) for c in in_order(rows["classes"], CLASS_SET_NAMES)
+    ]
+    styles = {
+        (p, c): {"color": OKABE_ITO[0 if c == "in" else 4], "marker": "o" if p == "ZS" else "s", "ms": 4,
+                 "mfc": None if p == "ZS" else "white", "ls": "-" if p == "ZS" else "--"}
+        for p, c in curves
+    }  # fmt: skip
+    for ax in axes.flat[len(params) :]:
+        ax.set_axis_off()
+    for ax, param in zip(axes.flat, params, strict=False):
+        panel = rows[rows["param"] == param]
+        values = list(dict.fromkeys(panel["param_value"]))
+        words = all(_is_word(v) for v in values)
+        for k, (protocol, classes) in enumerate(curves):
+            part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
+            if part.empty:
+                continue
+            x = part["param_value"].map(values.index).to_numpy() + 0.06 * (k - (len(curves) - 1) / 2)
+            style = styles[protocol, classes] | ({"ls": ""} if words else {})
+            ax.errorbar(x, part["value"], yerr=errors(part), capsize=2, elinewidth=0.9, lw=1.1, **style)
+        for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
+            ax.axvline(values.index(value), color=GREY, ls=":", lw=1.2, zorder=0)
+        _chance(ax, chance)
+        ax.set(xlabel=PARAM_NAMES.get(param, param), xlim=(-0.4, len(values) - 0.6))
+        ax.set_xticks(range(len(values)), [v if _is_word(v) else f"{float(v):g}" for v in values])
+    figure.supylabel(ACCURACY, fontsize=SMALL)
+    handles = [Line2D([], [], **(styles[curve] | {"lw": 1.1})) for curve in curves]
+    labels = [f"{PROTOCOL_NAMES.get(p, p)}, {c}" for p, c in curves]
+    handle, label = _chance_handle(chance)
+    handles += [Line2D([], [], color=GREY, ls=":", lw=1.2), handle]
+    legend_below(figure, handles, [*labels, "default", label], n_columns=3)
+    return figure
+
+
+def _is_word(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False

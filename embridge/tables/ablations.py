@@ -1,0 +1,87 @@
+"""E Table 3, C's two tables, and the supervised baselines' regression error."""
+
+import pandas as pd
+
+from embridge.splits import SETS
+from embridge.tables.cells import beside, cell_frame, prefer_own, select, summary, text_table
+from embridge.tables.headline import headline_rows
+
+REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")
+OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # Table 3's CASCLe row is EMBridge itself
+CPEP_MAIN = ("emg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
+CPEP_ABLATION = (
+    "CPEP, EMG encoder frozen",
+    "CPEP, random initialisation",
+    "CPEP, average pooling",
+    "CPEP, longer EMG patches",
+    "CPEP, both encoders trained",
+    "CPEP",
+)
+REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose")
+
+
+def table3_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """E Table 3 as numbers; columns and ``options`` as in :func:`~embridge.tables.headline_rows`."""
+    cells = headline_rows(results, dataset, systems=(*REMOVED, *OBJECTIVES), table="E Table 3", **options)
+    group = cells["system"].isin(REMOVED).map({True: "component removed", False: "soft objective"})
+    return cells.assign(group=group)
+
+
+def table3(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """E Table 3 as text: a component removed, or CASCLe replaced, under LP and ZS on both class sets."""
+    cells = table3_rows(results, dataset, **options).replace({"system": {"EMBridge": "CASCLe (EMBridge)"}})
+    return text_table(cells, ["group", "system"], ["protocol", "classes"])
+
+
+def cpep_main_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """C's main table as numbers; its approximate ones among them, which their source marks."""
+    return headline_rows(results, dataset, systems=CPEP_MAIN, table="C main", **options)
+
+
+def cpep_main(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """C's main table as text; the paper's column is C's, which contradicts E in places (METHOD)."""
+    return text_table(cpep_main_rows(results, dataset, **options), ["system"], ["protocol", "classes"])
+
+
+def cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """C's claim: how much CPEP's linear probe gains over emg2pose's, ``CPEP / emg2pose - 1``, as text."""
+    main, cells = cpep_main_rows(results, dataset), []
+    for classes in SETS:
+        probes = select(main, protocol="LP", classes=classes).set_index("system")
+        gain = probes.loc["CPEP", "value"] / probes.loc["emg2pose", "value"] - 1
+        origin = "; ".join(sorted(set(probes.loc[["CPEP", "emg2pose"], "origin"]) - {""}))
+        paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_emg2pose", table="C main")
+        cells.append({"system": "CPEP over emg2pose", "classes": classes, "value": gain, "origin": origin} | paper)
+    return text_table(cell_frame(cells, ["system", "classes"]), ["system"], ["classes"])
+
+
+def cpep_ablation_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """C's ablation as numbers; for two of its rows C gives no number."""
+    return headline_rows(results, dataset, systems=CPEP_ABLATION, table="C ablation", **options)
+
+
+def cpep_ablation(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """C's ablation as text."""
+    return text_table(cpep_ablation_rows(results, dataset, **options), ["system"], ["protocol", "classes"])
+
+
+def regression_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Mean angle error in degrees of each network that regresses pose, by class set: system, classes, value, ...
+
+    The four baselines first, then any other system that has such rows.
+    """
+    rows = select(results, dataset=dataset, protocol="regression", metric="angle_error_deg", user="")
+    rows, cells = prefer_own(rows, ["system"]), []
+    systems = [*REGRESSORS, *(s for s in rows["system"].unique() if s not in REGRESSORS)]
+    sets = [c for c in SETS if (rows["classes"] == c).any() or rows.empty]
+    for system in systems:
+        for classes in [*sets, *(c for c in rows["classes"].unique() if c not in sets)]:
+            found = summary(select(rows, system=system, classes=classes))
+            paper = beside(system, "regression", classes, dataset, metric="angle_error_deg")
+            cells.append({"system": system, "classes": classes or "all"} | found | paper)
+    return cell_frame(cells, ["system", "classes"])
+
+
+def regression_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """:func:`regression_rows` as text, in degrees."""
+    return text_table(regression_rows(results, dataset), ["system"], ["classes"], digits=1)

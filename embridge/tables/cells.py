@@ -1,0 +1,185 @@
+"""What all tables share: rows chosen from the tidy results, one number for a cell, and one way to print it."""
+
+import numpy as np
+import pandas as pd
+
+from embridge import config
+from embridge.errors import InputError
+from embridge.paper import NOT_IN_SOURCE, lookup
+from embridge.statistics import mean_over_seeds
+
+HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
+HEADLINE_PARAMS = ("", "C", "k")  # what a row that belongs to no sweep may name
+MISSING = "–"
+MARK = "†"  # of a cell that is not from this run
+MEASURED = ("value", "low", "high", "interval_kind", "origin")
+
+
+def number(value, digits: int = 2) -> str:
+    """A number as tables print it; a dash where there is none."""
+    return MISSING if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def interval(value, low, high, digits: int = 2) -> str:
+    """``0.49 [0.41, 0.57]``; the brackets only where the bounds are known."""
+    known = not (pd.isna(low) or pd.isna(high))
+    return number(value, digits) + (f" [{number(low, digits)}, {number(high, digits)}]" if known else "")
+
+
+def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2) -> str:
+    """``0.49 [0.41, 0.57] | paper 0.757 †``: our number with its interval beside the paper's, and where ours is from.
+
+    ``found``: the columns of :func:`cell_frame`. The mark stands where our number is a committed one; ``~`` before the
+    paper's where its source only estimates it.
+    """
+    paper, source = found["paper_value"], found["paper_source"]
+    about = "~" if "approx." in source else ""
+    theirs = NOT_IN_SOURCE if pd.isna(paper) else f"paper {about}{number(paper, 2 if about else 3)}"
+    text = f"{interval(found['value'], found['low'], found['high'], digits)} | {theirs}"
+    return f"{text} {marks[found['origin']]}" if found["origin"] and marks else text
+
+
+def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
+    """Origin to its mark: "†" where there is one besides this run, else "†1", "†2", ... in the order of their text."""
+    origins = sorted(set(cells["origin"]) - {""})
+    return {o: MARK if len(origins) == 1 else f"{MARK}{i}" for i, o in enumerate(origins, start=1)}
+
+
+def footnotes(cells: pd.DataFrame) -> tuple[str, ...]:
+    """A line for each origin besides this run: "† long run, 2026-11-21, abc1234"."""
+    return tuple(f"{mark} {origin}" for origin, mark in origin_marks(cells).items())
+
+
+def cell_frame(cells: list[dict], labels: list[str]) -> pd.DataFrame:
+    """Cells as tidy numbers: the labels, the columns of MEASURED, paper_value and paper_source."""
+    return pd.DataFrame(cells, columns=[*labels, *MEASURED, "paper_value", "paper_source"])
+
+
+def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, digits: int = 2) -> pd.DataFrame:
+    """Tidy cells as a table of text: a line for each ``index``, a column for each ``columns``, then the sources.
+
+    What is not from this run is marked; :func:`markdown` prints the marks' meaning, kept in ``attrs["footnotes"]``.
+    """
+    marks, lines, sources = origin_marks(cells), {}, {}
+    names = list(dict.fromkeys(" ".join(str(c[k]) for k in columns) for c in cells.to_dict("records")))
+    for found in cells.to_dict("records"):
+        key = tuple(found[k] for k in index)
+        lines.setdefault(key, dict(zip(index, key, strict=True)) | dict.fromkeys(names, MISSING))
+        lines[key][" ".join(str(found[k]) for k in columns)] = cell(found, marks, digits)
+        sources.setdefault(key, []).extend([found["paper_source"]] if pd.notna(found["paper_value"]) else [])
+    table = pd.DataFrame(
+        [line | {"source": "; ".join(dict.fromkeys(sources[key])) or NOT_IN_SOURCE} for key, line in lines.items()],
+        columns=[*index, *names, "source"],
+    )
+    table.attrs["footnotes"] = footnotes(cells)
+    return table
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A frame as a Markdown table; its index is shown where it is named. Bars inside cells are escaped.
+
+    Below it stand the lines of ``table.attrs["footnotes"]``, if any.
+    """
+    shown = table.reset_index() if any(name is not None for name in table.index.names) else table
+    rows = [list(map(str, shown.columns)), ["---"] * len(shown.columns)]
+    for line in shown.itertuples(index=False):
+        rows.append([number(v) if isinstance(v, float) or pd.isna(v) else str(v) for v in line])
+    escaped = ([text.replace("|", "\\|").replace("\n", " ") for text in row] for row in rows)
+    notes = "".join(f"\n{note}\n" for note in table.attrs.get("footnotes", ()))
+    return "".join(f"| {' | '.join(row)} |\n" for row in escaped) + notes
+
+
+def select(results: pd.DataFrame, **equal) -> pd.DataFrame:
+    """Rows whose columns equal the given values; a tuple allows several. Unknown columns raise InputError."""
+    keep = np.ones(len(results), dtype=bool)
+    for column, value in equal.items():
+        if column not in results:
+            raise InputError(f"results: expected a column of the tidy results, found {column!r}")
+        keep &= results[column].isin(value if isinstance(value, tuple) else (value,)).to_numpy()
+    return results[keep]
+
+
+def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Leave out committed rows where this run has any of the same ``by``: a mean never mixes the two."""
+    mine = (rows["origin"] == "").groupby([rows[c] for c in by], dropna=False).transform("any")
+    return rows[(rows["origin"] == "") | ~mine.astype(bool)]
+
+
+def unswept(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that belong to no sweep: those of a probe, or of zero-shot with its dataset's usual k if it has several."""
+    k = pd.to_numeric(rows["param_value"].where(rows["param"] == "k"), errors="coerce")
+    several = k.groupby(rows["system"]).transform("nunique") > 1
+    usual = rows["dataset"].map({d: _usual_k(d) for d in rows["dataset"].unique()})
+    return rows[rows["param"].isin(HEADLINE_PARAMS) & (k.isna() | ~several | (k == usual))]
+
+
+def _usual_k(dataset: str) -> int:
+    return config.for_dataset(config.profile("paper"), dataset).evaluation.k
+
+
+def choose(
+    results: pd.DataFrame,
+    dataset: str,
+    *,
+    protocol: str,
+    classes: str,
+    systems: tuple[str, ...],
+    metric: str = "balanced_accuracy",
+    gallery: str = "all",
+    pooling: str = "max",
+    param: str | None = None,
+) -> pd.DataFrame:
+    """Rows of one metric under one protocol: the headline's (``param`` None) or those of one sweep.
+
+    Without rows of single users, unless the metric is theirs, and without committed ones of which this run has its own.
+    """
+    zero_shot = protocol == "ZS"
+    rows = select(
+        results,
+        dataset=dataset,
+        metric=metric,
+        classes=classes,
+        protocol=protocol,
+        system=systems,
+        gallery=gallery if zero_shot else "",
+        options=HEADLINE_OPTIONS,
+        **({} if metric == "user_f1" else {"user": ""}),
+        **({} if param is None else {"param": param}),
+    )
+    rows = prefer_own(unswept(rows), ["system"]) if param is None else prefer_own(rows, ["system", "param_value"])
+    return pooled(rows, pooling) if zero_shot else rows
+
+
+def pooled(rows: pd.DataFrame, pooling: str) -> pd.DataFrame:
+    """Zero-shot rows of one query pooling; M = 1 (CPEP) has nothing to pool, its "max" rows stand for either."""
+    having = set(rows.loc[rows["pooling"] == pooling, "system"])
+    return rows[rows["pooling"] == rows["system"].map(lambda s: pooling if s in having else "max")]
+
+
+def summary(rows: pd.DataFrame) -> dict:
+    """One cell from its rows: the columns of MEASURED, nan and "" where there is no row.
+
+    The interval is the row's own, or Student's over seeds where there are several. Raises InputError where a seed has
+    more than one row, since the selection then mixes settings.
+    """
+    if rows.empty:
+        return dict(zip(MEASURED, (np.nan, np.nan, np.nan, "", ""), strict=True))
+    if rows["seed"].duplicated().any():
+        varying = [c for c in ("options", "param_value", "draw", "batch_size", "profile") if rows[c].nunique() > 1]
+        raise InputError(
+            f"results: expected one row a seed for {rows['system'].iloc[0]}, found {len(rows)} that differ in "
+            f"{', '.join(varying) or 'run_key'}; select one setting first"
+        )
+    if len(rows) == 1:
+        return rows.iloc[0][list(MEASURED)].to_dict()
+    origin = "; ".join(sorted(set(rows["origin"])))
+    kind = f"95 % Student interval over {len(rows)} seeds"
+    return dict(zip(MEASURED, (*mean_over_seeds(rows["value"]), kind, origin), strict=True))
+
+
+def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:
+    """The paper's number for a cell, as columns; its zero-shot numbers stand beside its own gallery, "all", only."""
+    found = (None, NOT_IN_SOURCE)
+    if protocol != "ZS" or gallery == "all":
+        found = lookup(system, protocol, classes, dataset, **more)
+    return {"paper_value": np.nan if found[0] is None else found[0], "paper_source": found[1]}

@@ -1,0 +1,207 @@
+"""Table 2 and what belongs to it: galleries, controls, classes, users."""
+
+import itertools
+
+import pandas as pd
+
+from embridge.paper import CELLS
+from embridge.splits import SETS
+from embridge.tables.cells import (
+    HEADLINE_OPTIONS,
+    MISSING,
+    beside,
+    cell_frame,
+    choose,
+    interval,
+    prefer_own,
+    select,
+    summary,
+    text_table,
+    unswept,
+)
+
+UNIMODAL = ("Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
+TABLE_2_SYSTEMS = (*UNIMODAL, "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
+ALIGNED = ("CPEP", "Q-Former", "EMBridge")
+POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
+
+
+def headline_rows(
+    results: pd.DataFrame,
+    dataset: str,
+    *,
+    systems: tuple[str, ...] = TABLE_2_SYSTEMS,
+    gallery: str = "all",
+    pooling: str = "max",
+    table: str | None = None,
+) -> pd.DataFrame:
+    """Balanced accuracy of each system under both protocols and class sets as numbers, a row a cell.
+
+    Parameters
+    ----------
+    results : tidy rows
+    dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
+        its NinaPro; other datasets beside nothing
+    systems : in order; a cell that was not measured has the value nan
+    gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
+    table : of the papers (a key of embridge.paper.TABLES) to stand beside; None: whichever has the number
+
+    Returns
+    -------
+    DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
+    paper_value, paper_source
+    """
+    how, cells = {"systems": systems, "gallery": gallery, "pooling": pooling}, []
+    rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in CELLS}
+    for system, (protocol, classes) in itertools.product(systems, CELLS):
+        group = "unimodal" if system in UNIMODAL else "multi-modal"
+        labels = {"dataset": dataset, "group": group, "system": system, "protocol": protocol, "classes": classes}
+        found = summary(select(rows[protocol, classes], system=system))
+        cells.append(labels | found | beside(system, protocol, classes, dataset, gallery, table=table))
+    return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
+
+
+def table2(results: pd.DataFrame, *datasets: str, **options) -> pd.DataFrame:
+    """E Table 2 as text: a line a system, LP and ZS on both class sets, the paper's number beside ours.
+
+    ``datasets``: one, or several below each other with a column that names them; ``options`` as in
+    :func:`headline_rows`.
+    """
+    cells = pd.concat([headline_rows(results, d, **options) for d in datasets], ignore_index=True)
+    index = ["group", "system"] if len(datasets) == 1 else ["dataset", "group", "system"]
+    return text_table(cells, index, ["protocol", "classes"])
+
+
+def gallery_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...] = ALIGNED) -> pd.DataFrame:
+    """Zero-shot balanced accuracy under every gallery policy and query pooling, side by side (METHOD 8), as text.
+
+    Returns a frame of classes, system, pooling, one column for each policy in the results, and source.
+    """
+    rows = select(
+        results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=systems, options=HEADLINE_OPTIONS
+    )
+    rows, index = prefer_own(unswept(rows), ["system"]), ["classes", "system", "pooling"]
+    policies, cells = [p for p in POLICIES if (rows["gallery"] == p).any()], []
+    for classes, system, pooling, gallery in itertools.product(SETS, systems, ("max", "mean"), policies):
+        labels = {"classes": classes, "system": system, "pooling": pooling}
+        part = select(rows, **labels)
+        if len(part):
+            labels |= summary(select(part, gallery=gallery)) | beside(system, "ZS", classes, dataset, gallery)
+            cells.append(labels | {"gallery": gallery})
+    return text_table(cell_frame(cells, [*index, "gallery"]), index, ["gallery"])
+
+
+def corpus_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...] = ALIGNED) -> pd.DataFrame:
+    """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6), as text."""
+    rows = select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=systems, gallery="all")
+    rows = prefer_own(unswept(rows[rows["pooling"] == "max"]), ["system"])
+    corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
+    for classes, system, corpus in itertools.product(SETS, systems, corpora):
+        labels = {"classes": classes, "system": system, "corpus": corpus.removeprefix("corpus=")}
+        found = summary(select(rows, classes=classes, system=system, options=corpus))
+        paper = beside(system, "ZS", classes, dataset, "all" if corpus in HEADLINE_OPTIONS else corpus)
+        cells.append(labels | found | paper)
+    return text_table(cell_frame(cells, ["classes", "system", "corpus"]), ["classes", "system"], ["corpus"])
+
+
+def policy_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") -> pd.DataFrame:
+    """Zero-shot balanced accuracy by gallery policy as numbers, without those that were not measured."""
+    cells = []
+    for gallery, system, classes in itertools.product(POLICIES, ALIGNED, SETS):
+        rows = choose(
+            results, dataset, protocol="ZS", classes=classes, systems=(system,), gallery=gallery, pooling=pooling
+        )
+        labels = {"system": system, "classes": classes, "gallery": gallery}
+        cells.append(labels | summary(rows) | beside(system, "ZS", classes, dataset, gallery))
+    return cell_frame(cells, ["system", "classes", "gallery"]).dropna(subset="value", ignore_index=True)
+
+
+def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The controls (RELIABILITY) in both class sets, beside what each should give."""
+    expected = {
+        "Labels shuffled": "chance, 0.25",
+        "CPEP, pairs shuffled": "chance, 0.25",
+        "Untrained encoder": "what a random network gives",
+    }
+    lines = []
+    for system, should in expected.items():
+        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
+            found = {c: summary(select(part, classes=c)) for c in SETS}
+            text = {c: interval(own["value"], own["low"], own["high"]) for c, own in found.items()}
+            lines.append(
+                {"control": system, "protocol": protocol, "gallery": gallery or MISSING, "should be": should} | text
+            )
+    return pd.DataFrame(lines)
+
+
+def class_f1_table(
+    results: pd.DataFrame,
+    dataset: str,
+    *,
+    classes: str = "unseen",
+    protocol: str = "ZS",
+    gallery: str = "all",
+    pooling: str = "max",
+    systems: tuple[str, ...] = ALIGNED,
+) -> pd.DataFrame:
+    """F1 of each class and system, mean over seeds, the paper's beside it (E Fig. 3a, where the text gives it)."""
+    how = {"protocol": protocol, "classes": classes, "systems": systems, "gallery": gallery, "pooling": pooling}
+    rows, cells = choose(results, dataset, metric="class_f1", **how), []
+    for k, system in itertools.product(sorted(rows["class"].dropna().unique()), systems):
+        paper = beside(system, protocol, classes, dataset, gallery, metric="class_f1", class_=int(k))
+        cells.append({"class": int(k), "system": system} | summary(select(rows, system=system, **{"class": k})) | paper)
+    return text_table(cell_frame(cells, ["class", "system"]), ["class"], ["system"])
+
+
+def user_gain_table(
+    results: pd.DataFrame,
+    dataset: str,
+    *,
+    system: str = "EMBridge",
+    baselines: tuple[str, ...] = ("CPEP", "Q-Former"),
+    classes: str = "unseen",
+    protocol: str = "ZS",
+    gallery: str = "all",
+    pooling: str = "max",
+) -> pd.DataFrame:
+    """Each user's F1 and the system's relative gain over the baselines, ``system / baseline - 1`` (E Fig. 3b).
+
+    Seeds are averaged first. Below the users come their mean (of gains: over users whose baseline is above 0), the
+    overall gain (ratio of mean F1s, less 1), and the paper's two; numbers are floats, nan where undefined.
+    """
+    systems = (*baselines, system)
+    how = {"protocol": protocol, "classes": classes, "systems": systems, "gallery": gallery, "pooling": pooling}
+    rows = choose(results, dataset, metric="user_f1", **how)
+    users = rows.groupby(["user", "system"])["value"].mean().unstack().reindex(columns=systems)
+    mean = users.mean()
+    table, names = users.copy(), {s: f"gain over {s}" for s in baselines}
+    for s, name in names.items():
+        table[name] = users[system] / users[s].where(users[s] > 0) - 1
+    lines = {"mean": table.mean(), "overall": pd.Series({n: mean[system] / mean[s] - 1 for s, n in names.items()})}
+
+    def paper(metric, columns):
+        found = {c: beside(s, protocol, classes, dataset, gallery, metric=metric) for s, c in columns.items()}
+        return pd.Series({c: own["paper_value"] for c, own in found.items()}, dtype=float)
+
+    lines["paper, mean"] = pd.concat([paper("user_f1", {s: s for s in systems}), paper("user_gain", names)])
+    lines["paper, overall"] = paper("overall_gain", names)
+    table = pd.concat([table, pd.DataFrame(lines).T.reindex(columns=table.columns)])
+    return table.rename_axis(index="user", columns=None)
+
+
+def confusion_table(
+    results: pd.DataFrame,
+    dataset: str,
+    system: str,
+    *,
+    classes: str,
+    protocol: str = "ZS",
+    gallery: str = "all",
+    pooling: str = "max",
+) -> pd.DataFrame:
+    """Confusion counts, summed over seeds: row true class, column predicted class; -1 is "none of the classes"."""
+    how = {"protocol": protocol, "classes": classes, "systems": (system,), "gallery": gallery, "pooling": pooling}
+    rows = choose(results, dataset, metric="confusion", **how)
+    table = rows.pivot_table(index="true", columns="predicted", values="value", aggfunc="sum", fill_value=0)
+    return table.astype(int)

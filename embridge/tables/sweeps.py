@@ -1,0 +1,140 @@
+"""Tables in which one setting varies: E Table 4, Figs. 3c, 4 and 8."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from embridge.paper import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.splits import SETS
+from embridge.tables.cells import MEASURED, beside, cell_frame, choose, pooled, prefer_own, select, summary, text_table
+from embridge.tables.headline import ALIGNED, TABLE_2_SYSTEMS
+
+# What the sweeps of Fig. 4 leave alone: param to its usual value, METHOD 6
+DEFAULTS = {
+    "tau_s": "0.1", "k_c": "5", "alpha": "1", "lambda": "1", "r": "0.5", "M": "16", "metric": "cosine", "k": "10",
+}  # fmt: skip
+CONVENTIONS = ("same epochs", "same steps")  # E trains all batch sizes for the same epochs
+
+
+def table4_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") -> pd.DataFrame:
+    """E Table 4 as numbers: zero-shot on unseen gestures by system, convention and batch size.
+
+    ``convention``: "same epochs" (the paper's) or "same steps", whichever words a row's ``options`` hold; both may.
+    """
+    rows = select(
+        results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", classes="unseen", gallery="all", user=""
+    )
+    cells = []
+    for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, TABLE_4):
+        part = select(rows, system=system, batch_size=size)
+        part = pooled(prefer_own(part[part["options"].str.contains(convention, regex=False)], ["system"]), pooling)
+        gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
+        paper = beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
+        labels = {"system": system, "convention": convention, "batch_size": size}
+        cells.append(labels | summary(part) | paper)
+    return cell_frame(cells, ["system", "convention", "batch_size"])
+
+
+def table4(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """E Table 4 as text, each system trained for the same epochs and for the same steps."""
+    cells = table4_rows(results, dataset, **options)
+    cells["batch_size"] = cells["batch_size"].map("batch size {}".format)
+    return text_table(cells, ["system", "convention"], ["batch_size"])
+
+
+def sensitivity_rows(
+    results: pd.DataFrame, dataset: str, *, system: str = "EMBridge", defaults: dict[str, str] = DEFAULTS
+) -> pd.DataFrame:
+    """Fig. 4 as numbers: param, param_value, default (bool), protocol, classes, value, low, high, ...
+
+    Params in the order of ``defaults``, values in rising order, words last; those without two values are left out.
+    """
+    cells = []
+    for param, usual in defaults.items():
+        having = select(results, dataset=dataset, system=system, param=param, metric="balanced_accuracy")
+        values = sorted(having["param_value"].unique(), key=_rising)
+        # a probe has no neighbours
+        combinations = [(p, c) for p, c in CELLS if param != "k" or p == "ZS"] if len(values) > 1 else []
+        how = {"systems": (system,), "param": param}
+        rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in combinations}
+        for value, (protocol, classes) in itertools.product(values, combinations):
+            labels = {"param": param, "param_value": value, "default": _rising(value) == _rising(usual)}
+            labels |= {"protocol": protocol, "classes": classes}
+            found = summary(select(rows[protocol, classes], param_value=value))
+            # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
+            cells.append(labels | found | {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE})
+    return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
+
+
+def sensitivity(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """Fig. 4 as text: a line for each value of each parameter, LP and ZS on both class sets."""
+    cells = sensitivity_rows(results, dataset, **options)
+    cells["param_value"] += cells["default"].map({True: " (default)", False: ""}).astype(str)
+    return text_table(cells, ["param", "param_value"], ["protocol", "classes"])
+
+
+def data_efficiency_rows(
+    results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...] = ALIGNED, pooling: str = "max"
+) -> pd.DataFrame:
+    """Fig. 3c as numbers: zero-shot by system, classes and fraction of the paired sessions.
+
+    The paper prints numbers for the whole set only, which are Table 2's.
+    """
+    param, cells = "paired_fraction", []
+    having = select(results, dataset=dataset, protocol="ZS", param=param, metric="balanced_accuracy")
+    how = {"protocol": "ZS", "systems": systems, "pooling": pooling, "param": param}
+    rows = {classes: choose(results, dataset, classes=classes, **how) for classes in SETS}
+    for classes, system, text in itertools.product(SETS, systems, sorted(having["param_value"].unique(), key=_rising)):
+        found = summary(select(rows[classes], system=system, param_value=text))
+        paper = beside(system, "ZS", classes, dataset, "all" if float(text) == 1 else "a part")
+        cells.append({"classes": classes, "system": system, "fraction": float(text)} | found | paper)
+    return cell_frame(cells, ["classes", "system", "fraction"])
+
+
+def data_efficiency(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """Fig. 3c as text: a line for each class set and system, a column for each fraction."""
+    return text_table(data_efficiency_rows(results, dataset, **options), ["classes", "system"], ["fraction"])
+
+
+def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recordings") -> pd.DataFrame:
+    """Fig. 8 as numbers: linear probes on a fraction of the training set, mean over draws (and seeds).
+
+    ``low`` and ``high`` are the mean less and plus one standard deviation over draws, as the paper shades it; nan for
+    one draw. ``shots``: recordings (or windows) a class. The paper prints the full set's number only, Table 2's.
+    """
+    rows = select(
+        results,
+        dataset=dataset,
+        protocol="LP",
+        metric="balanced_accuracy",
+        param="shots_fraction",
+        options=f"unit={unit}",
+    )
+    rows = prefer_own(rows, ["system", "classes", "param_value"])
+    order, cells = {s: i for i, s in enumerate(TABLE_2_SYSTEMS)}, []
+    for classes, system in itertools.product(SETS, sorted(rows["system"].unique(), key=lambda s: order.get(s, 99))):
+        part = select(rows, classes=classes, system=system)
+        for text in sorted(part["param_value"].unique(), key=_rising):
+            draws = select(part, param_value=text)
+            value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
+            kind = "± SD over draws" if len(draws) > 1 else ""
+            measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
+            labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
+            labels["shots"] = int(draws["n_train"].max())
+            paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
+            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
+    return cell_frame(cells, ["classes", "system", "fraction", "shots", "draws"])
+
+
+def few_shot(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """Fig. 8 as text: a line for each class set and number of shots; the brackets hold ± SD over draws."""
+    return text_table(few_shot_rows(results, dataset, **options), ["classes", "fraction", "shots"], ["system"])
+
+
+def _rising(text: str):
+    """Sorts numbers by size and words behind them; "1" and "1.0" are the same."""
+    try:
+        return (0, float(text), "")
+    except ValueError:
+        return (1, 0.0, text)
