@@ -56,7 +56,7 @@ def without_key_biases(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tens
     return found
 
 
-@pytest.mark.parametrize("name", ["align-8", "align-43", "mae-8", "mae-43"])
+@pytest.mark.parametrize("name", ["align-8", "align-43", "mae-8", "mae-43", "pose-8", "pose-43"])
 def test_two_processes_get_the_single_process_s_losses_and_weights(trained, name):
     one, two = (json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for folder in trained)
     assert (one["ranks"], two["ranks"]) == (1, 2)

@@ -12,7 +12,7 @@ def regressor(kind: str, cfg: ModelConfig) -> Regressor:
     """A freshly drawn network of REGRESSORS for the configuration's channels, joints and window.
 
     Width, depth and patches of cfg shape PoseT alone; the others have their published sizes. Raises InputError for an
-    unknown kind, and for windows that the network cannot cover: those four are made for 2 s at 2 kHz.
+    unknown kind, and for windows that the network cannot cover: all but PoseT are made for 2 s at 2 kHz.
     """
     if kind not in REGRESSORS:
         raise InputError(f"regressor: expected one of {', '.join(REGRESSORS)}, found {kind!r}.")
