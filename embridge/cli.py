@@ -14,13 +14,19 @@ from embridge.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-COMMITTED = ("simulated-quick", "simulated-long")  # below figures/: pictures and tables that git tracks
+COMMITTED = (
+    "simulated-quick",
+    "simulated-long",
+    "simulated-ninapro-long",
+)  # below figures/: pictures and tables that git tracks
 ACTIONS = ("test", "lab", "clean", "train", "sweep", "bench")  # what can be done instead of running notebooks
 # Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
 BELONGS = {
     "only": ("run",),
     "seeds": ("run", "sweep"),
     "seed": ("train",),
+    "hours": ("run", "sweep"),
+    "retrain": ("run", "sweep"),
     "jobs": ("sweep",),
     "slurm": ("sweep",),
     "full": ("bench",),
@@ -65,6 +71,16 @@ def _whole(low: int, high: int):
     return read
 
 
+def _positive(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return found
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
@@ -86,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
     add("--seeds", metavar="N", type=_whole(1, 1000), default=1, help="seeds for each experiment (default: 1)")
+    add("--hours", metavar="H", type=_positive, help="start no training that would not end within H hours")
+    add(
+        "--retrain",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="train this experiment anew for its results' rows",
+    )
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
     add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
     group = parser.add_argument_group("instead of the notebooks, one of")

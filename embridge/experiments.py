@@ -22,7 +22,7 @@ import torch
 
 from embridge import distributed, losses, training
 from embridge.checkpoint import write_atomically
-from embridge.config import ObjectiveConfig, as_json, fingerprint, regression_config
+from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json, fingerprint, regression_config
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.models.cpep import CPEP
@@ -41,7 +41,7 @@ def code_fingerprint(files: list[Path] | None = None) -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
     if files is None:
         here = Path(__file__).parent
-        names = "checkpoint distributed loading losses optimisation signals tasks training".split()
+        names = "checkpoint distributed hand loading losses optimisation regression signals tasks training".split()
         files = [*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names)]
     trees = []
     for file in files:
@@ -80,10 +80,11 @@ class Study(Dataset):
     def _runs(self) -> dict[str, Run]:
         return {}
 
-    def _configs(self, experiment: Experiment):
+    def configs(self, experiment: Experiment) -> tuple[ModelConfig, TrainConfig]:
+        """The shape of an experiment's model and how it trains: the profile's, with the experiment's changes."""
         stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
         if experiment.kind == "regressor":
-            stage = regression_config(stage, experiment.name)
+            stage = regression_config(stage, experiment.name, self.profile.regressor_epochs)
         shape = replace(self.profile.model, emg_patch=self.profile.model.emg_patch * experiment.patch)
         epochs = max(1, round(stage.epochs * experiment.epochs))
         # as many periods of the learning rate as ever; a short control has a part of one
@@ -95,11 +96,12 @@ class Study(Dataset):
         """How long it trains, in epochs of a masked autoencoder (measured at quick's size, two cores)."""
         with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
         an_epoch = {"cpep": 0.8, "qformer": 2.4 if with_pose else 1.2}.get(experiment.kind, 1.0)
-        return self._configs(experiment)[1].epochs * an_epoch
+        an_epoch *= {"PoseT": 3, "emg2pose": 20, "Vemg2pose": 45, "NeuroPose": 108}.get(experiment.name, 1)
+        return self.configs(experiment)[1].epochs * an_epoch
 
     def describe(self, experiment: Experiment) -> dict:
         """Everything that decides the experiment's weights, as plain JSON."""
-        model, train = self._configs(experiment)
+        model, train = self.configs(experiment)
         return {
             "experiment": experiment.name,
             "kind": experiment.kind,
@@ -124,7 +126,7 @@ class Study(Dataset):
         if experiment.name not in self._runs:
             describe = self.describe(experiment)
             key = fingerprint(describe)
-            folder = self.out / "runs" / f"{_slug(experiment.name)}-{key}"
+            folder = self.out / "runs" / f"{slug(experiment.name)}-{key}"
             for need in experiment.needs:
                 self.run(need)
             # after the needs, so that initial weights do not depend on whether those were trained or loaded;
@@ -133,7 +135,7 @@ class Study(Dataset):
             model, make_task = self._build(experiment)
             model.to(self.device)
             if not (folder / "done.json").exists():
-                _, train = self._configs(experiment)
+                _, train = self.configs(experiment)
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             training.load_weights(folder, model, describe)
             self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())
@@ -147,7 +149,7 @@ class Study(Dataset):
 
     def _build(self, experiment: Experiment):
         """The untrained model and a function that makes its task."""
-        shape, train = self._configs(experiment)
+        shape, train = self.configs(experiment)
         ids = self.splits.pretrain
         if experiment.kind == "emg-mae":
             model = emg_mae(shape)
@@ -201,7 +203,7 @@ class Study(Dataset):
     def pose_space(self, system: str = "Pose-MAE") -> str:
         """What embeds poses for a system: two systems with one answer share a gallery."""
         experiment = self._known(system)
-        return system if experiment.pose_trained else self._configs(experiment)[0].pose_embedding
+        return system if experiment.pose_trained else self.configs(experiment)[0].pose_embedding
 
     def pose_embeddings(self, ids, system: str = "Pose-MAE") -> torch.Tensor:
         """(n, d) v of each window, as ``system`` sees poses: by the frozen Pose-MAE (METHOD 2: [CLS] by default)."""
@@ -292,5 +294,6 @@ def _cls(encoder):
     return lambda x: encoder(x, cls_only=True)[:, 0]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """An experiment's name as a part of a file's."""
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")

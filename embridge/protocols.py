@@ -65,41 +65,46 @@ def _outcome(
     return Outcome(system, protocol, classes, gallery, pooling, options, y, predicted, groups, rows)
 
 
-_galleries: WeakKeyDictionary[Study, dict[bytes, torch.Tensor]] = WeakKeyDictionary()
+_galleries: WeakKeyDictionary[Study, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
 
 
-def gallery_embeddings(study: Study, ids: np.ndarray) -> torch.Tensor:
-    """(n, d) pose embeddings of a gallery, kept for as long as the study: every aligned system asks for the same ones.
+def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
+    """(n, d) pose embeddings of a system's gallery, kept for as long as the study: most systems ask for the same ones.
 
     At quick's size encoding "every split" anew for each system and class set took most of notebook 05's time.
     """
     kept = _galleries.setdefault(study, {})
-    key = np.asarray(ids, dtype=np.int64).tobytes()
+    key = (study.pose_space(system), np.asarray(ids, dtype=np.int64).tobytes())
     if key not in kept:
-        kept[key] = study.pose_embeddings(ids)
+        kept[key] = study.pose_embeddings(ids, system)
     return kept[key]
 
 
-def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str = "evaluation") -> list[Outcome]:
+def zero_shot_outcomes(
+    study: Study, system: str, classes: str, *, subset: str = "evaluation", brief: bool = False, k: int | None = None
+) -> list[Outcome]:
     """Zero-shot of an aligned system under every gallery policy, corpus and query pooling that applies.
 
     Parameters
     ----------
     subset : "evaluation" (D_eval) or "tune" (D_tune, where hyper-parameters are chosen)
+    brief : the class set's gallery and the profile's pooling alone, for members of a sweep
+    k : neighbours; None: the profile's
     """
     splits, setting = study.splits, study.profile.evaluation
     ids = getattr(splits, subset)[classes]
     y = splits.labels(classes, ids)
     queries = study.emg_queries(system, ids)
-    poolings = ("max", "mean") if queries.shape[1] > 1 else ("max",)
+    poolings = ("max",) if queries.shape[1] == 1 else (setting.pooling,) if brief else ("max", "mean")
+    k = k or setting.k
     corpora = {"class set": ids}
-    if subset == "evaluation":
+    if subset == "evaluation" and not brief:
         both = np.union1d(splits.evaluation["in"], splits.evaluation["unseen"])
         corpora |= {"both class sets": both, "every split": splits.table.index.to_numpy()}
     gesture_codes = pd.factorize(splits.table["gesture"])[0]
     outcomes = []
     for corpus, gallery in corpora.items():
-        poses, labels = gallery_embeddings(study, gallery), splits.labels(classes, gallery)
+        poses, labels = gallery_embeddings(study, system, gallery), splits.labels(classes, gallery)
         # every other gesture is a class of its own, so that its poses vote for it and not for one big rival
         labels = np.where(labels < 0, 4 + gesture_codes[gallery], labels)
         # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only
@@ -109,7 +114,7 @@ def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str =
                     queries,
                     poses,
                     labels,
-                    k=setting.k,
+                    k=k,
                     pooling=pooling,
                     query_group=splits.exclusion(policy, ids),
                     gallery_group=splits.exclusion(policy, gallery),
@@ -129,7 +134,7 @@ def zero_shot_outcomes(study: Study, system: str, classes: str, *, subset: str =
                         options=f"corpus={corpus}",
                         run_key=study.run(system).key,
                         param="k",
-                        param_value=setting.k,
+                        param_value=k,
                         **(_paper(study, system, "ZS", classes) if headline else {}),
                     )
                 )

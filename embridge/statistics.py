@@ -172,6 +172,15 @@ def paired_bootstrap(
     return _bootstrap(difference, _blocks(a, groups, strata), n_resamples, seed)
 
 
+def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of values (N,), such as an error a window, with its 95 % percentile interval over their groups (N,)."""
+    codes = np.unique(groups, return_inverse=True)[1]
+    counts, sums = np.bincount(codes), np.bincount(codes, weights=values)
+    return _bootstrap(
+        lambda rows: sums[rows].sum(-1) / counts[rows].sum(-1), [np.arange(len(counts))], n_resamples, seed
+    )
+
+
 def _n_classes(y, n_classes):
     return n_classes if n_classes is not None else int(np.max(y)) + 1
 

@@ -27,6 +27,8 @@ from embridge.progress import Heartbeat, human, last_line
 
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}  # a job's time limit; submitit's own are 5 and 2
 POLL_SECONDS = 0.5
+EPOCH_SECONDS = 12.0  # of a masked autoencoder at quick's size on one of two cores, the unit of Study.cost
+HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
 LOCAL_JOBS = 4  # at once on a machine without a GPU
 
 
@@ -37,6 +39,7 @@ class Task:
     name: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    seconds: float = 0.0  # that it may take, for a sweep that has to end in time
 
 
 def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
@@ -46,12 +49,23 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
     that start together would all want to build them. Raises InputError for an unknown name and for bad data.
     """
-    from embridge.experiments import EXPERIMENTS, Study, trained_by
-    from embridge.train import check_name, prepare
+    from embridge.train import check_name
 
-    for name in options.sweep or ():
+    for name in (*(options.sweep or ()), *options.retrain):
         check_name(name)
-    study = Study(options.dataset, options.profile, 0, device, options.data or "", options.out)
+    tasks = _plan_on(options.dataset, options, device)
+    # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
+    if options.dataset == "simulated" and options.profile != "quick" and not options.sweep:
+        tasks += _plan_on("simulated-ninapro", options, device)
+    return tasks
+
+
+def _plan_on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
+    from embridge.experiments import EXPERIMENTS, Study, trained_by
+    from embridge.score import recorded
+    from embridge.train import prepare
+
+    study = Study(dataset, options.profile, 0, device, options.data or "", options.out)
     prepare(study)
 
     def needs_first(names: Iterable[str]) -> Iterator[str]:
@@ -59,19 +73,29 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
             yield from needs_first(EXPERIMENTS[name].needs)
             yield name
 
-    names = list(dict.fromkeys(needs_first(options.sweep or trained_by(options.profile, options.dataset))))
+    wanted = [*(options.sweep or trained_by(options.profile, dataset)), *options.retrain]
+    names = list(dict.fromkeys(needs_first(wanted)))
     # the longest first, so that none is left to end alone
     names.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
     tasks = []
-    for study.seed in range(options.seeds):  # the seed is training's: it changes keys, never the data
-        keys = {name: study.key(EXPERIMENTS[name]) for name in names}
-        missing = [name for name in names if not any((study.out / "runs").glob(f"*-{keys[name]}/done.json"))]
+    for study.seed in range(max(options.seeds, HEADLINE_SEEDS) if options.profile == "long" else options.seeds):
+        chosen = [name for name in names if study.seed < options.seeds or EXPERIMENTS[name].part == "headline"]
+        keys = {name: study.key(EXPERIMENTS[name]) for name in chosen}
+        done = {name for name in chosen if any((study.out / "runs").glob(f"*-{keys[name]}/done.json"))}
+        if options.profile == "long":  # its product is the rows
+            scored = {name for name in chosen if recorded(study, name)} - set(options.retrain)
+            wanted = set(needs_first(name for name in chosen if name not in scored))
+            done = (set(chosen) - wanted) | (done & scored)
+        missing = [name for name in chosen if name not in done or name in options.retrain]
         for name in missing:
-            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", options.dataset]
-            command += ["--profile", options.profile, "--seed", str(study.seed), "--device", options.device]
+            profile = "long" if name in options.retrain and options.profile == "quick" else options.profile
+            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", dataset]
+            command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
             command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
-            needs = [f"{need}, seed {study.seed}" for need in EXPERIMENTS[name].needs if need in missing]
-            tasks.append(Task(f"{name}, seed {study.seed}", tuple(command), tuple(needs)))
+            where = f"seed {study.seed}" + (", NinaPro" if dataset == "simulated-ninapro" else "")
+            needs = [f"{need}, {where}" for need in EXPERIMENTS[name].needs if need in missing]
+            seconds = study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS
+            tasks.append(Task(f"{name}, {where}", tuple(command), tuple(needs), seconds))
     return tasks
 
 
@@ -144,7 +168,13 @@ def execute(command: tuple[str, ...], environment: dict[str, str], sweep: int | 
         raise RuntimeError(f"the command ended with {code}; what it printed stands above")
 
 
-def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[str, str] | None = None) -> dict:
+def run(
+    tasks: list[Task],
+    executor,
+    at_once: list[dict[str, str]],
+    slurm: dict[str, str] | None = None,
+    hours: float | None = None,
+) -> dict:
     """Run the tasks and return how each ended, by name: "" if well, else what happened and where its log is.
 
     Parameters
@@ -153,6 +183,7 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
     executor : from :func:`make_executor`
     at_once : the environment of each local job that may run at the same time; Slurm decides for itself
     slurm : options of sbatch for every job, by their long names
+    hours : no local job starts that would, by its estimate, end later; "" for those as well
 
     Raises
     ------
@@ -163,7 +194,8 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
     """
     on_slurm = executor.cluster == "slurm"
     free = [{} for _ in tasks] if on_slurm else list(at_once)
-    jobs, taken, ended = {}, {}, {}
+    jobs, taken, ended, left = {}, {}, {}, []
+    until = time.monotonic() + (hours or MINUTES["local"] / 60) * 3600
     try:
         with Heartbeat() as heartbeat:
             while len(ended) < len(tasks):
@@ -171,6 +203,10 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
                     name, job = task.name, jobs.get(task.name)
                     lost = [need for need in task.needs if ended.get(need)]
                     if name in ended:
+                        continue
+                    if job is None and (time.monotonic() + task.seconds > until or set(task.needs) & set(left)):
+                        left.append(name)
+                        ended[name] = ""
                         continue
                     if lost:  # Slurm drops such a job by itself
                         ended[name] = f"not run, for {lost[0]} failed"
@@ -196,6 +232,8 @@ def run(tasks: list[Task], executor, at_once: list[dict[str, str]], slurm: dict[
         while not all(job.done() for job in mine):
             time.sleep(0.1)
         raise
+    if left:
+        print(f"left for another run, for {hours:g} h are over: {len(left)}, such as {left[0]}", flush=True)
     return ended
 
 
@@ -260,7 +298,7 @@ def train(options: argparse.Namespace, *, local: bool) -> dict[str, str]:
             at_once = [] if on_slurm else places(options.device, options.jobs)
             where = "on Slurm" if on_slurm else f"here, at most {len(at_once)} at once"
             print(f"experiments to train: {len(tasks)}" + (f", {where}; logs in {logs}" if tasks else ""), flush=True)
-            return run(tasks, executor, at_once, dict(options.slurm))
+            return run(tasks, executor, at_once, dict(options.slurm), options.hours)
     except filelock.Timeout as problem:
         raise InputError(f"another run uses {page}: wait for it, or give another folder with --out") from problem
 

@@ -71,7 +71,7 @@ EMBRIDGE = Experiment(
     "Q-Former with MPRL and CASCLe (E)",
     objective=ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0),
 )
-ALIGNED = ("CPEP", "Q-Former", "EMBridge")
+ALIGNED = SWEPT = ("CPEP", "Q-Former", "EMBridge")  # Table 4 and Fig. 3c vary all three, Fig. 4 the last
 # E Table 2's rows on NinaPro; its last, unlabelled row is EMBridge (METHOD 8)
 NINAPRO = ("Pose-MAE", "EMG-MAE", "PoseT", "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
 

@@ -12,6 +12,7 @@ from embridge import cli, distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.progress import human
+from embridge.score import record
 
 
 def check_name(name: str) -> None:
@@ -52,6 +53,8 @@ def main(argv: list[str]) -> int:
             study = Study(options.dataset, options.profile, options.seed, device, options.data or "", options.out)
             prepare(study)
             run = study.run(options.train)
+            if options.profile == "long" and distributed.rank() == 0:
+                print(f"rows: {record(study, options.train)}", flush=True)
             if distributed.rank() == 0:
                 print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
     except InputError as problem:

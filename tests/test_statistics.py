@@ -133,6 +133,13 @@ def test_a_class_missing_from_a_resample_is_left_out():
     assert (value, low, high) == (0.5, 0.5, 1)  # without user 0: recall of class 0 alone
 
 
+def test_a_mean_over_groups_is_that_of_all_values_and_its_interval_covers_groups():
+    values, groups = np.array([1.0, 3.0, 5.0, 10.0]), np.array(["a", "a", "a", "b"])
+    value, low, high = st.mean_over_groups(values, groups)
+    assert value == 4.75 and (low, high) == (3.0, 10.0)  # resamples: a a, a b, b b
+    assert np.isnan(st.mean_over_groups(values[:3], groups[:3])[1:]).all()
+
+
 def test_mean_over_seeds():
     assert st.mean_over_seeds([0.5, 0.6, 0.7]) == pytest.approx(
         (0.6, 0.6 - 4.302653 * 0.1 / 3**0.5, 0.848414), abs=1e-5
