@@ -5,15 +5,12 @@ runs it depends on and the code that trains. Notebooks ask a :class:`Study` for 
 by hand, so that two notebooks that need the same model share it.
 """
 
-import ast
 import io
-import json
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import filelock
 import numpy as np
@@ -31,46 +28,11 @@ from embridge.models.qformer import QFormerModel
 from embridge.models.regressors import regressor
 from embridge.models.transformer import embedding, emg_encoder
 from embridge.regression import RegressionTask
+from embridge.runs import Run, own_code, slug
 from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
 from embridge.tasks import AlignTask, MAETask, encode
 
-__all__ = ["ALIGNED", "EXPERIMENTS", "Experiment", "Run", "Study", "code_fingerprint", "trained_by"]
-
-
-def code_fingerprint(files: list[Path] | None = None) -> str:
-    """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
-    if files is None:
-        here = Path(__file__).parent
-        names = "checkpoint distributed hand loading losses optimisation regression signals tasks training".split()
-        files = [*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names)]
-    trees = []
-    for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        trees.append(ast.dump(tree))
-    return fingerprint(trees)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished experiment: where it lies, what it logged, and its model (on the study's device, in eval mode)."""
-
-    name: str
-    key: str
-    folder: Path
-    model: torch.nn.Module
-
-    @property
-    def log(self) -> pd.DataFrame:
-        """One row an epoch: epoch, step, lr, loss and its parts, seconds."""
-        return pd.read_csv(self.folder / "log.csv")
-
-    @property
-    def done(self) -> dict:
-        """The run's record: weights_sha256, seconds, steps."""
-        return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+__all__ = ["ALIGNED", "EXPERIMENTS", "Experiment", "Run", "Study", "slug", "trained_by"]
 
 
 class Study(Dataset):
@@ -113,7 +75,7 @@ class Study(Dataset):
             "data": self.data_key,
             "simulated": self.store.simulated,
             "needs": {name: self.key(EXPERIMENTS[name]) for name in experiment.needs},
-            "code": code_fingerprint(),
+            "code": own_code(),
         }
 
     def key(self, experiment: Experiment) -> str:
@@ -292,8 +254,3 @@ def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: i
 def _cls(encoder):
     """What reads [CLS] (B, d) of an encoder's windows (B, C, T)."""
     return lambda x: encoder(x, cls_only=True)[:, 0]
-
-
-def slug(name: str) -> str:
-    """An experiment's name as a part of a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")

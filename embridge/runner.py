@@ -30,6 +30,7 @@ HARNESS = (
     "cli.py",
     "environment.py",
     "kernel.py",
+    "planning.py",
     "progress.py",
     "report.py",
     "runner.py",

@@ -12,91 +12,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from embridge import cli
 from embridge.errors import InputError
+from embridge.planning import Task, plan
 from embridge.progress import Heartbeat, human, last_line
 
 # torch takes seconds to load, and a job loads this module to find `execute`: what needs torch is imported where it is.
 
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}  # a job's time limit; submitit's own are 5 and 2
 POLL_SECONDS = 0.5
-EPOCH_SECONDS = 12.0  # of a masked autoencoder at quick's size on one of two cores, the unit of Study.cost
-HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
 LOCAL_JOBS = 4  # at once on a machine without a GPU
-
-
-@dataclass(frozen=True)
-class Task:
-    """One job: its name, its command and the names of the tasks that must have ended well before it starts."""
-
-    name: str
-    command: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    seconds: float = 0.0  # that it may take, for a sweep that has to end in time
-
-
-def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
-    """The experiments asked for and what they need, needs and long ones first, without those that are finished.
-
-    Builds the data where they are missing, with ``device`` for what is computed here. That happens in this process
-    and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
-    that start together would all want to build them. Raises InputError for an unknown name and for bad data.
-    """
-    from embridge.train import check_name
-
-    for name in (*(options.sweep or ()), *options.retrain):
-        check_name(name)
-    tasks = _plan_on(options.dataset, options, device)
-    # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
-    if options.dataset == "simulated" and options.profile != "quick" and not options.sweep:
-        tasks += _plan_on("simulated-ninapro", options, device)
-    return tasks
-
-
-def _plan_on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
-    from embridge.experiments import EXPERIMENTS, Study, trained_by
-    from embridge.score import recorded
-    from embridge.train import prepare
-
-    study = Study(dataset, options.profile, 0, device, options.data or "", options.out)
-    prepare(study)
-
-    def needs_first(names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            yield from needs_first(EXPERIMENTS[name].needs)
-            yield name
-
-    wanted = [*(options.sweep or trained_by(options.profile, dataset)), *options.retrain]
-    names = list(dict.fromkeys(needs_first(wanted)))
-    # the longest first, so that none is left to end alone
-    names.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
-    tasks = []
-    for study.seed in range(max(options.seeds, HEADLINE_SEEDS) if options.profile == "long" else options.seeds):
-        chosen = [name for name in names if study.seed < options.seeds or EXPERIMENTS[name].part == "headline"]
-        keys = {name: study.key(EXPERIMENTS[name]) for name in chosen}
-        done = {name for name in chosen if any((study.out / "runs").glob(f"*-{keys[name]}/done.json"))}
-        if options.profile == "long":  # its product is the rows
-            scored = {name for name in chosen if recorded(study, name)} - set(options.retrain)
-            wanted = set(needs_first(name for name in chosen if name not in scored))
-            done = (set(chosen) - wanted) | (done & scored)
-        missing = [name for name in chosen if name not in done or name in options.retrain]
-        for name in missing:
-            profile = "long" if name in options.retrain and options.profile == "quick" else options.profile
-            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", dataset]
-            command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
-            command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
-            where = f"seed {study.seed}" + (", NinaPro" if dataset == "simulated-ninapro" else "")
-            needs = [f"{need}, {where}" for need in EXPERIMENTS[name].needs if need in missing]
-            seconds = study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS
-            tasks.append(Task(f"{name}, {where}", tuple(command), tuple(needs), seconds))
-    return tasks
 
 
 def places(device: str, jobs: int | None) -> list[dict[str, str]]:

@@ -9,11 +9,12 @@ import torch
 from conftest import write_db1
 
 from embridge import config as cfg
-from embridge import experiments, protocols, views
+from embridge import protocols, views
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
 from embridge.results import COLUMNS
+from embridge.runs import code_fingerprint
 from embridge.training import weights_hash
 
 TINY = replace(
@@ -81,7 +82,7 @@ def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
         'def f(x):\n    """Doc."""\n    return x + 2\n',
     ):
         file.write_text(text)
-        keys.append(experiments.code_fingerprint([file]))
+        keys.append(code_fingerprint([file]))
     assert keys[0] == keys[1] != keys[2]
 
 

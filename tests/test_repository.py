@@ -29,9 +29,9 @@ LAYERS = (
     ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results"),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
-    ("experiments",),
+    ("runs", "experiments"),
     ("protocols", "few_shot", "score", "views"),  # what notebooks and command lines ask of experiments
-    ("train", "sweep"),  # commands of their own
+    ("train", "planning", "sweep"),  # commands of their own
     ("environment", "report", "kernel", "runner", "bench"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

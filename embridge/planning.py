@@ -1,0 +1,90 @@
+"""Which experiments are to be trained, in which order, and about how long that takes.
+
+What is there already is left out: finished runs, and in the ``long`` profile, whose product they are, committed rows.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# torch takes seconds to load, and every job of a sweep loads this module: what needs torch is imported where it is.
+
+EPOCH_SECONDS = 12.0  # of a masked autoencoder at quick's size on one of two cores, the unit of Study.cost
+HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job: its name, its command and the names of the tasks that must have ended well before it starts."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    seconds: float = 0.0  # that it may take, for a sweep that has to end in time
+
+
+def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
+    """The experiments asked for and what they need, needs and long ones first, without those that are finished.
+
+    Builds the data where they are missing, with ``device`` for what is computed here. That happens in this process
+    and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
+    that start together would all want to build them. Raises InputError for an unknown name and for bad data.
+    """
+    from embridge.train import check_name
+
+    for name in (*(options.sweep or ()), *options.retrain):
+        check_name(name)
+    tasks = _on(options.dataset, options, device)
+    # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
+    if options.dataset == "simulated" and options.profile != "quick" and not options.sweep:
+        tasks += _on("simulated-ninapro", options, device)
+    return tasks
+
+
+def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
+    from embridge.experiments import EXPERIMENTS, Study, trained_by
+    from embridge.score import recorded
+    from embridge.train import prepare
+
+    study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
+    prepare(study)
+
+    def needs_first(names: Iterable[str]) -> Iterator[str]:
+        for name in names:
+            yield from needs_first(EXPERIMENTS[name].needs)
+            yield name
+
+    known = trained_by(options.profile, dataset)
+    again = set(options.retrain) & {*trained_by("long", dataset)}
+    asked = list(dict.fromkeys([*(options.sweep or known), *options.retrain]))
+    tasks = []
+    for study.seed in range(max(options.seeds, HEADLINE_SEEDS if long else 1)):  # training's: never changes the data
+        trained = {
+            e.name: e for e in EXPERIMENTS.values() if any((study.out / "runs").glob(f"*-{study.key(e)}/done.json"))
+        }
+
+        def is_missing(name: str, trained=trained) -> bool:
+            headline = EXPERIMENTS[name].part == "headline"
+            if study.seed >= options.seeds and not headline:
+                return False  # one seed is enough
+            if name in again or (long and not recorded(study, name)):
+                return True
+            # rows that are recorded need no weights, but notebooks look into the headline's
+            return name not in trained and (not long or (headline and study.seed == 0))
+
+        missing = [name for name in asked if is_missing(name)]
+        missing = [n for n in dict.fromkeys(needs_first(missing)) if n in missing or n not in trained]
+        # the longest first, so that none is left to end alone
+        missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
+        where = f"seed {study.seed}" + (", NinaPro" if dataset != options.dataset else "")
+        for name in missing:
+            # quick has long's size: what is trained again for its rows is long's
+            profile = "long" if name in again and options.profile == "quick" else options.profile
+            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", dataset]
+            command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
+            command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
+            needs = tuple(f"{need}, {where}" for need in EXPERIMENTS[name].needs if need in missing)
+            seconds = study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS
+            tasks.append(Task(f"{name}, {where}", tuple(command), needs, seconds))
+    return tasks
