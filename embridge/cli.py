@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     action = group.add_mutually_exclusive_group().add_argument
     action("--test", action="store_true", help="the tests")
     action("--lab", action="store_true", help="JupyterLab on the notebooks")
-    action("--train", metavar="NAME", help="train one experiment, such as EMBridge, and what it needs")
+    action("--train", metavar="NAME", nargs="+", help="train experiments, such as EMBridge, and what they need")
     action("--sweep", metavar="NAME", nargs="*", help="train these experiments (default: all) as jobs of their own")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 # torch takes seconds to load, and every job of a sweep loads this module: what needs torch is imported where it is.
 
-EPOCH_SECONDS = 12.0  # of a masked autoencoder at quick's size on one of two cores, the unit of Study.cost
+EPOCH_SECONDS = 12.0  # of a masked autoencoder on one of two cores, at quick's size: the unit of Study.cost
+QUICK_WINDOWS = 4300  # that such an epoch has (METHOD 10)
+BUNDLE_SECONDS = 20.0  # a process takes about 5 s to load what it needs: short trainings share one
 HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
 
 
@@ -49,6 +51,7 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
 
     study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
     prepare(study)
+    size = len(study.splits.pretrain) / QUICK_WINDOWS
 
     def needs_first(names: Iterable[str]) -> Iterator[str]:
         for name in names:
@@ -77,14 +80,29 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
         missing = [n for n in dict.fromkeys(needs_first(missing)) if n in missing or n not in trained]
         # the longest first, so that none is left to end alone
         missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
-        where = f"seed {study.seed}" + (", NinaPro" if dataset != options.dataset else "")
+        seconds = {name: study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS * size for name in missing}
+        bundles: list[list[str]] = []
         for name in missing:
+            last = bundles[-1] if bundles else []
+            alike = (
+                last and bool(EXPERIMENTS[last[0]].needs) == bool(EXPERIMENTS[name].needs) and not again & {name, *last}
+            )
+            if alike and sum(seconds[n] for n in (*last, name)) < BUNDLE_SECONDS:
+                last.append(name)
+            else:
+                bundles.append([name])
+        where = f"seed {study.seed}" + (", NinaPro" if dataset != options.dataset else "")
+        task_of = {name: _title(bundle, where) for bundle in bundles for name in bundle}
+        for bundle in bundles:
             # quick has long's size: what is trained again for its rows is long's
-            profile = "long" if name in again and options.profile == "quick" else options.profile
-            command = [sys.executable, "-P", "-m", "embridge.train", name, "--dataset", dataset]
+            profile = "long" if again & set(bundle) and options.profile == "quick" else options.profile
+            command = [sys.executable, "-P", "-m", "embridge.train", *bundle, "--dataset", dataset]
             command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
             command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
-            needs = tuple(f"{need}, {where}" for need in EXPERIMENTS[name].needs if need in missing)
-            seconds = study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS
-            tasks.append(Task(f"{name}, {where}", tuple(command), needs, seconds))
+            needs = dict.fromkeys(task_of[n] for name in bundle for n in EXPERIMENTS[name].needs if n in task_of)
+            tasks.append(Task(task_of[bundle[0]], tuple(command), tuple(needs), sum(seconds[n] for n in bundle)))
     return tasks
+
+
+def _title(bundle: list[str], where: str) -> str:
+    return f"{bundle[0]}, {where}" + (f", and {len(bundle) - 1} more" if len(bundle) > 1 else "")

@@ -1,4 +1,4 @@
-"""One experiment as one command: ``python -m embridge.train NAME --profile quick --seed 0``, or ``run_all.sh --train``.
+"""An experiment as a command: ``python -m embridge.train NAME --profile quick --seed 0``, or ``run_all.sh --train``.
 
 ``torchrun --nproc-per-node N -m embridge.train NAME ...`` trains it on N devices, one global batch as on one.
 """
@@ -44,19 +44,22 @@ def prepare(study: Study) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Train what ``argv`` names (see ``run_all.sh --help``), print one line about it and return the exit code."""
-    began = time.monotonic()
+    """Train what ``argv`` names (see ``run_all.sh --help``), print one line about each and return the exit code."""
     try:
         options = cli.parse(argv, action="train")
-        check_name(options.train)
+        for name in options.train:
+            check_name(name)
         with distributed.session(options.device) as device:
             study = Study(options.dataset, options.profile, options.seed, device, options.data or "", options.out)
             prepare(study)
-            run = study.run(options.train)
-            if options.profile == "long" and distributed.rank() == 0:
-                print(f"rows: {record(study, options.train)}", flush=True)
-            if distributed.rank() == 0:
+            for name in options.train:
+                began = time.monotonic()
+                run = study.run(name)
+                if distributed.rank() > 0:
+                    continue
                 print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
+                if options.profile == "long":
+                    print(f"rows: {record(study, name)}", flush=True)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -71,7 +71,7 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
         (["--test", "--lab"], "not allowed with"),
         (["--", "-k", "x"], "--test"),
         (["--device", "tpu"], "invalid choice"),
-        (["--train"], "expected one argument"),
+        (["--train"], "expected at least one argument"),
         (["--train", "CPEP", "--sweep"], "not allowed with"),
         (["--bench", "--clean"], "not allowed with"),
         (["--full"], "--full belongs to --bench"),
@@ -122,10 +122,10 @@ def test_what_is_asked_for(notebooks, tmp_path, monkeypatch):
 
 def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
     options = cli.parse(["--profile", "smoke", "--train", "CPEP, pairs shuffled", "--seed", "0"], tmp_path)
-    assert (options.action, options.train, options.seed) == ("train", "CPEP, pairs shuffled", 0)
+    assert (options.action, options.train, options.seed) == ("train", ["CPEP, pairs shuffled"], 0)
     for argv in (["Q-Former", "--seed", "3"], ["--seed", "3", "--train=Q-Former"]):  # as a module and as run_all.sh
         options = cli.parse(argv, tmp_path, action="train")
-        assert (options.action, options.train, options.seed) == ("train", "Q-Former", 3)
+        assert (options.action, options.train, options.seed) == ("train", ["Q-Former"], 3)
     options = cli.parse(["--sweep", "--seeds", "3", "--jobs", "2"], tmp_path)
     assert (options.action, options.sweep, options.seeds, options.jobs) == ("sweep", [], 3, 2)
     slurm = ["--slurm", "partition=gpu", "gpus-per-node=1", "--slurm", "comment=a=b"]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import write_db1
 
-from embridge import cli, sweep
+from embridge import cli, planning, sweep
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, trained_by
 from embridge.sweep import Task
@@ -150,12 +150,20 @@ def test_progress_is_that_of_the_last_state_of_the_log(tmp_path):
     assert sweep._progress(log) == "(34 %, 1:02:03 to go)"
 
 
-def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
+def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monkeypatch):
     common = on_db1(tmp_path)
 
     def plan(*names: str) -> list[Task]:
         return sweep.plan(cli.parse([*names, *common, "--seeds", "2"], action="sweep"), device="cpu")
 
+    found = plan("CPEP")  # short ones share a process
+    assert [(task.name, task.needs) for task in found[:2]] == [
+        ("Pose-MAE, seed 0, and 1 more", ()),
+        ("CPEP, seed 0", ("Pose-MAE, seed 0, and 1 more",)),
+    ]
+    asked = cli.parse(list(found[0].command[found[0].command.index("embridge.train") + 1 :]), action="train")
+    assert asked.train == ["Pose-MAE", "EMG-MAE"]
+    monkeypatch.setattr(planning, "BUNDLE_SECONDS", 0.0)
     found = plan("CPEP")
     assert [(task.name, task.needs) for task in found] == [
         (f"{name}, seed {seed}", tuple(f"{need}, seed {seed}" for need in needs))
@@ -164,7 +172,7 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path):
     ]
     command = found[5].command
     asked = cli.parse(list(command[command.index("embridge.train") + 1 :]), action="train")
-    assert (asked.train, asked.seed, asked.profile, asked.device) == ("CPEP", 1, "smoke", "cpu")
+    assert (asked.train, asked.seed, asked.profile, asked.device) == (["CPEP"], 1, "smoke", "cpu")
     assert (asked.dataset, asked.data, asked.out) == ("ninapro-db1", tmp_path / "db1", tmp_path)
     names = [task.name for task in plan()]
     assert set(names) == {f"{name}, seed {seed}" for name in ON_DB1 for seed in (0, 1)}
