@@ -5,3 +5,11 @@ Nothing heavy is imported here, so that the command line can check its arguments
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    if name == "load":  # with it comes torch
+        from embridge.api import load
+
+        return load
+    raise AttributeError(f"module 'embridge' has no attribute {name!r}")

@@ -188,7 +188,9 @@ def load_weights(folder: Path, model: nn.Module, describe: dict) -> None:
         done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
         model.load_state_dict(load_file(path))
     except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no finished run ({error.filename} is missing); train it first.") from error
+        raise InputError(
+            f"{folder} holds no finished run ({error.filename or path} is missing); train it first."
+        ) from error
     except (SafetensorError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit the model: {reason}. Delete the folder to train again.") from error

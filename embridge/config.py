@@ -63,7 +63,7 @@ class ObjectiveConfig:
     """What an alignment run minimises: InfoNCE + alpha * soft term + lambda * MPRL (E 2.2)."""
 
     symmetric: bool = False  # E: EMG -> pose only; CPEP: symmetric (C)
-    soft_targets: str | None = None  # None, "communities" (CASCLe), "instances" (SoftCLIP), "smoothing"
+    soft_targets: str | None = None  # None, "smoothing", or losses.TARGETS: "communities" (CASCLe), "instances"
     alpha: float = 0.0  # weight of the soft term; ours: 1.0 where it is used
     lam: float = 0.0  # lambda, weight of MPRL; ours: 1.0 where it is used
     tau_init: float = 0.02  # A.6, learnable

@@ -100,7 +100,7 @@ def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
     emg = filter_emg(signals.emg, config, signals.breaks).T  # (C, T), contiguous
     dead = np.ptp(np.nan_to_num(signals.emg), axis=0) == 0
     emg[dead] = 0
-    scale = _scale(emg[~dead])
+    scale = robust_scale(emg[~dead])
     emg /= scale
     stored = [_windows(x, rows[:, 1], config.window) for x in (emg, np.ascontiguousarray(signals.pose.T))]
     return Part(
@@ -116,7 +116,7 @@ def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
     )
 
 
-def _scale(emg: np.ndarray) -> float:
+def robust_scale(emg: np.ndarray) -> float:
     """Robust SD of a recording: 1.4826 times the median absolute deviation of about 200,000 samples."""
     some = emg.ravel()[:: max(1, emg.size // 200_000)]
     if not some.size:

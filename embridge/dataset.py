@@ -1,11 +1,12 @@
 """A dataset at one profile: its recordings, windows, splits and scales, each made once and kept on disk."""
 
 import json
-import os
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from embridge import config as cfg
@@ -17,6 +18,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1, open_ninapro
 from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
+from embridge.store import write_atomically
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 
@@ -28,29 +30,54 @@ class Dataset:
 
     Parameters
     ----------
-    dataset : "simulated", "emg2pose", "ninapro" (DB2 and DB7), "simulated-ninapro" or "ninapro-db1"
+    dataset : "simulated", "emg2pose", "ninapro" (DB2 and DB7), "simulated-ninapro", "ninapro-db1", or a Source of
+        your own, which needs ``windows`` and ``split``
     profile : "smoke", "quick", "long" or "paper"
     seed : of training; recordings and splits stay the same
     device : "auto", "cpu" or "cuda"
     data : folder of a real dataset; "" for the simulated ones
     out : where data/, runs/ and figures/ go; "" for the repository
     size : a Profile of your own instead of the named one's
+    windows, split : how a Source of your own is filtered and cut (channels, joints and window also shape the
+        networks), and a function from its store's table to Splits
 
     Raises
     ------
     InputError
-        for an unknown dataset or profile, a missing folder, or a GPU that is not there
+        for an unknown dataset or profile, a Source without windows and split, a missing folder, or a missing GPU
     """
 
-    def __init__(self, dataset="simulated", profile="quick", seed=0, device="auto", data="", out="", *, size=None):
-        if dataset not in cfg.DATASETS:
+    def __init__(
+        self,
+        dataset: str | Source = "simulated",
+        profile="quick",
+        seed=0,
+        device="auto",
+        data="",
+        out="",
+        *,
+        size: cfg.Profile | None = None,
+        windows: cfg.WindowConfig | None = None,
+        split: Callable[[pd.DataFrame], Splits] | None = None,
+    ):
+        own = isinstance(dataset, Source)
+        if own != (windows is not None) or own != (split is not None):
+            raise InputError("dataset: expected a Source with windows and split, or a name without; give all three")
+        if not own and dataset not in cfg.DATASETS:
             raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
         if size is None and profile not in cfg.PROFILES:
             raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
-        self.dataset, self.seed = dataset, int(seed)
-        self.profile = cfg.for_dataset(size or cfg.profile(profile), dataset)
+        self.dataset, self.seed = dataset.name if own else dataset, int(seed)
+        if own and self.dataset in cfg.DATASETS:
+            raise InputError(f"source: expected a name of its own, found {self.dataset!r}, which is taken; rename it")
+        self.profile = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
+        self.windows, self.split = windows or cfg.window_config(self.dataset), split
+        if own:
+            self.source = dataset
+            shape = {name: getattr(windows, name) for name in ("n_channels", "n_joints", "window")}
+            self.profile = replace(self.profile, model=replace(self.profile.model, **shape))
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         self.out = Path(out).expanduser() if out else ROOT
         self.data = Path(data).expanduser() if data else None
@@ -58,7 +85,7 @@ class Dataset:
 
     @property
     def simulated(self) -> bool:
-        return self.dataset in cfg.SIMULATED
+        return self.dataset in cfg.SIMULATED or (self.split is not None and self.source.simulated)
 
     @property
     def figures(self) -> Path:
@@ -95,25 +122,30 @@ class Dataset:
     def store(self) -> WindowStore:
         """The filtered windows, on disk, built once."""
         with distributed.first():
-            return build_store(self.source, cfg.window_config(self.dataset), self.out / "data" / "stores")
+            return build_store(self.source, self.windows, self.out / "data" / "stores")
 
     @cached_property
     def splits(self) -> Splits:
         """Table 1 on this dataset's windows, its assertions checked."""
+        if self.split is not None:
+            return self.split(self.store.table)
         return make_splits(self.dataset, self.store.table, hands=self.profile.evaluation.hands)
 
     @cached_property
     def statistics(self) -> Statistics:
         """Scales from the pre-training split, measured once and kept in runs/."""
-        file = self.out / "runs" / f"statistics-{self.data_key}.json"
+        self._beside_runs("windows", lambda: as_json(self.store.config))  # with them a run can be used elsewhere
+        found = self._beside_runs("statistics", lambda: asdict(measure_statistics(self.store, self.splits.pretrain)))
+        return Statistics(**{k: tuple(v) for k, v in found.items()})
+
+    def _beside_runs(self, name: str, make: Callable[[], dict]) -> dict:
+        """What ``make`` returned for these windows, kept as ``runs/<name>-<data_key>.json``."""
+        file = self.out / "runs" / f"{name}-{self.data_key}.json"
         with distributed.first():
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
-                found = asdict(measure_statistics(self.store, self.splits.pretrain))
-                temporary = file.with_suffix(f".{os.getpid()}.tmp")
-                temporary.write_text(json.dumps(found), encoding="utf-8")
-                os.replace(temporary, file)
-        return Statistics(**{k: tuple(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()})
+                write_atomically(file, json.dumps(make()))
+        return json.loads(file.read_text(encoding="utf-8"))
 
     @cached_property
     def data_key(self) -> str:

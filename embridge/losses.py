@@ -126,6 +126,24 @@ def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np
     return centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
 
 
+def community_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
+    """CASCLe's targets (B, B) (E eq. 3-4) from v (B, d) and centroids (N_c, d); InputError without centroids."""
+    if centroids is None:
+        raise InputError("soft_targets: expected centroids for 'communities', found it without centroids; give them.")
+    affinity = community_affinity(v, centroids, objective.k_c, objective.affinity)
+    return soft_targets(affinity @ affinity.T, objective.tau_s)
+
+
+def instance_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
+    """SoftCLIP's targets (B, B), as E 4 adapts it, from v (B, d)."""
+    return soft_targets(instance_similarity(v), objective.tau_s)
+
+
+# ObjectiveConfig.soft_targets -> y (B, B) from v (B, d), centroids (N_c, d) or None, and the objective. Your own: one
+# function and one line here, where a change of it is also a new key in runs/.
+TARGETS = {"communities": community_targets, "instances": instance_targets}
+
+
 def _both_ways(logits: Tensor, y: Tensor, symmetric: bool) -> Tensor:
     """Cross-entropy of symmetric targets y from EMG to pose, averaged with pose to EMG where asked."""
     loss = soft_cross_entropy(logits.log_softmax(dim=1), y)
@@ -137,9 +155,9 @@ def alignment_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The contrastive part of the objective (METHOD 6); MPRL is added by whoever holds the model.
 
-    None: InfoNCE. "communities" and "instances": InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also
-    beside a symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). Returns the loss and its
-    parts, detached, by name. Raises InputError for an unknown kind or missing centroids (N_c, d).
+    None: InfoNCE. A name in TARGETS: InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also beside a
+    symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). Returns the loss and its parts,
+    detached, by name. Raises InputError for an unknown kind or missing centroids (N_c, d).
     """
     logits = similarity_logits(u, v, log_scale)
     if objective.soft_targets == "smoothing":
@@ -150,17 +168,9 @@ def alignment_loss(
     parts = {"info_nce": nce.detach()}
     if objective.soft_targets is None:
         return nce, parts
+    if objective.soft_targets not in TARGETS:
+        raise InputError(f"soft_targets: expected smoothing, {', '.join(TARGETS)}, found {objective.soft_targets!r}.")
     with torch.no_grad():  # targets are constants, also where the pose encoder trains
-        if objective.soft_targets == "instances":
-            similarity = instance_similarity(v)
-        elif objective.soft_targets != "communities" or centroids is None:
-            raise InputError(
-                f"soft_targets: expected communities (with centroids), instances or smoothing, "
-                f"found {objective.soft_targets!r}{'' if centroids is not None else ' without centroids'}."
-            )
-        else:
-            affinity = community_affinity(v, centroids, objective.k_c, objective.affinity)
-            similarity = affinity @ affinity.T
-        y = soft_targets(similarity, objective.tau_s)
+        y = TARGETS[objective.soft_targets](v, centroids, objective)
     soft = soft_cross_entropy(logits.log_softmax(dim=1), y, objective.renormalise_q)
     return nce + objective.alpha * soft, {**parts, "soft": soft.detach()}

@@ -30,7 +30,7 @@ LAYERS = (
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
-    ("protocols", "few_shot", "score", "views"),  # what notebooks and command lines ask of experiments
+    ("protocols", "few_shot", "score", "views", "api"),  # what notebooks and command lines ask of experiments
     ("train", "planning", "sweep"),  # commands of their own
     ("environment", "report", "kernel", "runner", "bench"),
 )

@@ -9,9 +9,20 @@ import pandas as pd
 from embridge.errors import InputError
 from embridge.splits.emg2pose import PAPER, split_emg2pose, tune_users
 from embridge.splits.ninapro import DB1_CLASSES, NINAPRO_CLASSES, split_db1, split_ninapro
+from embridge.splits.own import split_by_column
 from embridge.splits.parts import SETS, Splits
 
-__all__ = ["DB1_CLASSES", "NINAPRO_CLASSES", "PAPER", "SETS", "Splits", "make_splits", "table1", "tune_users"]
+__all__ = [
+    "DB1_CLASSES",
+    "NINAPRO_CLASSES",
+    "PAPER",
+    "SETS",
+    "Splits",
+    "make_splits",
+    "split_by_column",
+    "table1",
+    "tune_users",
+]
 
 
 def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str = "all") -> Splits:
