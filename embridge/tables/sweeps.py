@@ -41,7 +41,8 @@ def table4_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
     )
     rows = rows[~rows["options"].str.contains("D_tune", regex=False)]
     cells = []
-    for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, TABLE_4):
+    sizes = sorted({*TABLE_4, *map(int, rows["batch_size"].dropna())})  # a small profile's own may be another
+    for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, sizes):
         part = select(rows, system=system, batch_size=size)
         part = pooled(prefer_own(part[part["options"].str.contains(convention, regex=False)], ["system"]), pooling)
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
