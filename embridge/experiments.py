@@ -12,7 +12,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import filelock
@@ -37,12 +37,13 @@ from embridge.tasks import AlignTask, MAETask, encode
 __all__ = ["ALIGNED", "EXPERIMENTS", "Experiment", "Run", "Study", "code_fingerprint", "trained_by"]
 
 
-def code_fingerprint(files: list[Path] | None = None) -> str:
+@cache
+def code_fingerprint(*files: Path) -> str:
     """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
-    if files is None:
+    if not files:
         here = Path(__file__).parent
         names = "checkpoint distributed hand loading losses optimisation regression signals tasks training".split()
-        files = [*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names)]
+        files = (*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names))
     trees = []
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))

@@ -168,7 +168,8 @@ def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recording
     """Fig. 8 as numbers: linear probes on a fraction of the training set, mean over draws (and seeds).
 
     ``low`` and ``high`` are the mean less and plus one standard deviation over draws, as the paper shades it; nan for
-    one draw. ``shots``: recordings (or windows) a class. The paper prints the full set's number only, Table 2's.
+    one draw. ``shots``: recordings (or windows) a class; of fractions that come to the same number the largest stands
+    for all. The paper prints the full set's number only, Table 2's.
     """
     rows = select(
         results,
@@ -187,11 +188,12 @@ def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recording
             value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
             kind = "± SD over draws" if len(draws) > 1 else ""
             measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
-            labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
-            labels["shots"] = int(draws["n_train"].max())
+            own = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
+            own["shots"] = int(draws["n_train"].max())
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
-            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
-    return cell_frame(cells, ["classes", "system", "fraction", "shots", "draws"])
+            cells.append(own | dict(zip(MEASURED, measured, strict=True)) | paper)
+    labels = ["classes", "system", "fraction", "shots", "draws"]
+    return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
 
 
 def few_shot(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
