@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -102,9 +103,9 @@ class Page:
         """Add tidy rows (dicts of COLUMNS); each is checked as by :func:`row`."""
         self._rows += [row(**fields) for fields in rows]
 
-    def frame(self) -> pd.DataFrame:
-        """The rows added so far, as :func:`collect` would return them."""
-        return _frame(sorted(self._rows, key=_order))
+    def frame(self, beside: Iterable[dict] = ()) -> pd.DataFrame:
+        """The rows added so far, as :func:`collect` would return them, with rows that another page keeps."""
+        return _frame(sorted([*self._rows, *(row(**fields) for fields in beside)], key=_order))
 
     def note(self, key: str, value) -> None:
         """Keep a plain value under a name: sentences, counts, timings."""

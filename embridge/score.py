@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -33,35 +33,73 @@ FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer 
 
 
 def score(study: Study, name: str) -> list[dict]:
-    """Every tidy row of one experiment on D_eval; of a sweep's member also zero-shot on D_tune.
+    """Every tidy row of one experiment: :func:`system_rows`, :func:`sweep_origin` and :func:`few_shot_rows`.
 
-    A probe for every system; zero-shot for those that are aligned; the regression error of a regressor. Trains what is
-    missing.
+    Trains what is missing, as those do.
+    """
+    return [*system_rows(study, name), *sweep_origin(study, name), *few_shot_rows(study, name)]
+
+
+def system_rows(study: Study, name: str) -> list[dict]:
+    """Rows on D_eval of a system: a probe, zero-shot where it is aligned, the error of a regressor.
+
+    A sweep's member has the rows of :func:`shown_rows` alone, called by its base system and the setting that differs,
+    and where hyper-parameters are chosen (Fig. 4) also zero-shot on D_tune.
     """
     experiment, rows = EXPERIMENTS[name], []
-    whole = experiment.part == "headline"
     for classes in SETS:
-        outcomes = [] if experiment.shuffled else [protocols.probe_outcome(study, name, classes)]
-        if experiment.aligned:
-            outcomes += protocols.zero_shot_outcomes(study, name, classes, brief=not whole)
-        found = [r for o in outcomes for r in o.rows]
-        if experiment.part in FEW_SHOT and not experiment.shuffled:
-            found += few_shot(study, name, classes, c=float(outcomes[0].rows[0]["param_value"]))
-        headline = [r for r in found if r["metric"] == "balanced_accuracy" and r["param"] in ("C", "k")]
-        headline = [r for r in headline if r["options"] in ("", "corpus=class set")]
         if experiment.system:
-            found = _as_member(headline + _on_tune(study, name, classes), study, name)
-        elif name in SWEPT:  # the values that everybody has stand in every sweep, too
-            headline += _on_tune(study, name, classes)
-            for param, value in {**(DEFAULTS if name == "EMBridge" else {}), "paired_fraction": "1"}.items():
-                if param != "k":
-                    found += [{**r, "param": param, "param_value": value} for r in headline]
-            found += [_batch_row(r, study, name, "same epochs, same steps") for r in headline if r["protocol"] == "ZS"]
-            found += [r for k in NEIGHBOURS for r in _with_k(study, name, classes, k)]
-        rows += found
+            tuned = _on_tune(study, name, classes) if experiment.part == "Fig. 4" else []
+            rows += _as_member(shown_rows(study, name, classes) + tuned, study, name)
+            continue
+        outcomes = _outcomes(study, name, classes, brief=experiment.part != "headline")
+        rows += [r for o in outcomes for r in o.rows]
         if experiment.kind == "regressor" and study.profile.model.n_joints == N_ANGLES:
             rows.append(_angle_row(study, name, classes))
     return rows
+
+
+def shown_rows(study: Study, name: str, classes: str) -> list[dict]:
+    """The few rows that tables show of a system: balanced accuracy on D_eval, the class set as zero-shot's gallery."""
+    rows = [r for o in _outcomes(study, name, classes, brief=True) for r in o.rows]
+    return [r for r in rows if r["metric"] == "balanced_accuracy"]
+
+
+def sweep_origin(study: Study, name: str, params: Iterable[str] | None = None) -> list[dict]:
+    """Rows of a system in SWEPT as the member of the sweeps that start from it: the values that everybody has.
+
+    ``params``: "batch_size", "paired_fraction", or names of DEFAULTS (EMBridge's); None: all. Those of DEFAULTS come
+    with zero-shot on D_tune; those of "k", which needs no training, with every value, but without the usual one on
+    D_eval, which is the system's own row.
+    """
+    usual = {"batch_size": "", "paired_fraction": "1", **(DEFAULTS if name == "EMBridge" else {})}
+    rows = []
+    for classes in SETS if name in SWEPT else ():
+        shown, tuned = shown_rows(study, name, classes), _on_tune(study, name, classes)
+        for param in usual if params is None else [p for p in usual if p in params]:
+            if param == "batch_size":
+                both = "same epochs, same steps"
+                rows += [_batch_row(r, study, name, both) for r in shown if r["protocol"] == "ZS"]
+            elif param == "k":
+                rows += tuned + [r for k in NEIGHBOURS for r in _with_k(study, name, classes, k)]
+            else:
+                found = shown if param == "paired_fraction" else shown + tuned
+                rows += [{**r, "param": param, "param_value": usual[param]} for r in found]
+    return rows
+
+
+def few_shot_rows(study: Study, name: str) -> list[dict]:
+    """Rows of probes on fewer shots; none of a control or of a system beside Table 2's."""
+    experiment = EXPERIMENTS[name]
+    if experiment.part not in FEW_SHOT or experiment.shuffled:
+        return []
+    return [r for classes in SETS for r in few_shot(study, name, classes)]
+
+
+def _outcomes(study: Study, name: str, classes: str, *, brief: bool) -> list[protocols.Outcome]:
+    experiment = EXPERIMENTS[name]
+    found = [] if experiment.shuffled else [protocols.probe_outcome(study, name, classes)]
+    return found + (protocols.zero_shot_outcomes(study, name, classes, brief=brief) if experiment.aligned else [])
 
 
 def _as_member(rows: list[dict], study: Study, name: str) -> list[dict]:
@@ -79,10 +117,10 @@ def _batch_row(fields: dict, study: Study, name: str, convention: str) -> dict:
     return {**fields, "batch_size": size, "options": options}
 
 
-def _on_tune(study: Study, name: str, classes: str) -> list[dict]:
+def _on_tune(study: Study, name: str, classes: str, k: int | None = None) -> list[dict]:
     if not (EXPERIMENTS[name].aligned and study.splits.has_tuning):
         return []
-    outcomes = protocols.zero_shot_outcomes(study, name, classes, subset="tune", brief=True)
+    outcomes = protocols.zero_shot_outcomes(study, name, classes, subset="tune", brief=True, k=k)
     rows = [r for o in outcomes for r in o.rows if r["metric"] == "balanced_accuracy" and r["gallery"] == "all"]
     return [{**r, "options": "D_tune", "paper_value": None, "paper_source": ""} for r in rows]
 
@@ -91,7 +129,8 @@ def _with_k(study: Study, name: str, classes: str, k: int) -> list[dict]:
     if k == study.profile.evaluation.k:
         return []
     outcomes = protocols.zero_shot_outcomes(study, name, classes, brief=True, k=k)
-    return [r for o in outcomes for r in o.rows if r["metric"] == "balanced_accuracy" and r["gallery"] == "all"]
+    rows = [r for o in outcomes for r in o.rows if r["metric"] == "balanced_accuracy" and r["gallery"] == "all"]
+    return rows + _on_tune(study, name, classes, k)
 
 
 def _angle_row(study: Study, name: str, classes: str) -> dict:
@@ -165,21 +204,48 @@ def recorded(study: Study, name: str) -> list[dict] | None:
         raise InputError(f"{file}: expected an experiment's rows, found {error!r}; restore or remove it") from error
 
 
-def rows_of(study: Study, names: Iterable[str]) -> tuple[list[dict], list[str]]:
-    """The rows of several experiments, and the names of those that have none yet.
+def rows_of(
+    studies: Iterable[Study], names: Iterable[str], make: Callable[[Study, str], list[dict]] = system_rows
+) -> tuple[list[dict], list[str]]:
+    """Rows of several experiments from studies of several seeds, and the names that none of these has rows for yet.
 
     The profiles ``quick`` and ``long`` read all but the headline's from committed rows; the others score what they
-    trained.
+    trained. ``make`` says which: :func:`system_rows`, or :func:`few_shot_rows`.
     """
-    rows, missing = [], []
-    for name in names:
-        drawn = study.profile.name in ("quick", "long") and (
-            EXPERIMENTS[name].part != "headline" or study.dataset == "simulated-ninapro"
-        )
-        found = recorded(study, name) if drawn else score(study, name)
-        rows += found or []
-        missing += [] if found else [name]
-    return rows, missing
+    rows, there, names = [], set(), list(names)
+    for study in studies:
+        for name in names:
+            drawn = study.profile.name in ("quick", "long") and (
+                EXPERIMENTS[name].part != "headline" or study.dataset == "simulated-ninapro"
+            )
+            found = _drawn(study, name, make is few_shot_rows) if drawn else make(study, name)
+            rows += found
+            there |= {name} if found else set()
+    return rows, [name for name in names if name not in there]
+
+
+def shown_beside(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[dict], list[str]]:
+    """:func:`rows_of` with :func:`shown_rows` alone, for a page that compares with systems that another page keeps."""
+    return rows_of(studies, names, lambda study, name: [r for c in SETS for r in shown_rows(study, name, c)])
+
+
+def _drawn(study: Study, name: str, few_shot: bool) -> list[dict]:
+    """An experiment's committed rows of one kind, without those of sweeps that start from it."""
+    rows = [r for r in recorded(study, name) or [] if (r["param"] == "shots_fraction") == few_shot]
+    if EXPERIMENTS[name].system or few_shot:
+        return rows
+    usual = ("", "C", "k")
+    rows = [r for r in rows if r["param"] in usual and r["batch_size"] is None and r["options"] != "D_tune"]
+    return [r for r in rows if r["param"] != "k" or r["param_value"] == str(study.profile.evaluation.k)]
+
+
+def lacking(missing: list[str]) -> str:
+    """A line on experiments without rows, for a page to print."""
+    if not missing:
+        return "Every experiment of this page has its rows."
+    named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    number = f"{len(missing)} experiments have" if len(missing) > 1 else "1 experiment has"
+    return f"{number} no rows yet: {named}; see --profile long."
 
 
 def commit() -> str:

@@ -196,3 +196,8 @@ def trained_by(profile: str, dataset: str) -> tuple[str, ...]:
         return NINAPRO
     headline = profile == "quick" or dataset == "ninapro-db1"
     return tuple(e.name for e in EXPERIMENTS.values() if e.part == "headline" or not headline)
+
+
+def of_parts(dataset: str, *parts: str) -> tuple[str, ...]:
+    """Names of the parts' experiments that exist on a dataset: all on emg2pose and its simulation, few elsewhere."""
+    return tuple(name for name in trained_by("paper", dataset) if EXPERIMENTS[name].part in parts)

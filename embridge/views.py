@@ -1,13 +1,16 @@
 """What the notebooks look at in a study beside its scores: one function for each question they ask."""
 
 import numpy as np
+import pandas as pd
 import torch
 from openTSNE import TSNE
 from torch.nn.functional import normalize
 
-from embridge.experiments import Study
+from embridge import figures, losses
+from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
+from embridge.results import Page
 from embridge.training import noise
 
 
@@ -133,3 +136,43 @@ def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     poses = normalize(study.pose_embeddings(ids), dim=-1)
     best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
     return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
+
+
+def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
+    """What an experiment's soft targets look like on a batch of windows ``ids``; nothing but Pose-MAE is trained.
+
+    Returns
+    -------
+    dict with ``perplexity``, how many poses share a row's weight, and ``own gesture``, the share of the weight that
+    falls on poses of the row's gesture; means over rows
+    """
+    objective = EXPERIMENTS[name].objective
+    centroids = torch.from_numpy(study.communities(objective))
+    affinity = losses.community_affinity(study.pose_embeddings(ids), centroids, objective.k_c, objective.affinity)
+    y = losses.soft_targets(affinity @ affinity.T, objective.tau_s)
+    gesture = study.store.table["gesture"].to_numpy()[ids]
+    same = torch.from_numpy(gesture[:, None] == gesture[None, :])
+    entropy = torch.special.entr(y).sum(1)
+    return {"perplexity": float(entropy.exp().mean()), "own gesture": float((y * same).sum(1).mean())}
+
+
+def finished_log(study: Study, name: str) -> pd.DataFrame | None:
+    """A run's log where it lies in ``runs/`` already, else None: nothing is trained."""
+    folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
+    return pd.read_csv(folder / "log.csv") if (folder / "done.json").exists() else None
+
+
+def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
+    """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
+
+    A curve needs its run, and committed rows hold none: where one is not in ``runs/`` this says so and returns None.
+    ``cells``: columns system, protocol, classes, value.
+    """
+    logs = {name: finished_log(study, name) for name in names}
+    absent = [name for name, log in logs.items() if log is None]
+    if absent:
+        print(f"No curve of {', '.join(absent)}: its run is not in runs/ here (--profile long trains it).")
+        return None
+    scores = cells[cells["system"].isin(names)].dropna(subset="value")
+    scores = scores.assign(epoch=scores["system"].map({name: log["epoch"].max() for name, log in logs.items()}))
+    return page.figure(figures.divergence(logs, scores), "divergence", caption)

@@ -74,13 +74,13 @@ def test_the_objective_and_the_seed_are_in_the_key(study):
 
 
 def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
-    file = tmp_path / "loss.py"
     keys = []
     for text in (
         'def f(x):\n    """Doc."""\n    return x + 1\n',
         'def f(x):\n    """Other words."""\n    # why\n    return x + 1\n',
         'def f(x):\n    """Doc."""\n    return x + 2\n',
     ):
+        file = tmp_path / f"{len(keys)}.py"  # a process reads a file once
         file.write_text(text)
         keys.append(code_fingerprint([file]))
     assert keys[0] == keys[1] != keys[2]

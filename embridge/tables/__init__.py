@@ -41,6 +41,8 @@ from embridge.tables.sweeps import (
     sensitivity_rows,
     table4,
     table4_rows,
+    tune_rows,
+    tune_table,
 )
 
 __all__ = [
@@ -81,5 +83,7 @@ __all__ = [
     "table4",
     "table4_rows",
     "text_table",
+    "tune_rows",
+    "tune_table",
     "user_gain_table",
 ]

@@ -7,7 +7,21 @@ import pandas as pd
 
 from embridge.paper import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.splits import SETS
-from embridge.tables.cells import MEASURED, beside, cell_frame, choose, pooled, prefer_own, select, summary, text_table
+from embridge.tables.cells import (
+    MEASURED,
+    MISSING,
+    beside,
+    cell_frame,
+    choose,
+    footnotes,
+    number,
+    origin_marks,
+    pooled,
+    prefer_own,
+    select,
+    summary,
+    text_table,
+)
 from embridge.tables.headline import ALIGNED, TABLE_2_SYSTEMS
 
 # What the sweeps of Fig. 4 leave alone: param to its usual value, METHOD 6
@@ -25,8 +39,10 @@ def table4_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
     rows = select(
         results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", classes="unseen", gallery="all", user=""
     )
+    rows = rows[~rows["options"].str.contains("D_tune", regex=False)]
     cells = []
-    for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, TABLE_4):
+    sizes = sorted({*TABLE_4, *map(int, rows["batch_size"].dropna())})  # a small profile's own may be another
+    for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, sizes):
         part = select(rows, system=system, batch_size=size)
         part = pooled(prefer_own(part[part["options"].str.contains(convention, regex=False)], ["system"]), pooling)
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
@@ -74,6 +90,57 @@ def sensitivity(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     return text_table(cells, ["param", "param_value"], ["protocol", "classes"])
 
 
+def tune_rows(
+    results: pd.DataFrame, dataset: str, *, system: str = "EMBridge", defaults: dict[str, str] = DEFAULTS
+) -> pd.DataFrame:
+    """Zero-shot on D_tune for each value of each parameter: how D_tune would choose (METHOD 6), as numbers.
+
+    Returns
+    -------
+    DataFrame with columns param, param_value, default (bool), "in" and "unseen" (balanced accuracies, means over
+    seeds), mean (of the two), gain (over the default's), chosen (bool: the parameter's largest mean; the default
+    where it is as large) and origin. Params without two values are left out.
+    """
+    how = {"system": system, "protocol": "ZS", "metric": "balanced_accuracy", "gallery": "all", "options": "D_tune"}
+    rows, lines = select(results, dataset=dataset, user="", **how), []
+    for param, usual in defaults.items():
+        part = pooled(prefer_own(select(rows, param=param), ["system", "param_value"]), "max")
+        found = []
+        for value in sorted(part["param_value"].unique(), key=_rising):
+            cells = {c: summary(select(part, param_value=value, classes=c)) for c in SETS}
+            own = {c: cell["value"] for c, cell in cells.items()} | {"mean": np.mean([cells[c]["value"] for c in SETS])}
+            origin = "; ".join(sorted({cell["origin"] for cell in cells.values()} - {""}))
+            default = _rising(value) == _rising(usual)
+            found.append({"param": param, "param_value": value, "default": default, **own, "origin": origin})
+        if len(found) > 1:
+            best = max(found, key=lambda line: (np.nan_to_num(line["mean"], nan=-1.0), line["default"]))
+            base = next((line["mean"] for line in found if line["default"]), np.nan)
+            lines += [line | {"gain": line["mean"] - base, "chosen": line is best} for line in found]
+    return pd.DataFrame(lines, columns=["param", "param_value", "default", *SETS, "mean", "gain", "chosen", "origin"])
+
+
+def tune_table(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """:func:`tune_rows` as text; the last column marks the value that D_tune would choose."""
+    cells = tune_rows(results, dataset, **options)
+    marks = origin_marks(cells)
+    table = pd.DataFrame(
+        {
+            "param": cells["param"],
+            "value": [
+                f"{v} (default)" if d else v for v, d in zip(cells["param_value"], cells["default"], strict=True)
+            ],
+            **{f"ZS {c}": cells[c].map(number) for c in SETS},
+            "mean": [
+                f"{number(v)} {marks.get(o, '')}".strip() for v, o in zip(cells["mean"], cells["origin"], strict=True)
+            ],
+            "over default": [MISSING if pd.isna(g) else f"{g:+.2f}" for g in cells["gain"]],
+            "D_tune": cells["chosen"].map({True: "chooses", False: ""}),
+        }
+    )
+    table.attrs["footnotes"] = footnotes(cells)
+    return table
+
+
 def data_efficiency_rows(
     results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...] = ALIGNED, pooling: str = "max"
 ) -> pd.DataFrame:
@@ -101,7 +168,8 @@ def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recording
     """Fig. 8 as numbers: linear probes on a fraction of the training set, mean over draws (and seeds).
 
     ``low`` and ``high`` are the mean less and plus one standard deviation over draws, as the paper shades it; nan for
-    one draw. ``shots``: recordings (or windows) a class. The paper prints the full set's number only, Table 2's.
+    one draw. ``shots``: recordings (or windows) a class; of fractions that come to the same number the largest stands
+    for all. The paper prints the full set's number only, Table 2's.
     """
     rows = select(
         results,
@@ -120,11 +188,12 @@ def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recording
             value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
             kind = "± SD over draws" if len(draws) > 1 else ""
             measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
-            labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
-            labels["shots"] = int(draws["n_train"].max())
+            own = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
+            own["shots"] = int(draws["n_train"].max())
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
-            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
-    return cell_frame(cells, ["classes", "system", "fraction", "shots", "draws"])
+            cells.append(own | dict(zip(MEASURED, measured, strict=True)) | paper)
+    labels = ["classes", "system", "fraction", "shots", "draws"]
+    return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
 
 
 def few_shot(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
