@@ -9,12 +9,14 @@ import torch
 from conftest import write_db1
 
 from embridge import config as cfg
-from embridge import protocols, views
+from embridge import protocols, score, views
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
-from embridge.results import COLUMNS
+from embridge.results import COLUMNS, Page
 from embridge.runs import code_fingerprint
+from embridge.systems import NEIGHBOURS, of_parts
+from embridge.tables import DEFAULTS, cpep_ablation_rows
 from embridge.training import weights_hash
 
 TINY = replace(
@@ -261,3 +263,67 @@ def test_an_experiment_of_ones_own_is_kept_under_its_name(study):
     own = replace(EXPERIMENTS["CPEP"], name="mine", objective=replace(EXPERIMENTS["CPEP"].objective, symmetric=False))
     run = study.run(own)
     assert run.folder.name.startswith("mine-") and json.loads((run.folder / "config.json").read_text())
+
+
+def test_the_rows_of_a_system_are_each_on_one_page(study, tmp_path):
+    page = Page("all", tmp_path, context={})
+    page.rows(score.score(study, "EMBridge"))
+    page.write()  # refuses a row that stands twice
+    rows = page.frame()
+    origin = rows[rows["param"].isin(DEFAULTS) & (rows["param"] != "k")]
+    assert {(p, v) for p, v in zip(origin["param"], origin["param_value"], strict=True)} == {
+        (p, v) for p, v in DEFAULTS.items() if p != "k"
+    }
+    tuned = rows[(rows["options"] == "D_tune") & (rows["param"] == "k")]
+    assert set(tuned["param_value"]) == set(map(str, NEIGHBOURS)) and set(tuned["protocol"]) == {"ZS"}
+    kinds = {"batch_size": rows["batch_size"].notna(), "paired_fraction": rows["param"] == "paired_fraction"}
+    for param, mine in kinds.items():
+        asked = score.sweep_origin(study, "EMBridge", [param])
+        assert len(asked) == mine.sum() > 0 and "D_tune" not in {r["options"] for r in asked}
+
+
+def test_rows_are_drawn_from_committed_ones_of_the_same_settings(study):
+    """In quick, all but the headline's: a page's kind of row from each file, with its origin."""
+    quick = again(study, name="quick")
+    score.record(again(study, name="long"), "Q-Former-LS")
+    names = ["Q-Former-LS", "SoftCLIP"]
+    rows, missing = score.rows_of([quick], names)
+    assert missing == ["SoftCLIP"] and "1 experiment has no rows yet: SoftCLIP" in score.lacking(missing)
+    assert {r["param"] for r in rows} == {"C", "k"} and all(r["origin"].startswith("long run, ") for r in rows)
+    few, _ = score.rows_of([quick], names, score.few_shot_rows)
+    assert {r["param"] for r in few} == {"shots_fraction"} and {r["system"] for r in few} == {"Q-Former-LS"}
+    computed = score.system_rows(study, "Q-Former-LS")
+    assert [r["value"] for r in rows] == [r["value"] for r in computed]
+    other = again(study, name="quick", align=replace(TINY.align, lr=5e-4))
+    assert score.rows_of([other], names) == ([], names)  # not what this configuration would train
+
+
+def test_a_part_has_the_experiments_of_its_dataset():
+    assert (
+        "SoftCLIP" in of_parts("simulated", "Table 3") and of_parts("simulated", "headline", "Table 2")[0] == "Pose-MAE"
+    )
+    assert of_parts("ninapro", "Table 2") == ("PoseT", "CPEP-LS", "Q-Former-LS") and of_parts("ninapro", "Fig. 4") == ()
+
+
+def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, capsys):
+    page, names = Page("p", tmp_path, context={}), ("CPEP", "CPEP, both encoders trained")
+    study.run("CPEP")
+    cells = cpep_ablation_rows(page.frame(), "simulated")
+    assert views.divergence(study, page, names, cells, "") is None
+    assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
+    study.run(names[1])
+    assert len(views.divergence(study, page, names, cells, "").axes) == 1  # no scores, no panels for them
+    assert (tmp_path / "p" / "divergence.png").exists()
+
+
+def test_soft_targets_spread_further_at_a_higher_temperature(study):
+    ids = views.sorted_batch(study, 24)
+    spread = [
+        views.target_spread(study, name, ids)
+        for name in ("EMBridge, tau_s = 0.02", "EMBridge", "EMBridge, tau_s = 0.5")
+    ]
+    perplexity = [found["perplexity"] for found in spread]
+    assert 1 <= perplexity[0] < perplexity[1] < perplexity[2] <= len(ids) - 1
+    gesture = study.store.table["gesture"].to_numpy()
+    alike = np.flatnonzero(gesture == gesture[ids[0]])
+    assert views.target_spread(study, "EMBridge", alike)["own gesture"] == pytest.approx(1)

@@ -325,6 +325,26 @@ def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
     }  # fmt: skip
 
 
+def test_d_tune_chooses_the_largest_mean_and_else_the_default(gathered):
+    how = {"system": "EMBridge", "protocol": "ZS", "gallery": "all", "pooling": "max", "options": "D_tune"}
+    means = {("tau_s", "0.1"): (0.3, 0.4), ("tau_s", "0.5"): (0.6, 0.2), ("tau_s", "0.02"): (0.2, 0.3),
+             ("r", "0.5"): (0.3, 0.3), ("r", "0.25"): (0.4, 0.2), ("M", "16"): (0.5, 0.5)}  # fmt: skip
+    rows = [
+        one(value, param=param, param_value=text, classes=classes, **how)
+        for (param, text), values in means.items() for classes, value in zip(splits.SETS, values, strict=True)
+    ]  # fmt: skip
+    scored = swept("tau_s", ("0.02", "0.1", "0.5"))  # D_eval's, of which 0.5 is the best: it must not be looked at
+    cells = tables.tune_rows(gathered(*rows, *scored), "simulated").set_index(["param", "param_value"])
+    assert cells.index.tolist() == [("tau_s", "0.02"), ("tau_s", "0.1"), ("tau_s", "0.5"), ("r", "0.25"), ("r", "0.5")]
+    assert cells["mean"].tolist() == pytest.approx([0.25, 0.35, 0.4, 0.3, 0.3])
+    assert cells["gain"].tolist() == pytest.approx([-0.1, 0, 0.05, 0, 0])
+    assert cells.index[cells["chosen"]].tolist() == [("tau_s", "0.5"), ("r", "0.5")]
+    table = tables.tune_table(gathered(*rows), "simulated")
+    assert table.iloc[2].tolist() == ["tau_s", "0.5", "0.60", "0.20", "0.40", "+0.05", "chooses"]
+    assert table["value"].tolist() == ["0.02", "0.1 (default)", "0.5", "0.25", "0.5 (default)"]
+    assert tables.tune_table(gathered(*scored), "simulated").empty
+
+
 def test_data_efficiency_has_the_papers_number_for_the_whole_set(gathered):
     rows = gathered(*swept("paired_fraction", ("1.0", "0.2", "0.6"), tables.ALIGNED))
     cells = tables.data_efficiency_rows(rows, "simulated")
@@ -342,6 +362,8 @@ def test_table_4_tells_the_same_epochs_from_the_same_steps(gathered):
         more = ZS | {"options": f"corpus=class set, {options}", "batch_size": size, "param": "batch_size"}
         rows.append(one(0.4 + 0.1 * len(rows), system="CPEP", classes="unseen", param_value=size, **more))
     rows.append(one(0.9, system="CPEP", classes="unseen", **ZS))  # the headline's row is none of these
+    tuned = ZS | {"options": "D_tune; same epochs", "batch_size": 512}
+    rows.append(one(0.9, system="CPEP", classes="unseen", **tuned))  # nor is D_tune's
     table = tables.table4(gathered(*rows), "simulated").set_index(["system", "convention"])
     assert table.columns.tolist() == ["batch size 256", "batch size 512", "batch size 1024", "source"]
     assert table.loc[("CPEP", "same epochs")].tolist() == [
@@ -365,6 +387,15 @@ def test_few_shot_is_mean_and_deviation_over_draws(gathered):
     table = tables.few_shot(rows, "simulated")
     assert table["EMBridge"].tolist() == ["0.40 [0.30, 0.50] | not in the source", "0.60 | paper 0.505"]
     assert table["shots"].tolist() == [40, 80]
+
+
+def test_fractions_of_as_many_shots_are_one_point(gathered):
+    how = {"system": "CPEP", "classes": "in", "protocol": "LP", "param": "shots_fraction", "options": "unit=recordings"}
+    rows = [
+        one(v, param_value=f, n_train=n, draw=0, **how) for f, n, v in ((0.1, 1, 0.3), (0.2, 1, 0.4), (1.0, 5, 0.6))
+    ]
+    cells = tables.few_shot_rows(gathered(*rows), "simulated")
+    assert cells[["fraction", "shots", "value"]].values.tolist() == [[0.2, 1, 0.4], [1.0, 5, 0.6]]
 
 
 def test_regression_error_is_in_degrees(gathered):

@@ -159,7 +159,7 @@ def divergence(
     ----------
     logs : run to its log with "epoch" and ``column``; where a loss is not finite its curve ends in a cross
     scores : columns system (a key of logs), epoch, protocol, classes, value: balanced accuracies measured on the way;
-        a panel a protocol, solid in distribution and dashed on unseen gestures
+        a panel a protocol, solid in distribution, dashed and hollow on unseen gestures
     log : the loss on a logarithmic scale
     """
     protocols = [p for p in PROTOCOL_NAMES if (scores["protocol"] == p).any()]
@@ -179,14 +179,18 @@ def divergence(
             ["system", "classes"], sort=False
         ):
             part = part.sort_values("epoch")
-            ax.plot(part["epoch"], part["value"], color=colours[system], marker="o", ms=3.5, ls=_CLASS_LINES[classes])
+            style = {"marker": "o", "ms": 5, "ls": _CLASS_LINES[classes]} | (
+                {"mfc": "white"} if classes != "in" else {}
+            )
+            ax.plot(part["epoch"], part["value"], color=colours[system], **style)
         ax.axhline(0.25, color=GREY, ls=":", lw=1)
         ax.set_ylabel(f"{PROTOCOL_NAMES[protocol]}\nbalanced accuracy")
     _epochs(axes[-1, 0])
     last = max(frame["epoch"].max() for frame in logs.values())
     top.set_xlim(-0.5, last + 0.5)  # shared; a score need not have been measured in the last epoch
     handles = [Line2D([], [], color=colours[name]) for name in logs]
-    handles += [Line2D([], [], color=GREY, ls=_CLASS_LINES[c]) for c in CLASS_SET_NAMES]
+    fills = zip(CLASS_SET_NAMES, (GREY, "white"), strict=True)
+    handles += [Line2D([], [], color=GREY, ls=_CLASS_LINES[c], marker="o", ms=5, mfc=fill) for c, fill in fills]
     handles.append(Line2D([], [], color=GREY, ls=":", lw=1))
     legend_below(figure, handles, [*logs, *CLASS_SET_NAMES.values(), "chance (0.25)"], n_columns=3)
     return figure

@@ -113,7 +113,7 @@ def tune_rows(
             default = _rising(value) == _rising(usual)
             found.append({"param": param, "param_value": value, "default": default, **own, "origin": origin})
         if len(found) > 1:
-            best = max(found, key=lambda line: (np.nan_to_num(line["mean"], nan=-1.0), line["default"]))
+            best = max(found, key=lambda line: (round(np.nan_to_num(line["mean"], nan=-1.0), 9), line["default"]))
             base = next((line["mean"] for line in found if line["default"]), np.nan)
             lines += [line | {"gain": line["mean"] - base, "chosen": line is best} for line in found]
     return pd.DataFrame(lines, columns=["param", "param_value", "default", *SETS, "mean", "gain", "chosen", "origin"])
