@@ -111,6 +111,8 @@ def test_a_loss_and_its_gradients_compile_to_one_graph(name):
     loss, _ = compiled(batch, 6)
     loss.backward()
     torch.testing.assert_close(loss, plain)
+    # float32 rounds by the largest terms of a sum, which may cancel in a small gradient
+    scale = max(grad.abs().max().item() for grad in expected.values())
     for key, p in task.model.named_parameters():
         if p.grad is not None:
-            torch.testing.assert_close(p.grad, expected[key], rtol=1e-4, atol=1e-6, msg=key)
+            torch.testing.assert_close(p.grad, expected[key], rtol=1e-4, atol=1e-5 * scale, msg=key)
