@@ -28,7 +28,7 @@ from embridge.models.qformer import QFormerModel
 from embridge.models.regressors import regressor
 from embridge.models.transformer import embedding, emg_encoder
 from embridge.regression import RegressionTask
-from embridge.runs import Run, own_code, slug
+from embridge.runs import Run, code_fingerprint, slug
 from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
 from embridge.tasks import AlignTask, MAETask, encode
 
@@ -75,7 +75,7 @@ class Study(Dataset):
             "data": self.data_key,
             "simulated": self.store.simulated,
             "needs": {name: self.key(EXPERIMENTS[name]) for name in experiment.needs},
-            "code": own_code(),
+            "code": code_fingerprint(),
         }
 
     def key(self, experiment: Experiment) -> str:

@@ -12,12 +12,16 @@ import torch
 from embridge.config import fingerprint
 
 
-def code_fingerprint(files: list[Path] | None = None) -> str:
-    """Hash of the code that decides weights, as syntax trees without docstrings: a comment never retrains."""
-    if files is None:
+@cache
+def code_fingerprint(*files: Path) -> str:
+    """Hash of code as syntax trees without docstrings: a comment never retrains. None given: what decides weights.
+
+    A process reads a file once.
+    """
+    if not files:
         here = Path(__file__).parent
         names = "checkpoint distributed hand loading losses optimisation regression signals tasks training".split()
-        files = [*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names)]
+        files = (*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names))
     trees = []
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -26,12 +30,6 @@ def code_fingerprint(files: list[Path] | None = None) -> str:
                 node.body = node.body[1:] or [ast.Pass()]
         trees.append(ast.dump(tree))
     return fingerprint(trees)
-
-
-@cache
-def own_code() -> str:
-    """:func:`code_fingerprint` of this package, read once: a plan makes hundreds of keys."""
-    return code_fingerprint()
 
 
 @dataclass(frozen=True)

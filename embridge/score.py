@@ -1,7 +1,8 @@
-"""What an experiment's training was worth: its tidy rows, computed here or read from committed ones (METHOD 10).
+"""What an experiment's training was worth: its tidy rows, computed here or read from a record of them (METHOD 10).
 
-The ``long`` profile writes one small JSON for each experiment and seed, with commit, date and machine; they are
-committed, so that runs on several days add up. ``quick`` has the same size and draws from them what it does not train.
+The job that trains an experiment also scores it, and keeps the rows as one small JSON, with commit, date and machine.
+Those of the ``long`` profile are committed, so that runs on several days add up; ``quick`` has the same size and draws
+from them what it does not train.
 """
 
 import json
@@ -24,6 +25,7 @@ from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
 from embridge.regression import angle_error
 from embridge.rows import row
+from embridge.runs import code_fingerprint
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
 from embridge.systems import NEIGHBOURS, SWEPT
@@ -157,9 +159,20 @@ def settings(study: Study, name: str) -> str:
     return fingerprint(plain(EXPERIMENTS[name]))
 
 
+def committed(study: Study) -> bool:
+    """Whether the study's rows are those of the ``long`` profile, which git keeps; others belong to one run."""
+    return study.profile.name in ("quick", "long")
+
+
+def is_recorded(study: Study, name: str) -> bool:
+    """Whether an experiment's rows come from its record; pages compute the headline's, which they look into."""
+    return EXPERIMENTS[name].part != "headline" or study.dataset == "simulated-ninapro"
+
+
 def record_file(study: Study, name: str) -> Path:
-    """Where an experiment's committed rows are written."""
-    folder = study.out / "figures" / f"{study.dataset}-long" / "rows"
+    """Where the record of an experiment's rows is written."""
+    profile = "long" if committed(study) else study.profile.name
+    folder = study.out / "figures" / f"{study.dataset}-{profile}" / "rows"
     return folder / f"{slug(name)}-seed{study.seed}.json"
 
 
@@ -171,6 +184,7 @@ def record(study: Study, name: str) -> Path:
         "experiment": name,
         "seed": study.seed,
         "settings": settings(study, name),
+        "code": [study.key(EXPERIMENTS[name]), _code()],
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {study.device}, torch {torch.__version__}",
@@ -187,17 +201,30 @@ def record(study: Study, name: str) -> Path:
     return file
 
 
+def _code() -> str:
+    """Hash of the code that scores, read once a process."""
+    here = ROOT / "embridge"
+    names = "evaluation few_shot protocols regression retrieval rows score statistics systems".split()
+    return code_fingerprint(*(here / f"{name}.py" for name in names))
+
+
 def recorded(study: Study, name: str) -> list[dict] | None:
-    """An experiment's committed rows, each with its origin; None where there are none, or of other settings."""
-    file = record_file(study, name)
-    if not file.exists():
+    """The rows of an experiment's record; None where there is none that fits.
+
+    A committed one fits as long as the settings do, and its rows say where they are from; one of this run's profile
+    only while the code is the same, too.
+    """
+    file, kept = record_file(study, name), committed(study)
+    if not file.exists() and kept:
         file = ROOT / file.relative_to(study.out)
     if not file.exists():
         return None
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        origin = f"long run, {found['date']}, {found['commit']}"
+        origin = f"long run, {found['date']}, {found['commit']}" if kept else ""
         if found["settings"] != settings(study, name):
+            return None
+        if not kept and found["code"] != [study.key(EXPERIMENTS[name]), _code()]:
             return None
         return [row(**fields, origin=origin) for fields in found["rows"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -209,16 +236,19 @@ def rows_of(
 ) -> tuple[list[dict], list[str]]:
     """Rows of several experiments from studies of several seeds, and the names that none of these has rows for yet.
 
-    The profiles ``quick`` and ``long`` read all but the headline's from committed rows; the others score what they
-    trained. ``make`` says which: :func:`system_rows`, or :func:`few_shot_rows`.
+    Pages compute the headline's rows and read the others' from their records; where there is none, the profiles
+    ``quick`` and ``long`` go without and the others make it. ``make`` says which rows: :func:`system_rows`, or
+    :func:`few_shot_rows`.
     """
     rows, there, names = [], set(), list(names)
     for study in studies:
         for name in names:
-            drawn = study.profile.name in ("quick", "long") and (
-                EXPERIMENTS[name].part != "headline" or study.dataset == "simulated-ninapro"
-            )
-            found = _drawn(study, name, make is few_shot_rows) if drawn else make(study, name)
+            if is_recorded(study, name):
+                if not committed(study) and not recorded(study, name):
+                    record(study, name)
+                found = _drawn(study, name, make is few_shot_rows)
+            else:
+                found = make(study, name)
             rows += found
             there |= {name} if found else set()
     return rows, [name for name in names if name not in there]
@@ -230,7 +260,7 @@ def shown_beside(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[d
 
 
 def _drawn(study: Study, name: str, few_shot: bool) -> list[dict]:
-    """An experiment's committed rows of one kind, without those of sweeps that start from it."""
+    """An experiment's recorded rows of one kind, without those of sweeps that start from it."""
     rows = [r for r in recorded(study, name) or [] if (r["param"] == "shots_fraction") == few_shot]
     if EXPERIMENTS[name].system or few_shot:
         return rows

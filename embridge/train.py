@@ -12,7 +12,7 @@ from embridge import cli, distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.progress import human
-from embridge.score import record
+from embridge.score import is_recorded, record
 
 
 def check_name(name: str) -> None:
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
                 if distributed.rank() > 0:
                     continue
                 print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
-                if options.profile == "long":
+                if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
                     print(f"rows: {record(study, name)}", flush=True)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)

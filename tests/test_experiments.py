@@ -84,7 +84,7 @@ def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
     ):
         file = tmp_path / f"{len(keys)}.py"  # a process reads a file once
         file.write_text(text)
-        keys.append(code_fingerprint([file]))
+        keys.append(code_fingerprint(file))
     assert keys[0] == keys[1] != keys[2]
 
 

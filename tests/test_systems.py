@@ -120,8 +120,20 @@ def test_rows_of_sweeps_carry_the_base_systems_name(study):
     assert len(set(keys)) == len(keys)
 
 
+def test_a_run_s_own_record_fits_only_while_the_code_is_the_same(study, monkeypatch):
+    name = "CPEP-LS"
+    assert score.recorded(study, name) is None
+    rows, missing = score.rows_of([study], [name])  # makes it
+    kept = score.recorded(study, name)
+    assert not missing and {r["origin"] for r in kept} == {""}
+    assert rows == [r for r in kept if r["param"] != "shots_fraction"]
+    monkeypatch.setattr(score, "_code", lambda: "other code")
+    assert score.recorded(study, name) is None
+
+
 def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agree(study, monkeypatch):
     name = "CPEP-LS"
+    monkeypatch.setattr(score, "committed", lambda _: True)  # as quick's
     assert score.recorded(study, name) is None
     file = score.record(study, name)
     found, kept = json.loads(file.read_text()), score.recorded(study, name)
@@ -133,7 +145,7 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
     other = Study("simulated", out=study.out, size=replace(TINY, align=replace(TINY.align, lr=5e-4)), device="cpu")
     assert score.recorded(other, name) is None, "these rows are of another learning rate"
     # other code, same settings: still the row, of the commit that it names
-    monkeypatch.setattr("embridge.experiments.own_code", lambda: "other code")
+    monkeypatch.setattr("embridge.experiments.code_fingerprint", lambda: "other code")
     assert score.recorded(study, name)
     file.write_text(file.read_text()[:-20])
     with pytest.raises(InputError, match="restore or remove it"):
