@@ -17,7 +17,7 @@ import torch
 
 from embridge import protocols
 from embridge.checkpoint import write_atomically
-from embridge.config import fingerprint
+from embridge.config import SIMULATED, as_json, fingerprint
 from embridge.dataset import ROOT
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
@@ -55,7 +55,8 @@ def system_rows(study: Study, name: str) -> list[dict]:
             rows += _as_member(shown_rows(study, name, classes) + tuned, study, name)
             continue
         outcomes = _outcomes(study, name, classes, brief=experiment.part != "headline")
-        rows += [r for o in outcomes for r in o.rows]
+        whole = experiment.part == "headline"
+        rows += [r for o in outcomes for r in o.rows if whole or r["metric"] in ("balanced_accuracy", "macro_f1")]
         if experiment.kind == "regressor" and study.profile.model.n_joints == N_ANGLES:
             rows.append(_angle_row(study, name, classes))
     return rows
@@ -150,10 +151,16 @@ def _angle_row(study: Study, name: str, classes: str) -> dict:
 
 
 def settings(study: Study, name: str) -> str:
-    """Hash of all that decides an experiment's weights but the code: what makes a committed row still fit."""
+    """Hash of all that decides an experiment's weights but the code: what makes a committed row still fit.
+
+    Simulated data are named by their configuration: another machine's last bits do not make them other data.
+    """
+    size = study.profile.ninapro if study.dataset == "simulated-ninapro" else study.profile.simulation
+    data = [as_json(size), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
 
     def plain(experiment) -> dict:
-        described = study.describe(experiment) | {"needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
+        described = study.describe(experiment) | {"data": data}
+        described |= {"needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
         return {key: value for key, value in described.items() if key != "code"}
 
     return fingerprint(plain(EXPERIMENTS[name]))
