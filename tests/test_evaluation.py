@@ -189,7 +189,10 @@ class Poses:
     def __init__(self):
         self.asked = []
 
-    def pose_embeddings(self, ids):
+    def pose_space(self, system):
+        return "cls" if system in ("CPEP", "EMBridge") else system
+
+    def pose_embeddings(self, ids, system):
         self.asked.append(ids.tolist())
         return torch.as_tensor(ids)[:, None]
 
@@ -198,8 +201,10 @@ def test_a_gallery_is_embedded_once_a_study():
     one, other = Poses(), Poses()
     for study in (one, other, one, other):
         for ids in ([3, 1], [3, 1, 2], [1, 3]):
-            assert protocols.gallery_embeddings(study, np.array(ids))[:, 0].tolist() == ids
+            for system in ("CPEP", "EMBridge"):  # both look at poses in the same way
+                assert protocols.gallery_embeddings(study, system, np.array(ids))[:, 0].tolist() == ids
     assert one.asked == other.asked == [[3, 1], [3, 1, 2], [1, 3]]
+    assert protocols.gallery_embeddings(one, "its own", np.array([1, 3])) is not None and len(one.asked) == 4
     before = len(protocols._galleries)
     del one, study
     gc.collect()

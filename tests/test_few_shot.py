@@ -68,7 +68,7 @@ class Study:
         parts = np.split(np.arange(240), [160, 200])
         train, tune, test = ({"in": ids} for ids in parts)
         self.splits = SimpleNamespace(
-            probe_train=train, tune=tune, evaluation=test, table=table, group_kind="user",
+            probe_train=train, tune=tune, evaluation=test, table=table, group_kind="user", has_tuning=True,
             labels=lambda classes, ids: self.y[ids], groups=lambda ids: np.asarray(ids) // 10,
         )  # fmt: skip
 

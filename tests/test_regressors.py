@@ -362,7 +362,9 @@ def test_the_recipe():
     stage = TrainConfig(epochs=40, lr=1e-4, seed=3)
     for kind in ("NeuroPose", "Vemg2pose"):
         recipe = replace(stage, lr=1e-3, weight_decay=0.0, schedule="constant", patience=4)
-        assert regression_config(stage, kind) == recipe
+        assert regression_config(stage, kind, {}) == recipe
     for kind in ("emg2pose", "Vemg2pose tracking"):
-        assert regression_config(stage, kind) == replace(recipe, clip=1.0)
-    assert regression_config(stage, "PoseT") == stage
+        assert regression_config(stage, kind, {}) == replace(recipe, clip=1.0)
+    assert regression_config(stage, "PoseT", {}) == stage
+    assert regression_config(stage, "PoseT", {"PoseT": 7}) == replace(stage, epochs=7)
+    assert regression_config(stage, "emg2pose", {"emg2pose": 90}).epochs == 40  # the most, not the least
