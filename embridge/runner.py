@@ -22,7 +22,7 @@ from embridge.kernel import NotebookFailed, Signals, Stopped, check_parameters, 
 from embridge.progress import Heartbeat, human
 
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
-EXPECTED = {"smoke": 40.0, "quick": 200.0}
+EXPECTED = {"smoke": 25.0, "quick": 45.0}
 KEPT = "what is trained is kept; the same command goes on from there"
 # What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
 HARNESS = (
