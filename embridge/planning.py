@@ -78,8 +78,9 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
 
         missing = [name for name in asked if is_missing(name)]
         missing = [n for n in dict.fromkeys(needs_first(missing)) if n in missing or n not in trained]
-        # the longest first, so that none is left to end alone
-        missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
+        # the longest first, so that none is left to end alone; in pieces (long), the registry's order: tables first
+        if not long:
+            missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
         seconds = {name: study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS * size for name in missing}
         bundles: list[list[str]] = []
         for name in missing:
