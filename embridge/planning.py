@@ -64,7 +64,7 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
     tasks = []
     for study.seed in range(max(options.seeds, HEADLINE_SEEDS if long else 1)):  # training's: never changes the data
         trained = {
-            e.name: e for e in EXPERIMENTS.values() if any((study.out / "runs").glob(f"*-{study.key(e)}/done.json"))
+            e.name for e in EXPERIMENTS.values() if any((study.out / "runs").glob(f"*-{study.key(e)}/done.json"))
         }
 
         def is_missing(name: str, trained=trained) -> bool:

@@ -114,7 +114,7 @@ def run(
     executor : from :func:`make_executor`
     at_once : the environment of each local job that may run at the same time; Slurm decides for itself
     slurm : options of sbatch for every job, by their long names
-    hours : no local job starts that would, by its estimate, end later; "" for those as well
+    hours : no local job starts that would, by its estimate, end later, and it is not among the ended ones
 
     Raises
     ------
@@ -165,7 +165,7 @@ def run(
         raise
     if left:
         print(f"left for another run, for {hours:g} h are over: {len(left)}, such as {left[0]}", flush=True)
-    return ended
+    return {name: problem for name, problem in ended.items() if name not in left}
 
 
 def _progress(log: Path) -> str:
