@@ -18,16 +18,8 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from embridge.errors import InputError
+from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.progress import last_line
-
-
-class NotebookFailed(RuntimeError):
-    """A notebook did not finish; the message names it, its cell, the error and the log."""
-
-
-class Stopped(Exception):
-    """A signal asked the run to stop; its only argument is the signal's number."""
 
 
 class _Kernel(AsyncKernelManager):

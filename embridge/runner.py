@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 
 import filelock
-import nbformat
 
 from embridge import cli, report, sweep
-from embridge.errors import InputError
-from embridge.kernel import NotebookFailed, Signals, Stopped, check_parameters, execute
+from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.progress import Heartbeat, human
+
+# What loads papermill or nbformat, which take seconds, is imported where it is: the processes that simulate and that
+# cut windows load this module, too.
 
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 25.0, "quick": 45.0}
@@ -61,6 +62,8 @@ class Job:
 
     def key(self, parameters: dict, code: str, data: str) -> str:
         """Hash of everything that decides what the notebook writes."""
+        import nbformat
+
         cells = [[cell.cell_type, cell.source] for cell in nbformat.read(self.notebook, as_version=4).cells]
         return _digest(cells, parameters, code, data)
 
@@ -119,6 +122,8 @@ def run(
     Stopped
         after a signal; the same call goes on from there
     """
+    from embridge.kernel import Signals, check_parameters
+
     cli.make_writable(folder / "notebooks")
     for notebook in notebooks:
         check_parameters(notebook, parameters)
@@ -162,6 +167,8 @@ def _title(jobs: list[Job], job: Job) -> str:
 
 def _execute(jobs, waiting, keys, parameters, stop, places, expected, seconds, timings) -> None:
     """Execute the waiting jobs, as many at a time as there are places, each noted when it is done."""
+    from embridge.kernel import execute
+
     waiting, running, news, failed = list(waiting), {}, {}, None
 
     def work(job: Job, place: dict[str, str]) -> float:
