@@ -93,7 +93,7 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *
     Parameters
     ----------
     rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
-    baselines : linear probes of systems that need no pairs (columns system, classes, value, origin): dotted lines
+    baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted lines
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
     rows = rows.assign(fraction=100 * rows["fraction"])
