@@ -278,9 +278,9 @@ def lacking(missing: list[str]) -> str:
     """A line on experiments without rows, for a page to print."""
     if not missing:
         return "Every experiment of this page has its rows."
-    named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    named = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     number = f"{len(missing)} experiments have" if len(missing) > 1 else "1 experiment has"
-    return f"{number} no rows yet: {named}; see --profile long."
+    return f"{number} no rows yet: {named}.\n./run_all.sh --profile long trains them and fills the dashes."
 
 
 def commit() -> str:

@@ -179,12 +179,13 @@ def test_the_stamp_covers_nothing(tmp_path):
     assert stamp.y1 <= legend.y0 and legend.y1 <= axes.y0
 
 
-def test_a_tables_numbers_are_its_csv(tmp_path):
+def test_a_tables_numbers_are_its_csv(tmp_path, capsys):
     page = Page("05", tmp_path, context={})
     text = pd.DataFrame({"system": ["CPEP"], "ZS in": ["0.50 | paper 0.757 †"]})
     text.attrs["footnotes"] = ("† long run, 2026-11-21, abc1234",)
     numbers = pd.DataFrame({"system": ["CPEP"], "value": [0.5], "origin": ["long run, 2026-11-21, abc1234"]})
     assert page.table(text, "table2", "Table.", "E Table 2", numbers=numbers) is text
+    assert capsys.readouterr().out == "† long run, 2026-11-21, abc1234\n"
     assert (tmp_path / "05" / "table2.csv").read_text("utf-8") == (
         'system,value,origin\nCPEP,0.5,"long run, 2026-11-21, abc1234"\n'
     )

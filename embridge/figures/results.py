@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from embridge.errors import InputError
 from embridge.figures.names import CLASS_SET_NAMES, POLICY_NAMES, PROTOCOL_NAMES, pretty, wrapped
-from embridge.figures.style import GREY, PALE, SMALL, WIDTH, class_colours, legend_below, new_figure, system_colours
+from embridge.figures.style import COMMITTED, GREY, PALE, WIDTH, legend_below, new_figure, system_colours
 
 ACCURACY = "balanced accuracy"
 
@@ -50,10 +50,13 @@ def table2_bars(
     ----------
     rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high and, where known,
         paper_value; one row for each of system, protocol and classes. Systems keep the order of the rows. Where a
-        row's origin is not this run, its value bears the tables' mark.
+        row's origin is not this run, its value bears the tables' mark; where the paper alone has one, words say so.
     reference : a system to compare with: its value is a line through its panels, and only its bars are coloured
     """
-    rows = measured(rows, ["system", "protocol", "classes"], "table2_bars")
+    paper = paper and "paper_value" in rows
+    found = measured(rows, ["system", "protocol", "classes"], "table2_bars")
+    rows = rows[rows[["value", "paper_value"] if paper else ["value"]].notna().any(axis=1)]
+    rows = rows[rows["protocol"].isin(found["protocol"])]
     protocols = in_order(rows["protocol"], PROTOCOL_NAMES)
     class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
     systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
@@ -65,7 +68,8 @@ def table2_bars(
     colours = system_colours(dict.fromkeys(rows["system"]))
     if reference is not None:
         colours = dict.fromkeys(colours, PALE) | {reference: colours[reference]}
-    drawn = rows["paper_value"].notna().any() if paper and "paper_value" in rows else False
+    drawn = paper and rows["paper_value"].notna().any()
+    marks = rows["origin"].map(lambda o: " †" if o else "") if "origin" in rows else pd.Series("", rows.index)
     for i, protocol in enumerate(protocols):
         place = {system: k for k, system in enumerate(systems[protocol])}
         for j, classes in enumerate(class_sets):
@@ -75,9 +79,9 @@ def table2_bars(
             error = errors(part)
             ax.barh(y, part["value"], xerr=error, height=0.62, color=[colours[s] for s in part["system"]], alpha=0.75,
                     error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
-            marks = part["origin"].map(lambda o: " †" if o else "") if "origin" in part else [""] * len(part)
-            for at, value, mark in zip(y, part["value"], marks, strict=True):
-                ax.annotate(f"{value:.2f}{mark}", (0, at), (4, 0), textcoords="offset points", va="center")
+            for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
+                text, colour = ("no rows yet", GREY) if np.isnan(value) else (f"{value:.2f}{mark}", "black")
+                ax.annotate(text, (0, at), (4, 0), textcoords="offset points", va="center", color=colour)
             if drawn:
                 ax.plot(part["paper_value"].astype(float), y, ls="", marker="D", ms=5.5, mfc="white", mec="black")
             ax.axvline(chance, color=GREY, ls="--", lw=1)
@@ -97,7 +101,10 @@ def table2_bars(
     if reference is not None:
         handles.append(Line2D([], [], color=colours[reference], lw=1.4))
         labels.append(reference)
-    legend_below(figure, handles, labels)
+    if marks.any():
+        handles.append(Line2D([], [], ls=""))
+        labels.append(COMMITTED)
+    legend_below(figure, handles, labels, n_columns=3 if len(labels) == 5 else None)
     return figure
 
 
@@ -179,7 +186,7 @@ def per_user_f1(scores: pd.DataFrame, *, label: str = "F1, mean over gestures", 
         ax.plot(
             x, scores[system], ls="", marker=marker, ms=5.5, color=colours[system], label=f"{system} (mean {mean:.2f})"
         )
-    ax.set(xlabel=f"{unit}, by {last}", ylabel=label, xlim=(0.3, len(scores) + 0.7))
+    ax.set(xlabel=f"{unit}, sorted by {last}'s F1", ylabel=label, xlim=(0.3, len(scores) + 0.7))
     ax.set_xticks(x if len(x) <= 30 else x[::5])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
@@ -212,32 +219,31 @@ def gallery_policies(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     return figure
 
 
-def difference_forest(differences: pd.DataFrame, *, label: str = f"difference in {ACCURACY}") -> Figure:
+def difference_forest(differences: pd.DataFrame, *, label: str = f"difference in\n{ACCURACY}") -> Figure:
     """Paired differences between systems with their 95 % intervals, a panel a class set; zero is no difference.
 
     ``differences``: columns classes, gallery, systems ("A - B"), difference, low, high, as
-    embridge.protocols.paired_differences gives them. Filled: the interval leaves zero out.
+    embridge.protocols.paired_differences gives them. Filled: the interval leaves zero out. In black: a difference has
+    no system's colour.
     """
     if differences.empty:
         raise InputError("difference_forest: expected rows to draw, found none; train both systems first.")
     class_sets = in_order(differences["classes"], CLASS_SET_NAMES)
     pairs = list(dict.fromkeys(differences["systems"]))
     lines = [(g, s) for g in in_order(differences["gallery"], POLICY_NAMES) for s in pairs]
-    colour = dict(zip(pairs, class_colours(len(pairs)), strict=True))
     figure, axes = new_figure(1, len(class_sets), height=1.1 + 0.32 * len(lines), sharey=True, sharex=True)
     for ax, classes in zip(axes[0], class_sets, strict=True):
         ax.axvline(0, color=GREY, lw=1, ls="--")
         for row in differences[differences["classes"] == classes].itertuples():
             y = lines.index((row.gallery, row.systems))
             clear = row.low > 0 or row.high < 0
-            ax.plot([row.low, row.high], [y, y], color=colour[row.systems], lw=1.6, solid_capstyle="butt")
-            ax.plot(
-                row.difference, y, "o", ms=6, mec=colour[row.systems], mfc=colour[row.systems] if clear else "white"
-            )
-        ax.set(title=CLASS_SET_NAMES.get(classes, classes))
+            ax.plot([row.low, row.high], [y, y], color="black", lw=1.4, solid_capstyle="butt")
+            ax.plot(row.difference, y, "o", ms=6, mec="black", mfc="black" if clear else "white")
+        for k in range(len(pairs), len(lines), len(pairs)):
+            ax.axhline(k - 0.5, color=PALE, lw=0.8, zorder=0)
+        ax.set(title=CLASS_SET_NAMES.get(classes, classes), xlabel=label)
         ax.margins(x=0.08)
     names = [f"{s.replace(' - ', ' − ')}, {POLICY_NAMES.get(g, g)}" for g, s in lines]
     axes[0, 0].set_yticks(range(len(lines)), names)
     axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
-    figure.supxlabel(label, fontsize=SMALL)
     return figure

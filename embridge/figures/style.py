@@ -12,6 +12,8 @@ SMALL = 9  # pt, the smallest type in any figure
 # Okabe and Ito's palette without its yellow, which is too pale on white; the most distinct first
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 GREY, PALE = "#666666", "#D9D9D9"
+SET_COLOURS = {"in": "#332288", "unseen": "#CC79A7"}  # of class sets where all curves are one system's
+COMMITTED = "† committed rows"  # what the tables' mark says, for legends
 _SYSTEM_COLOURS = {
     "Upper bound": "#7F7F7F",
     "EMG-MAE": "#56B4E9",

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from embridge.figures.names import CLASS_SET_NAMES, PARAM_NAMES, PROTOCOL_NAMES
 from embridge.figures.results import ACCURACY, errors, in_order, measured
-from embridge.figures.style import GREY, OKABE_ITO, SMALL, legend_below, new_figure, system_colours
+from embridge.figures.style import COMMITTED, GREY, SET_COLOURS, SMALL, legend_below, new_figure, system_colours
 
 _MARKERS = "os^Dvx*P"
 
@@ -26,10 +26,12 @@ def _dotted(ax, baselines: pd.DataFrame | None, colours: dict) -> None:
         ax.axhline(line.value, color=colours[line.system], ls=":", lw=1.4, zorder=1)
 
 
-def _curves(ax, part: pd.DataFrame, x: str, colours: dict, *, band: bool) -> None:
-    """A curve a system with its spread: whiskers, or a band."""
-    for marker, (system, rows) in zip(_MARKERS * len(part), part.groupby("system", sort=False), strict=False):
+def _curves(ax, part: pd.DataFrame, x: str, colours: dict, *, band: bool, step: float = 0.0) -> None:
+    """A curve a system with its spread: whiskers, ``step`` apart so that none hides another, or a band."""
+    systems = part.groupby("system", sort=False)
+    for k, (marker, (system, rows)) in enumerate(zip(_MARKERS * len(part), systems, strict=False)):
         rows = rows.sort_values(x)
+        rows = rows.assign(**{x: rows[x] + step * (k - (len(systems) - 1) / 2)})
         style = {"color": colours[system], "marker": marker, "ms": 4.5}
         if band:
             ax.plot(rows[x], rows["value"], **style)
@@ -48,17 +50,20 @@ def _marked(rows: pd.DataFrame) -> list[str]:
 
 
 def _panels_by_class_set(
-    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, chance: float, *, band: bool
+    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, chance: float, **curves
 ) -> tuple[Figure, np.ndarray]:
-    """A panel a class set with a curve a system over ``x`` and dotted baselines; the legend names all of them."""
+    """A panel a class set with a curve a system over ``x`` and dotted baselines; the legend names all of them.
+
+    ``lines``: what the legend says of the baselines; ``curves``: options of :func:`_curves`.
+    """
     class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
     baselines = None if baselines is None else baselines.dropna(subset="value")
     named = list(dict.fromkeys(rows["system"]))
     compared = [] if baselines is None else list(dict.fromkeys(baselines["system"]))
     colours = system_colours([*named, *compared])
-    figure, axes = new_figure(1, len(class_sets), height=3.4 + 0.18 * (len(compared) > 2), sharey=True)
+    figure, axes = new_figure(1, len(class_sets), height=3.1 + 0.08 * len(colours), sharey=True)
     for ax, classes in zip(axes[0], class_sets, strict=True):
-        _curves(ax, rows[rows["classes"] == classes], x, colours, band=band)
+        _curves(ax, rows[rows["classes"] == classes], x, colours, **curves)
         _dotted(ax, None if baselines is None else baselines[baselines["classes"] == classes], colours)
         _chance(ax, chance)
         ax.set(title=CLASS_SET_NAMES.get(classes, classes))
@@ -67,10 +72,19 @@ def _panels_by_class_set(
         Line2D([], [], color=colours[s], marker=m, ms=4.5) for m, s in zip(_MARKERS * len(named), named, strict=False)
     ]
     handles += [Line2D([], [], color=colours[s], ls=":", lw=1.4) for s in compared]
-    labels = [*_marked(rows), *(f"{s}, linear probe" for s in ([] if baselines is None else _marked(baselines)))]
-    chance_handle, chance_label = _chance_handle(chance)
-    legend_below(figure, [*handles, chance_handle], [*labels, chance_label], n_columns=3 if len(labels) > 3 else 4)
+    labels = [*_marked(rows), *(f"{s}, {lines}" for s in ([] if baselines is None else _marked(baselines)))]
+    _legend(figure, handles, labels, chance, n_columns=3 if len(labels) > 3 else 4)
     return figure, axes
+
+
+def _legend(figure: Figure, handles: list, labels: list[str], chance: float, *, n_columns: int, marked=False) -> None:
+    """The given entries, chance, and what the tables' mark means where a label bears it or ``marked``."""
+    handle, label = _chance_handle(chance)
+    handles, labels = [*handles, handle], [*labels, label]
+    if marked or any("†" in label for label in labels):
+        handles.append(Line2D([], [], ls=""))
+        labels.append(COMMITTED)
+    legend_below(figure, handles, labels, n_columns=n_columns)
 
 
 def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *, chance: float = 0.25) -> Figure:
@@ -79,13 +93,14 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *
     Parameters
     ----------
     rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
-    baselines : linear probes of systems that need no pairs (columns system, classes, value, origin): dotted lines
+    baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted lines
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
     rows = rows.assign(fraction=100 * rows["fraction"])
-    figure, axes = _panels_by_class_set(rows, "fraction", baselines, f"zero-shot {ACCURACY}", chance, band=False)
+    what = f"zero-shot {ACCURACY}"
+    figure, axes = _panels_by_class_set(rows, "fraction", baselines, what, "linear probe", chance, band=False, step=1.6)
     for ax in axes[0]:
-        ax.set(xlabel="paired sessions used in alignment (%)", xticks=sorted(rows["fraction"].unique()))
+        ax.set(xlabel="paired recordings used in alignment (%)", xticks=range(0, 101, 20), xlim=(0, 105))
     return figure
 
 
@@ -100,7 +115,8 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *, unit:
     """
     rows = measured(rows, ["system", "classes", "shots"], "few_shot")
     rows = rows.assign(shots=rows["shots"].astype(int))
-    figure, axes = _panels_by_class_set(rows, "shots", baselines, f"linear-probe {ACCURACY}", 0.25, band=True)
+    what = f"linear-probe {ACCURACY}"
+    figure, axes = _panels_by_class_set(rows, "shots", baselines, what, "full set", 0.25, band=True)
     for ax, classes in zip(axes[0], in_order(rows["classes"], CLASS_SET_NAMES), strict=True):
         ax.set(xlabel=f"{unit} a class to train on", xlim=(0, None))
         ax.set_xticks(sorted(rows.loc[rows["classes"] == classes, "shots"].unique()))
@@ -113,29 +129,28 @@ def batch_size(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as
     embridge.tables.table4_rows gives them.
     """
+    papers, sizes = rows.dropna(subset="paper_value"), sorted(rows["batch_size"].unique())
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
     conventions, systems = (list(dict.fromkeys(rows[c])) for c in ("convention", "system"))
-    sizes = sorted(rows["batch_size"].unique())
+    papers = papers[papers["system"].isin(systems)]
     colours = system_colours(systems)
     figure, axes = new_figure(1, len(conventions), height=3.3, sharey=True)
     rows = rows.assign(at=rows["batch_size"].map(sizes.index))
     for ax, convention in zip(axes[0], conventions, strict=True):
-        part = rows[rows["convention"] == convention]
-        _curves(ax, part, "at", colours, band=False)
-        for system, paper in part.dropna(subset="paper_value").groupby("system", sort=False):
-            ax.plot(paper["at"], paper["paper_value"], color=colours[system], ls=":", lw=1, marker="D", ms=5.5,
-                    mfc="white")  # fmt: skip
+        _curves(ax, rows[rows["convention"] == convention], "at", colours, band=False, step=0.07)
+        for system, paper in papers[papers["convention"] == convention].groupby("system", sort=False):
+            at = paper["batch_size"].map(sizes.index)
+            ax.plot(at, paper["paper_value"], color=colours[system], ls=":", lw=1, marker="D", ms=5.5, mfc="white")
         _chance(ax, chance)
         ax.set(title=f"trained for the {convention}", xlabel="batch size (windows)", xlim=(-0.3, len(sizes) - 0.7))
         ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axes[0, 0].set_ylabel(f"zero-shot {ACCURACY},\nunseen gestures")
     handles = [Line2D([], [], color=colours[s], marker=m, ms=4.5) for m, s in zip(_MARKERS, systems, strict=False)]
     labels = _marked(rows)
-    if rows["paper_value"].notna().any():
+    if len(papers):
         handles.append(Line2D([], [], color=GREY, ls=":", lw=1, marker="D", ms=5.5, mfc="white"))
         labels.append("paper's value")
-    handle, label = _chance_handle(chance)
-    legend_below(figure, [*handles, handle], [*labels, label], n_columns=len(labels) + 1)
+    _legend(figure, handles, labels, chance, n_columns=3)
     return figure
 
 
@@ -145,17 +160,19 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     ``rows``: columns param, param_value, default, protocol, classes, value, low, high, as
     embridge.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for the
     95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not joined.
+    Where there is a column "origin", a value that is not from this run bears the tables' mark.
     """
     rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
     params = list(dict.fromkeys(rows["param"]))
     n_columns = min(3, len(params))
     n_rows = -(-len(params) // n_columns)
-    figure, axes = new_figure(n_rows, n_columns, height=0.7 + 1.95 * n_rows, sharey=True)
+    marked = "origin" in rows and (rows["origin"] != "").any()
+    figure, axes = new_figure(n_rows, n_columns, height=0.7 + 0.35 * marked + 1.95 * n_rows, sharey=True)
     curves = [
         (p, c) for p in in_order(rows["protocol"], PROTOCOL_NAMES) for c in in_order(rows["classes"], CLASS_SET_NAMES)
     ]
     styles = {
-        (p, c): {"color": OKABE_ITO[0 if c == "in" else 4], "marker": "o" if p == "ZS" else "s", "ms": 4,
+        (p, c): {"color": SET_COLOURS[c], "marker": "o" if p == "ZS" else "s", "ms": 4,
                  "mfc": None if p == "ZS" else "white", "ls": "-" if p == "ZS" else "--"}
         for p, c in curves
     }  # fmt: skip
@@ -176,13 +193,15 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
             ax.axvline(values.index(value), color=GREY, ls=":", lw=1.2, zorder=0)
         _chance(ax, chance)
         ax.set(xlabel=PARAM_NAMES.get(param, param), xlim=(-0.4, len(values) - 0.6))
-        ax.set_xticks(range(len(values)), [v if _is_word(v) else f"{float(v):g}" for v in values])
+        committed = set(panel.loc[panel["origin"] != "", "param_value"]) if "origin" in panel else set()
+        names = [v if _is_word(v) else f"{float(v):g}" for v in values]
+        ax.set_xticks(range(len(values)), [n + "†" * (v in committed) for n, v in zip(names, values, strict=True)])
     figure.supylabel(ACCURACY, fontsize=SMALL)
     handles = [Line2D([], [], **(styles[curve] | {"lw": 1.1})) for curve in curves]
-    labels = [f"{PROTOCOL_NAMES.get(p, p)}, {c}" for p, c in curves]
-    handle, label = _chance_handle(chance)
-    handles += [Line2D([], [], color=GREY, ls=":", lw=1.2), handle]
-    legend_below(figure, handles, [*labels, "default", label], n_columns=3)
+    sets = {c: name.removesuffix(" gestures") for c, name in CLASS_SET_NAMES.items()}
+    labels = [f"{PROTOCOL_NAMES.get(p, p)}, {sets.get(c, c)}" for p, c in curves]
+    handles.append(Line2D([], [], color=GREY, ls=":", lw=1.2))
+    _legend(figure, handles, [*labels, "default"], chance, n_columns=2 if marked else 3, marked=marked)
     return figure
 
 

@@ -26,16 +26,16 @@ def interval(value, low, high, digits: int = 2) -> str:
     return number(value, digits) + (f" [{number(low, digits)}, {number(high, digits)}]" if known else "")
 
 
-def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2) -> str:
+def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2, *, paper: bool = True) -> str:
     """``0.49 [0.41, 0.57] | paper 0.757 †``: our number with its interval beside the paper's, and where ours is from.
 
     ``found``: the columns of :func:`cell_frame`. The mark stands where our number is a committed one; ``~`` before the
-    paper's where its source only estimates it.
+    paper's where its source only estimates it. ``paper``: False leaves the paper's half out.
     """
-    paper, source = found["paper_value"], found["paper_source"]
+    value, source = found["paper_value"], found["paper_source"]
     about = "~" if "approx." in source else ""
-    theirs = NOT_IN_SOURCE if pd.isna(paper) else f"paper {about}{number(paper, 2 if about else 3)}"
-    text = f"{interval(found['value'], found['low'], found['high'], digits)} | {theirs}"
+    theirs = NOT_IN_SOURCE if pd.isna(value) else f"paper {about}{number(value, 2 if about else 3)}"
+    text = interval(found["value"], found["low"], found["high"], digits) + (f" | {theirs}" if paper else "")
     return f"{text} {marks[found['origin']]}" if found["origin"] and marks else text
 
 
@@ -58,14 +58,16 @@ def cell_frame(cells: list[dict], labels: list[str]) -> pd.DataFrame:
 def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, digits: int = 2) -> pd.DataFrame:
     """Tidy cells as a table of text: a line for each ``index``, a column for each ``columns``, then the sources.
 
-    What is not from this run is marked; :func:`markdown` prints the marks' meaning, kept in ``attrs["footnotes"]``.
+    A column for which no source has a number holds ours alone. What is not from this run is marked; :func:`markdown`
+    prints the marks' meaning, kept in ``attrs["footnotes"]``.
     """
     marks, lines, sources = origin_marks(cells), {}, {}
-    names = list(dict.fromkeys(" ".join(str(c[k]) for k in columns) for c in cells.to_dict("records")))
+    cells = cells.assign(column=[" ".join(map(str, labels)) for labels in cells[columns].to_numpy(dtype=object)])
+    names, printed = list(cells["column"].unique()), set(cells.loc[cells["paper_value"].notna(), "column"])
     for found in cells.to_dict("records"):
         key = tuple(found[k] for k in index)
         lines.setdefault(key, dict(zip(index, key, strict=True)) | dict.fromkeys(names, MISSING))
-        lines[key][" ".join(str(found[k]) for k in columns)] = cell(found, marks, digits)
+        lines[key][found["column"]] = cell(found, marks, digits, paper=found["column"] in printed)
         sources.setdefault(key, []).extend([found["paper_source"]] if pd.notna(found["paper_value"]) else [])
     table = pd.DataFrame(
         [line | {"source": "; ".join(dict.fromkeys(sources[key])) or NOT_IN_SOURCE} for key, line in lines.items()],
