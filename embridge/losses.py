@@ -104,12 +104,6 @@ def soft_targets(similarity: Tensor, tau_s: float) -> Tensor:
     return (similarity / tau_s).fill_diagonal_(-math.inf).softmax(dim=1)
 
 
-def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Squared error averaged over each patch (B, L, D), then over the patches where mask (B, L) is True; a scalar."""
-    error = (prediction.float() - target.float()).square().mean(dim=-1)
-    return (error * mask).sum() / mask.sum().clamp(min=1)
-
-
 def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np.ndarray:
     """k-means on l2-normalised pose embeddings (N, d): centroids (N_c, d) float32, l2-normalised (E 2.2.3).
 

@@ -14,7 +14,6 @@ from embridge.losses import (
     info_nce,
     instance_similarity,
     log_softmax_similarities,
-    masked_mse,
     pick_queries,
     smoothed_targets,
     soft_targets,
@@ -220,23 +219,6 @@ def test_smoothed_targets(eps):
     y = smoothed_targets(B, eps)
     assert torch.allclose(y.diagonal(), torch.tensor(1 - eps)) and torch.allclose(y.sum(1), torch.ones(B))
     assert y[0, 1].item() == pytest.approx(eps / (B - 1))
-
-
-def test_masked_mse_equals_the_loop():
-    predicted, target, mask = torch.randn(3, 4, 6), torch.randn(3, 4, 6), torch.rand(3, 4) < 0.5
-    assert mask.any() and not mask.all()
-    errors = [
-        sum((float(predicted[b, i, k]) - float(target[b, i, k])) ** 2 for k in range(6)) / 6
-        for b in range(3) for i in range(4) if mask[b, i]
-    ]  # fmt: skip
-    assert masked_mse(predicted, target, mask).item() == pytest.approx(sum(errors) / len(errors), rel=1e-5)
-
-
-def test_masked_mse_ignores_visible_patches_and_an_empty_mask():
-    predicted, target, mask = torch.randn(3, 4, 6), torch.randn(3, 4, 6), torch.rand(3, 4) < 0.5
-    changed = torch.where(mask[..., None], predicted, predicted + 9)
-    assert masked_mse(changed, target, mask) == masked_mse(predicted, target, mask)
-    assert masked_mse(predicted, target, torch.zeros(3, 4, dtype=torch.bool)) == 0
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
