@@ -188,9 +188,7 @@ def forecast(options: argparse.Namespace) -> None:
     data = look_at(study)
     print(*head(study, data, options), sep="\n", flush=True)
     with Heartbeat() as heartbeat:
-        steps: dict[str, Step] = {}
-        for done, of, steps in measure_all(study, trained_by(options.profile, options.dataset)):  # noqa: B007
-            heartbeat.news = f"measuring steps, {done} of {of} kinds"
+        steps = measure_all(study, trained_by(options.profile, options.dataset), heartbeat)
     found = rows(study, options, steps)
     print("", *table(found), "", *foot(study, data, found, options), sep="\n")
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from torch import Tensor
 from embridge.config import ObjectiveConfig, as_json, fingerprint
 from embridge.experiments import EXPERIMENTS, Experiment, Run, Study
 from embridge.optimisation import Trainer
+from embridge.progress import Heartbeat
 from embridge.tasks import Statistics
 
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them
@@ -97,11 +98,8 @@ def alike(experiment: Experiment) -> Experiment:
     return replace(experiment, name=experiment.name if experiment.kind == "regressor" else "", **changes)
 
 
-def measure_all(study: Study, names: Iterable[str]) -> Iterator[tuple[int, int, dict[str, Step]]]:
-    """Measure a step of each experiment, once for those that are :func:`alike`.
-
-    Yields, before each measurement and at the end, how many are done, of how many, and what is found by name.
-    """
+def measure_all(study: Study, names: Iterable[str], heartbeat: Heartbeat) -> dict[str, Step]:
+    """A step of each named experiment, measured once for those that are :func:`alike`; ``heartbeat`` gets the news."""
     groups: dict[str, tuple[Experiment, int, list[str]]] = {}
     for name in names:
         one = alike(EXPERIMENTS[name])
@@ -109,10 +107,10 @@ def measure_all(study: Study, names: Iterable[str]) -> Iterator[tuple[int, int, 
         batch = study.configs(one if study.device == "cpu" else EXPERIMENTS[name])[1].batch_size
         groups.setdefault(fingerprint(as_json(one), batch), (one, batch, []))[2].append(name)
     found: dict[str, Step] = {}
-    for number, (one, batch, members) in enumerate(groups.values()):
-        yield number, len(groups), found
+    for number, (one, batch, members) in enumerate(groups.values(), 1):
+        heartbeat.news = f"measuring steps, {number} of {len(groups)} kinds: {members[0]}"
         found |= dict.fromkeys(members, measure(study, one, batch))
-    yield len(groups), len(groups), found
+    return found
 
 
 def measure(study: Study, experiment: Experiment, batch: int) -> Step:
@@ -150,7 +148,7 @@ def measure(study: Study, experiment: Experiment, batch: int) -> Step:
             step(n)
         seconds = step(n)
         # where time does not grow with the batch yet, as of steps one after another in an LSTM, it says little
-        if n == batch or seconds > 3 * LIMIT or (seconds > LIMIT / GROWTH and seconds > before * GROWTH / 2):
+        if n == batch or seconds > 2 * LIMIT or (seconds > LIMIT / GROWTH and seconds > before * GROWTH / 2):
             break
         n, before = min(GROWTH * n, batch), seconds
     seconds = min([seconds, *(step(n) for _ in range(min(3, math.floor(LIMIT / seconds))))])
