@@ -85,6 +85,8 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
         (["--sweep", "--slurm", "exclusive"], "'exclusive' is not KEY=VALUE"),
         (["--sweep", "--jobs", "2", "--slurm", "partition=gpu"], "give one of them"),
         (["--train", "CPEP", "--", "x"], "--test"),
+        (["--plan", "--train", "CPEP"], "not allowed with"),
+        (["--plan", "--hours", "2"], "--hours belongs to the notebooks or --sweep"),
     ],
 )
 def test_each_mistake_is_one_sentence(arguments, told, notebooks):
@@ -132,6 +134,9 @@ def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
     options = cli.parse(["CPEP", "EMBridge", *slurm], tmp_path, action="sweep")
     assert options.sweep == ["CPEP", "EMBridge"] and options.jobs is None
     assert dict(options.slurm) == {"partition": "gpu", "gpus-per-node": "1", "comment": "a=b"}
+    options = cli.parse(["--plan", "--profile", "paper", "--seeds", "3", "--device", "cpu"], tmp_path)
+    assert (options.action, options.profile, options.seeds, options.device) == ("plan", "paper", 3, "cpu")
+    assert cli.parse([], tmp_path, action="plan").action == "plan"
     assert cli.parse([], tmp_path, action="bench").full is False
     options = cli.parse(["--bench", "--full", "--out", str(tmp_path)], tmp_path)
     assert (options.action, options.full, options.out) == ("bench", True, tmp_path)

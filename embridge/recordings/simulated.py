@@ -67,7 +67,6 @@ def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Sour
             hand="",
             sample_rate=SAMPLE_RATE,
             split=splits[file.database],
-            simulated=True,
             counter=lambda _, file=file: n_samples(file, config),
             labeller=lambda _, file=file: expected_segments(file, config),
         )

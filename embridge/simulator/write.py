@@ -51,7 +51,7 @@ def write_dataset(
 
 
 def file_bytes(n_samples: int) -> int:
-    """The size of a file of so many samples: they and at most 8 KiB of HDF5's own."""
+    """The size of a file of so many samples: they and 8 KiB of HDF5's own."""
     return n_samples * DTYPE.itemsize + 8192
 
 
