@@ -142,7 +142,7 @@ def test_every_kind_of_experiment_can_be_measured(tmp_path):
     study = Study("simulated", "smoke", 0, "cpu", "", tmp_path)
     for name in ("Q-Former", "EMBridge", "CPEP, both encoders trained", "CPEP, longer EMG patches", "PoseT"):
         step = steps.measure(study, steps.alike(EXPERIMENTS[name]), 4)
-        assert step.seconds > 0 and step.measured in (2, 4) and step.saved > 0
+        assert step.seconds > 0 and step.measured == 4 and step.saved > 0
         assert step.parameters >= step.trained > 0
     assert list(tmp_path.iterdir()) == []
 
