@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -127,7 +128,8 @@ def embeddings_bytes(study: Study, found: list[Row]) -> int:
 
 def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]:
     """What is asked for, and what the data are."""
-    where = f"{torch.get_num_threads()} threads of {processor()}"
+    # above 0, others are at work, and what is measured takes longer than it would alone
+    where = f"{torch.get_num_threads()} threads of {processor()} (load {os.getloadavg()[0]:.1f})"
     where = where if study.device == "cpu" else torch.cuda.get_device_name()
     yield f"dataset {study.dataset}, profile {study.profile.name}, seeds {options.seeds}, on {where}"
     written = ""

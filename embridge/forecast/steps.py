@@ -59,6 +59,7 @@ class Rehearsal(Study):
 
     def __init__(self, study: Study, n: int):
         super().__init__(study.dataset, study.profile.name, study.seed, study.device, study.data or "", study.out)
+        self.profile = study.profile
         shape, rng = self.profile.model, np.random.default_rng(0)
         emg, pose = (
             rng.standard_normal((NOISE + 1, width, shape.window), np.float32).astype(np.float16)
@@ -115,6 +116,8 @@ def measure_all(study: Study, names: Iterable[str], heartbeat: Heartbeat) -> dic
 
 def measure(study: Study, experiment: Experiment, batch: int) -> Step:
     """Train the experiment's model on noise for some steps of at most ``batch`` windows, and forget it."""
+    if study.device != "cpu":
+        torch.compiler.reset()  # one code compiled for each kind of experiment would meet the compiler's limit
     rehearsal = Rehearsal(study, batch)
     model, make_task = rehearsal.build(experiment)
     model.to(study.device)
@@ -138,8 +141,8 @@ def measure(study: Study, experiment: Experiment, batch: int) -> Step:
         "checkpoint": weights + moments,
     }
     if study.device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
         step(batch)  # compiles
+        torch.cuda.reset_peak_memory_stats()
         seconds = min(step(batch) for _ in range(3))
         return Step(**common, seconds=seconds / batch, measured=batch, fixed=torch.cuda.max_memory_allocated(), saved=0)
     n, before = min(FIRST, batch), math.inf
