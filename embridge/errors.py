@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause, and the one warning."""
+"""What a user's input or a notebook can end a run with, and the one warning."""
 
 
 class InputError(ValueError):
@@ -10,3 +10,11 @@ class InputError(ValueError):
 
 class EMBridgeWarning(UserWarning):
     """Something in the input was odd and the run goes on without it: told once, in one sentence."""
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook did not finish; the message names it, its cell, the error and the log."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its only argument is the signal's number."""

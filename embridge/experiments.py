@@ -61,8 +61,8 @@ class Study(Dataset):
         an_epoch *= {"PoseT": 3, "emg2pose": 20, "Vemg2pose": 45, "NeuroPose": 108}.get(experiment.name, 1)
         return self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
 
-    def describe(self, experiment: Experiment) -> dict:
-        """Everything that decides the experiment's weights, as plain JSON."""
+    def choices(self, experiment: Experiment) -> dict:
+        """What is chosen about an experiment, as plain JSON; needs neither recordings nor windows."""
         model, train = self.configs(experiment)
         return {
             "experiment": experiment.name,
@@ -72,11 +72,13 @@ class Study(Dataset):
             "objective": as_json(experiment.objective) if experiment.objective else None,
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],
-            "data": self.data_key,
             "simulated": self.simulated,
-            "needs": {name: self.key(EXPERIMENTS[name]) for name in experiment.needs},
-            "code": code_fingerprint(),
         }
+
+    def describe(self, experiment: Experiment) -> dict:
+        """Everything that decides the experiment's weights, as plain JSON."""
+        needs = {name: self.key(EXPERIMENTS[name]) for name in experiment.needs}
+        return self.choices(experiment) | {"data": self.data_key, "needs": needs, "code": code_fingerprint()}
 
     def key(self, experiment: Experiment) -> str:
         """The run's key: a hash of :meth:`describe`."""

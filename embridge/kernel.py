@@ -4,43 +4,40 @@ import logging
 import os
 import re
 import signal
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import nbformat
 import papermill
 from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from embridge.errors import InputError
-from embridge.progress import Heartbeat, last_line
-
-
-class NotebookFailed(RuntimeError):
-    """A notebook did not finish; the message names it, its cell, the error and the log."""
-
-
-class Stopped(Exception):
-    """A signal asked the run to stop; its only argument is the signal's number."""
+from embridge.errors import InputError, NotebookFailed, Stopped
+from embridge.progress import last_line
 
 
 class _Kernel(AsyncKernelManager):
-    """The kernel that runs now, so that a signal can be passed on to it; its own messages go to ``output``."""
+    """A kernel of one notebook; those that run now are known, so that a signal can be passed on to them."""
 
-    running: "_Kernel | None" = None
-    output = None
+    running: ClassVar[set["_Kernel"]] = set()
+    output = None  # its own messages go to this file
+    environment: ClassVar[dict[str, str]] = {}
 
     async def start_kernel(self, **kwargs):
         """Start it and remember it."""
         self.transport_encryption = "auto"  # without it ipykernel warns, rightly where a machine is shared
-        _Kernel.running = self
-        await super().start_kernel(stderr=_Kernel.output, **kwargs)
+        _Kernel.running.add(self)
+        await super().start_kernel(stderr=self.output, env={**os.environ, **self.environment}, **kwargs)
 
 
 class Signals:
-    """The first Ctrl-C or SIGTERM interrupts the kernel, whose training writes a checkpoint; the second kills it."""
+    """The first Ctrl-C or SIGTERM interrupts the kernels, whose training writes a checkpoint; the second kills them."""
 
     def __init__(self):
         self.number = 0
@@ -55,11 +52,11 @@ class Signals:
 
     def _handle(self, number, _frame):
         again, self.number = bool(self.number), number
-        kernel = _Kernel.running.provisioner.pid if _Kernel.running and _Kernel.running.has_kernel else None
         if not again:
             print("\nstopping: waiting for a checkpoint (once more to stop at once)", flush=True)
-        if kernel:
-            os.killpg(kernel, signal.SIGKILL if again else signal.SIGINT)
+        for kernel in [kernel for kernel in _Kernel.running if kernel.has_kernel]:
+            with suppress(ProcessLookupError):  # it ended a moment ago
+                os.killpg(kernel.provisioner.pid, signal.SIGKILL if again else signal.SIGINT)
 
     def check(self, **_):
         """Raise Stopped when a signal came: between cells an idle kernel does not listen to interrupts."""
@@ -68,15 +65,16 @@ class Signals:
 
 
 class _Tee:
-    """What papermill writes the kernel's output to: the log, and the heartbeat's news."""
+    """What papermill writes the kernel's output to: the log, and whoever tells the news."""
 
-    def __init__(self, log, heartbeat):
-        self.log, self.heartbeat = log, heartbeat
+    def __init__(self, log, tell: Callable[[str], None]):
+        self.log, self.tell = log, tell
 
     def write(self, text):
-        """Append to the log and show the last line."""
+        """Append to the log and tell the last line."""
         self.log.write(text)
-        self.heartbeat.news = last_line(text) or self.heartbeat.news
+        if line := last_line(text):
+            self.tell(line)
 
     def flush(self):
         """Flush the log."""
@@ -133,15 +131,25 @@ def _failure(copy: Path, problem: Exception) -> NotebookFailed:
     return NotebookFailed(f"notebook {copy.stem} failed in {where}: {what}\n  log: {copy.with_suffix('.log')}")
 
 
-def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, stop: Signals) -> None:
-    """Run a notebook in its own kernel, from its own folder.
+def execute(
+    notebook: Path,
+    copy: Path,
+    parameters: dict,
+    stop: Signals,
+    *,
+    tell: Callable[[str], None],
+    environment: dict[str, str],
+) -> None:
+    """Run a notebook in its own kernel, in this process's working directory; several threads may do so.
 
     Writes the executed ``copy`` and, beside it, its HTML page and the log of all that it printed (also when it fails).
-    Raises NotebookFailed, or Stopped after a signal.
+    ``tell`` gets what it prints, line by line; ``environment`` is added to the kernel's. Raises NotebookFailed, or
+    Stopped after a signal.
     """
-    with copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
-        tee = _Tee(log, heartbeat)
-        _Kernel.output = log
+    # each thread gets an event loop of Jupyter's, which leaves it open
+    with closing(ensure_event_loop()), copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
+        tee = _Tee(log, tell)
+        own = type("Kernel", (_Kernel,), {"output": log, "environment": environment})
         try:
             papermill.execute_notebook(
                 _literal(notebook),
@@ -152,10 +160,9 @@ def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, 
                 progress_bar=False,
                 stdout_file=tee,
                 stderr_file=tee,
-                cwd=str(notebook.parent),
                 start_timeout=180,
                 iopub_timeout=60,  # the default of 4 s is missed on a busy machine
-                kernel_manager_class=_Kernel,
+                kernel_manager_class=own,
                 on_cell_start=stop.check,
                 coalesce_streams=True,  # a progress bar leaves its last state, not a line for each step
             )
@@ -166,5 +173,5 @@ def execute(notebook: Path, copy: Path, parameters: dict, heartbeat: Heartbeat, 
             stop.check()
             raise _failure(copy, problem) from problem
         finally:
-            _Kernel.running = _Kernel.output = None
+            _Kernel.running.difference_update([kernel for kernel in _Kernel.running if isinstance(kernel, own)])
     write_page(copy, notebook.parent)

@@ -30,13 +30,13 @@ class Heartbeat:
     """Shows elapsed time, time to go and the latest news of one step while its body runs.
 
     On a terminal one line is rewritten every second; elsewhere a line is printed every ``every`` seconds.
-    ``expected`` is the step's likely duration and ``after`` that of what follows it, in s (None: not known).
+    ``expected`` is the step's likely duration in s (None: not known).
     The body sets ``news``.
     """
 
-    def __init__(self, *, expected: float | None = None, after: float = 0.0, every: float = 30.0):
+    def __init__(self, *, expected: float | None = None, every: float = 30.0):
         self.news = ""
-        self.expected, self.after = expected, after
+        self.expected = expected
         self.terminal = sys.stdout.isatty()
         self.every = 1.0 if self.terminal else every
         self._start = time.monotonic()
@@ -54,6 +54,10 @@ class Heartbeat:
         if self.terminal:
             print("\r\x1b[K", end="", flush=True)
 
+    def print(self, line: str) -> None:
+        """Print a line that stays, above the one that is rewritten."""
+        print(f"\r\x1b[K{line}" if self.terminal else line, flush=True)
+
     @property
     def elapsed(self) -> float:
         """Seconds since the step began."""
@@ -65,8 +69,6 @@ class Heartbeat:
         if self.expected is not None:
             left = max(self.expected - self.elapsed, 0.0)
             parts.append(f"about {human(left)} to go" if left else "longer than expected")
-            if self.after:
-                parts.append(f"{human(left + self.after)} for all")
         return "      " + ", ".join(parts) + (f": {self.news}" if self.news else "")
 
     def _beat(self):

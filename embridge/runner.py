@@ -10,19 +10,24 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import chdir
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import filelock
-import nbformat
 
 from embridge import cli, report, sweep
-from embridge.errors import InputError
-from embridge.kernel import NotebookFailed, Signals, Stopped, check_parameters, execute
+from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.progress import Heartbeat, human
+
+# What loads papermill or nbformat, which take seconds, is imported where it is: the processes that simulate and that
+# cut windows load this module, too.
 
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 25.0, "quick": 45.0}
+POLL_SECONDS = 0.5
 KEPT = "what is trained is kept; the same command goes on from there"
 # What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
 HARNESS = (
@@ -58,6 +63,8 @@ class Job:
 
     def key(self, parameters: dict, code: str, data: str) -> str:
         """Hash of everything that decides what the notebook writes."""
+        import nbformat
+
         cells = [[cell.cell_type, cell.source] for cell in nbformat.read(self.notebook, as_version=4).cells]
         return _digest(cells, parameters, code, data)
 
@@ -89,30 +96,41 @@ def data_key(data: str) -> str:
     return _digest([[path.relative_to(data).as_posix(), stat.st_size, stat.st_mtime_ns] for path, stat in files])
 
 
-def run(notebooks: list[Path], folder: Path, parameters: dict, *, package: Path = cli.ROOT / "embridge") -> Path:
+def run(
+    notebooks: list[Path],
+    folder: Path,
+    parameters: dict,
+    places: list[dict[str, str]] | None = None,
+    *,
+    package: Path = cli.ROOT / "embridge",
+) -> Path:
     """Run what is not current of ``notebooks`` and return the report's path.
 
     Parameters
     ----------
-    notebooks : in the order in which they run
+    notebooks : in the order in which they start
     folder : F, where results, copies and the report go; made, and locked for this run alone
     parameters : passed to every notebook; each must declare all of them
+    places : the environment of each kernel that may run at the same time, for notebooks that need nothing of each
+        other; by default one after the other
 
     Raises
     ------
     InputError
         before a kernel starts: the folder cannot be written to or another run holds it, a parameter is not declared
     NotebookFailed
-        those behind it do not run; what is done stays
+        no other one is started; what is done stays
     Stopped
         after a signal; the same call goes on from there
     """
+    from embridge.kernel import Signals, check_parameters
+
     cli.make_writable(folder / "notebooks")
     for notebook in notebooks:
         check_parameters(notebook, parameters)
     try:
         with filelock.FileLock(folder / "run.lock", timeout=0), Signals() as stop:
-            return _run(notebooks, folder, parameters, package, stop)
+            return _run(notebooks, folder, parameters, package, stop, places or [{}])
     except filelock.Timeout as problem:
         raise InputError(f"another run uses {folder}: wait for it, or give another folder with --out") from problem
 
@@ -125,7 +143,7 @@ def outdated(notebooks: list[Path], folder: Path, parameters: dict, package: Pat
     return {job.stem: keys[job.stem] for job in jobs if not job.is_current(keys[job.stem])}
 
 
-def _run(notebooks, folder, parameters, package, stop) -> Path:
+def _run(notebooks, folder, parameters, package, stop, places) -> Path:
     jobs = [Job(notebook, folder) for notebook in notebooks]
     keys = outdated(notebooks, folder, parameters, package)
     waiting = [job for job in jobs if job.stem in keys]
@@ -133,34 +151,64 @@ def _run(notebooks, folder, parameters, package, stop) -> Path:
     seconds = json.loads(timings.read_text()) if timings.exists() else {}
     usual = EXPECTED.get(parameters.get("profile"))
     expected = {job.stem: seconds.get(job.stem, usual) for job in waiting}
-    known = None not in expected.values()
-    whole = f", about {human(sum(expected.values()))}" if waiting and known else ""
-    print(f"{len(jobs)} notebooks, {len(waiting)} to run{whole}; results in {folder}", flush=True)
-    for number, job in enumerate(jobs, 1):
-        stop.check()
-        title = f"[{number}/{len(jobs)}] {job.stem}"
+    whole = None if None in expected.values() else sum(expected.values()) / min(len(places), len(expected) or 1)
+    about = f", about {human(whole)}" if whole else ""
+    print(f"{len(jobs)} notebooks, {len(waiting)} to run{about}; results in {folder}", flush=True)
+    for job in jobs:
         if job not in waiting:
-            print(f"{title}: up to date", flush=True)
-            continue
-        own = expected.pop(job.stem)
-        print(f"{title}: running" + (f", about {human(own)}" if own else ""), flush=True)
-        job.file(".key.json").unlink(missing_ok=True)
-        began = time.monotonic()
-        with Heartbeat(expected=own, after=sum(expected.values()) if known else 0.0) as heartbeat:
-            try:
-                execute(job.notebook, job.file(".ipynb"), parameters, heartbeat, stop)
-            except NotebookFailed as problem:
-                later = ", ".join(expected)
-                raise NotebookFailed(f"{problem}" + (f"\n  not run: {later}" if later else "")) from problem
-        seconds[job.stem] = round(time.monotonic() - began, 1)
-        _write_json(timings, seconds)
-        _write_json(
-            job.file(".key.json"), {"key": keys[job.stem], "seconds": seconds[job.stem], "finished": time.time()}
-        )
-        _collect(folder)
-        print(f"{title}: done in {human(seconds[job.stem])}", flush=True)
+            print(f"{_title(jobs, job)}: up to date", flush=True)
+    _execute(jobs, waiting, keys, parameters, stop, list(places), whole, seconds, timings)
     _collect(folder)
     return report.write(folder, parameters)
+
+
+def _title(jobs: list[Job], job: Job) -> str:
+    return f"[{jobs.index(job) + 1}/{len(jobs)}] {job.stem}"
+
+
+def _execute(jobs, waiting, keys, parameters, stop, places, expected, seconds, timings) -> None:
+    """Execute the waiting jobs, as many at a time as there are places, each noted when it is done."""
+    from embridge.kernel import execute
+
+    waiting, running, news, failed = list(waiting), {}, {}, None
+
+    def work(job: Job, place: dict[str, str]) -> float:
+        began = time.monotonic()
+        execute(
+            job.notebook, job.file(".ipynb"), parameters, stop, tell=partial(news.__setitem__, job.stem),
+            environment=place,
+        )  # fmt: skip
+        return time.monotonic() - began
+
+    # kernels start in the notebooks' folder; papermill's own change of directory is not made for threads
+    with chdir(jobs[0].notebook.parent), Heartbeat(expected=expected) as heartbeat, ThreadPoolExecutor() as pool:
+        while running or (waiting and not failed and not stop.number):
+            while waiting and places and not failed and not stop.number:
+                job, place = waiting.pop(0), places.pop(0)
+                heartbeat.print(f"{_title(jobs, job)}: running")
+                job.file(".key.json").unlink(missing_ok=True)
+                running[pool.submit(work, job, place)] = job, place
+            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                job, place = running.pop(future)
+                places.append(place)
+                news.pop(job.stem, None)
+                try:
+                    seconds[job.stem] = round(future.result(), 1)
+                except (NotebookFailed, Stopped, OSError) as problem:
+                    failed = failed or problem
+                    continue
+                _write_json(timings, seconds)
+                key = {"key": keys[job.stem], "seconds": seconds[job.stem], "finished": time.time()}
+                _write_json(job.file(".key.json"), key)
+                _collect(job.folder)
+                heartbeat.print(f"{_title(jobs, job)}: done in {human(seconds[job.stem])}")
+            heartbeat.news = "; ".join(f"{stem}: {line}" for stem, line in list(news.items()))
+    stop.check()
+    if isinstance(failed, NotebookFailed) and waiting:
+        raise NotebookFailed(f"{failed}\n  not run: {', '.join(job.stem for job in waiting)}") from failed
+    if failed:
+        raise failed
 
 
 def _collect(folder: Path) -> None:
@@ -199,12 +247,14 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> int:
         }
         print(f"EMBridge: dataset {options.dataset}, profile {options.profile}, seeds {options.seeds}", flush=True)
         results = cli.results_folder(options)
-        # notebooks asked for one by one, and those of another folder, train what they need themselves
+        places = None
+        # notebooks asked for one by one, and those of another folder, train what they need themselves: in turn
         if folder == cli.NOTEBOOKS and not options.only and outdated(options.notebooks, results, parameters):
             failed = [problem for problem in sweep.train(options, local=True).values() if problem]
             if failed:
                 raise NotebookFailed(f"{len(failed)} experiments did not train; the first {failed[0]}")
-        page = run(options.notebooks, results, parameters)
+            places = sweep.places(options.device, None)
+        page = run(options.notebooks, results, parameters, places)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

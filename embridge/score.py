@@ -158,9 +158,7 @@ def settings(study: Study, name: str) -> str:
     data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
 
     def plain(experiment) -> dict:
-        described = study.describe(experiment) | {"data": data}
-        described |= {"needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
-        return {key: value for key, value in described.items() if key != "code"}
+        return study.choices(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
 
     return fingerprint(plain(EXPERIMENTS[name]))
 

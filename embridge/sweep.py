@@ -150,8 +150,7 @@ def run(
                         free.append(taken[name])
                     else:
                         continue
-                    line = f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}"
-                    print(f"\r\x1b[K{line}" if heartbeat.terminal else line, flush=True)
+                    heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}")
                 running = [name for name, job in jobs.items() if name not in ended and job.state == "RUNNING"]
                 shown = ", ".join(f"{name} {_progress(jobs[name].paths.stdout)}".strip() for name in running)
                 heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (shown or "waiting")

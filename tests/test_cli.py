@@ -299,7 +299,7 @@ def test_durations_and_last_lines_and_what_a_heartbeat_shows():
     assert [human(s) for s in (0.4, 59.4, 80, 3000, 7800)] == ["0 s", "59 s", "1 min 20 s", "50 min", "2 h 10 min"]
     assert [human(3600 * h) for h in (47.4, 47.6, 100, 1000.2)] == ["47 h 24 min", "2 d 0 h", "4 d 4 h", "41 d 16 h"]
     assert last_line("a\r 10%|#\r 20%|##\n\n") == "20%|##" and last_line(" \n") == ""
-    heartbeat = Heartbeat(expected=100, after=60)
+    heartbeat = Heartbeat(expected=100)
     heartbeat.news = "epoch 2"
-    assert heartbeat.line() == "      0 s, about 1 min 40 s to go, 2 min 40 s for all: epoch 2"
+    assert heartbeat.line() == "      0 s, about 1 min 40 s to go: epoch 2"
     assert "longer than expected" in Heartbeat(expected=0).line()

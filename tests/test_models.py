@@ -9,7 +9,7 @@ from torch import nn
 
 from embridge.config import ModelConfig
 from embridge.errors import InputError
-from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, emg_mae, pose_mae
+from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, emg_mae, pose_mae, transformer
 from embridge.models.transformer import (
     Block,
     CrossAttention,
@@ -42,6 +42,25 @@ def pose(n=4):
 
 def same(a, b):
     return torch.allclose(a, b, atol=1e-6)
+
+
+# ---- attention --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_written_out_is_the_fused_one(masked, monkeypatch):
+    inputs = [torch.randn(3, 2, n, 5, requires_grad=True) for n in (4, 7, 7)]
+    may_attend = (torch.rand(4, 7) > 0.4) | (torch.arange(7) == 2) if masked else None
+    found = []
+    for few in (7, 6):  # 7 keys: written out, then fused
+        monkeypatch.setattr(transformer, "FEW_TOKENS", few)
+        out = transformer.attend(*inputs, may_attend)
+        found.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+    assert all(same(a, b) for a, b in zip(*found, strict=True))
+    q, k, v = (x[0, 1].detach().double() for x in inputs)
+    scores = q @ k.T / 5**0.5
+    weights = (scores if may_attend is None else scores.where(may_attend, torch.tensor(-1e9))).exp()
+    torch.testing.assert_close(found[0][0][0, 1].double(), weights @ v / weights.sum(1, keepdim=True))
 
 
 # ---- tokens and masks -------------------------------------------------------------------------------------------

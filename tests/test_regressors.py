@@ -1,5 +1,7 @@
 """The supervised regressors: sizes, what each output sees, and outputs of tiny configurations worked out by hand."""
 
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -368,3 +370,23 @@ def test_the_recipe():
     assert regression_config(stage, "PoseT", {}) == stage
     assert regression_config(stage, "PoseT", {"PoseT": 7}) == replace(stage, epochs=7)
     assert regression_config(stage, "emg2pose", {"emg2pose": 90}).epochs == 40  # the most, not the least
+
+
+def test_only_a_compiled_network_loads_the_compiler():
+    """It takes 4 s, and every notebook and job loads the networks."""
+    code = "import sys; import embridge.experiments; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+def test_steps_of_a_decoder_are_not_compiled():
+    network = vemg2pose(3, 2, hidden=8)
+    x, graphs = torch.randn(1, 3, 2000), []
+
+    def backend(graph, _):
+        graphs.append(str(graph.graph))
+        return graph
+
+    compiled = torch.compile(lambda x: network.outputs(x)[0], backend=backend, dynamic=False)
+    with torch.no_grad():  # torch warns of gradients that it looks for at a graph's end
+        torch.testing.assert_close(compiled(x), network.outputs(x)[0])
+    assert "conv1d" in "".join(graphs) and "lstm" not in "".join(graphs)

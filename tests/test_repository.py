@@ -134,7 +134,12 @@ def test_what_is_imported_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
     asked = {canonicalize_name(Requirement(text).name) for text in asked}
-    called = {"sklearn": "scikit-learn", "traitlets": "nbconvert", "jupyter_client": "jupyter-client"}
+    called = {
+        "sklearn": "scikit-learn",
+        "traitlets": "nbconvert",
+        "jupyter_client": "jupyter-client",
+        "jupyter_core": "jupyter-core",
+    }
     for file in MODULES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

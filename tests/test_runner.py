@@ -61,12 +61,13 @@ def add(place: Path, stem: str, *sources: str, declared: str = DECLARED) -> Path
     return file
 
 
-def go(place: Path, **changes) -> Path:
+def go(place: Path, places: list | None = None, **changes) -> Path:
     """Run the notebooks of ``place`` in this process; returns the report."""
     package = place / "package"
     package.mkdir(exist_ok=True)
     parameters = {**PARAMETERS, "out": str(place), **changes}
-    return run(cli.notebooks(place / "notebooks"), place / "figures" / "simulated-smoke", parameters, package=package)
+    folder = place / "figures" / "simulated-smoke"
+    return run(cli.notebooks(place / "notebooks"), folder, parameters, places, package=package)
 
 
 def command_line(place: Path) -> list:
@@ -168,6 +169,22 @@ def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
     assert "about to fail" in log and "ZeroDivisionError" in log and str(notebooks / "01_first.log") in errors
     assert "ZeroDivisionError" in (notebooks / "01_first.html").read_text()
     assert not (notebooks / "01_first.key.json").exists()
+
+
+def test_places_run_notebooks_side_by_side(place, capsys):
+    meet = "import os, pathlib, time\nfolder = pathlib.Path(out)\n(folder / os.environ['PLACE']).touch()\n"
+    meet += "while not ((folder / 'A').exists() and (folder / 'B').exists()):\n    time.sleep(0.05)\n"
+    add(place, "01_first", meet)
+    add(place, "02_second", meet, "raise ValueError('bad')")
+    add(place, "03_third")
+    before = os.getcwd()
+    with pytest.raises(NotebookFailed, match=r"02_second failed(?s:.*)ValueError"):
+        go(place, places=[{"PLACE": "A"}, {"PLACE": "B"}])
+    assert ran(place)[0] == "01_first" and os.getcwd() == before  # a failure elsewhere does not stop what runs
+    add(place, "02_second", meet)
+    go(place, places=[{"PLACE": "A"}, {"PLACE": "B"}])
+    assert sorted(ran(place)) == ["01_first", "02_second", "03_third"]
+    assert "[1/3] 01_first: up to date" in capsys.readouterr().out
 
 
 def test_misspelt_and_hostile_parameters_are_refused_before_a_kernel_starts(place):

@@ -152,6 +152,15 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
         score.recorded(study, name)
 
 
+def test_rows_are_found_without_any_recording(tmp_path):
+    """Quick's pages look for NinaPro's rows: that must not simulate it."""
+    for dataset, profile in (("simulated", "long"), ("simulated-ninapro", "quick")):
+        study = Study(dataset, profile, out=tmp_path, device="cpu")
+        assert len({score.settings(study, name) for name in trained_by("paper", dataset)}) > 7
+        score.recorded(study, "Q-Former-LS")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_the_commit_is_that_of_the_checkout_and_unknown_without_one(tmp_path, monkeypatch):
     monkeypatch.setattr(score, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -155,9 +155,11 @@ class Rollout(Regressor):
         features = F.interpolate(features, n_steps, mode="linear", align_corners=True)
         if first_pose is None:
             first_pose = x.new_zeros(len(x), self.n_joints)
-        return self._walk(features, first_pose)
+        walk = self._walk
+        if torch.compiler.is_compiling():  # dozens of LSTM steps in a row: unrolled they would compile for minutes
+            walk = torch.compiler.disable(walk)  # as a decorator it would load the compiler, 4 s, in every process
+        return walk(features, first_pose)
 
-    @torch.compiler.disable  # dozens of LSTM steps in a row: unrolled they would compile for minutes
     def _walk(self, features: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         poses, states, memory = [], [], None
         for t, feature in enumerate(features.unbind(-1)):
