@@ -19,11 +19,11 @@ COMMITTED = (
     "simulated-long",
     "simulated-ninapro-long",
 )  # below figures/: pictures and tables that git tracks
-ACTIONS = ("test", "lab", "clean", "train", "sweep", "bench")  # what can be done instead of running notebooks
+ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench")  # what can be done instead of running notebooks
 # Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
 BELONGS = {
     "only": ("run",),
-    "seeds": ("run", "sweep"),
+    "seeds": ("run", "sweep", "plan"),
     "seed": ("train",),
     "hours": ("run", "sweep"),
     "retrain": ("run", "sweep"),
@@ -41,6 +41,7 @@ examples:
   ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
   ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
   ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
+  ./run_all.sh --plan --profile paper            what that would take here; trains and writes nothing
   ./run_all.sh --bench --full                    how fast it is here
   ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
 """
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     action("--lab", action="store_true", help="JupyterLab on the notebooks")
     action("--train", metavar="NAME", nargs="+", help="train experiments, such as EMBridge, and what they need")
     action("--sweep", metavar="NAME", nargs="*", help="train these experiments (default: all) as jobs of their own")
+    action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     add = parser.add_argument_group("only with one of these").add_argument

@@ -104,15 +104,28 @@ class Dataset:
             "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
         }
 
+    @property
+    def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
+        """How much the simulator writes."""
+        return self.profile.ninapro if self.dataset == "simulated-ninapro" else self.profile.simulation
+
+    @property
+    def simulation_folder(self) -> Path:
+        """Where it writes that."""
+        return self.out / "data" / f"{self.dataset}-{fingerprint(as_json(self.simulation))}"
+
+    @property
+    def stores(self) -> Path:
+        """Where window stores lie, each in a folder of its own."""
+        return self.out / "data" / "stores"
+
     @cached_property
     def source(self) -> Source:
         """The recordings; the simulator writes what is missing first."""
         if self.simulated:
             ninapro = self.dataset == "simulated-ninapro"
-            size = self.profile.ninapro if ninapro else self.profile.simulation
             with distributed.first():
-                folder = self.out / "data" / f"{self.dataset}-{fingerprint(as_json(size))}"
-                return (open_simulated_ninapro if ninapro else open_simulated)(folder, size)
+                return (open_simulated_ninapro if ninapro else open_simulated)(self.simulation_folder, self.simulation)
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
         readers = {"emg2pose": open_emg2pose, "ninapro": open_ninapro, "ninapro-db1": open_db1}
@@ -122,7 +135,7 @@ class Dataset:
     def store(self) -> WindowStore:
         """The filtered windows, on disk, built once."""
         with distributed.first():
-            return build_store(self.source, self.windows, self.out / "data" / "stores")
+            return build_store(self.source, self.windows, self.stores)
 
     @cached_property
     def splits(self) -> Splits:

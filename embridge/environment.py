@@ -212,10 +212,12 @@ def main(argv: list[str]) -> int:
         print("\nstopped: run the same command again", file=sys.stderr)
         return 130
     own = options.action not in ("test", "lab")
-    state = (options.out if own else cli.ROOT) / ".cache"
-    env = variables(state, own_settings=options.action == "lab", test=options.action == "test")
+    writes = own and options.action != "plan"
+    state = (options.out if writes else cli.ROOT) / ".cache"
+    env = variables(state, own_settings=options.action in ("lab", "plan"), test=options.action == "test")
     if own:
-        command = [f"embridge.{'runner' if options.action == 'run' else options.action}", *argv]
+        module = {"run": "runner", "plan": "forecast"}.get(options.action, options.action)
+        command = [f"embridge.{module}", *argv]
     else:  # both read their settings from the repository
         os.chdir(cli.ROOT)
         lab = ["jupyterlab", "--LabApp.default_url=/lab/tree/notebooks"]

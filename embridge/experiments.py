@@ -59,7 +59,7 @@ class Study(Dataset):
         with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
         an_epoch = {"cpep": 0.8, "qformer": 2.4 if with_pose else 1.2}.get(experiment.kind, 1.0)
         an_epoch *= {"PoseT": 3, "emg2pose": 20, "Vemg2pose": 45, "NeuroPose": 108}.get(experiment.name, 1)
-        return self.configs(experiment)[1].epochs * an_epoch
+        return self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
 
     def choices(self, experiment: Experiment) -> dict:
         """What is chosen about an experiment, as plain JSON; needs neither recordings nor windows."""
@@ -96,7 +96,7 @@ class Study(Dataset):
             # after the needs, so that initial weights do not depend on whether those were trained or loaded;
             # batches, masks and rotations have their own streams
             torch.manual_seed(self.seed)
-            model, make_task = self._build(experiment)
+            model, make_task = self.build(experiment)
             model.to(self.device)
             if not (folder / "done.json").exists():
                 _, train = self.configs(experiment)
@@ -111,8 +111,17 @@ class Study(Dataset):
             raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
         return EXPERIMENTS[name]
 
-    def _build(self, experiment: Experiment):
-        """The untrained model and a function that makes its task."""
+    def windows_of(self, experiment: Experiment) -> np.ndarray:
+        """(n,) the windows that an experiment trains on."""
+        if experiment.kind == "regressor":
+            return self._validated()[0]
+        return paired_subset(self.store.table, self.splits.pretrain, experiment.paired_fraction, self.seed)
+
+    def build(self, experiment: Experiment) -> tuple[torch.nn.Module, Callable]:
+        """The model before its training, around the encoders that it starts from, and a function that makes its task.
+
+        Trains what the experiment needs where that is missing.
+        """
         shape, train = self.configs(experiment)
         ids = self.splits.pretrain
         if experiment.kind == "emg-mae":
@@ -139,7 +148,7 @@ class Study(Dataset):
             model = QFormerModel(shape, encoder, pose_encoder, **temperature)
 
         def make_task():
-            pairs = paired_subset(self.store.table, ids, experiment.paired_fraction, self.seed)
+            pairs = self.windows_of(experiment)
             centroids = self.communities(objective) if objective.soft_targets == "communities" else None
             pairing = np.random.default_rng(self.seed).permutation(len(pairs)) if experiment.shuffled else None
             return AlignTask(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from embridge.systems import EXPERIMENTS, trained_by
+
 # torch takes seconds to load, and every job of a sweep loads this module: what needs torch is imported where it is.
 
 EPOCH_SECONDS = 12.0  # of a masked autoencoder on one of two cores, at quick's size: the unit of Study.cost
@@ -44,40 +46,58 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     return tasks
 
 
-def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
-    from embridge.experiments import EXPERIMENTS, Study, trained_by
-    from embridge.score import recorded
-    from embridge.train import prepare
+def n_seeds(name: str, options: argparse.Namespace) -> int:
+    """Seeds that an experiment is trained with: those asked for, of the long profile's headline three or more."""
+    headline = options.profile == "long" and EXPERIMENTS[name].part == "headline"
+    return max(options.seeds, HEADLINE_SEEDS if headline else 1)
 
-    study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
-    prepare(study)
-    size = len(study.splits.pretrain) / QUICK_WINDOWS
+
+def finished(study) -> set[str]:
+    """Names of the experiments that are trained, with the study's seed."""
+    runs = {path.parent.name.rpartition("-")[2] for path in (study.out / "runs").glob("*/done.json")}
+    return {e.name for e in EXPERIMENTS.values() if study.key(e) in runs}
+
+
+def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set[str]) -> list[str]:
+    """Which of ``asked`` are to be trained with the study's seed, and what they need of what is not, needs first.
+
+    ``done``: those that are :func:`finished`. Rows that are recorded need no weights, but notebooks look into the
+    headline's.
+    """
+    from embridge.score import recorded
+
+    again, long = set(options.retrain) & {*trained_by("long", study.dataset)}, options.profile == "long"
+
+    def is_missing(name: str) -> bool:
+        if study.seed >= n_seeds(name, options):
+            return False
+        if name in again or (long and not recorded(study, name)):
+            return True
+        return name not in done and (not long or (EXPERIMENTS[name].part == "headline" and study.seed == 0))
 
     def needs_first(names: Iterable[str]) -> Iterator[str]:
         for name in names:
             yield from needs_first(EXPERIMENTS[name].needs)
             yield name
 
+    missing = [name for name in asked if is_missing(name)]
+    return [n for n in dict.fromkeys(needs_first(missing)) if n in missing or n not in done]
+
+
+def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
+    from embridge.experiments import Study
+    from embridge.train import prepare
+
+    study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
+    prepare(study)
+    size = len(study.splits.pretrain) / QUICK_WINDOWS
+
     known = trained_by(options.profile, dataset)
     again = set(options.retrain) & {*trained_by("long", dataset)}
     asked = list(dict.fromkeys([*(options.sweep or known), *options.retrain]))
     tasks = []
-    for study.seed in range(max(options.seeds, HEADLINE_SEEDS if long else 1)):  # training's: never changes the data
-        trained = {
-            e.name for e in EXPERIMENTS.values() if any((study.out / "runs").glob(f"*-{study.key(e)}/done.json"))
-        }
-
-        def is_missing(name: str, trained=trained) -> bool:
-            headline = EXPERIMENTS[name].part == "headline"
-            if study.seed >= options.seeds and not headline:
-                return False  # one seed is enough
-            if name in again or (long and not recorded(study, name)):
-                return True
-            # rows that are recorded need no weights, but notebooks look into the headline's
-            return name not in trained and (not long or (headline and study.seed == 0))
-
-        missing = [name for name in asked if is_missing(name)]
-        missing = [n for n in dict.fromkeys(needs_first(missing)) if n in missing or n not in trained]
+    for study.seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
+        missing = to_train(study, asked, options, finished(study))
         # the longest first, so that none is left to end alone; in pieces (long), the registry's order: tables first
         if not long:
             missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))

@@ -7,14 +7,17 @@ import time
 
 
 def human(seconds: float) -> str:
-    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min"."""
+    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 600:
         return f"{seconds // 60} min {seconds % 60} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def last_line(text: str) -> str:

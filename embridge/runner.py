@@ -34,6 +34,7 @@ HARNESS = (
     "bench",
     "cli.py",
     "environment.py",
+    "forecast",
     "kernel.py",
     "planning.py",
     "progress.py",

@@ -155,8 +155,7 @@ def settings(study: Study, name: str) -> str:
 
     Simulated data are named by their configuration: another machine's last bits do not make them other data.
     """
-    size = study.profile.ninapro if study.dataset == "simulated-ninapro" else study.profile.simulation
-    data = [as_json(size), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
+    data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
 
     def plain(experiment) -> dict:
         return study.choices(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}

@@ -30,6 +30,26 @@ class SourceFile:
     fresh: bool = False
 
 
+def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
+    """What ``sources.json`` in ``folder`` says of each recording's file, by key, and the recordings it does not know.
+
+    A file of another size or date is not known. Writes nothing.
+    """
+    cache, files, todo = _read(folder / "sources.json"), {}, []
+    for recording in source.recordings:
+        known = cache.get(str(recording.path.resolve()))
+        status = recording.path.stat()
+        if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+            files[recording.key] = SourceFile(**known)
+        else:
+            todo.append(recording)
+    return files, todo
+
+
+def _read(cache: Path) -> dict[str, dict]:
+    return json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
+
+
 def survey(
     source: Source, folder: Path, *, workers: int, progress: bool, skip_broken: bool
 ) -> tuple[dict[str, SourceFile], list[tuple[str, str]]]:
@@ -38,15 +58,8 @@ def survey(
     Raises InputError at the first broken file unless ``skip_broken``.
     """
     cache_path = folder / "sources.json"
-    cache = json.loads(cache_path.read_text(encoding="utf-8")) if cache_path.is_file() else {}
-    files, todo, broken = {}, [], []
-    for recording in source.recordings:
-        known = cache.get(str(recording.path.resolve()))
-        status = recording.path.stat()
-        if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
-            files[recording.key] = SourceFile(**known)
-        else:
-            todo.append(recording)
+    cache, broken = _read(cache_path), []
+    files, todo = summed(source, folder)
     if not todo:
         return files, broken
     saved = time.monotonic()

@@ -22,9 +22,9 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
 from embridge.recordings import Recording, Source
 from embridge.store import OF_RECORDING, WindowStore, digest, seal, write_atomically
-from embridge.survey import SourceFile, survey
+from embridge.survey import SourceFile, summed, survey
 
-__all__ = ["WindowStore", "build_store"]
+__all__ = ["WindowStore", "build_store", "find_store"]
 
 STORE_VERSION = 1  # raise it when the same recordings would give other windows
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
@@ -78,6 +78,20 @@ def build_store(
         file, reason = store.manifest["broken"][0]
         raise InputError(f"{reason} (this store was built without {file}; pass skip_broken to accept that)")
     return store
+
+
+def find_store(source: Source, config: WindowConfig, folder: Path | str) -> WindowStore | None:
+    """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
+
+    Writes nothing and sums no file: a source that was never surveyed has no store.
+    """
+    files, unknown = summed(source, Path(folder))
+    if unknown:
+        return None
+    try:
+        return WindowStore(Path(folder) / _key(source, list(source.recordings), files, config))
+    except InputError:  # absent, unfinished or damaged
+        return None
 
 
 def _key(source: Source, recordings: list[Recording], files: dict[str, SourceFile], config: WindowConfig) -> str:

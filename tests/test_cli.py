@@ -85,6 +85,8 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
         (["--sweep", "--slurm", "exclusive"], "'exclusive' is not KEY=VALUE"),
         (["--sweep", "--jobs", "2", "--slurm", "partition=gpu"], "give one of them"),
         (["--train", "CPEP", "--", "x"], "--test"),
+        (["--plan", "--train", "CPEP"], "not allowed with"),
+        (["--plan", "--hours", "2"], "--hours belongs to the notebooks or --sweep"),
     ],
 )
 def test_each_mistake_is_one_sentence(arguments, told, notebooks):
@@ -132,6 +134,9 @@ def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
     options = cli.parse(["CPEP", "EMBridge", *slurm], tmp_path, action="sweep")
     assert options.sweep == ["CPEP", "EMBridge"] and options.jobs is None
     assert dict(options.slurm) == {"partition": "gpu", "gpus-per-node": "1", "comment": "a=b"}
+    options = cli.parse(["--plan", "--profile", "paper", "--seeds", "3", "--device", "cpu"], tmp_path)
+    assert (options.action, options.profile, options.seeds, options.device) == ("plan", "paper", 3, "cpu")
+    assert cli.parse([], tmp_path, action="plan").action == "plan"
     assert cli.parse([], tmp_path, action="bench").full is False
     options = cli.parse(["--bench", "--full", "--out", str(tmp_path)], tmp_path)
     assert (options.action, options.full, options.out) == ("bench", True, tmp_path)
@@ -292,6 +297,7 @@ def test_variables_do_without_a_home(tmp_path, monkeypatch):
 
 def test_durations_and_last_lines_and_what_a_heartbeat_shows():
     assert [human(s) for s in (0.4, 59.4, 80, 3000, 7800)] == ["0 s", "59 s", "1 min 20 s", "50 min", "2 h 10 min"]
+    assert [human(3600 * h) for h in (47.4, 47.6, 100, 1000.2)] == ["47 h 24 min", "2 d 0 h", "4 d 4 h", "41 d 16 h"]
     assert last_line("a\r 10%|#\r 20%|##\n\n") == "20%|##" and last_line(" \n") == ""
     heartbeat = Heartbeat(expected=100)
     heartbeat.news = "epoch 2"

@@ -150,7 +150,7 @@ def test_the_probe_and_the_queries_never_see_a_pose(study, monkeypatch):
 
 
 def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):
-    _, make_task = study._build(EXPERIMENTS["CPEP, pairs shuffled"])
+    _, make_task = study.build(EXPERIMENTS["CPEP, pairs shuffled"])
     pairing = make_task().pairing
     assert sorted(pairing.tolist()) == list(range(len(study.splits.pretrain)))
     assert (pairing == torch.arange(len(pairing))).float().mean() < 0.05

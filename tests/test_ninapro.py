@@ -18,7 +18,7 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import Study
 from embridge.recordings import ninapro
 from embridge.recordings.ninapro import open_ninapro
-from embridge.recordings.simulated import open_simulated_ninapro
+from embridge.recordings.simulated import open_simulated_ninapro, planned_ninapro
 from embridge.signals import filter_emg
 from embridge.simulator import gestures
 from embridge.simulator import ninapro as simulator
@@ -73,6 +73,18 @@ def test_both_layouts_any_case_any_nesting(tmp_path, db2, db7):
     for r in source.recordings:
         signals = pickle.loads(pickle.dumps(r)).load()  # as a worker does
         assert signals.emg.shape == (r.n_samples(), 12) and signals.pose.shape == (r.n_samples(), 18)
+
+
+def test_labels_alone_are_those_of_the_whole_file(tmp_path):
+    write_ninapro(tmp_path, "DB2", 1, 1)
+    write_ninapro(tmp_path, "DB2", 1, 2, restimulus=None)
+    write_ninapro(tmp_path, "DB7", 1, 1)
+    write_ninapro(tmp_path, "DB7", 1, 2)
+    with pytest.warns(EMBridgeWarning, match="are missing"):
+        whole, broken, *_ = open_ninapro(tmp_path).recordings
+    assert whole.segments() == whole.load().segments and len(whole.segments()) == 17 * 3
+    with pytest.raises(InputError, match="missing restimulus"):
+        broken.segments()
 
 
 @pytest.mark.parametrize("first", [18, 1])
@@ -379,6 +391,18 @@ def test_simulated_windows_serve_every_class(simulated, tmp_path):
     store = build_store(simulated, cfg.window_config("simulated-ninapro"), tmp_path, workers=1, progress=False)
     assert store.table.groupby(["user", "gesture", "repetition"]).size().tolist() == [1] * (2 * 40 * 2)
     make_splits("simulated-ninapro", store.table).check_evaluable()
+
+
+def test_recordings_and_their_labels_are_known_before_they_are_written(simulated):
+    planned = planned_ninapro(simulated.folder, LITTLE)
+    assert planned.recordings == simulated.recordings
+    for expected, real in zip(planned.recordings, simulated.recordings, strict=True):
+        assert expected.n_samples() == real.n_samples()
+        assert 0.85 < real.path.stat().st_size / simulator.file_bytes(real.n_samples()) < 1.01  # DB7 has fewer sensors
+        ours, theirs = expected.segments(), real.load().segments
+        assert [(s.gesture, s.repetition) for s in ours] == [(s.gesture, s.repetition) for s in theirs]
+        assert max(abs(a.start - b.start) for a, b in zip(ours, theirs, strict=True)) <= 200  # 0.1 s around the mean
+        assert max(abs(a.stop - b.stop) for a, b in zip(ours, theirs, strict=True)) <= 200
 
 
 def test_emg_follows_the_labels_and_movements_differ(simulated):

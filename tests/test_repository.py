@@ -31,7 +31,7 @@ LAYERS = (
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
     ("protocols", "few_shot", "score", "views", "api"),  # what notebooks and command lines ask of experiments
-    ("train", "planning", "sweep"),  # commands of their own
+    ("train", "planning", "sweep", "forecast"),  # commands of their own
     ("environment", "report", "kernel", "runner", "bench"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from embridge.config import SimulationConfig, profile
 from embridge.errors import InputError
 from embridge.recordings import emg2pose
-from embridge.recordings.simulated import open_simulated
+from embridge.recordings.simulated import open_simulated, planned_simulated
 from embridge.simulator import gestures, kinematics, plan, session, write
 from embridge.simulator.anatomy import MUSCLES, TERRITORIES, draw_band, draw_forearm
 from embridge.simulator.emg import activation
@@ -325,6 +325,15 @@ def test_reader_takes_them_as_the_real_thing(tiny):
     signals = tiny.recordings[0].load()
     assert signals.emg.shape[1] == 16 and signals.pose.shape[1] == 20 and len(signals.segments) == 1
     assert np.isfinite(signals.emg).all() and signals.emg.std(axis=0).min() > 0
+
+
+def test_recordings_are_known_before_they_are_written(tiny):
+    planned = planned_simulated(tiny.folder, TINY)
+    assert planned.recordings == tiny.recordings and planned.simulated
+    assert [r.n_samples() for r in planned.recordings] == [r.n_samples() for r in tiny.recordings]
+    assert [r.segments() for r in planned.recordings] == [r.load().segments for r in tiny.recordings]
+    for r in tiny.recordings:
+        assert write.file_bytes(r.n_samples()) == r.path.stat().st_size
 
 
 def test_plan_follows_emg2poses_splits():

@@ -1,7 +1,6 @@
 """What every row shares: interleaved repetitions, ratios, peak memory, fitted exponents, and the machine."""
 
 import os
-import platform
 import resource
 import threading
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from embridge.parallel import available_cores
+from embridge.parallel import available_cores, processor
 from embridge.report import commit
 
 MB = 1e6
@@ -115,14 +114,9 @@ def has_bf16() -> bool:
 
 def machine(device: str) -> dict[str, str]:
     """What the ratios were measured on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "processor": model,
+        "processor": processor(),
         "cores used": str(available_cores()),
         "memory": f"{memory / 2**30:.0f} GiB",
         "load at start": f"{os.getloadavg()[0]:.1f}",  # above 0: others were at work

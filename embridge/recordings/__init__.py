@@ -57,6 +57,7 @@ class Recording:
     simulated: bool = False
     loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)
     counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
+    labeller: Callable[["Recording"], tuple[Segment, ...]] = field(default=None, repr=False, compare=False)
 
     def load(self) -> Signals:
         """Read the samples: (T, C) EMG, (T, J) pose and the labelled segments. Opens and closes one file."""
@@ -65,6 +66,10 @@ class Recording:
     def n_samples(self) -> int:
         """The number of samples, from the file's header alone."""
         return self.counter(self)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The labelled stretches, without reading EMG or pose; breaks of the clock within one are not known then."""
+        return self.labeller(self) if self.labeller else (Segment(0, self.n_samples(), self.gesture),)
 
 
 @dataclass(frozen=True)

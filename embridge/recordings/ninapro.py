@@ -11,7 +11,7 @@ unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files;
 import re
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -188,6 +188,7 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
         split=database.split,
         loader=partial(_load, database, exercise),
         counter=_count,
+        labeller=partial(_labels, database, exercise),
     )
 
 
@@ -210,24 +211,34 @@ def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
     path = recording.path
     lengths = _check_shapes(database, path, _declared(path))
-    try:
-        content = scipy.io.loadmat(path, variable_names=[*FIELDS, "subject"])
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+    content = _read(path, [*FIELDS, "subject"])
     if "subject" in content and not database.names_decide:
         subject, found = int(recording.user[1:]), int(np.ravel(content["subject"])[0])
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
     n = min(lengths.values())  # beyond it a sample has no label, or no pose
-    labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
     glove = content["glove"][:n]
     kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
     _check_glove(path, glove, kept)
     return Signals(
         emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
         pose=np.ascontiguousarray(glove[:, kept], dtype=np.float32),
-        segments=_segments(path, exercise, *database.exercises[exercise], labels, repetitions),
+        segments=_segments(path, exercise, *database.exercises[exercise], content, n),
     )
+
+
+def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Segment, ...]:
+    """The segments alone, for which the two fields of labels are enough."""
+    path = recording.path
+    n = min(_check_shapes(database, path, _declared(path)).values())
+    return _segments(path, exercise, *database.exercises[exercise], _read(path, FIELDS[2:]), n)
+
+
+def _read(path: Path, names: Sequence[str]) -> dict:
+    try:
+        return scipy.io.loadmat(path, variable_names=list(names))
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
 
 
 def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
@@ -258,12 +269,13 @@ def _check_glove(path: Path, glove: np.ndarray, kept: list[int]) -> None:
 
 
 def _segments(
-    path: Path, exercise: int, n_movements: int, firsts: tuple[int, ...], labels: np.ndarray, repetitions: np.ndarray
+    path: Path, exercise: int, n_movements: int, firsts: tuple[int, ...], content: dict, n: int
 ) -> tuple[Segment, ...]:
-    """Runs of one label and one repetition; rest (0) and unnumbered repetitions are in none.
+    """Runs of one label and one repetition in n samples; rest (0) and unnumbered repetitions are in none.
 
     ``firsts`` are the numbers that the exercise's first movement may have; the labels must fit exactly one of them.
     """
+    labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
     used = np.unique(labels[labels != 0])
     fits = [first for first in firsts if ((used >= first) & (used < first + n_movements)).all()]
     if len(fits) != 1 and len(used):

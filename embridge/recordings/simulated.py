@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from embridge.config import NinaProSimulationConfig, SimulationConfig
-from embridge.recordings import Source
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_ninapro
-from embridge.simulator.ninapro import write_ninapro
+from embridge.recordings import Recording, Source
+from embridge.recordings.emg2pose import SAMPLE_RATE, open_emg2pose
+from embridge.recordings.ninapro import DB2, DB7, open_ninapro
+from embridge.simulator.ninapro import expected_segments, n_samples, plan_ninapro, write_ninapro
+from embridge.simulator.plan import plan
 from embridge.simulator.write import write_dataset
 
 
@@ -22,6 +23,28 @@ def open_simulated(
     return open_emg2pose(folder, simulated=True)
 
 
+def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
+    """The recordings that :func:`open_simulated` would write and open: their lengths without their files."""
+    recordings = [
+        Recording(
+            key=file.filename,
+            path=Path(folder, f"{file.filename}.hdf5"),
+            user=file.user,
+            session=file.session,
+            gesture=file.stage,
+            hand=file.side,
+            sample_rate=SAMPLE_RATE,
+            moving_hand=file.moving_hand,
+            split=file.split,
+            generalization=file.generalization,
+            simulated=True,
+            counter=lambda _, file=file: file.n_samples,
+        )
+        for file in sorted(plan(config), key=lambda file: file.filename)
+    ]
+    return Source("simulated", Path(folder), tuple(recordings), "", True)
+
+
 def open_simulated_ninapro(
     folder: Path | str, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
 ) -> Source:
@@ -29,3 +52,24 @@ def open_simulated_ninapro(
     folder = Path(folder)
     write_ninapro(folder, config, progress=progress, workers=workers)
     return open_ninapro(folder, simulated=True)
+
+
+def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Source:
+    """As :func:`planned_simulated`, of :func:`open_simulated_ninapro`; labels lie where they do on average."""
+    splits = {database.name: database.split for database in (DB2, DB7)}
+    recordings = [
+        Recording(
+            key=f"{file.user}-E{file.exercise}",
+            path=Path(folder, file.path),
+            user=file.user,
+            session=file.user,
+            gesture="",
+            hand="",
+            sample_rate=SAMPLE_RATE,
+            split=splits[file.database],
+            counter=lambda _, file=file: n_samples(file, config),
+            labeller=lambda _, file=file: expected_segments(file, config),
+        )
+        for file in plan_ninapro(config)
+    ]
+    return Source("simulated-ninapro", Path(folder), tuple(recordings), "", True)

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from embridge.config import NinaProSimulationConfig
 from embridge.errors import InputError
 from embridge.parallel import available_cores, in_order
-from embridge.recordings.ninapro import DB2
+from embridge.recordings import Segment
+from embridge.recordings.ninapro import DB2, gesture_name
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
 from embridge.simulator.gestures import EFFORT, N_DOFS, POSE_NAMES, WRIST_DEVIATION, WRIST_FLEXION
 from embridge.simulator.kinematics import Programme, Style, draw_style, span_scale, to_rate
@@ -53,6 +54,7 @@ SPOTS = (
 UPPER_ARM = 2  # the last ones
 SPOT_SD = 3.0  # degrees: how well a muscle is found under the skin
 GLOVE_NOISE = 0.2  # raw units, at 60 Hz
+MADE, LEFT = (0.1, 0.3), (0.0, 0.2)  # s, from..to: the hand's delay when a movement is shown, and no longer shown
 FIT_OFFSET_SD = 8.0  # raw units, between users
 FIT_GAIN_SD = 0.15  # between users (SD of log gain)
 _THUMB_CMC, _THUMB_CMC_AA, _THUMB_MCP, _THUMB_IP = range(4)
@@ -134,6 +136,35 @@ def plan_ninapro(config: NinaProSimulationConfig) -> tuple[PlannedMat, ...]:
     return tuple(PlannedMat(db, s, e) for db, n in subjects.items() for s in range(1, n + 1) for e in MOVEMENTS)
 
 
+def n_samples(file: PlannedMat, config: NinaProSimulationConfig) -> int:
+    """How many samples a file holds."""
+    return len(MOVEMENTS[file.exercise]) * _block_samples(config)
+
+
+def _block_samples(config: NinaProSimulationConfig) -> int:
+    """Samples of all repetitions of one movement."""
+    return round(config.repetitions * (config.movement_seconds + config.rest_seconds) * SAMPLE_RATE)
+
+
+def file_bytes(n_samples: int) -> int:
+    """The size of a file of so many samples, at most: DB2's glove has the more sensors."""
+    return n_samples * (12 + 22 + 1) * 4  # four labels of a byte each
+
+
+def expected_segments(file: PlannedMat, config: NinaProSimulationConfig) -> tuple[Segment, ...]:
+    """The refined labels of a file that is not written yet, each where the hand's mean delays put it."""
+    cycle, first = config.movement_seconds + config.rest_seconds, config.rest_seconds / 2
+    found = []
+    for k in range(len(MOVEMENTS[file.exercise]) * config.repetitions):
+        shown = k * cycle + first
+        made, left = (
+            round(t * SAMPLE_RATE) for t in (shown + np.mean(MADE), shown + config.movement_seconds + np.mean(LEFT))
+        )
+        gesture = gesture_name(file.exercise, 1 + k // config.repetitions)
+        found.append(Segment(made, left, gesture, 1 + k % config.repetitions))
+    return tuple(found)
+
+
 def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
     rng = stream(seed, "ninapro electrodes", user)
     ring = np.arange(RING) * (360.0 / RING) + p.band_shift_sd * rng.standard_normal()
@@ -163,7 +194,7 @@ def _draw_programme(
             target = style.poses[POSE_NAMES.index(names[rng.integers(len(names))] if stray else name)]
             shown = len(times) * (config.movement_seconds + config.rest_seconds) + config.rest_seconds / 2
             over = shown + config.movement_seconds
-            made, left = shown + rng.uniform(0.1, 0.3), over + rng.uniform(0.0, 0.2)
+            made, left = shown + rng.uniform(*MADE), over + rng.uniform(*LEFT)
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
             held, back = p.repetition_sd * rng.standard_normal((2, N_DOFS)) * span_scale()
             held += relaxed + amplitude * (target - relaxed)
@@ -190,8 +221,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiolo
     programme, times = _draw_programme(file, config, style, p)
     rng = stream(seed, "ninapro recording", user, file.exercise)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
-    block = config.repetitions * (config.movement_seconds + config.rest_seconds)  # s: one movement, which bounds memory
-    n = round(block * SAMPLE_RATE)
+    n = _block_samples(config)  # one movement, which bounds memory
     emg, glove = [], []
     for k in range(len(MOVEMENTS[file.exercise])):
         start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
@@ -240,8 +270,7 @@ def write_ninapro(
     for leftover in folder.rglob(f"*{PART}"):
         leftover.unlink()
     missing = [file for file in files if not (folder / file.path).exists()]
-    each = config.repetitions * (config.movement_seconds + config.rest_seconds) * SAMPLE_RATE * (12 + 22 + 1) * 4
-    check_space(folder, round(sum(len(MOVEMENTS[file.exercise]) * each for file in missing)))
+    check_space(folder, sum(file_bytes(n_samples(file, config)) for file in missing))
     workers = min(workers or available_cores(), max(1, len(missing)))
     written = in_order(_write_job, ((folder, file, config) for file in missing), workers)
     for _ in tqdm(written, "simulating", len(missing), mininterval=5, disable=not progress or not missing, unit="file"):

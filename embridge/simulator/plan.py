@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from embridge.config import SimulationConfig
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, STAGES, UNSEEN_CLASSES
+from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, SAMPLE_RATE, STAGES, UNSEEN_CLASSES
 from embridge.simulator.gestures import TWO_HANDED
 
 TRAINING_STAGES = tuple(stage for stage in STAGES if stage not in HELD_OUT_STAGES)
@@ -23,6 +23,11 @@ class PlannedFile:
     split: str
     generalization: str
     seconds: float
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples it will hold."""
+        return round(self.seconds * SAMPLE_RATE)
 
     @property
     def session(self) -> str:

@@ -38,7 +38,7 @@ def write_dataset(
         leftover.unlink()
     there = {path.name for path in folder.iterdir()}
     missing = [file for file in files if f"{file.filename}.hdf5" not in there]
-    check_space(folder, sum(round(f.seconds * SAMPLE_RATE) * DTYPE.itemsize + 8192 for f in missing))
+    check_space(folder, sum(file_bytes(f.n_samples) for f in missing))
     workers = min(workers or available_cores(), max(1, len(missing) // 8))  # a pool takes a second to start
     jobs = ((folder, file, config.seed) for file in missing)
     written = in_order(_write_job, jobs, workers)
@@ -48,6 +48,11 @@ def write_dataset(
     if missing or "metadata.csv" not in there:
         _write_metadata(folder / "metadata.csv", files)
     return files
+
+
+def file_bytes(n_samples: int) -> int:
+    """The size of a file of so many samples: they and 8 KiB of HDF5's own."""
+    return n_samples * DTYPE.itemsize + 8192
 
 
 def _write_job(job: tuple[Path, PlannedFile, int]) -> None:
