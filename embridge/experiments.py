@@ -100,6 +100,8 @@ class Study(Dataset):
             model.to(self.device)
             if not (folder / "done.json").exists():
                 _, train = self.configs(experiment)
+                if self.device != "cpu":
+                    torch.compiler.reset()  # the steps of all systems share their code, which compiles at most 8 ways
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             training.load_weights(folder, model, describe)
             self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())
