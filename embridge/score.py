@@ -194,6 +194,7 @@ def record(study: Study, name: str) -> Path:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {study.device}, torch {torch.__version__}",
         "seconds": round(done["seconds"], 1),
         "weights_sha256": done["weights_sha256"],
+        "loss": [float(f"{value:.5g}") for value in study.run(name).log["loss"]],  # an epoch; NaN stops a training
         "rows": rows,
     }
     file = record_file(study, name)
@@ -212,8 +213,8 @@ def _code() -> str:
     return code_fingerprint(*(here / f"{name}.py" for name in names))
 
 
-def recorded(study: Study, name: str) -> list[dict] | None:
-    """The rows of an experiment's record; None where there is none that fits.
+def recorded(study: Study, name: str, what: str = "rows") -> list | None:
+    """The rows of an experiment's record, or its "loss" an epoch; None where there is none that fits.
 
     A committed one fits as long as the settings do, and its rows say where they are from; one of this run's profile
     only while the code is the same, too.
@@ -230,7 +231,7 @@ def recorded(study: Study, name: str) -> list[dict] | None:
             return None
         if not kept and found["code"] != [study.key(EXPERIMENTS[name]), _code()]:
             return None
-        return [row(**fields, origin=origin) for fields in found["rows"]]
+        return found.get("loss") if what == "loss" else [row(**fields, origin=origin) for fields in found["rows"]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: expected an experiment's rows, found {error!r}; restore or remove it") from error
 

@@ -6,7 +6,7 @@ import torch
 from openTSNE import TSNE
 from torch.nn.functional import normalize
 
-from embridge import figures, losses
+from embridge import figures, losses, score
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
@@ -157,21 +157,24 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
 
 
 def finished_log(study: Study, name: str) -> pd.DataFrame | None:
-    """A run's log where it lies in ``runs/`` already, else None: nothing is trained."""
+    """A run's log where it lies in ``runs/``, else epoch and loss from its record, else None: nothing is trained."""
     folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
-    return pd.read_csv(folder / "log.csv") if (folder / "done.json").exists() else None
+    if (folder / "done.json").exists():
+        return pd.read_csv(folder / "log.csv")
+    loss = score.recorded(study, name, "loss")
+    return pd.DataFrame({"epoch": np.arange(len(loss)) + 1, "loss": loss}) if loss else None
 
 
 def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
     """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
 
-    A curve needs its run, and committed rows hold none: where one is not in ``runs/`` this says so and returns None.
-    ``cells``: columns system, protocol, classes, value.
+    Where a run is neither in ``runs/`` nor on record, this says so and returns None. ``cells``: columns system,
+    protocol, classes, value.
     """
     logs = {name: finished_log(study, name) for name in names}
     absent = [name for name, log in logs.items() if log is None]
     if absent:
-        print(f"No curve of {', '.join(absent)}: its run is not in runs/ here (--profile long trains it).")
+        print(f"No curve of {', '.join(absent)}: no run is here or on record (--profile long trains it).")
         return None
     scores = cells[cells["system"].isin(names)].dropna(subset="value")
     scores = scores.assign(epoch=scores["system"].map({name: log["epoch"].max() for name, log in logs.items()}))

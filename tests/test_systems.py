@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from embridge import config as cfg
-from embridge import score
+from embridge import score, views
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
 from embridge.rows import KEY
@@ -142,6 +142,14 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
     assert origin == {f"long run, {found['date']}, {found['commit']}"}
     expected = score.score(study, name)
     assert [{c: v for c, v in r.items() if c != "origin"} for r in expected] == kept
+    loss = score.recorded(study, name, "loss")
+    assert loss == pytest.approx(study.run(name).log["loss"].tolist(), rel=1e-4) and len(loss) == TINY.align.epochs
+    drawn = views.finished_log(Study("simulated", out=study.out, size=TINY, device="cpu", seed=study.seed), name)
+    assert "seconds" in drawn  # the run's own log
+    monkeypatch.setattr(score.Study, "key", lambda *_: "elsewhere")  # a clone has the record and no run
+    assert views.finished_log(study, name)["loss"].tolist() == loss
+    monkeypatch.undo()
+    monkeypatch.setattr(score, "committed", lambda _: True)
     other = Study("simulated", out=study.out, size=replace(TINY, align=replace(TINY.align, lr=5e-4)), device="cpu")
     assert score.recorded(other, name) is None, "these rows are of another learning rate"
     # other code, same settings: still the row, of the commit that it names
