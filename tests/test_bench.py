@@ -19,7 +19,7 @@ from embridge.bench.textbook import TextbookEMBridge, TextbookMAE, load_ours, pa
 from embridge.bench.workers import NAMES, Worker, speed_settings
 from embridge.config import ModelConfig, ObjectiveConfig, WindowConfig
 from embridge.losses import alignment_loss, pick_queries
-from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder
+from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder, transformer
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.windows import build_store
 
@@ -113,6 +113,20 @@ def test_every_rung_of_the_ladder_has_the_same_losses(store, stage):
     for name, losses in found.items():
         assert losses == pytest.approx(found["textbook"], rel=1e-4), name
     assert len(set(found["store"])) == 4, "each step sees another batch"
+
+
+def test_only_the_rungs_from_attention_on_write_it_out(store, monkeypatch):
+    written_out, attend, few = [], transformer.attend, transformer.FEW_TOKENS
+
+    def spy(*arguments):
+        written_out.append(transformer.FEW_TOKENS > 0)
+        return attend(*arguments)
+
+    monkeypatch.setattr(transformer, "attend", spy)
+    for name, expected in (("layout", {False}), ("attention", {True}), ("store", {True})):
+        written_out.clear()
+        ladder.Variant(name, TINY, store.path, 4, 2)("EMBridge")
+        assert set(written_out) == expected and transformer.FEW_TOKENS == few
 
 
 def test_rungs_that_do_not_apply_are_left_out(monkeypatch):

@@ -54,12 +54,18 @@ class Variant:
     def __init__(self, name: str, cfg: ModelConfig, store: Path, batch: int, n_steps: int):
         set_threads()
         self.has = {other: NAMES.index(other) <= NAMES.index(name) for other in NAMES}
-        if not self.has["attention"]:
-            transformer.FEW_TOKENS = 0  # a variant has a process of its own
+        self.few_tokens = transformer.FEW_TOKENS if self.has["attention"] else 0
         self.cfg, self.store, self.batch, self.n = cfg, WindowStore(store), batch, n_steps * batch
         self.stage, self.epoch = "", 0
 
     def __call__(self, stage: str, anatomy: bool = False):
+        before, transformer.FEW_TOKENS = transformer.FEW_TOKENS, self.few_tokens
+        try:
+            return self._turn(stage, anatomy)
+        finally:
+            transformer.FEW_TOKENS = before
+
+    def _turn(self, stage: str, anatomy: bool):
         if stage != self.stage:  # the first call of a stage is a warm-up; epochs start anew, as some rungs skip a stage
             self.stage, self.loop, self.epoch = stage, self._loop(stage), 0
         if anatomy:
