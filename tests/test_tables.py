@@ -464,13 +464,14 @@ def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
 
 def test_both_datasets_stand_in_one_table_2(results):
     table = tables.table2(results, "simulated", "simulated-ninapro")
-    assert len(table) == 22 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
+    assert len(table) == 11 + 8 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
     ninapro = table[table["dataset"] == "simulated-ninapro"].set_index("system")
     assert ninapro.loc["EMBridge"].tolist()[2:] == [
         "– | paper 0.703", "– | paper 0.492", "– | paper 0.692", "– | paper 0.447",
         "E Table 2, unlabelled row (inferred)",
     ]  # fmt: skip
-    assert set(ninapro.loc["NeuroPose"].tolist()[2:]) == {"– | not in the source", "not in the source"}
+    assert set(ninapro.loc["CPEP"].tolist()[2:]) == {"– | not in the source", "not in the source"}
+    assert not {"NeuroPose", "emg2pose", "Vemg2pose"} & set(ninapro.index), "E has no row of them here"
 
 
 # ---- classes, users, Markdown -----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from embridge.tables.cells import (
 
 UNIMODAL = ("Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
 TABLE_2_SYSTEMS = (*UNIMODAL, "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
+PUBLISHED = ("NeuroPose", "emg2pose", "Vemg2pose")  # emg2pose's networks: E has no row of them on NinaPro
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")
 POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
 
@@ -42,7 +43,7 @@ def headline_rows(
     results : tidy rows
     dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
         its NinaPro; other datasets beside nothing
-    systems : in order; a cell that was not measured has the value nan
+    systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone
     gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
     table : of the papers (a key of embridge.paper.TABLES) to stand beside; None: whichever has the number
 
@@ -51,6 +52,8 @@ def headline_rows(
     DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
     paper_value, paper_source
     """
+    if "ninapro" in dataset:
+        systems = tuple(system for system in systems if system not in PUBLISHED)
     how, cells = {"systems": systems, "gallery": gallery, "pooling": pooling}, []
     rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in CELLS}
     for system, (protocol, classes) in itertools.product(systems, CELLS):
