@@ -244,7 +244,7 @@ def test_an_ablation_marks_the_whole_system_and_what_is_not_of_this_run():
     missing = ABLATION.assign(value=ABLATION["value"].where(ABLATION["protocol"] == "ZS"))
     assert len(f.ablation_bars(missing, "CPEP").axes) == 2, "what was not measured is not drawn"
     frozen = f.ablation_bars(ABLATION.assign(value=ABLATION["value"].where(ABLATION.index > 0)), "CPEP").axes[2]
-    assert [t.get_text() for t in frozen.texts][0] == "no rows yet", "the paper's number stands there alone"
+    assert [t.get_text() for t in frozen.texts][0] == "no row", "the paper's number stands there alone"
     assert 0.372 in np.concatenate([line.get_xdata() for line in frozen.lines])
 
 

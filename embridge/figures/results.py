@@ -80,7 +80,7 @@ def table2_bars(
             ax.barh(y, part["value"], xerr=error, height=0.62, color=[colours[s] for s in part["system"]], alpha=0.75,
                     error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
             for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
-                text, colour = ("no rows yet", GREY) if np.isnan(value) else (f"{value:.2f}{mark}", "black")
+                text, colour = ("no row", GREY) if np.isnan(value) else (f"{value:.2f}{mark}", "black")
                 ax.annotate(text, (0, at), (4, 0), textcoords="offset points", va="center", color=colour)
             if drawn:
                 ax.plot(part["paper_value"].astype(float), y, ls="", marker="D", ms=5.5, mfc="white", mec="black")
