@@ -1,0 +1,53 @@
+"""README's results are the committed tables', to the digit, and those are results.csv's: typed numbers would stay."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from embridge.cli import ROOT
+
+FIGURES = ROOT / "figures" / "simulated-quick"
+COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
+TABLES = {
+    "Table 2": "05_results/table2.csv",
+    "Table 3": "06_ablations/table3.csv",
+    "CPEP's ablation": "06_ablations/cpep_ablation.csv",
+}
+
+
+def cell(row: pd.Series) -> str:
+    """Ours with its interval, then the paper's in round brackets."""
+    ours = "–" if pd.isna(row["value"]) else f"{row['value']:.2f}"
+    ours += "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return ours + ("" if pd.isna(row["paper_value"]) else f" ({row['paper_value']:.3f})")
+
+
+def lines(file: str) -> list[str]:
+    """The rows of one of README's tables, as they must read."""
+    cells = pd.read_csv(FIGURES / file)
+    cells = cells[cells["dataset"] == "simulated"]
+    found = []
+    for system, rows in cells.groupby("system", sort=False):
+        rows = rows.set_index(["protocol", "classes"])
+        found.append(f"| {system} | " + " | ".join(cell(rows.loc[column]) for column in COLUMNS) + " |")
+    return found
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_readme_shows_the_committed_table(title):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(rf"^\*\*{re.escape(title)}.*?\n\n\| system .*?\n\|[-|]+\n(.*?)\n\n", readme, re.M | re.S)
+    assert shown, f"README has no table under a line that begins with **{title}"
+    expected = lines(TABLES[title])
+    assert shown[1].split("\n") == expected, "README's rows should read:\n" + "\n".join(expected)
+
+
+@pytest.mark.parametrize("file", sorted(FIGURES.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_measured_cell_of_a_table_is_a_row_of_results(file):
+    cells = pd.read_csv(file)
+    if "value" not in cells or file.name == "fig8.csv":  # others are made of several rows each; Fig. 8's are means
+        return
+    kept = pd.read_csv(FIGURES / "results.csv", low_memory=False)["value"].round(10)
+    lost = cells[cells["value"].notna() & ~cells["value"].round(10).isin(kept)]
+    assert lost.empty, lost.to_string()
