@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import filelock
 import numpy as np
@@ -220,17 +220,32 @@ class Study(Dataset):
             return array
 
     def emg_queries(self, name: str, ids) -> torch.Tensor:
-        """(n, M, d) what an aligned system retrieves with (M = 1 for CPEP)."""
-        return encode(self.run(name).model.queries, self.reader().emg, np.asarray(ids))
+        """(n, M, d) what an aligned system retrieves with (M = 1 for CPEP); not to be changed in place."""
+        return self._queries(name, np.asarray(ids, dtype=np.int64).tobytes())
+
+    @cached_property
+    def _queries(self) -> Callable[[str, bytes], torch.Tensor]:
+        """Encodes windows, and keeps D_eval's and D_tune's of the system in hand: each k and page asks for them."""
+        return lru_cache(maxsize=2)(
+            lambda name, ids: encode(self.run(name).model.queries, self.reader().emg, np.frombuffer(ids, np.int64))
+        )
 
     def features(self, name: str, ids) -> torch.Tensor:
-        """(n, d) what a linear probe sees of the named system."""
-        ids = np.asarray(ids)
+        """(n, d) what a linear probe sees of the named system; not to be changed in place."""
         if name == "Pose-MAE":
-            return self.pose_embeddings(ids)
-        model = self.run(name).model
-        read = model.features if hasattr(model, "features") else _cls(model.encoder)
-        return encode(read, self.reader().emg, ids)
+            return self.pose_embeddings(np.asarray(ids))
+        return self._features(name, np.asarray(ids, dtype=np.int64).tobytes())
+
+    @cached_property
+    def _features(self) -> Callable[[str, bytes], torch.Tensor]:
+        """Encodes windows for a probe, and keeps the vectors of a page's systems: few-shot reads them again."""
+
+        def read(name: str, ids: bytes) -> torch.Tensor:
+            model = self.run(name).model
+            function = model.features if hasattr(model, "features") else _cls(model.encoder)
+            return encode(function, self.reader().emg, np.frombuffer(ids, np.int64))
+
+        return lru_cache(maxsize=64)(read)
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""

@@ -5,7 +5,7 @@ import numpy as np
 from embridge import evaluation as ev
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
-from embridge.protocols import probe_c
+from embridge.protocols import own_c
 from embridge.results import row
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
@@ -49,12 +49,8 @@ def few_shot(
     splits = study.splits
     train, test = splits.probe_train[classes], splits.evaluation[classes]
     y, groups, train_y = splits.labels(classes, test), splits.groups(test), splits.labels(classes, train)
-
-    def read(ids):
-        return study.features(system, ids)
-
-    train_x, test_x = read(train).numpy(), read(test).numpy()
-    c = probe_c(study, classes, train_x, train_y, read) if c is None else c
+    train_x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
+    c = own_c(study, system, classes) if c is None else c
     rows = []
     for part in ev.few_shot_subsets(train_y, _units(study, train, unit), fractions, n_draws=n_draws, seed=study.seed):
         predicted = ev.linear_probe(train_x[part.rows], train_y[part.rows], test_x, c=c)

@@ -4,7 +4,9 @@ They join a :class:`~embridge.experiments.Study` with :mod:`embridge.evaluation`
 return tidy rows (see :data:`embridge.results.COLUMNS`) beside the predictions that the figures draw.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -65,7 +67,24 @@ def _outcome(
     return Outcome(system, protocol, classes, gallery, pooling, options, y, predicted, groups, rows)
 
 
-_galleries: WeakKeyDictionary[Study, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
+
+
+def once(function: Callable) -> Callable:
+    """Keep what ``function(study, ...)`` returns for as long as the study: pages ask for the same outcomes again.
+
+    Its other arguments must be hashable; what it returns is not to be changed.
+    """
+
+    @wraps(function)
+    def read(study: Study, *arguments, **options):
+        kept = _kept.setdefault(study, {})
+        key = (function.__name__, *arguments, *sorted(options.items()))
+        if key not in kept:
+            kept[key] = function(study, *arguments, **options)
+        return kept[key]
+
+    return read
 
 
 def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
@@ -73,13 +92,14 @@ def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tens
 
     At quick's size encoding "every split" anew for each system and class set took most of notebook 05's time.
     """
-    kept = _galleries.setdefault(study, {})
-    key = (study.pose_space(system), np.asarray(ids, dtype=np.int64).tobytes())
+    kept = _kept.setdefault(study, {})
+    key = ("gallery", study.pose_space(system), np.asarray(ids, dtype=np.int64).tobytes())
     if key not in kept:
         kept[key] = study.pose_embeddings(ids, system)
     return kept[key]
 
 
+@once
 def zero_shot_outcomes(
     study: Study, system: str, classes: str, *, subset: str = "evaluation", brief: bool = False, k: int | None = None
 ) -> list[Outcome]:
@@ -154,6 +174,18 @@ def probe_c(study: Study, classes: str, train_x: np.ndarray, train_y: np.ndarray
     return ev.choose_c_grouped(train_x, train_y, repetitions, grid)
 
 
+@once
+def own_c(study: Study, system: str, classes: str) -> float:
+    """:func:`probe_c` of a system's own features."""
+    train = study.splits.probe_train[classes]
+
+    def read(ids):
+        return study.features(system, ids)
+
+    return probe_c(study, classes, read(train).numpy(), study.splits.labels(classes, train), read)
+
+
+@once
 def probe_outcome(study: Study, system: str, classes: str, *, features=None, options: str = "") -> Outcome:
     """Linear probe of a frozen encoder (E 3.1): C from D_tune, or by cross-validation where there is none.
 
@@ -166,7 +198,7 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
     read = features or (lambda ids: study.features(system, ids))
     train, test = splits.probe_train[classes], splits.evaluation[classes]
     train_x, train_y = read(train).numpy(), splits.labels(classes, train)
-    c = probe_c(study, classes, train_x, train_y, read)
+    c = probe_c(study, classes, train_x, train_y, read) if features else own_c(study, system, classes)
     predicted = ev.linear_probe(train_x, train_y, read(test).numpy(), c=c)
     name = "Upper bound" if system == "Pose-MAE" else system
     known = system in EXPERIMENTS and features is None
