@@ -4,10 +4,8 @@
 tables and figures are made from it alone.
 """
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +14,7 @@ import pandas as pd
 
 from embridge import __version__
 from embridge.errors import InputError
+from embridge.provenance import libraries
 from embridge.rows import COLUMNS, INTEGERS, KEY, NUMBERS, compare_predictions, evaluate_predictions, plain, row
 from embridge.tables import markdown
 
@@ -133,9 +132,7 @@ class Page:
 
 def versions() -> str:
     """Python and the libraries that decide numbers, for a notebook's first output."""
-    names = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")
-    found = " · ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f"embridge {__version__} · Python {platform.python_version()} · {found}"
+    return f"embridge {__version__} · " + " · ".join(f"{name} {version}" for name, version in libraries().items())
 
 
 def collect(folder: str | Path) -> pd.DataFrame:
