@@ -211,7 +211,7 @@ def test_exponents_of_known_powers():
 def test_peak_memory_sees_what_is_freed_again():
     with PeakMemory(every=0.001) as memory:
         # memory of its own: the heap may hold as much from earlier tests, already counted
-        with mmap.mmap(-1, 64_000_000) as mapped:
+        with mmap.mmap(-1, 64_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as mapped:
             x = np.frombuffer(mapped)
             for _ in range(20):
                 x += 1.0
