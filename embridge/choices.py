@@ -57,7 +57,10 @@ OPEN_CHOICES = (
     Choice("pose feed-forward", "separate", "shared", changes=_model(pose_feed_forward="shared")),
     Choice("hands", "all files", "prompted"),  # labelled windows alone: pre-training has all files either way
     # of these three the profile's own is the default, and not trained again
-    *(Choice(NORMALISATION, "channel in paper, else window", how, changes=_normalised(how)) for how in ("channel", "window", "recording")),
+    *(
+        Choice(NORMALISATION, "paper: channel, else window", how, changes=_normalised(how))
+        for how in ("channel", "window", "recording")
+    ),
     Choice("InfoNCE", "symmetric", "one-way", "CPEP", changes={"objective": {"symmetric": False}}),
     Choice("InfoNCE", "one-way", "symmetric", changes={"objective": {"symmetric": True}}),
     Choice("probe features of CPEP", "before h", "after h", "CPEP", ("LP",)),

@@ -95,7 +95,15 @@ def alike(experiment: Experiment) -> Experiment:
         objective = replace(objective, lam=1.0, mask_ratio=given.mask_ratio, soft_targets="communities", alpha=1.0)
     changes = {"about": "", "part": "", "emg_start": None, "shuffled": False, "paired_fraction": 1.0, "epochs": 1.0}
     model = {key: value for key, value in experiment.model.items() if key != "pose_embedding"}
-    changes |= {"model": model, "train": {}, "system": "", "param": "", "param_value": "", "options": "", "objective": objective}
+    changes |= {
+        "model": model,
+        "train": {},
+        "system": "",
+        "param": "",
+        "param_value": "",
+        "options": "",
+        "objective": objective,
+    }
     # the name decides which network a regressor is
     return replace(experiment, name=experiment.name if experiment.kind == "regressor" else "", **changes)
 

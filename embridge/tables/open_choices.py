@@ -36,9 +36,7 @@ def open_choice_rows(results: pd.DataFrame, dataset: str, choices: Iterable[Choi
         found = prefer_own(select(rows, **how, protocol=protocol, classes=classes), ["system"])
         labels = {name: getattr(choice, name) for name in ("option", "default", "alternative", "system")}
         cells.append(labels | {"protocol": protocol, "classes": classes} | summary(found))
-    return pd.DataFrame(
-        cells, columns=["option", "default", "alternative", "system", "protocol", "classes", *MEASURED]
-    )
+    return pd.DataFrame(cells, columns=["option", "default", "alternative", "system", "protocol", "classes", *MEASURED])
 
 
 def open_choices(cells: pd.DataFrame) -> pd.DataFrame:
