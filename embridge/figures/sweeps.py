@@ -210,7 +210,8 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
 
     ``cells``: columns option, alternative, system, protocol, classes, value, low, high, as
     embridge.tables.open_choice_rows gives them; a line for each of the first three. Filled: the interval leaves zero
-    out. A line without a value in a panel says "no rows", or nothing where it has no cell there.
+    out. A line without a value in a panel says "no rows", or nothing where it has no cell there. Where there is a
+    column "origin", a line that is not from this run bears the tables' mark.
     """
     keys = ["option", "alternative", "system"]
     measured(cells, [*keys, "protocol", "classes"], "choice_forest")
@@ -223,7 +224,8 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
             step = 0.26 * (class_sets.index(found.classes) - (len(class_sets) - 1) / 2)
             y, colour = lines.index((found.option, found.alternative, found.system)), SET_COLOURS[found.classes]
             if np.isnan(found.value):
-                ax.annotate("no rows", (0, y), (4, 0), textcoords="offset points", va="center", color=GREY)
+                if found.classes == class_sets[0]:
+                    ax.annotate("no rows", (0, y), (4, 0), textcoords="offset points", va="center", color=GREY)
                 continue
             full = found.low > 0 or found.high < 0
             ax.plot([found.low, found.high], [y + step] * 2, color=colour, lw=1.3, solid_capstyle="butt")
@@ -234,14 +236,20 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
                 ax.axhline(k - 0.5, color=PALE, lw=0.8, zorder=0)
         ax.set(title=PROTOCOL_NAMES.get(protocol, protocol), xlabel=f"difference in {ACCURACY}")
     shared = {option for option, *_ in lines if len({s for o, _, s in lines if o == option}) > 1}
-    names = [f"{o}: {a}" + (f" ({s})" if o in shared else "") for o, a, s in lines]
+    committed = (
+        set(cells.loc[cells["origin"] != "", keys].itertuples(index=False, name=None)) if "origin" in cells else ()
+    )
+    names = [f"{o}: {a}{f' ({s})' * (o in shared)}{' †' * ((o, a, s) in committed)}" for o, a, s in lines]
     axes[0, 0].set_yticks(range(len(lines)), names)
     axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
     handles = [
         Line2D([], [], color=SET_COLOURS[c], marker=m, ms=4.5, mfc="white", lw=1.3)
         for c, m in zip(class_sets, "os", strict=False)
     ]
-    legend_below(figure, handles, [CLASS_SET_NAMES.get(c, c) for c in class_sets])
+    labels = [CLASS_SET_NAMES.get(c, c) for c in class_sets]
+    if committed:
+        handles, labels = [*handles, Line2D([], [], ls="")], [*labels, COMMITTED]
+    legend_below(figure, handles, labels)
     return figure
 
 

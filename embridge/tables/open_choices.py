@@ -107,6 +107,6 @@ def _signed(found: dict, marks: dict[str, str] | None = None) -> str:
     """``+0.05 [+0.01, +0.09]``, the interval where it is known."""
     if np.isnan(found["value"]):
         return MISSING
-    value, low, high = (f"{round(found[c], 2) + 0.0:+.2f}" for c in ("value", "low", "high"))
+    value, low, high = (f"{found[c]:+.2f}" for c in ("value", "low", "high"))  # "-0.00" leaves zero out
     text = value if np.isnan(found["low"]) else f"{value} [{low}, {high}]"
     return f"{text} {marks[found['origin']]}" if marks and found["origin"] else text
