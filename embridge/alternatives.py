@@ -143,6 +143,6 @@ def _unpaired(a: dict, b: dict) -> dict:
     return row(
         **a
         | {"metric": DIFFERENCE, "value": a["value"] - b["value"], "low": low, "high": high}
-        | {"interval_kind": "95 %, both intervals in quadrature", "paper_value": None, "paper_source": ""}
+        | {"interval_kind": "95 % intervals in quadrature", "paper_value": None, "paper_source": ""}
         | {"origin": "; ".join(sorted({a["origin"], b["origin"]} - {""}))}
     )
