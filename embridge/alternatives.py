@@ -24,7 +24,7 @@ _SAID_BY = {
     "gallery exclusion": ("gallery", "{}"),
     "gallery corpus": ("options", "corpus={}"),
 }
-PAIRED_SETS = ("emg2pose", "simulated")  # whose files say which hand was prompted
+PROMPTED = ("emg2pose", "simulated")  # datasets whose files say which hand was prompted
 
 
 def applicable(study: Study) -> list[Choice]:
@@ -36,7 +36,7 @@ def applicable(study: Study) -> list[Choice]:
             return choice.experiment in trained
         if choice.option == "gallery exclusion":
             return choice.alternative in study.splits.policies
-        return not choice.unmeasured and (choice.option != "hands" or study.dataset in PAIRED_SETS)
+        return not choice.unmeasured and (choice.option != "hands" or study.dataset in PROMPTED)
 
     return [choice for choice in OPEN_CHOICES if applies(choice)]
 
