@@ -151,7 +151,8 @@ class Study(Dataset):
 
         def make_task():
             pairs = self.windows_of(experiment)
-            centroids = self.communities(objective) if objective.soft_targets == "communities" else None
+            of_communities = objective.soft_targets == "communities"
+            centroids = self.communities(objective, shape.pose_embedding) if of_communities else None
             pairing = np.random.default_rng(self.seed).permutation(len(pairs)) if experiment.shuffled else None
             return AlignTask(
                 model,
@@ -227,7 +228,7 @@ class Study(Dataset):
     def _queries(self) -> Callable[[str, bytes], torch.Tensor]:
         """Encodes windows, and keeps D_eval's and D_tune's of the system in hand: each k and page asks for them."""
         return lru_cache(maxsize=2)(
-            lambda name, ids: encode(self.run(name).model.queries, self.reader().emg, np.frombuffer(ids, np.int64))
+            lambda name, ids: encode(self.run(name).model.queries, self._emg_of(name), np.frombuffer(ids, np.int64))
         )
 
     def features(self, name: str, ids) -> torch.Tensor:
@@ -243,9 +244,13 @@ class Study(Dataset):
         def read(name: str, ids: bytes) -> torch.Tensor:
             model = self.run(name).model
             function = model.features if hasattr(model, "features") else _cls(model.encoder)
-            return encode(function, self.reader().emg, np.frombuffer(ids, np.int64))
+            return encode(function, self._emg_of(name), np.frombuffer(ids, np.int64))
 
         return lru_cache(maxsize=64)(read)
+
+    def _emg_of(self, name: str) -> Callable:
+        """What reads EMG windows as the named system was trained on them."""
+        return self.reader(self.configs(self._known(name))[1].emg_norm).emg
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
@@ -253,15 +258,18 @@ class Study(Dataset):
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
         return encode(_cls(encoder), self.reader().emg, np.asarray(ids))
 
-    def communities(self, objective: ObjectiveConfig) -> np.ndarray:
-        """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows."""
-        ids = self.splits.pretrain
+    def communities(self, objective: ObjectiveConfig, how: str | None = None) -> np.ndarray:
+        """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.
+
+        ``how``: a ModelConfig.pose_embedding; None: the profile's.
+        """
+        ids, how = self.splits.pretrain, how or self.profile.model.pose_embedding
         gestures = self.store.table.iloc[ids]["gesture"]
         n = objective.n_communities or 6 * gestures.nunique()
         n = max(1, min(n, len(ids) // 10))
         return self._kept(
-            f"communities-{self.profile.model.pose_embedding}-{n}-{self.seed}",
-            lambda: losses.communities(self.pose_embeddings(ids).numpy(), n, self.seed),
+            f"communities-{how}-{n}-{self.seed}",
+            lambda: losses.communities(self._frozen_embeddings(ids, how).numpy(), n, self.seed),
         )
 
 

@@ -209,7 +209,7 @@ def record(study: Study, name: str) -> Path:
 def _code() -> str:
     """Hash of the code that scores, read once a process."""
     here = ROOT / "embridge"
-    names = "evaluation few_shot protocols regression retrieval rows score statistics systems".split()
+    names = "choices evaluation few_shot protocols regression retrieval rows score statistics systems".split()
     return code_fingerprint(*(here / f"{name}.py" for name in names))
 
 

@@ -7,7 +7,8 @@ of a result name a member of a sweep; its own name is unique.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from embridge.config import REGRESSORS, ObjectiveConfig
+from embridge.choices import NORMALISATION, OPEN_CHOICES
+from embridge.config import REGRESSORS, ObjectiveConfig, profile
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,21 @@ def _sensitivity() -> Iterator[Experiment]:
             yield _variant(EMBRIDGE, f"EMBridge, {param} = {value}", "sensitivity", "Fig. 4", **change, **how)
 
 
+def _open_choices() -> Iterator[Experiment]:
+    for c in OPEN_CHOICES:
+        if not c.changes:
+            continue
+        how = {"param": c.option, "param_value": c.alternative}
+        about = f"{c.option}: {c.alternative} (METHOD 9)"
+        if c.option == NORMALISATION:  # an autoencoder that saw EMG otherwise would be a poor start
+            yield Experiment(
+                c.changes["emg_start"], "emg-mae", about, "open choices", train=c.changes["train"],
+                system="EMG-MAE", **how,
+            )  # fmt: skip
+        base = {"CPEP": CPEP, "EMBridge": EMBRIDGE}[c.system]
+        yield _variant(base, c.experiment, about, "open choices", system=c.system, **how, **c.changes)
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -186,18 +202,28 @@ EXPERIMENTS = {
         *_data_efficiency(),
         *_sensitivity(),
         *_table_4(),
+        *_open_choices(),
     )
 }
 
 
-def trained_by(profile: str, dataset: str) -> tuple[str, ...]:
+def trained_by(profile_name: str, dataset: str) -> tuple[str, ...]:
     """Names of the experiments that a profile trains on a dataset; quick reads the others from committed rows."""
     if dataset in ("ninapro", "simulated-ninapro"):
         return NINAPRO
-    headline = profile == "quick" or dataset == "ninapro-db1"
-    return tuple(e.name for e in EXPERIMENTS.values() if e.part == "headline" or not headline)
+    headline = profile_name == "quick" or dataset == "ninapro-db1"
+    usual = profile(profile_name).align.emg_norm  # is what all others have
+    return tuple(
+        e.name
+        for e in EXPERIMENTS.values()
+        if (e.part == "headline" or not headline) and e.train.get("emg_norm") != usual
+    )
 
 
-def of_parts(dataset: str, *parts: str) -> tuple[str, ...]:
-    """Names of the parts' experiments that exist on a dataset: all on emg2pose and its simulation, few elsewhere."""
-    return tuple(name for name in trained_by("paper", dataset) if EXPERIMENTS[name].part in parts)
+def of_parts(dataset: str, *parts: str, profile_name: str = "long") -> tuple[str, ...]:
+    """Names of the parts' experiments that exist on a dataset: all on emg2pose and its simulation, few elsewhere.
+
+    ``profile_name``: quick has those of "long".
+    """
+    known = trained_by("long" if profile_name == "quick" else profile_name, dataset)
+    return tuple(name for name in known if EXPERIMENTS[name].part in parts)

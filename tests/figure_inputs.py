@@ -106,6 +106,19 @@ BOTH = {
     "CPEP, both encoders trained": pd.DataFrame({"epoch": range(8), "loss": [5, 4, 6, 9, 20, np.inf, np.nan, np.nan]}),
 }
 ON_THE_WAY = cells(system=list(BOTH), protocol=["LP", "ZS"], classes=["in", "unseen"], epoch=[0, 2, 4, 6])
+CHOICES = pd.concat(
+    [
+        cells(option=["EMG normalisation"], alternative=["channel", "recording"], system=["EMBridge"],
+              protocol=["ZS", "LP"], classes=["in", "unseen"]),
+        cells(option=["InfoNCE"], alternative=["one-way"], system=["CPEP", "EMBridge"], protocol=["ZS", "LP"],
+              classes=["in", "unseen"]),
+        cells(option=["gallery exclusion"], alternative=["other-users"], system=["EMBridge"], protocol=["ZS"],
+              classes=["in", "unseen"]),
+    ], ignore_index=True,
+)  # fmt: skip
+CHOICES[["value", "low", "high"]] -= 0.5
+CHOICES.loc[CHOICES["alternative"] == "recording", ["value", "low", "high"]] = np.nan
+CHOICES.loc[CHOICES["alternative"] == "channel", "origin"] = "long run, 2026-11-21, abc1234"
 
 # fmt: off
 FIGURES = {
@@ -146,6 +159,7 @@ FIGURES = {
     "batch size": lambda: f.batch_size(SIZES),
     "sensitivity": lambda: f.sensitivity(SWEPT),
     "divergence": lambda: f.divergence(BOTH, ON_THE_WAY),
+    "choices": lambda: f.choice_forest(CHOICES),
     "forest": lambda: f.difference_forest(DIFFERENCES),
 }
 # fmt: on

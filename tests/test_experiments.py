@@ -107,8 +107,8 @@ def test_statistics_come_from_the_pretraining_split_only(study):
 def test_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
     monkeypatch.setattr(study, "_kept", lambda name, make: make())
-    original = study.pose_embeddings
-    monkeypatch.setattr(study, "pose_embeddings", lambda ids: asked.append(np.asarray(ids)) or original(ids))
+    original = study._frozen_embeddings
+    monkeypatch.setattr(study, "_frozen_embeddings", lambda ids, how: asked.append(ids) or original(ids, how))
     centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
     assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
     assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)

@@ -8,6 +8,7 @@ from figure_inputs import (
     ABLATION,
     BASELINES,
     BATCH,
+    CHOICES,
     CONFUSIONS,
     DB1,
     DIFFERENCES,
@@ -306,6 +307,24 @@ def test_sensitivity_has_a_panel_each_with_its_default_marked():
     assert set(joined) == {"None"}, "metrics are no numbers: not joined"
     marked = f.sensitivity(SWEPT.assign(origin=np.where(SWEPT["param_value"] == "0.02", "long run", "")))
     assert [t.get_text() for t in marked.axes[0].get_xticklabels()] == ["0.02†", "0.05", "0.1", "0.2", "0.5"]
+
+
+def test_a_choice_has_its_numbers_in_its_line():
+    zero_shot, probe = drawn("choices").axes
+    assert (zero_shot.get_title(), probe.get_title()) == ("zero-shot", "linear probe")
+    names = [t.get_text() for t in zero_shot.get_yticklabels()]
+    assert names == [
+        "EMG normalisation: channel †", "EMG normalisation: recording", "InfoNCE: one-way (CPEP)",
+        "InfoNCE: one-way (EMBridge)", "gallery exclusion: other-users",
+    ]  # fmt: skip
+    for ax, protocol, lines in ((zero_shot, "ZS", (0, 2, 3, 4)), (probe, "LP", (0, 2, 3))):
+        rows = CHOICES[CHOICES["protocol"] == protocol].dropna(subset="value")
+        dots = [line for line in ax.lines if line.get_marker() in ("o", "s")]
+        np.testing.assert_allclose([dot.get_xdata()[0] for dot in dots], rows["value"])
+        assert [round(float(dot.get_ydata()[0])) for dot in dots] == [at for at in lines for _ in range(2)]
+        leaves = ((rows["low"] > 0) | (rows["high"] < 0)).tolist()
+        assert [dot.get_markerfacecolor() != "white" for dot in dots] == leaves
+        assert [(t.get_text(), t.xy[1]) for t in ax.texts] == [("no rows", 1)]
 
 
 def test_a_loss_that_is_lost_ends_in_a_cross():

@@ -17,7 +17,7 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "config", "systems", "parallel", "progress", "provenance"),
+    ("errors", "config", "choices", "systems", "parallel", "progress", "provenance"),
     ("cli",),  # what runs before anything is installed
     ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),
@@ -30,7 +30,14 @@ LAYERS = (
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
-    ("protocols", "few_shot", "score", "views", "api"),  # what notebooks and command lines ask of experiments
+    (
+        "protocols",
+        "few_shot",
+        "score",
+        "alternatives",
+        "views",
+        "api",
+    ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "sweep", "forecast"),  # commands of their own
     ("environment", "report", "kernel", "runner", "bench", "check"),
 )

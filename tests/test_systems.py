@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from embridge import alternatives, protocols, provenance, score, tables, views
 from embridge import config as cfg
-from embridge import provenance, score, views
+from embridge.choices import NORMALISATION, OPEN_CHOICES
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
+from embridge.results import Page
 from embridge.rows import KEY
 from embridge.systems import GRIDS, NINAPRO, trained_by
 from embridge.tables import DEFAULTS
@@ -33,7 +35,9 @@ def test_names_parts_and_needs_of_the_registry():
     assert all(need in EXPERIMENTS for e in EXPERIMENTS.values() for need in e.needs)
     assert set(NINAPRO) <= set(EXPERIMENTS)
     assert {EXPERIMENTS[name].part for name in trained_by("quick", "simulated")} == {"headline"}
-    assert set(trained_by("long", "simulated")) == set(trained_by("smoke", "simulated")) == set(EXPERIMENTS)
+    for profile, usual in (("long", "window"), ("smoke", "window"), ("paper", "channel")):
+        own = {f"{s}, EMG normalisation = {usual}" for s in ("EMG-MAE", "EMBridge")}  # what all others have
+        assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     called = [(e.system or e.name, e.param, e.param_value, e.options, str(e.train)) for e in EXPERIMENTS.values()]
     assert len(set(called)) == len(called), "two experiments would write the same rows"
@@ -75,6 +79,181 @@ def test_pairs_are_drawn_by_gesture_whole_recordings_and_smaller_draws_lie_in_la
             found = table.recording[drawn][table.gesture[drawn] == part.gesture.iloc[0]].nunique()
             assert found == max(1, round(share * part.recording.nunique()))
     assert not np.array_equal(draws[0.4], paired_subset(table, ids, 0.4, 1))
+
+
+# METHOD 9, row by row: each alternative, and whether an experiment trains it
+METHOD_9 = {
+    "zero-shot query pooling": {"mean": False},
+    "gallery exclusion": {"not-self": False, "other-users": False},
+    "gallery corpus": {"both class sets": False, "every split": False},
+    "pose embedding": {"mean": True, "centred": True},
+    "community affinity": {"cosine": True},
+    "MPRL pass": {"rerun": True},
+    "MPRL target": {"token": True},
+    "pose feed-forward": {"shared": True},
+    "hands": {"prompted": False},
+    "EMG normalisation": {"channel": True, "window": True, "recording": True},
+    "InfoNCE": {"one-way": True, "symmetric": True},
+    "probe features of CPEP": {"after h": False},
+    "temperature": {"fixed": True},
+    "soft-target q": {"renormalised": True},
+    "warm restarts": {"T_mult 2": True},
+    "CPEP epochs": {"100": True},
+    "windows after an IK failure": {"fixed grid": False},
+}
+
+
+def test_every_row_of_method_9_has_its_alternatives():
+    found = {}
+    for c in OPEN_CHOICES:
+        found.setdefault(c.option, {})[c.alternative] = c.experiment in EXPERIMENTS
+        assert bool(c.experiment) == (c.experiment in EXPERIMENTS), "an experiment that is not registered"
+    assert found == METHOD_9 and list(found) == list(METHOD_9)
+    assert [c.option for c in OPEN_CHOICES if c.unmeasured] == ["windows after an IK failure"]
+    assert {c.system for c in OPEN_CHOICES if c.option == "InfoNCE"} == {"CPEP", "EMBridge"}
+    measured = {c.experiment for c in OPEN_CHOICES}
+    mine = {e.name for e in EXPERIMENTS.values() if e.part == "open choices" and e.kind != "emg-mae"}
+    assert mine == measured - {"", "EMBridge, metric = cosine"}
+
+
+def test_an_open_choice_changes_what_it_says_and_nothing_else():
+    """By the whole configuration of each training, at the paper's size, where it starts from among it."""
+    study = Study("simulated", "paper", device="cpu")
+
+    def flat(name):
+        told = study.choices(EXPERIMENTS[name]) | {"needs": EXPERIMENTS[name].needs, "experiment": None}
+        parts = {k: part if isinstance(part, dict) else {k: part} for k, part in told.items()}
+        return {(k, field): value for k, part in parts.items() for field, value in part.items()}
+
+    changes = {}
+    for c in OPEN_CHOICES:
+        if c.experiment:
+            one, base = flat(c.experiment), flat(c.system)
+            changes[c.experiment] = {field: one[k, field] for k, field in one if one[k, field] != base[k, field]}
+    normalised = {
+        f"EMBridge, {NORMALISATION} = {how}": {"needs": ("Pose-MAE", f"EMG-MAE, {NORMALISATION} = {how}")} | changed
+        for how, changed in (
+            ("channel", {}),  # the paper profile's own
+            ("window", {"emg_norm": "window"}),
+            ("recording", {"emg_norm": "recording"}),
+        )
+    }
+    assert changes == {
+        "EMBridge, pose embedding = mean": {"pose_embedding": "mean"},
+        "EMBridge, pose embedding = centred": {"pose_embedding": "centred"},
+        "EMBridge, metric = cosine": {"affinity": "cosine"},
+        "EMBridge, MPRL pass = rerun": {"mprl_pass": "rerun"},
+        "EMBridge, MPRL target = token": {"mprl_target": "token"},
+        "EMBridge, pose feed-forward = shared": {"pose_feed_forward": "shared"},
+        **normalised,
+        "CPEP, InfoNCE = one-way": {"symmetric": False},
+        "EMBridge, InfoNCE = symmetric": {"symmetric": True},
+        "EMBridge, temperature = fixed": {"tau_learned": False},
+        "EMBridge, soft-target q = renormalised": {"renormalise_q": True},
+        "EMBridge, warm restarts = T_mult 2": {"t_mult": 2},
+        "CPEP, CPEP epochs = 100": {"epochs": 100},
+    }
+    for how in ("channel", "window", "recording"):
+        assert study.configs(EXPERIMENTS[f"EMG-MAE, {NORMALISATION} = {how}"])[1].emg_norm == how
+
+
+def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
+    name, ids = f"EMG-MAE, {NORMALISATION} = channel", study.splits.evaluation["in"]
+    encoder = study.run(name).model.encoder
+    expected = encoder(study.reader("channel").emg(ids))[:, 0].detach()
+    torch.testing.assert_close(study.features(name, ids), expected)
+    other = encoder(study.reader("window").emg(ids))[:, 0].detach()
+    assert not torch.allclose(study.features(name, ids), other)
+    for how in ("mean", "centred"):
+        task = study.build(EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
+        v = study.pose_embeddings(study.splits.pretrain, f"EMBridge, pose embedding = {how}")
+        assert torch.equal(task.v, v) and not torch.allclose(v, study.pose_embeddings(study.splits.pretrain))
+        nearest = torch.nn.functional.normalize(v, dim=1) @ task.centroids.T
+        # centroids of these embeddings, and not of others: nearer than those of [CLS]
+        usual = torch.from_numpy(study.communities(EXPERIMENTS["EMBridge"].objective))
+        assert nearest.amax(1).mean() > (torch.nn.functional.normalize(v, dim=1) @ usual.T).amax(1).mean()
+
+
+def by_choice(rows, metric):
+    return {(r["param"], r["param_value"], r["protocol"], r["classes"]): r for r in rows if r["metric"] == metric}
+
+
+def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study, tmp_path, monkeypatch):
+    rows = alternatives.evaluated(study)
+    scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, tables.DIFFERENCE)
+    chosen = [c for c in OPEN_CHOICES if not c.experiment and not c.unmeasured]
+    assert (
+        set(scores)
+        == set(differences)
+        == {(c.option, c.alternative, p, s) for c in chosen for p in c.protocols for s in ("in", "unseen")}
+    )
+    outcomes = {
+        (o.gallery, o.options, o.pooling): o.rows[0]["value"]
+        for o in protocols.zero_shot_outcomes(study, "EMBridge", "unseen")
+    }
+    usual = outcomes["all", "corpus=class set", "max"]
+    for option, alternative, key in (
+        ("zero-shot query pooling", "mean", ("all", "corpus=class set", "mean")),
+        ("gallery exclusion", "other-users", ("other-users", "corpus=class set", "max")),
+        ("gallery corpus", "every split", ("all", "corpus=every split", "max")),
+    ):
+        cell = (option, alternative, "ZS", "unseen")
+        assert scores[cell]["value"] == outcomes[key] and scores[cell]["paper_value"] is None
+        assert differences[cell]["value"] == pytest.approx(outcomes[key] - usual)
+        assert differences[cell]["low"] <= differences[cell]["value"] <= differences[cell]["high"]
+        assert differences[cell]["interval_kind"] == "95 % paired bootstrap"
+    cpep, ids = study.run("CPEP").model, study.splits.evaluation["in"]
+    head = cpep.features(study.reader().emg(ids), after_head=True)
+    torch.testing.assert_close(alternatives._after_head(study)(ids), head.detach())
+    # every file of the simulator is of a prompted hand
+    assert {(d["value"], d["low"], d["high"]) for k, d in differences.items() if k[0] == "hands"} == {(0.0, 0.0, 0.0)}
+
+    page = Page("10", tmp_path, context={})
+    name = "CPEP, InfoNCE = one-way"
+    trained, _ = score.rows_of([study], [name])
+    compared = alternatives.compared(study, trained)
+    page.rows([*rows, *trained, *compared, *score.score(study, "EMBridge")])
+    page.write()  # refuses a row that stands twice
+    assert {(r["param"], r["system"]) for r in compared} == {("InfoNCE", "CPEP")} and len(compared) == 4
+    (found,) = (r for r in compared if r["protocol"] == "ZS" and r["classes"] == "in")
+    (a,) = (r for r in trained if r["protocol"] == "ZS" and r["classes"] == "in" and r["gallery"] == "all")
+    b = next(o for o in protocols.zero_shot_outcomes(study, "CPEP", "in") if o.gallery == "all").rows[0]
+    assert found["value"] == pytest.approx(a["value"] - b["value"])
+    below = ((a["value"] - a["low"]) ** 2 + (b["high"] - b["value"]) ** 2) ** 0.5
+    above = ((a["high"] - a["value"]) ** 2 + (b["value"] - b["low"]) ** 2) ** 0.5
+    assert (found["low"], found["high"]) == pytest.approx((found["value"] - below, found["value"] + above))
+
+
+def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(study, monkeypatch):
+    from embridge import dataset
+
+    def make(name, table, *, hands):
+        found = make_splits(name, table, hands=hands)
+        return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
+
+    make_splits = dataset.make_splits
+    monkeypatch.setattr(dataset, "make_splits", make)
+    fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
+    prompted = alternatives._prompted(fresh)
+    assert prompted.key(EXPERIMENTS["EMBridge"]) == fresh.key(EXPERIMENTS["EMBridge"])
+    (hands,) = (c for c in OPEN_CHOICES if c.option == "hands")
+    other = alternatives._alternative(fresh, hands, "LP", "in")
+    assert len(other.y) == len(fresh.splits.evaluation["in"][::2])
+    assert alternatives._paired(other.rows[0], other, protocols.probe_outcome(fresh, "EMBridge", "in"), fresh) is None
+
+
+def test_only_what_a_dataset_can_measure_is_asked_of_it():
+    for dataset, lacking in (("ninapro-db1", {"hands"}), ("ninapro", {"hands"})):
+        study = Study(dataset, "smoke", device="cpu")
+        study.splits = type("S", (), {"policies": ("all", "not-self", "other-repetitions")})
+        found = [c for c in alternatives.applicable(study) if not c.experiment]
+        asked = {c.option for c in OPEN_CHOICES if not c.experiment and not c.unmeasured} - lacking
+        assert {c.option for c in found} == asked and "other-users" not in {c.alternative for c in found}
+        assert len(found) == len(alternatives.applicable(study))
+    paper = Study("simulated", "paper", device="cpu")
+    paper.splits = study.splits
+    norms = {c.alternative for c in alternatives.applicable(paper) if c.option == NORMALISATION}
+    assert norms == {"window", "recording"}
 
 
 def weights(model, part):

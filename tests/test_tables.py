@@ -8,6 +8,7 @@ import pytest
 
 from embridge import paper, splits, tables
 from embridge import statistics as st
+from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
@@ -343,6 +344,53 @@ def test_d_tune_chooses_the_largest_mean_and_else_the_default(gathered):
     assert table.iloc[2].tolist() == ["tau_s", "0.5", "0.60", "0.20", "0.40", "+0.05", "chooses"]
     assert table["value"].tolist() == ["0.02", "0.1 (default)", "0.5", "0.25", "0.5 (default)"]
     assert tables.tune_table(gathered(*scored), "simulated").empty
+
+
+def differing(option, alternative, *numbers, system="EMBridge", **fields):
+    """Rows of differences, (protocol, classes, value, low, high) each."""
+    return [
+        one(v, metric=tables.DIFFERENCE, system=system, param=option, param_value=alternative, protocol=p, classes=c,
+            low=low, high=high, gallery="all" if p == "ZS" else "", **fields)
+        for p, c, v, low, high in numbers
+    ]  # fmt: skip
+
+
+def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
+    frame = gathered(
+        *differing("pose embedding", "mean", ("ZS", "in", -0.02, -0.06, 0.02), ("ZS", "unseen", 0.05, 0.01, 0.09)),
+        *differing("MPRL pass", "rerun", ("LP", "in", 0.03, -0.01, 0.07), ("ZS", "in", -0.04, -0.09, 0.01)),
+        *differing("InfoNCE", "one-way", ("LP", "unseen", -0.07, -0.1, -0.001), system="CPEP", origin=ORIGIN),
+        *differing("hands", "prompted", *((p, c, 0.0, 0.0, 0.0) for p in ("LP", "ZS") for c in ("in", "unseen"))),
+        *differing("temperature", "fixed", ("LP", "in", 0.3, None, None)),
+        one(0.9, system="EMBridge", param="MPRL pass", param_value="rerun", protocol="LP", classes="in"),
+    )
+    choices = [c for c in OPEN_CHOICES if c.alternative != "window" and not c.unmeasured]
+    cells = tables.open_choice_rows(frame, "simulated", choices)
+    assert len(cells) == sum(2 * len(c.protocols) for c in choices) and cells["value"].count() == 10
+    verdicts = tables.verdicts(cells)
+    assert list(verdicts) == list(dict.fromkeys(c.option for c in OPEN_CHOICES))
+    assert verdicts["pose embedding"] == ("Matters: mean, zero-shot unseen +0.05 [+0.01, +0.09]. No rows yet: centred.")
+    assert verdicts["MPRL pass"] == (
+        "Does not matter beyond the intervals here; the largest difference is rerun, zero-shot in -0.04 [-0.09, +0.01]."
+    )
+    told = "one-way (CPEP), probe unseen -0.07 [-0.10, -0.00]"
+    assert verdicts["InfoNCE"] == f"Matters: {told}. No rows yet: symmetric (EMBridge)."
+    assert verdicts["hands"].startswith("Changes nothing") and verdicts["temperature"].startswith("Cannot tell")
+    assert verdicts["MPRL target"] == "No rows yet." and "a window store" in verdicts["windows after an IK failure"]
+    assert verdicts["gallery corpus"] == "No rows yet."
+    none = tables.verdicts(cells[cells["option"] == "hands"])["MPRL target"]
+    assert none == "Not measured: this dataset trains none of it."
+
+    table = tables.open_choices(cells).set_index(["option", "alternative", "of"])
+    assert len(table) == len(choices) + 1  # the line of what nothing measures
+    assert table.loc[("pose embedding", "mean", "EMBridge"), ["ZS unseen", "LP in"]].tolist() == [
+        "+0.05 [+0.01, +0.09]", "–",
+    ]  # fmt: skip
+    assert table.loc[("gallery exclusion", "not-self", "EMBridge"), ["LP in", "ZS in"]].tolist() == ["same", "–"]
+    assert table.loc[("InfoNCE", "one-way", "CPEP"), "LP unseen"].endswith("-0.00] †")
+    assert table.attrs["footnotes"] == (f"† {ORIGIN}",)
+    written = table["verdict"][table["verdict"] != ""]
+    assert dict(zip(written.index.get_level_values(0), written, strict=True)) == verdicts
 
 
 def test_data_efficiency_has_the_papers_number_for_the_whole_set(gathered):

@@ -31,7 +31,7 @@ from embridge.figures.results import (
     table2_bars,
 )
 from embridge.figures.style import class_colours, new_figure, system_colours, use_style
-from embridge.figures.sweeps import batch_size, data_efficiency, few_shot, sensitivity
+from embridge.figures.sweeps import batch_size, choice_forest, data_efficiency, few_shot, sensitivity
 from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
 from embridge.figures.training import alignment_curves, divergence, loss_curves, query_usage, reconstructions
 
@@ -45,6 +45,7 @@ __all__ = [
     "affinity_pipeline",
     "alignment_curves",
     "batch_size",
+    "choice_forest",
     "class_colours",
     "communities",
     "confusion_matrices",

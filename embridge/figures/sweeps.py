@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from embridge.figures.names import CLASS_SET_NAMES, PARAM_NAMES, PROTOCOL_NAMES
 from embridge.figures.results import ACCURACY, errors, in_order, measured
-from embridge.figures.style import COMMITTED, GREY, SET_COLOURS, SMALL, legend_below, new_figure, system_colours
+from embridge.figures.style import COMMITTED, GREY, PALE, SET_COLOURS, SMALL, legend_below, new_figure, system_colours
 
 _MARKERS = "os^Dvx*P"
 
@@ -202,6 +202,54 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     labels = [f"{PROTOCOL_NAMES.get(p, p)}, {sets.get(c, c)}" for p, c in curves]
     handles.append(Line2D([], [], color=GREY, ls=":", lw=1.2))
     _legend(figure, handles, [*labels, "default"], chance, n_columns=2 if marked else 3, marked=marked)
+    return figure
+
+
+def choice_forest(cells: pd.DataFrame) -> Figure:
+    """What each alternative to a default changes, with 95 % intervals: a panel a protocol, a mark a class set.
+
+    ``cells``: columns option, alternative, system, protocol, classes, value, low, high, as
+    embridge.tables.open_choice_rows gives them; a line for each of the first three. Filled: the interval leaves zero
+    out. A line without a value in a panel says "no rows", or nothing where it has no cell there. Where there is a
+    column "origin", a line that is not from this run bears the tables' mark.
+    """
+    keys = ["option", "alternative", "system"]
+    measured(cells, [*keys, "protocol", "classes"], "choice_forest")
+    lines = list(dict.fromkeys(cells[keys].itertuples(index=False, name=None)))
+    protocols, class_sets = in_order(cells["protocol"], PROTOCOL_NAMES), in_order(cells["classes"], CLASS_SET_NAMES)
+    figure, axes = new_figure(1, len(protocols), height=1.2 + 0.29 * len(lines), sharey=True, sharex=True)
+    for ax, protocol in zip(axes[0], protocols, strict=True):
+        ax.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
+        for found in cells[cells["protocol"] == protocol].itertuples():
+            step = 0.26 * (class_sets.index(found.classes) - (len(class_sets) - 1) / 2)
+            y, colour = lines.index((found.option, found.alternative, found.system)), SET_COLOURS[found.classes]
+            if np.isnan(found.value):
+                if found.classes == class_sets[0]:
+                    ax.annotate("no rows", (0, y), (4, 0), textcoords="offset points", va="center", color=GREY)
+                continue
+            full = found.low > 0 or found.high < 0
+            ax.plot([found.low, found.high], [y + step] * 2, color=colour, lw=1.3, solid_capstyle="butt")
+            marker = "os"[class_sets.index(found.classes) % 2]
+            ax.plot(found.value, y + step, marker, ms=4.5, mec=colour, mfc=colour if full else "white")
+        for k in range(1, len(lines)):
+            if lines[k][0] != lines[k - 1][0]:
+                ax.axhline(k - 0.5, color=PALE, lw=0.8, zorder=0)
+        ax.set(title=PROTOCOL_NAMES.get(protocol, protocol), xlabel=f"difference in {ACCURACY}")
+    shared = {option for option, *_ in lines if len({s for o, _, s in lines if o == option}) > 1}
+    committed = (
+        set(cells.loc[cells["origin"] != "", keys].itertuples(index=False, name=None)) if "origin" in cells else ()
+    )
+    names = [f"{o}: {a}{f' ({s})' * (o in shared)}{' †' * ((o, a, s) in committed)}" for o, a, s in lines]
+    axes[0, 0].set_yticks(range(len(lines)), names)
+    axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
+    handles = [
+        Line2D([], [], color=SET_COLOURS[c], marker=m, ms=4.5, mfc="white", lw=1.3)
+        for c, m in zip(class_sets, "os", strict=False)
+    ]
+    labels = [CLASS_SET_NAMES.get(c, c) for c in class_sets]
+    if committed:
+        handles, labels = [*handles, Line2D([], [], ls="")], [*labels, COMMITTED]
+    legend_below(figure, handles, labels)
     return figure
 
 

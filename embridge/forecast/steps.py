@@ -75,7 +75,7 @@ class Rehearsal(Study):
         model, _ = self.build(self._known(name))
         return Run(name, "", Path(), model.to(self.device).eval())
 
-    def communities(self, objective: ObjectiveConfig) -> np.ndarray:
+    def communities(self, objective: ObjectiveConfig, how: str | None = None) -> np.ndarray:
         """(N_c, d) noise."""
         return torch.randn(COMMUNITIES, self.profile.model.d).numpy()
 
@@ -86,15 +86,24 @@ class Rehearsal(Study):
 def alike(experiment: Experiment) -> Experiment:
     """The experiment without what changes neither shapes nor work of a step: equal where steps cost the same.
 
-    Soft targets are (B, B) beside encoders of (B, L, d): which ones, and whether there are any, is not told apart.
+    Soft targets are (B, B) beside encoders of (B, L, d): which ones, and whether there are any, is not told apart; nor
+    are batch sizes, schedules and normalisations (``train``), or what embeds poses, which happens before.
     """
     given = experiment.objective
     objective = given and replace(ObjectiveConfig(), tau_learned=given.tau_learned)
     if given and given.lam:
         objective = replace(objective, lam=1.0, mask_ratio=given.mask_ratio, soft_targets="communities", alpha=1.0)
     changes = {"about": "", "part": "", "emg_start": None, "shuffled": False, "paired_fraction": 1.0, "epochs": 1.0}
-    train = {key: value for key, value in experiment.train.items() if key != "batch_size"}
-    changes |= {"train": train, "system": "", "param": "", "param_value": "", "options": "", "objective": objective}
+    model = {key: value for key, value in experiment.model.items() if key != "pose_embedding"}
+    changes |= {
+        "model": model,
+        "train": {},
+        "system": "",
+        "param": "",
+        "param_value": "",
+        "options": "",
+        "objective": objective,
+    }
     # the name decides which network a regressor is
     return replace(experiment, name=experiment.name if experiment.kind == "regressor" else "", **changes)
 

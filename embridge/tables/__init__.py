@@ -31,6 +31,7 @@ from embridge.tables.headline import (
     table2,
     user_gain_table,
 )
+from embridge.tables.open_choices import DIFFERENCE, clear, open_choice_rows, open_choices, verdicts
 from embridge.tables.sweeps import (
     DEFAULTS,
     data_efficiency,
@@ -48,11 +49,13 @@ from embridge.tables.sweeps import (
 __all__ = [
     "ALIGNED",
     "DEFAULTS",
+    "DIFFERENCE",
     "MISSING",
     "TABLE_2_SYSTEMS",
     "UNIMODAL",
     "cell",
     "class_f1_table",
+    "clear",
     "confusion_table",
     "controls_table",
     "corpus_table",
@@ -71,6 +74,8 @@ __all__ = [
     "interval",
     "markdown",
     "number",
+    "open_choice_rows",
+    "open_choices",
     "policy_rows",
     "regression_rows",
     "regression_table",
@@ -86,4 +91,5 @@ __all__ = [
     "tune_rows",
     "tune_table",
     "user_gain_table",
+    "verdicts",
 ]

@@ -1,0 +1,148 @@
+"""What each alternative to METHOD 9's defaults changes: balanced accuracy less that of the default, with its interval.
+
+A trained alternative has its experiment's rows (:mod:`embridge.score`), which hold scores and intervals, not
+predictions; what is only evaluated otherwise is compared window by window.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from embridge import protocols, score
+from embridge.choices import OPEN_CHOICES, Choice
+from embridge.experiments import EXPERIMENTS, Study
+from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
+from embridge.rows import compare_predictions, row
+from embridge.splits import SETS
+from embridge.systems import of_parts
+from embridge.tables import DIFFERENCE
+
+# option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
+_SAID_BY = {
+    "zero-shot query pooling": ("pooling", "{}"),
+    "gallery exclusion": ("gallery", "{}"),
+    "gallery corpus": ("options", "corpus={}"),
+}
+PROMPTED = ("emg2pose", "simulated")  # datasets whose files say which hand was prompted
+
+
+def applicable(study: Study) -> list[Choice]:
+    """The alternatives that the study's dataset and profile can measure."""
+    trained = of_parts(study.dataset, "open choices", "Fig. 4", profile_name=study.profile.name)
+
+    def applies(choice: Choice) -> bool:
+        if choice.experiment:
+            return choice.experiment in trained
+        if choice.option == "gallery exclusion":
+            return choice.alternative in study.splits.policies
+        return not choice.unmeasured and (choice.option != "hands" or study.dataset in PROMPTED)
+
+    return [choice for choice in OPEN_CHOICES if applies(choice)]
+
+
+def evaluated(study: Study) -> list[dict]:
+    """Rows of the alternatives that need no training: each score, and its difference from the default's.
+
+    Differences are paired by window and bootstrapped over groups where both score the same windows.
+    """
+    rows = []
+    for choice in applicable(study):
+        named = {"system": choice.system, "param": choice.option, "param_value": choice.alternative}
+        for protocol, classes in [] if choice.experiment else [(p, c) for p in choice.protocols for c in SETS]:
+            usual = _outcome(study, choice.system, protocol, classes)
+            other = _alternative(study, choice, protocol, classes)
+            scored = {**other.rows[0], **named, "paper_value": None, "paper_source": ""}  # balanced accuracy
+            rows += [scored, _paired(scored, other, usual, study) or _unpaired(scored, usual.rows[0])]
+    return rows
+
+
+def compared(study: Study, rows: list[dict]) -> list[dict]:
+    """Differences of trained alternatives from their default, both of the study's seed.
+
+    ``rows``: those of the alternatives' experiments, as :func:`embridge.score.rows_of` gives them.
+    """
+    found = []
+    for choice in applicable(study):
+        if not choice.experiment:
+            continue
+        e = EXPERIMENTS[choice.experiment]
+        named = {"system": e.system, "param": e.param, "param_value": e.param_value, "seed": study.seed}
+        mine = [r for r in rows if _is_headline(r) and all(r[c] == value for c, value in named.items())]
+        for r in mine:
+            usual = [u for u in score.shown_rows(study, choice.system, r["classes"]) if _is_headline(u)]
+            (default,) = (u for u in usual if u["protocol"] == r["protocol"])
+            renamed = {**r, "param": choice.option, "param_value": choice.alternative}
+            found.append(_unpaired(renamed, default))
+    return found
+
+
+def _is_headline(fields: dict) -> bool:
+    return (
+        fields["metric"] == "balanced_accuracy"
+        and fields["gallery"] in ("", "all")
+        and fields["options"] in ("", "corpus=class set")
+    )
+
+
+def _outcome(study: Study, system: str, protocol: str, classes: str, **said: str) -> Outcome:
+    """A system's headline outcome, or that which differs in what is ``said``."""
+    if protocol == "LP":
+        return probe_outcome(study, system, classes)
+    asked = {"gallery": "all", "options": "corpus=class set", "pooling": study.profile.evaluation.pooling} | said
+    outcomes = zero_shot_outcomes(study, system, classes, brief=not said)
+    return next(o for o in outcomes if all(getattr(o, name) == value for name, value in asked.items()))
+
+
+def _alternative(study: Study, choice: Choice, protocol: str, classes: str) -> Outcome:
+    if choice.option in _SAID_BY:
+        name, value = _SAID_BY[choice.option]
+        return _outcome(study, choice.system, protocol, classes, **{name: value.format(choice.alternative)})
+    if choice.option == "hands":
+        return _outcome(_prompted(study), choice.system, protocol, classes)
+    return probe_outcome(study, choice.system, classes, features=_after_head(study), options="after h")
+
+
+@protocols.once
+def _after_head(study: Study):
+    """What reads CPEP's embeddings u (n, d): the head's output."""
+    return lambda ids: study.emg_queries("CPEP", ids)[:, 0]
+
+
+@protocols.once
+def _prompted(study: Study) -> Study:
+    """The study with labelled windows of prompted hands alone, or itself where these are all; its runs are the same."""
+    size = replace(study.profile, evaluation=replace(study.profile.evaluation, hands="prompted"))
+    other = Study(study.dataset, "", study.seed, study.device, study.data or "", study.out, size=size)
+    mine, theirs = study.splits.named(), other.splits.named()
+    return study if all(np.array_equal(mine[part], theirs[part]) for part in mine) else other
+
+
+def _paired(scored: dict, a: Outcome, b: Outcome, study: Study) -> dict | None:
+    """The row of a less b on the same windows; None where they score others."""
+    if not (np.array_equal(a.y, b.y) and np.array_equal(a.groups, b.groups)):
+        return None
+    found = compare_predictions(
+        a.y, a.predicted, b.predicted, a.groups, n_classes=4, n_resamples=study.profile.evaluation.n_bootstrap,
+        system="", baseline="", dataset=study.dataset, profile=study.profile.name,
+    )  # fmt: skip
+    return row(**scored | {c: found[c] for c in ("metric", "value", "low", "high", "interval_kind")})
+
+
+def _unpaired(a: dict, b: dict) -> dict:
+    """The row of a less b from the intervals of both, as of independent scores.
+
+    Each bound is as far from the difference as the root of the squared distances of a's and b's own bounds from their
+    values (Zou and Donner 2008). Users are the same in both, whose common ups and downs would narrow the interval:
+    it is too wide rather than too narrow, as far as users go.
+    """
+    low = high = None
+    if None not in (a["low"], a["high"], b["low"], b["high"]):
+        low = a["value"] - b["value"] - math.hypot(a["value"] - a["low"], b["high"] - b["value"])
+        high = a["value"] - b["value"] + math.hypot(a["high"] - a["value"], b["value"] - b["low"])
+    return row(
+        **a
+        | {"metric": DIFFERENCE, "value": a["value"] - b["value"], "low": low, "high": high}
+        | {"interval_kind": "95 % intervals in quadrature", "paper_value": None, "paper_source": ""}
+        | {"origin": "; ".join(sorted({a["origin"], b["origin"]} - {""}))}
+    )

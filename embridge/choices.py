@@ -1,0 +1,76 @@
+"""What the papers leave open, and how each alternative to our default is measured (METHOD 9)."""
+
+from dataclasses import dataclass
+
+NORMALISATION = "EMG normalisation"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An alternative to one of METHOD 9's defaults: something that the papers leave open.
+
+    Attributes
+    ----------
+    option, default, alternative : in METHOD 9's words or the configuration's
+    system : whose numbers it is measured on
+    protocols : that it can change; it leaves the other one as it is
+    changes : to the system's experiment; None: the trained system is only evaluated otherwise
+    trained : name of the experiment that measures it; "": no training does
+    unmeasured : why nothing measures it
+    """
+
+    option: str
+    default: str
+    alternative: str
+    system: str = "EMBridge"
+    protocols: tuple[str, ...] = ("LP", "ZS")
+    changes: dict | None = None
+    trained: str = ""
+    unmeasured: str = ""
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment that measures it, that of another figure where this has the same; "": none."""
+        return self.trained or (f"{self.system}, {self.option} = {self.alternative}" if self.changes else "")
+
+
+def _model(**changes) -> dict:
+    return {"model": changes}
+
+
+def _normalised(how: str) -> dict:
+    return {"train": {"emg_norm": how}, "emg_start": f"EMG-MAE, {NORMALISATION} = {how}"}
+
+
+_ZS = {"protocols": ("ZS",)}
+OPEN_CHOICES = (
+    Choice("zero-shot query pooling", "max for each pair", "mean", **_ZS),
+    Choice("gallery exclusion", "all", "not-self", **_ZS),
+    Choice("gallery exclusion", "all", "other-users", **_ZS),
+    Choice("gallery corpus", "class set", "both class sets", **_ZS),
+    Choice("gallery corpus", "class set", "every split", **_ZS),
+    Choice("pose embedding", "cls", "mean", changes=_model(pose_embedding="mean")),
+    Choice("pose embedding", "cls", "centred", changes=_model(pose_embedding="centred")),
+    Choice("community affinity", "dot", "cosine", trained="EMBridge, metric = cosine"),  # Fig. 4's
+    Choice("MPRL pass", "on Q'", "rerun", changes=_model(mprl_pass="rerun")),
+    Choice("MPRL target", "raw patch", "token", changes=_model(mprl_target="token")),
+    Choice("pose feed-forward", "separate", "shared", changes=_model(pose_feed_forward="shared")),
+    Choice("hands", "all files", "prompted"),  # labelled windows alone: pre-training has all files either way
+    # of these three the profile's own is the default, and not trained again
+    *(
+        Choice(NORMALISATION, "paper: channel, else window", how, changes=_normalised(how))
+        for how in ("channel", "window", "recording")
+    ),
+    Choice("InfoNCE", "symmetric", "one-way", "CPEP", changes={"objective": {"symmetric": False}}),
+    Choice("InfoNCE", "one-way", "symmetric", changes={"objective": {"symmetric": True}}),
+    Choice("probe features of CPEP", "before h", "after h", "CPEP", ("LP",)),
+    Choice("temperature", "learned from 0.02", "fixed", changes={"objective": {"tau_learned": False}}),
+    Choice("soft-target q", "with the positive", "renormalised", changes={"objective": {"renormalise_q": True}}),
+    Choice("warm restarts", "T_mult 1", "T_mult 2", changes={"train": {"t_mult": 2}}),
+    # the period of the learning rate stays
+    Choice("CPEP epochs", "40", "100", "CPEP", changes={"epochs": 2.5, "train": {"t_0": 10}}),
+    Choice(
+        "windows after an IK failure", "restart there", "fixed grid",
+        unmeasured="it needs a window store, both autoencoders and a D_eval of its own",
+    ),
+)  # fmt: skip
