@@ -174,7 +174,7 @@ def test_values_beyond_float16_are_clipped(tmp_path):
     assert emg.max() == 65504
 
 
-def test_ik_failures_are_dropped_and_counted(tmp_path):
+def test_fault_12_ik_failures_are_dropped_and_counted(tmp_path):
     data = series(1100)
     data["joint_angles"][450:460] = 0
     source = one(tmp_path / "in", data)
@@ -187,7 +187,7 @@ def test_ik_failures_are_dropped_and_counted(tmp_path):
     assert len(build(source, tmp_path / "out", replace(SMALL, exclude_ik_failures=False))) == 5
 
 
-def test_nan_windows_are_dropped_and_counted(tmp_path):
+def test_fault_10_nan_windows_are_dropped_and_counted(tmp_path):
     data = series(5000)
     data["emg"][2500, 7] = np.nan
     store = build(one(tmp_path / "in", data), tmp_path / "out")
@@ -198,7 +198,7 @@ def test_nan_windows_are_dropped_and_counted(tmp_path):
     assert store.manifest["counts"]["grid"] == 25
 
 
-def test_dead_channels_are_zeros_counted_and_named(tmp_path):
+def test_fault_11_dead_channels_are_zeros_counted_and_named(tmp_path):
     data = series(1100)
     data["emg"][:, 3] = 0.25
     store = build(one(tmp_path / "in", data), tmp_path / "out")
@@ -216,7 +216,7 @@ def test_all_channels_dead(tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, 1, 199])
-def test_short_recordings_give_no_windows(tmp_path, n):
+def test_fault_16_short_recordings_give_no_windows(tmp_path, n):
     source = one(tmp_path / "in", series(n))
     with pytest.warns(EMBridgeWarning, match="1 of 1 recordings are shorter"):
         store = build(source, tmp_path / "out")
@@ -225,7 +225,7 @@ def test_short_recordings_give_no_windows(tmp_path, n):
     store.verify()
 
 
-def test_length_is_looked_at_before_the_clock(tmp_path):
+def test_fault_15_length_is_looked_at_before_the_clock(tmp_path):
     data = series(4500)
     data["time"] = -np.arange(4500)
     source = one(tmp_path / "in", data)
@@ -235,7 +235,7 @@ def test_length_is_looked_at_before_the_clock(tmp_path):
         build(source, tmp_path / "out")
 
 
-def test_windows_do_not_cross_gaps(tmp_path):
+def test_fault_15_windows_do_not_cross_gaps(tmp_path):
     data = series(1100)
     data["time"][500:] += 1
     store = build(one(tmp_path / "in", data), tmp_path / "out")
@@ -299,7 +299,7 @@ def test_a_store_can_go_to_other_processes(few, tmp_path):
     torch.testing.assert_close(other.read_emg([3]), store.read_emg([3]))
 
 
-def test_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
+def test_fault_09_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
     source = one(tmp_path / "in", series(1100))
     keys = [build(source, tmp_path / "out").key]
     keys.append(build(source, tmp_path / "out", replace(SMALL, notch=50.0)).key)
@@ -367,7 +367,7 @@ w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=
 """
 
 
-def test_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypatch):
+def test_fault_20_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
     folder = tmp_path / "b é"
@@ -430,7 +430,7 @@ def flip(path: Path, position: int, *, keep_date: bool = False) -> None:
 
 @pytest.mark.parametrize("name", ["emg.f16", "pose.f16", "windows.npz", "manifest.json"])
 @pytest.mark.parametrize("fault", ["truncated", "rotted", "removed"])
-def test_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault):
+def test_fault_08_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault):
     source = one(tmp_path / "in", series(1100))
     store = build(source, tmp_path / "out")
     good = contents(store)
@@ -454,7 +454,7 @@ def test_verify_names_the_damaged_window(tmp_path):
         WindowStore(store.path).verify()
 
 
-def test_source_bytes_that_rotted_are_seen_at_a_rebuild(tmp_path):
+def test_fault_07_source_bytes_that_rotted_are_seen_at_a_rebuild(tmp_path):
     source = one(tmp_path / "in", series(1100))
     store = build(source, tmp_path / "out")
     path = source.recordings[0].path
@@ -464,7 +464,7 @@ def test_source_bytes_that_rotted_are_seen_at_a_rebuild(tmp_path):
         build(source, tmp_path / "out")
 
 
-def test_a_broken_file_stops_the_build_or_is_skipped_and_counted(tmp_path):
+def test_fault_06_a_broken_file_stops_the_build_or_is_skipped_and_counted(tmp_path):
     write_dataset(tmp_path / "in", users=(("train", 1),))
     broken = sorted((tmp_path / "in").glob("*.hdf5"))[2]
     os.truncate(broken, 2000)
@@ -502,7 +502,7 @@ def test_too_little_space_is_said_before_anything_is_written(few, tmp_path, monk
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_disk_full_while_the_store_grows(few, tmp_path):
+def test_fault_04_disk_full_while_the_store_grows(few, tmp_path):
     """A limit on file size is a full disk that the test may cause: the reservation meets it."""
     limit = 300_000
     process = subprocess.run(
@@ -516,7 +516,7 @@ def test_disk_full_while_the_store_grows(few, tmp_path):
     assert len(build(open_emg2pose(few), tmp_path)) == 20 * 4
 
 
-def test_two_builders_of_one_store(few, tmp_path, monkeypatch):
+def test_fault_19_two_builders_of_one_store(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
 
     def meanwhile(job):
@@ -535,7 +535,7 @@ def test_a_folder_that_cannot_be_written(few, tmp_path):
         build(open_emg2pose(few), tmp_path / "file" / "stores")
 
 
-def test_a_pickle_in_the_table_is_refused(tmp_path):
+def test_fault_28_a_pickle_in_the_table_is_refused(tmp_path):
     store = build(one(tmp_path / "in", series(1100)), tmp_path / "out")
     np.savez(store.path / "windows.npz", recording=np.array([print], dtype=object))
     with pytest.raises(InputError, match="damaged"):
@@ -548,7 +548,7 @@ def test_a_pickle_in_the_table_is_refused(tmp_path):
         WindowStore(store.path).table  # noqa: B018
 
 
-def test_locale_time_zone_and_hash_seed_change_nothing(few, tmp_path):
+def test_fault_32_locale_time_zone_and_hash_seed_change_no_window(few, tmp_path):
     script = SLOW_BUILD.replace("time.sleep(0.2)", "")
     elsewhere = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", script, few, tmp_path / "a"], cwd=ROOT, check=True, env=elsewhere)
