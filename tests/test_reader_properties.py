@@ -21,7 +21,7 @@ from embridge.recordings import emg2pose, ninapro
 from embridge.survey import SourceFile
 
 WINDOW = 8
-FEW = settings(max_examples=60, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))
+FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))
 NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ODD = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1e-45, 3e38, -3e38])
 
