@@ -16,6 +16,7 @@ from embridge.survey import SourceFile
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
 F16_MAX = 65504.0
+HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
 
 
 @dataclass
@@ -96,12 +97,14 @@ def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
     failed = np.zeros(len(signals.pose), bool)
     if config.exclude_ik_failures:
         failed = np.abs(signals.pose).max(axis=1) < IK_ZERO
-    rows, counts = place(signals.segments, failed, unusable(signals.emg, signals.pose, config), config)
-    emg = filter_emg(signals.emg, config, signals.breaks).T  # (C, T), contiguous
-    dead = np.ptp(np.nan_to_num(signals.emg), axis=0) == 0
+    raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
+    rows, counts = place(signals.segments, failed, unusable(raw, signals.pose, config), config)
+    emg = filter_emg(raw, config, signals.breaks).T  # (C, T), contiguous
+    dead = np.ptp(np.nan_to_num(raw), axis=0) == 0
     emg[dead] = 0
-    scale = robust_scale(emg[~dead])
-    emg /= scale
+    scale = max(robust_scale(emg[~dead]), float(np.finfo(np.float32).tiny))
+    with np.errstate(over="ignore"):  # what goes beyond float32 here is clipped to float16's range below
+        emg /= scale
     stored = [_windows(x, rows[:, 1], config.window) for x in (emg, np.ascontiguousarray(signals.pose.T))]
     return Part(
         *stored,

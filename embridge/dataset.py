@@ -39,6 +39,8 @@ class Dataset:
     data : folder of a real dataset; "" for the simulated ones
     out : where data/, runs/ and figures/ go; "" for the repository
     size : a Profile of your own instead of the named one's
+    skip_broken : leave out recordings of a real dataset that cannot be read, and count them (in the store's manifest,
+        which page 01 copies into its results.json), instead of an error
     windows, split : how a Source of your own is filtered and cut (channels, joints and window also shape the
         networks), and a function from its store's table to Splits
 
@@ -58,6 +60,7 @@ class Dataset:
         out="",
         *,
         size: cfg.Profile | None = None,
+        skip_broken: bool = False,
         windows: cfg.WindowConfig | None = None,
         split: Callable[[pd.DataFrame], Splits] | None = None,
     ):
@@ -82,6 +85,7 @@ class Dataset:
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         self.out = Path(out).expanduser() if out else ROOT
         self.data = Path(data).expanduser() if data else None
+        self.skip_broken = skip_broken
         training.set_threads()
 
     @property
@@ -133,13 +137,13 @@ class Dataset:
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
         readers = {"emg2pose": open_emg2pose, "ninapro": open_ninapro, "ninapro-db1": open_db1}
-        return readers[self.dataset](self.data)
+        return readers[self.dataset](self.data, skip_broken=self.skip_broken)
 
     @cached_property
     def store(self) -> WindowStore:
         """The filtered windows, on disk, built once."""
         with distributed.first():
-            return build_store(self.source, self.windows, self.stores)
+            return build_store(self.source, self.windows, self.stores, skip_broken=self.skip_broken)
 
     @cached_property
     def splits(self) -> Splits:

@@ -90,6 +90,8 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
 
     study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
     prepare(study)
+    if not options.sweep:  # everything, so its evaluation, too: said before hours of training
+        study.splits.check_evaluable()
     size = len(study.splits.pretrain) / QUICK_WINDOWS
 
     known = trained_by(options.profile, dataset)

@@ -261,6 +261,7 @@ class _Builder:
         for log in self.logs:
             for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
                 totals[name] = totals.get(name, 0) + value
+        totals["broken_files"] = len(self.broken)
         if totals.get("short"):
             message = f"{totals['short']} of {len(self.logs)} recordings are shorter than a window and give none"
             warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)

@@ -43,7 +43,7 @@ def folder(tmp_path):
 # ---- files ------------------------------------------------------------------------------------------------------
 
 
-def test_a_truncated_checkpoint_falls_back_and_says_so(folder, uninterrupted):
+def test_fault_05_a_truncated_checkpoint_falls_back_and_says_so(folder, uninterrupted):
     half_done(folder)
     path = folder / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:-100])
@@ -86,7 +86,7 @@ class Malicious:
         return Path.touch, (Path("touched-by-a-pickle"),)
 
 
-def test_a_malicious_checkpoint_runs_no_code(folder, tmp_path, monkeypatch):
+def test_fault_28_a_malicious_checkpoint_runs_no_code(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder.mkdir(parents=True)
     save_checkpoint(folder, {"model": Malicious()})  # its checksum is right
@@ -137,7 +137,7 @@ def test_weights_load_into_a_fresh_model(folder, uninterrupted):
     assert weights_hash(model) == uninterrupted[0]
 
 
-def test_another_configuration_is_named(folder):
+def test_fault_27_another_configuration_is_named(folder):
     run(folder)
     other = replace(MODEL, d=32)
     with pytest.raises(InputError, match=r"another configuration: model\.d expected 32, found 16\."):
@@ -146,7 +146,7 @@ def test_another_configuration_is_named(folder):
         run(folder, describe={**DESCRIBE, "train": as_json(replace(TRAIN, lr=1.0))})
 
 
-def test_another_architecture_is_refused_even_where_the_configuration_agrees(folder):
+def test_fault_27_another_architecture_is_refused_even_where_the_configuration_agrees(folder):
     run(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors does not fit the model"):
         load_weights(folder, CPEP(MODEL), DESCRIBE)

@@ -1,5 +1,6 @@
 """The command line and set-up: mistakes cost one sentence and no set-up, an environment is built once."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -17,12 +18,12 @@ from embridge.progress import Heartbeat, human, last_line
 SCRIPT = cli.ROOT / "run_all.sh"
 
 
-def shell(*arguments, cwd, path=None, **changes):
+def shell(*arguments, cwd, path=None, preexec_fn=None, **changes):
     """Run run_all.sh from a folder with an empty HOME and no active environment."""
     env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")}
     env.update(HOME="", PATH=path or os.environ["PATH"], **changes)
     command = [shutil.which("bash"), str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, preexec_fn=preexec_fn)
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_help_and_mistakes_from_another_folder_before_any_set_up(tmp_path):
         found = shell(*arguments, cwd=tmp_path)
         assert found.returncode == 2 and found.stdout == ""
         assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1 and told in found.stderr
+
+
+def as_an_ordinary_user():
+    """In a process to be: root, too, may write only where the mode says so (no CAP_DAC_OVERRIDE after exec)."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP; refused where there is nothing to drop
+
+
+def test_fault_21_a_read_only_folder_is_an_error_at_the_start(tmp_path):
+    out = tmp_path / "Zoë's results {x} 100%"
+    out.mkdir(mode=0o555)
+    for arguments in (("--profile", "smoke"), ("--train", "CPEP")):
+        found = shell(*arguments, "--out", str(out), cwd=tmp_path, preexec_fn=as_an_ordinary_user)
+        assert found.returncode == 2 and found.stdout == "", found.stderr
+        assert found.stderr.startswith(f"error: cannot write below {out}") and "Permission denied" in found.stderr
+        assert found.stderr.count("\n") == 1 and not list(out.iterdir())
 
 
 def test_no_python_is_told_in_one_sentence(tmp_path):

@@ -108,7 +108,7 @@ def test_the_farthest_class_with_negative_cosines_can_win_by_votes():
     assert ev.zero_shot(at_angles(0)[None], at_angles(100, 120, 5), [0, 0, 1], k=3).tolist() == [0]
 
 
-def test_fewer_than_k_left_vote_and_none_left_is_minus_one():
+def test_fault_30_fewer_than_k_left_vote_and_none_left_is_minus_one():
     queries, poses, labels = at_angles(0, 0)[:, None], at_angles(0, 5, 90), [0, 0, 1]
     found = ev.zero_shot(queries, poses, labels, k=10, query_group=[7, 8], gallery_group=[7, 7, 8])
     assert found.tolist() == [1, 0]

@@ -36,8 +36,11 @@ def again(study, **changes):
     return Study("simulated", out=study.out, size=replace(TINY, **changes), device="cpu")
 
 
-def test_a_run_is_trained_once_and_then_loaded(study):
-    run = study.run("CPEP")
+def test_fault_26_a_run_trains_what_it_needs_first_and_is_trained_once(study):
+    assert not (study.out / "runs").exists()
+    run = study.run("CPEP")  # as notebook 04 does, before 02 trained the autoencoders
+    needed = {f.parent.name[:8] for f in study.out.glob("runs/*/done.json")}
+    assert needed == {"emg-mae-", "pose-mae", run.folder.name[:8]}
     written = (run.folder / "done.json").stat().st_mtime_ns
     other = again(study).run("CPEP")
     assert other.key == run.key and (run.folder / "done.json").stat().st_mtime_ns == written

@@ -130,39 +130,39 @@ def test_own_fixture_of_emg2pose_reads_without_csv(tmp_path):
         ([("joint_angles", "f4", (20,)), ("emg", "f4", (16,))], "no field time"),
     ],
 )
-def test_wrong_shapes_are_refused_by_name(tmp_path, dtype, said):
+def test_fault_13_wrong_shapes_are_refused_by_name(tmp_path, dtype, said):
     write_session(tmp_path / "odd.hdf5", np.zeros(16, np.dtype(dtype)))
     write_metadata(tmp_path / "metadata.csv", [metadata_row("odd")])
     with pytest.raises(InputError, match=f"odd.hdf5.*{said}"):
         open_emg2pose(tmp_path).recordings[0].load()
 
 
-def test_two_dimensional_series_is_refused(tmp_path):
+def test_fault_14_two_dimensional_series_is_refused(tmp_path):
     recording = one(tmp_path, np.zeros((16, 50), SERIES))
     with pytest.raises(InputError, match=r"shape \(T,\), found \(16, 50\)"):
         recording.load()
 
 
-def test_clock_running_back_is_refused(tmp_path):
+def test_fault_15_clock_running_back_is_refused(tmp_path):
     data = series(5000)
     data["time"][3000:] -= 1.0
     with pytest.raises(InputError, match="runs backward at sample 3000"):
         one(tmp_path, data).load()
 
 
-def test_clock_at_another_rate_is_refused(tmp_path):
+def test_fault_15_clock_at_another_rate_is_refused(tmp_path):
     data = series(5000)
     data["time"] = np.arange(5000) / 1000
     with pytest.raises(InputError, match="ticks every 0.001 s"):
         one(tmp_path, data).load()
 
 
-def test_other_sample_rate_is_refused(tmp_path):
+def test_fault_15_other_sample_rate_is_refused(tmp_path):
     with pytest.raises(InputError, match="2000 Hz, found 1000"):
         one(tmp_path, series(5000), sample_rate=1000.0).load()
 
 
-def test_gaps_split_a_recording(tmp_path):
+def test_fault_15_gaps_split_a_recording(tmp_path):
     data = series(6000)
     data["time"][1000:] += 0.25
     data["time"][4500:] += 3.0
@@ -171,7 +171,7 @@ def test_gaps_split_a_recording(tmp_path):
     assert [(s.start, s.stop) for s in signals.segments] == [(0, 1000), (1000, 4500), (4500, 6000)]
 
 
-def test_truncated_file_is_named(tmp_path):
+def test_fault_06_truncated_file_is_named(tmp_path):
     recording = one(tmp_path, series(5000))
     os.truncate(recording.path, recording.path.stat().st_size // 2)
     for read in (recording.load, recording.n_samples):
@@ -179,7 +179,7 @@ def test_truncated_file_is_named(tmp_path):
             read()
 
 
-def test_truncated_file_without_csv_is_skipped_only_when_asked(tmp_path):
+def test_fault_06_truncated_file_without_csv_is_skipped_only_when_asked(tmp_path):
     for name in ("a_left", "b_left"):
         write_session(tmp_path / f"{name}.hdf5", series(100))
     os.truncate(tmp_path / "a_left.hdf5", 700)
@@ -191,7 +191,7 @@ def test_truncated_file_without_csv_is_skipped_only_when_asked(tmp_path):
     assert [file for file, _ in source.skipped] == ["a_left.hdf5"]
 
 
-def test_a_file_twice_is_refused(dataset, tmp_path):
+def test_fault_18_a_file_twice_is_refused(dataset, tmp_path):
     shutil.copytree(dataset, tmp_path / "copy")
     (tmp_path / "copy" / "again").mkdir()
     first = next((tmp_path / "copy").glob("*.hdf5"))
@@ -218,7 +218,7 @@ def test_missing_folder_files_and_columns_are_named(tmp_path):
         open_emg2pose(tmp_path)
 
 
-def test_verify_compares_with_sha256sums(tmp_path):
+def test_fault_07_verify_compares_with_sha256sums(tmp_path):
     recording = one(tmp_path, series(100), name="a b é_left")
     with pytest.raises(InputError, match=r"no sha256\.txt"):
         open_emg2pose(tmp_path, verify=True)
@@ -268,13 +268,13 @@ def test_db1_rest_and_unnumbered_repetitions_are_in_no_segment(tmp_path):
         ({"glove": np.where(np.arange(22) == 1, np.nan, np.random.default_rng(0).random((48_000, 22)))}, "columns 2 "),
     ],
 )
-def test_db1_bad_files_are_refused_by_name(tmp_path, changes, said):
+def test_fault_13_14_bad_mat_files_are_refused_by_name(tmp_path, changes, said):
     write_db1(tmp_path, 1, **changes)
     with pytest.raises(InputError, match=f"S1_A1_E1.mat.*{said}"):
         open_db1(tmp_path).recordings[0].load()
 
 
-def test_db1_truncated_file_is_named(tmp_path):
+def test_fault_06_truncated_mat_file_is_named(tmp_path):
     path = write_db1(tmp_path, 1)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(InputError, match="S1_A1_E1.mat"), warnings.catch_warnings():

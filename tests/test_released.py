@@ -130,7 +130,7 @@ class Hostile:
 
 @pytest.mark.parametrize("where", ["hyper_parameters", "state_dict", "callbacks"])
 @pytest.mark.parametrize("call", ["eval", "mkdir", "makedirs"])
-def test_a_hostile_checkpoint_runs_nothing(tmp_path, settings, call, where):
+def test_fault_28_a_hostile_checkpoint_runs_nothing(tmp_path, settings, call, where):
     trap = tmp_path / "sprung"
     file = write(tmp_path, "emg2pose", {"a": np.zeros(2)}, settings, **{where: {"a": Hostile(trap, call)}})
     with pytest.raises(InputError, match="nothing of it was loaded"):
@@ -140,7 +140,7 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path, settings, call, where):
     assert trap.exists()
 
 
-def test_a_hostile_checkpoint_in_a_newer_pickle_protocol_runs_nothing(tmp_path):
+def test_fault_28_a_hostile_checkpoint_in_a_newer_pickle_protocol_runs_nothing(tmp_path):
     trap, file = tmp_path / "sprung", tmp_path / "new.ckpt"
     torch.save({"state_dict": {}, "a": Hostile(trap, "mkdir")}, file, pickle_protocol=4)
     with pytest.raises(InputError, match="opcodes that weights do not need"):

@@ -110,6 +110,22 @@ def test_files_stay_readable(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300, "split it where a reader would look for its parts"
 
 
+def test_every_fault_of_the_table_is_caused_by_a_test_that_is_not_skipped():
+    """RELIABILITY's 32 rows: a test's name carries the number of each that it causes."""
+    caused: dict[int, str] = {}
+    for file in sorted((ROOT / "tests").glob("test_*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        module = [ast.unparse(node.value) for node in tree.body if isinstance(node, ast.Assign)
+                  and any(getattr(target, "id", "") == "pytestmark" for target in node.targets)]  # fmt: skip
+        for test in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            if numbers := re.match(r"test_fault((_\d\d)+)_", test.name):
+                marks = module + [ast.unparse(mark) for mark in test.decorator_list] + [ast.unparse(test)]
+                skipped = [mark for mark in marks if re.search(r"\b(skip|skipif|xfail|importorskip)\b", mark)]
+                assert not skipped, f"{file.name}: {test.name} may be skipped; cause its fault on every machine"
+                caused |= dict.fromkeys(map(int, numbers[1].split("_")[1:]), test.name)
+    assert sorted(caused) == list(range(1, 33)), f"no test causes {sorted(set(range(1, 33)) - set(caused))}"
+
+
 def test_no_registry_and_no_machine_is_named():
     hosts = ("py" + "pi", "python" + "hosted", "ana" + "conda", "py" + "torch")  # in parts: this file names none either
     registry = re.compile(rf"\b({'|'.join(hosts)})\.(org|io|com)\b|index-url \w")

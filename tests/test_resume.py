@@ -64,7 +64,9 @@ def wait_for(path, process):
         time.sleep(0.02)
 
 
-def test_a_run_killed_mid_epoch_ends_in_the_same_weights_and_locks_others_out_until_then(folder, uninterrupted):
+def test_fault_01_19_20_32_a_run_killed_mid_epoch_ends_in_the_same_weights_and_locks_others_out_until_then(
+    folder, uninterrupted
+):
     process = start(folder, "slow")
     try:
         wait_for(folder / "checkpoint.previous.pt", process)
@@ -82,7 +84,7 @@ def test_a_run_killed_mid_epoch_ends_in_the_same_weights_and_locks_others_out_un
     assert run(folder)[1] == uninterrupted[1]
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(doomed, uninterrupted):
+def test_fault_02_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(doomed, uninterrupted):
     process, folder = doomed["dies"]
     assert process.wait() == -signal.SIGKILL
     assert (folder / "checkpoint.pt.partial").exists()
@@ -94,7 +96,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(doomed, u
     assert result == uninterrupted
 
 
-def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(doomed, uninterrupted):
+def test_fault_03_a_full_disk_at_a_checkpoint_keeps_the_old_one(doomed, uninterrupted):
     process, folder = doomed["full"]
     process.wait()
     message = process.stderr.read()
@@ -108,7 +110,7 @@ def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(doomed, uninterrupted):
     assert run(folder) == uninterrupted
 
 
-def test_ctrl_c_saves_and_leaves_with_130(folder, uninterrupted):
+def test_fault_31_ctrl_c_saves_and_leaves_with_130(folder, uninterrupted):
     process = start(folder, "slow")
     wait_for(folder / "checkpoint.pt", process)
     process.send_signal(signal.SIGINT)
@@ -117,7 +119,7 @@ def test_ctrl_c_saves_and_leaves_with_130(folder, uninterrupted):
     assert run(folder) == uninterrupted
 
 
-def test_ctrl_c_waits_for_the_step_and_then_saves_it_whatever_the_interval(folder, uninterrupted):
+def test_fault_31_ctrl_c_waits_for_the_step_and_then_saves_it_whatever_the_interval(folder, uninterrupted):
     task = Toy(before=lambda step: step == 4 and os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         run(folder, task, checkpoint_seconds=1e9)

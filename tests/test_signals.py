@@ -113,7 +113,7 @@ def test_a_batch_stays_as_it_was_and_float16_loses_nothing_more(how, rng):
 
 @pytest.mark.parametrize("how", ["channel", "window"])
 @pytest.mark.parametrize("level", [0.0, 0.1, 12345.678, 1e-6])
-def test_dead_channels_become_zeros(how, level):
+def test_fault_11_dead_channels_become_zeros(how, level):
     x = torch.full((2, 3, 400), level)
     assert (normalise_emg(x, how) == 0).all()
     if how == "channel":

@@ -178,7 +178,7 @@ def test_real_files_give_an_evaluable_split(dataset, tmp_path):
 # Leaks
 
 
-def test_user_on_two_sides(table):
+def test_fault_18_user_on_two_sides(table):
     rows = first(table, split="test", generalization="user", gesture=IN_CLASSES[0])
     with pytest.raises(InputError, match="leak: the user 1000 is both in pre-training and in D_eval"):
         make_splits("emg2pose", changed(table, rows, user="1000"))
@@ -223,7 +223,7 @@ def test_held_out_stage_in_pre_training(table):
 # Subsets
 
 
-def test_a_subset_pre_trains_and_says_what_evaluation_lacks(table):
+def test_fault_17_a_subset_pre_trains_and_says_what_evaluation_lacks(table):
     part = table[(table.split == "train") | (table.gesture == UNSEEN_CLASSES[2])].reset_index(drop=True)
     splits = make_splits("emg2pose", part)
     assert len(splits.pretrain)

@@ -1,17 +1,20 @@
-"""One experiment as one command: what it prints, what it returns, and who builds the data."""
+"""One experiment as one command: what it prints, what it returns, who builds the data, and in what surroundings."""
 
+import ctypes
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import filelock
 import pytest
 import torch
-from conftest import write_db1
+from conftest import write_dataset, write_db1
 
-from embridge import train, training
+from embridge import cli, sweep, tasks, train, training
 from embridge.errors import InputError
 
 
@@ -41,7 +44,6 @@ def test_an_unknown_name_is_told_before_any_work(tmp_path, capsys):
     [
         (InputError("the folder is in use"), 2, "error: the folder is in use"),
         (OSError("no space"), 1, "error: no space"),
-        (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
     ],
 )
 def test_each_ending_has_its_exit_code(problem, code, says, tmp_path, monkeypatch, capsys):
@@ -112,3 +114,108 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
             assert training.set_threads() == torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(available)
+
+
+# ---- on any machine, interrupted, with part of the data ---------------------------------------------------------
+
+PAGE = """
+import sys
+from embridge import protocols, results
+from embridge.experiments import Study
+data, out = sys.argv[1:]
+study = Study("ninapro-db1", "smoke", data=data, out=out)
+page = results.Page("page", study.figures, context=study.context)
+page.rows(protocols.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
+page.write()
+results.collect(study.figures)
+"""
+NO_NETWORK = """
+import socket
+def refuse(*_):
+    raise OSError("there is no network")
+socket.socket.connect = socket.getaddrinfo = refuse
+"""
+
+
+def on_a_poor_machine():
+    """In a process to be: one core, and where the kernel allows it no network interface."""
+    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+    new_network, new_user = 0x40000000, 0x10000000
+    unshare = ctypes.CDLL(None).unshare
+    _ = unshare(new_network) and unshare(new_network | new_user)
+
+
+def hashes(out):
+    """The weights' SHA-256 by the run's folder."""
+    return {f.parent.name: json.loads(f.read_text())["weights_sha256"] for f in out.glob("runs/*/done.json")}
+
+
+def test_fault_21_29_31_32_anywhere_and_interrupted_the_results_are_the_same(tmp_path, monkeypatch, capsys):
+    """One core, no GPU, network, conda, nor anything else to inherit, another locale, an odd path; and Ctrl-C."""
+    db1, here, poor = (tmp_path / name for name in ("db1", "here", "Zoë's poor {x} 100%"))
+    write_db1(db1, 1, samples=120)
+    environment = {"PATH": "/nowhere", "CUDA_VISIBLE_DEVICES": "", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
+    environment |= {"PYTHONPATH": str(cli.ROOT), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-c", NO_NETWORK + PAGE, str(db1), str(poor)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=on_a_poor_machine,
+    )  # fmt: skip
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        interrupt_and_resume(db1, here, monkeypatch, capsys)
+        monkeypatch.setattr(sys, "argv", ["page", str(db1), str(here)])
+        exec(PAGE, {})
+        errors = process.communicate(timeout=200)[1]
+    finally:
+        torch.set_num_threads(before)
+        process.kill()
+    assert process.returncode == 0, errors
+    assert len(hashes(here)) == 3 and hashes(poor) == hashes(here)
+    stored = [f.relative_to(here) for f in here.glob("data/stores/*/*")]
+    results = Path("figures", "ninapro-db1-smoke", "results.csv")
+    assert len(stored) == 4 and (here / results).stat().st_size > 1000
+    assert all((poor / file).read_bytes() == (here / file).read_bytes() for file in (*stored, results))
+
+
+def interrupt_and_resume(db1, out, monkeypatch, capsys):
+    """Train EMG-MAE, be interrupted by another process in the second step, and train the rest."""
+    argv = ["EMG-MAE", "--dataset", "ninapro-db1", "--data", str(db1), "--profile", "smoke", "--device", "cpu"]
+    argv += ["--out", str(out)]
+    begun, loss, steps = out.with_name("begun"), tasks.MAETask.loss, []
+
+    def slow(*args):
+        steps.append(1)
+        if len(steps) == 2:
+            begun.touch()
+            time.sleep(0.5)
+        return loss(*args)
+
+    wait = 'while [ ! -e "$0" ]; do sleep 0.05; done; kill -INT $PPID'
+    with monkeypatch.context() as patch, subprocess.Popen(["sh", "-c", wait, str(begun)]):
+        patch.setattr(tasks.MAETask, "loss", slow)
+        assert train.main(argv) == 130
+    told = capsys.readouterr().err
+    assert "stopped: the same command goes on from the last checkpoint" in told and "Traceback" not in told
+    (checkpoint,) = out.glob("runs/*/checkpoint.pt")
+    assert 2 <= len(steps) < 6 and not hashes(out)
+    assert train.main(argv) == 0 and len(hashes(out)) == 1 and not checkpoint.exists()
+
+
+def test_fault_17_a_subset_pretrains_and_stops_before_anything_else_is_trained(tmp_path, capsys):
+    write_dataset(tmp_path / "in", users=(("train", 1),), n_samples=4200)
+    common = ["--dataset", "emg2pose", "--data", str(tmp_path / "in"), "--profile", "smoke", "--device", "cpu"]
+    common += ["--out", str(tmp_path)]
+    assert sweep.main([*common, "--jobs", "1"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]  # before it, progress bars
+    assert told.startswith("error: emg2pose: pre-training can run, evaluation cannot: ")
+    for words in (
+        "D_tune, in (0 users)",
+        "D_eval, unseen (0 users) has no window of HookEmHornsOKScissors",
+        "1 train, 0 val",
+    ):
+        assert words in told
+    assert not list(tmp_path.glob("runs/*/config.json"))
+    assert train.main(["Pose-MAE", *common]) == 0 and len(hashes(tmp_path)) == 1

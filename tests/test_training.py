@@ -58,7 +58,7 @@ class Poisoned(Toy):
 
 
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change(folder, kind):
+def test_fault_10_a_loss_that_is_not_finite_stops_before_the_weights_change(folder, kind):
     task = Poisoned(kind)
     with pytest.raises(RuntimeError, match=r"not finite in epoch 1, at step 4 of 6; the weights have not"):
         run(folder, task, checkpoint_seconds=0)
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(folder, un
 
 
 @pytest.mark.parametrize(("n", "batch"), [(9, 4), (3, 8), (1, 8), (2, 1)])
-def test_ragged_batches_and_single_samples_train(folder, n, batch):
+def test_fault_30_ragged_batches_and_single_samples_train(folder, n, batch):
     config = replace(TRAIN, batch_size=batch)
     task = Toy(n=n, config=config)
     _, log = run(folder, task, config=config)

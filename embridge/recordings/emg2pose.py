@@ -126,7 +126,11 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
 
 def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
     # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
-    rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    try:
+        rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError
+        reason = " ".join(str(error).split())
+        raise InputError(f"{csv}: not a readable CSV file in UTF-8 ({reason}); fetch it again") from error
     missing = [c for c in COLUMNS if c not in rows.columns]
     if missing:
         raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
@@ -195,7 +199,7 @@ def _recording(path: Path, simulated: bool, **fields) -> Recording:
 
 
 def _text(value) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 class _open:
@@ -209,7 +213,7 @@ class _open:
             self.file = h5py.File(self.path, "r")
         except (OSError, RuntimeError) as error:
             raise InputError(f"{self.path}: not a readable HDF5 file ({error}); fetch it again") from error
-        if "emg2pose/timeseries" not in self.file:
+        if not isinstance(self.file.get("emg2pose/timeseries"), h5py.Dataset):
             self.file.close()
             raise InputError(f"{self.path}: expected the dataset emg2pose/timeseries and found none")
         return self.file["emg2pose"]
@@ -230,6 +234,8 @@ def _check_layout(path: Path, series: h5py.Dataset) -> None:
                 f"{path}: expected {name} of shape {shape} in each sample, found {fields[name][0].shape}"
                 " (samples come first, channels second)"
             )
+        if fields[name][0].base.kind not in "fiu":
+            raise InputError(f"{path}: expected real numbers in {name}, found {fields[name][0].base}; fetch it again")
     if series.ndim != 1:
         raise InputError(f"{path}: expected timeseries of shape (T,), found {series.shape}")
 
@@ -244,7 +250,7 @@ def _load(recording: Recording) -> Signals:
     """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
     with _open(recording.path) as group:
         _check_layout(recording.path, group["timeseries"])
-        rate = float(group.attrs.get("sample_rate", SAMPLE_RATE))
+        rate = group.attrs.get("sample_rate", SAMPLE_RATE)
         series = group["timeseries"][:]
     breaks = _breaks(recording.path, series["time"], rate)
     edges = (0, *breaks, len(series))
@@ -256,12 +262,13 @@ def _load(recording: Recording) -> Signals:
     )
 
 
-def _breaks(path: Path, time: np.ndarray, rate: float) -> tuple[int, ...]:
+def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
     """Samples before which the clock jumps; refuses a clock that runs back or at another rate."""
-    step = np.diff(time) * SAMPLE_RATE
+    with np.errstate(invalid="ignore"):  # what is not finite is told below
+        step = np.diff(time.astype(np.float64)) * SAMPLE_RATE
     problem = ""
-    if rate != SAMPLE_RATE:
-        problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate:g}"
+    if np.ndim(rate) or rate != SAMPLE_RATE:
+        problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate}"
     elif not np.isfinite(step).all():
         problem = "its clock holds NaN"
     elif (step < 0).any():

@@ -25,6 +25,7 @@ from embridge.recordings import Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 READER_VERSION = "ninapro-1"
+NUMERIC = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged
 UNREADABLE = (OSError, ValueError, TypeError, EOFError, NotImplementedError, KeyError, zlib.error, MatReadError)
 
@@ -158,9 +159,8 @@ def _list(
                 raise InputError(f"{database.name}: {reason}")
             skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
-        raise InputError(
-            f"{database.name}: {folder} holds no file like {database.example}; expected one a subject and exercise"
-        )
+        example = f"{folder} holds no file like {database.example}"
+        raise InputError(f"{database.name}: {example}; expected one a subject and exercise")
     return tuple(recordings), tuple(skipped)
 
 
@@ -193,9 +193,9 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
 
 
 def _declared(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each field, from the headers alone."""
+    """The shape of each variable that is a plain array of numbers, from the headers alone."""
     try:
-        return {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+        return {name: shape for name, shape, kind in scipy.io.whosmat(path) if kind in NUMERIC}
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
 
@@ -210,10 +210,11 @@ def _count(recording: Recording) -> int:
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
     path = recording.path
-    lengths = _check_shapes(database, path, _declared(path))
+    shapes = _declared(path)
+    lengths = _check_shapes(database, path, shapes)
     content = _read(path, [*FIELDS, "subject"])
-    if "subject" in content and not database.names_decide:
-        subject, found = int(recording.user[1:]), int(np.ravel(content["subject"])[0])
+    if "subject" in shapes and not database.names_decide:
+        subject, found = recording.user[1:], ", ".join(f"{x:g}" for x in np.ravel(content["subject"])[:3])
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
     n = min(lengths.values())  # beyond it a sample has no label, or no pose
@@ -236,9 +237,12 @@ def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Se
 
 def _read(path: Path, names: Sequence[str]) -> dict:
     try:
-        return scipy.io.loadmat(path, variable_names=list(names))
+        content = scipy.io.loadmat(path, variable_names=list(names))
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+    if imaginary := [name for name in names if name in content and np.iscomplexobj(content[name])]:
+        raise InputError(f"{path}: expected real numbers in {imaginary[0]}, found complex ones; fetch it again")
+    return content
 
 
 def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
@@ -275,6 +279,9 @@ def _segments(
 
     ``firsts`` are the numbers that the exercise's first movement may have; the labels must fit exactly one of them.
     """
+    for name in FIELDS[2:]:
+        if wrong := [x for x in np.unique(content[name]) if not 0 <= x < 256 or x % 1]:
+            raise InputError(f"{path}: expected whole numbers 0 to 255 in {name}, found {wrong[0]:g}; leave it out")
     labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
     used = np.unique(labels[labels != 0])
     fits = [first for first in firsts if ((used >= first) & (used < first + n_movements)).all()]
