@@ -16,6 +16,7 @@ from embridge.recordings import Recording, Segment, Signals, Source, sha256
 
 SAMPLE_RATE = 2000.0  # Hz
 N_CHANNELS = 16
+MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
@@ -84,6 +85,9 @@ def open_emg2pose(
     ``Source.skipped``. Without a metadata file the attributes in the HDF5 files are all there is, so the recordings
     have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of ``sha256sum``)
     in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
+
+    Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
+    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -209,9 +213,12 @@ class _open:
             self.file = h5py.File(self.path, "r")
         except (OSError, RuntimeError) as error:
             raise InputError(f"{self.path}: not a readable HDF5 file ({error}); fetch it again") from error
-        if "emg2pose/timeseries" not in self.file:
-            self.file.close()
-            raise InputError(f"{self.path}: expected the dataset emg2pose/timeseries and found none")
+        for name in ("emg2pose", "emg2pose/timeseries"):
+            link = self.file.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                self.file.close()
+                found = "a link, which may lead to another file" if link else "none"
+                raise InputError(f"{self.path}: expected the dataset emg2pose/timeseries and found {found}")
         return self.file["emg2pose"]
 
     def __exit__(self, kind, error, trace):
@@ -221,6 +228,10 @@ class _open:
 
 
 def _check_layout(path: Path, series: h5py.Dataset) -> None:
+    if not isinstance(series, h5py.Dataset) or series.external or series.is_virtual:
+        raise InputError(f"{path}: expected timeseries to be a dataset with its samples in this file; fetch it again")
+    if (size := max(series.size or 0, *(series.chunks or (0,))) * series.dtype.itemsize) > MAX_BYTES:
+        raise InputError(f"{path}: its header claims {size} bytes, expected at most {MAX_BYTES}; fetch it again")
     fields = series.dtype.fields or {}
     for name, shape in (("time", ()), ("joint_angles", (len(JOINTS),)), ("emg", (N_CHANNELS,))):
         if name not in fields:

@@ -24,9 +24,11 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
+NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 READER_VERSION = "ninapro-1"
-MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged
-UNREADABLE = (OSError, ValueError, TypeError, EOFError, NotImplementedError, KeyError, zlib.error, MatReadError)
+MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged. In doubles it is 2 GB
+LIBRARIES = (NotImplementedError, KeyError, MemoryError, zlib.error, MatReadError)
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, *LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -193,11 +195,13 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
 
 
 def _declared(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each field, from the headers alone."""
+    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
     try:
-        return {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+        found = scipy.io.whosmat(path)
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+    names = [name for name, _, _ in found]
+    return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
 
 
 def _count(recording: Recording) -> int:
@@ -210,10 +214,12 @@ def _count(recording: Recording) -> int:
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
     path = recording.path
-    lengths = _check_shapes(database, path, _declared(path))
-    content = _read(path, [*FIELDS, "subject"])
-    if "subject" in content and not database.names_decide:
-        subject, found = int(recording.user[1:]), int(np.ravel(content["subject"])[0])
+    shapes = _declared(path)
+    lengths = _check_shapes(database, path, shapes)
+    says_subject = not database.names_decide and shapes.get("subject") == (1, 1)
+    content = _read(path, [*FIELDS, "subject"] if says_subject else FIELDS)
+    if says_subject:
+        subject, found = int(recording.user[1:]), int(content["subject"][0, 0])
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
     n = min(lengths.values())  # beyond it a sample has no label, or no pose
@@ -245,7 +251,7 @@ def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, .
     """Samples of each field, before anything is read; InputError for a missing field or a wrong shape."""
     missing = [name for name in FIELDS if name not in shapes]
     if missing:
-        raise InputError(f"{path}: expected the fields {', '.join(FIELDS)}; missing {', '.join(missing)}")
+        raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
     for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
         if len(shapes[name]) != 2 or shapes[name][1] != width:
             raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}")
