@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import write_db1
+from conftest import TINY, write_db1
 
-from embridge import config as cfg
 from embridge import protocols, score, views
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
@@ -20,16 +19,10 @@ from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
 from embridge.training import weights_hash
 
-TINY = replace(
-    cfg.profile("smoke"),
-    simulation=replace(cfg.profile("smoke").simulation, train_seconds=4.0, eval_seconds=6.0),
-    model=replace(cfg.profile("smoke").model, d=16, n_heads=2, n_queries=4),
-)
-
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return Study("simulated", out=tmp_path_factory.mktemp("out"), size=TINY, device="cpu")
+def study(tiny_study):
+    return tiny_study()
 
 
 def again(study, **changes):
