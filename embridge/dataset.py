@@ -156,7 +156,8 @@ class Dataset:
     def statistics(self) -> Statistics:
         """Scales from the pre-training split, measured once and kept in runs/."""
         self._beside_runs("windows", lambda: as_json(self.store.config))  # with them a run can be used elsewhere
-        found = self._beside_runs("statistics", lambda: asdict(measure_statistics(self.store, self.splits.pretrain)))
+        ids = self.splits.learn_from(self.splits.pretrain, "normalisation")
+        found = self._beside_runs("statistics", lambda: asdict(measure_statistics(self.store, ids)))
         return Statistics(**{k: tuple(v) for k, v in found.items()})
 
     def _beside_runs(self, name: str, make: Callable[[], dict]) -> dict:
@@ -176,3 +177,18 @@ class Dataset:
     def reader(self, emg_norm: str | None = None) -> Reader:
         """Windows as the encoders see them."""
         return Reader(self.store, self.statistics, emg_norm or self.profile.align.emg_norm, self.device)
+
+    def emg_reader(self, emg_norm: str | None = None) -> Reader:
+        """As :meth:`reader`, for probes and queries: whoever asks it for a pose gets an InputError."""
+        norm = emg_norm or self.profile.align.emg_norm
+        return Reader(_WithoutPose(self.store), self.statistics, norm, self.device)
+
+
+class _WithoutPose:
+    """A store's EMG and nothing else: at test no pair may be used (METHOD 4)."""
+
+    def __init__(self, store: WindowStore):
+        self.read_emg = store.read_emg
+
+    def __getattr__(self, name: str):
+        raise InputError(f"leak: a probe or a query asked for {name} of its windows; it may read their EMG alone")

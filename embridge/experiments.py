@@ -114,10 +114,12 @@ class Study(Dataset):
         return EXPERIMENTS[name]
 
     def windows_of(self, experiment: Experiment) -> np.ndarray:
-        """(n,) the windows that an experiment trains on."""
+        """(n,) the windows that an experiment trains on; InputError where they would leak."""
         if experiment.kind == "regressor":
-            return self._validated()[0]
-        return paired_subset(self.store.table, self.splits.pretrain, experiment.paired_fraction, self.seed)
+            ids = self._validated()[0]
+        else:
+            ids = paired_subset(self.store.table, self.splits.pretrain, experiment.paired_fraction, self.seed)
+        return self.splits.learn_from(ids, experiment.name)
 
     def build(self, experiment: Experiment) -> tuple[torch.nn.Module, Callable]:
         """The model before its training, around the encoders that it starts from, and a function that makes its task.
@@ -125,19 +127,19 @@ class Study(Dataset):
         Trains what the experiment needs where that is missing.
         """
         shape, train = self.configs(experiment)
-        ids = self.splits.pretrain
-        if experiment.kind == "emg-mae":
-            model = emg_mae(shape)
+        if experiment.kind in ("emg-mae", "pose-mae"):
+            modality = experiment.kind.removesuffix("-mae")
+            model = emg_mae(shape) if modality == "emg" else pose_mae(shape)
+            patch = shape.emg_patch if modality == "emg" else shape.pose_patch
             return model, lambda: MAETask(
-                model, self.reader(train.emg_norm), ids, "emg", train, shape.window // shape.emg_patch
+                model, self.reader(train.emg_norm), self.windows_of(experiment), modality, train, shape.window // patch
             )
-        if experiment.kind == "pose-mae":
-            model = pose_mae(shape)
-            return model, lambda: MAETask(model, self.reader(), ids, "pose", train, shape.window // shape.pose_patch)
 
         if experiment.kind == "regressor":
             model = regressor(experiment.name, shape)
-            return model, lambda: RegressionTask(model, self.reader(train.emg_norm), *self._validated(), train)
+            return model, lambda: RegressionTask(
+                model, self.reader(train.emg_norm), self.windows_of(experiment), self._validated()[1], train
+            )
 
         encoder = self.run(experiment.emg_start).model.encoder if experiment.emg_start else None  # it trains a copy
         objective = experiment.objective
@@ -172,7 +174,7 @@ class Study(Dataset):
         """Windows that a regressor trains on and those that stop it early: D_tune, else the last user's."""
         ids, tune = self.splits.pretrain, np.concatenate(list(self.splits.tune.values()))
         if len(tune):
-            return ids, tune
+            return ids, self.splits.learn_from(tune, "early stopping", tuning=True)
         users = self.store.table["user"].to_numpy()[ids]
         return ids[users != users[-1]], ids[users == users[-1]]
 
@@ -190,7 +192,8 @@ class Study(Dataset):
     def _frozen_embeddings(self, ids, how: str) -> torch.Tensor:
         if how != "centred":
             return self._pose_tokens(ids, how)
-        return self._pose_tokens(ids, "cls") - self._pose_tokens(self.splits.pretrain, "cls").mean(0, keepdim=True)
+        known = self.splits.learn_from(self.splits.pretrain, "centring")
+        return self._pose_tokens(ids, "cls") - self._pose_tokens(known, "cls").mean(0, keepdim=True)
 
     def _pose_tokens(self, ids, how: str) -> torch.Tensor:
         """(n, d) by "cls" or "mean"; those of the pre-training split are computed once for all runs."""
@@ -250,20 +253,21 @@ class Study(Dataset):
 
     def _emg_of(self, name: str) -> Callable:
         """What reads EMG windows as the named system was trained on them."""
-        return self.reader(self.configs(self._known(name))[1].emg_norm).emg
+        return self.emg_reader(self.configs(self._known(name))[1].emg_norm).emg
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
         torch.manual_seed(self.seed)
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
-        return encode(_cls(encoder), self.reader().emg, np.asarray(ids))
+        return encode(_cls(encoder), self.emg_reader().emg, np.asarray(ids))
 
     def communities(self, objective: ObjectiveConfig, how: str | None = None) -> np.ndarray:
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.
 
         ``how``: a ModelConfig.pose_embedding; None: the profile's.
         """
-        ids, how = self.splits.pretrain, how or self.profile.model.pose_embedding
+        ids = self.splits.learn_from(self.splits.pretrain, "communities")
+        how = how or self.profile.model.pose_embedding
         gestures = self.store.table.iloc[ids]["gesture"]
         n = objective.n_communities or 6 * gestures.nunique()
         n = max(1, min(n, len(ids) // 10))

@@ -113,6 +113,8 @@ def zero_shot_outcomes(
     """
     splits, setting = study.splits, study.profile.evaluation
     ids = getattr(splits, subset)[classes]
+    if subset == "tune":
+        splits.learn_from(ids, "D_tune", tuning=True)
     y = splits.labels(classes, ids)
     queries = study.emg_queries(system, ids)
     poolings = ("max",) if queries.shape[1] == 1 else (setting.pooling,) if brief else ("max", "mean")
@@ -168,7 +170,7 @@ def probe_c(study: Study, classes: str, train_x: np.ndarray, train_y: np.ndarray
     """
     splits, grid = study.splits, study.profile.evaluation.probe_c
     if splits.has_tuning:
-        tune = splits.tune[classes]
+        tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
         return ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
     repetitions = splits.exclusion("other-repetitions", splits.probe_train[classes])
     return ev.choose_c_grouped(train_x, train_y, repetitions, grid)

@@ -1,18 +1,28 @@
 """Small recordings in the real formats, made on the spot."""
 
 import csv
+import os
+import shutil
 import signal
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 
+from embridge import config as cfg
 from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
 
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SMOKE = cfg.profile("smoke")
+TINY = replace(
+    SMOKE,
+    simulation=replace(SMOKE.simulation, train_seconds=4.0, eval_seconds=6.0),
+    model=replace(SMOKE.model, d=16, n_heads=2, n_queries=4),
+)
 OTHER_STAGE = "FingerWigglingSpreading"
 SERIES = np.dtype([("time", "f8"), ("joint_angles", "f4", (20,)), ("emg", "f4", (16,))])
 
@@ -127,3 +137,19 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("données é") / "emg2pose mini"
     write_dataset(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory):
+    """A function that gives a simulated study of size TINY in a folder of its own; simulated and cut once for all."""
+    from embridge.experiments import Study  # loads torch, which most tests of files do not need
+
+    made = Study("simulated", out=tmp_path_factory.mktemp("made"), size=TINY, device="cpu")
+    made.store  # noqa: B018
+
+    def study() -> Study:
+        out = tmp_path_factory.mktemp("out")
+        shutil.copytree(made.out / "data", out / "data", copy_function=os.link)
+        return Study("simulated", out=out, size=TINY, device="cpu")
+
+    return study

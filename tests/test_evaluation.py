@@ -205,10 +205,10 @@ def test_a_gallery_is_embedded_once_a_study():
                 assert protocols.gallery_embeddings(study, system, np.array(ids))[:, 0].tolist() == ids
     assert one.asked == other.asked == [[3, 1], [3, 1, 2], [1, 3]]
     assert protocols.gallery_embeddings(one, "its own", np.array([1, 3])) is not None and len(one.asked) == 4
-    before = len(protocols._galleries)
+    before = len(protocols._kept)
     del one, study
     gc.collect()
-    assert len(protocols._galleries) == before - 1  # kept for as long as the study
+    assert len(protocols._kept) == before - 1  # kept for as long as the study
 
 
 # ---- linear probe -------------------------------------------------------------------------------------------------

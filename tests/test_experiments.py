@@ -1,14 +1,14 @@
 """The study end to end, at smoke size: what is trained once, what decides a key, what must not leak."""
 
+import copy
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import write_db1
+from conftest import TINY, write_db1
 
-from embridge import config as cfg
 from embridge import protocols, score, views
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
@@ -19,16 +19,10 @@ from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
 from embridge.training import weights_hash
 
-TINY = replace(
-    cfg.profile("smoke"),
-    simulation=replace(cfg.profile("smoke").simulation, train_seconds=4.0, eval_seconds=6.0),
-    model=replace(cfg.profile("smoke").model, d=16, n_heads=2, n_queries=4),
-)
-
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return Study("simulated", out=tmp_path_factory.mktemp("out"), size=TINY, device="cpu")
+def study(tiny_study):
+    return tiny_study()
 
 
 def again(study, **changes):
@@ -98,7 +92,7 @@ def test_alignment_leaves_the_frozen_pose_encoder_and_the_emg_mae_alone(study):
     assert before["Pose-MAE"] == study.run("Pose-MAE").done["weights_sha256"]
 
 
-def test_statistics_come_from_the_pretraining_split_only(study):
+def test_leak_statistics_come_from_the_pretraining_split_only(study):
     ids = study.splits.pretrain
     pose = study.store.read_pose(ids).double()
     np.testing.assert_allclose(study.statistics.pose_mean, pose.mean((0, 2)), rtol=1e-6, atol=1e-9)
@@ -107,7 +101,7 @@ def test_statistics_come_from_the_pretraining_split_only(study):
     assert not np.allclose(study.statistics.pose_mean, everyone.mean((0, 2)), rtol=1e-3)
 
 
-def test_communities_come_from_the_pretraining_split_only(study, monkeypatch):
+def test_leak_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
     monkeypatch.setattr(study, "_kept", lambda name, make: make())
     original = study._frozen_embeddings
@@ -138,18 +132,73 @@ def test_pose_embeddings_and_communities_are_computed_once_and_again_where_a_byt
         np.testing.assert_array_equal(again(study).communities(objective), before[1])
 
 
-def test_the_probe_and_the_queries_never_see_a_pose(study, monkeypatch):
-    for name in ("CPEP", "EMBridge"):
+def with_splits(study, **parts):
+    """A study whose splits hold other windows than a checked one could: a mistake of our own."""
+    other, splits = again(study), copy.copy(study.splits)
+    for name, ids in parts.items():
+        object.__setattr__(splits, name, ids)
+    other.__dict__["splits"] = splits
+    return other
+
+
+def test_leak_normalisation_and_communities_of_evaluation_windows(study):
+    """The runs' folder is new to them (another data key), so nothing that is kept there hides the mistake."""
+    splits = study.splits
+    for part, said in ((splits.evaluation["in"], "both in D_eval and in"), (splits.probe_train["unseen"], "would see")):
+        other = with_splits(study, pretrain=np.union1d(splits.pretrain, part[:1]))
+        for what, ask in (
+            ("normalisation", lambda: other.statistics),  # noqa: B023
+            ("communities", lambda: other.communities(EXPERIMENTS["EMBridge"].objective)),  # noqa: B023
+            ("centring", lambda: other._frozen_embeddings(splits.pretrain, "centred")),  # noqa: B023
+        ):
+            with pytest.raises(InputError, match=f"leak: .*{what}") as caught:
+                ask()
+            assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["EMG-MAE", "Pose-MAE", "CPEP", "EMBridge", "PoseT"])
+def test_leak_training_on_windows_of_evaluation_or_of_unseen_classes(study, name, monkeypatch):
+    experiment = replace(EXPERIMENTS[name], name=name if name == "PoseT" else f"{name}, leaking")
+    for part, said in (("evaluation", "both in D_eval and in"), ("probe_train", "would see the unseen class")):
+        ids = np.union1d(study.splits.pretrain, getattr(study.splits, part)["unseen"][:1])
+        monkeypatch.setattr("embridge.experiments.paired_subset", lambda *given: ids)  # noqa: B023
+        monkeypatch.setattr(study, "_validated", lambda: (ids, study.splits.tune["in"]))  # noqa: B023
+        with pytest.raises(InputError, match=f"leak: .*{said}"):
+            study.run(experiment)
+    monkeypatch.undo()
+    assert not list((study.out / "runs").glob("*leaking*/done.json"))
+
+
+def test_leak_choices_on_users_of_evaluation(study):
+    """C, what a sweep prefers, and when a regressor stops: all from D_tune, whose users D_eval does not hold."""
+    other = with_splits(study, tune=study.splits.evaluation)
+    for choose in (
+        lambda: protocols.own_c(other, "CPEP", "in"),
+        lambda: protocols.zero_shot_outcomes(other, "CPEP", "in", subset="tune"),
+        other._validated,
+    ):
+        with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in (D_tune|early stopping)"):
+            choose()
+
+
+def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
+    """With every stored pose a NaN features and queries are the same to the bit; who asks for one is told."""
+    ids, blind = study.splits.evaluation["in"][:9], again(study)
+    blind.store.__dict__["pose_f16"] = np.full_like(study.store.pose_f16, np.nan)
+    assert blind.store.read_pose(ids).isnan().all()
+    names = ("EMG-MAE", "CPEP", "EMBridge")
+    for name in names:
         study.run(name)
-
-    def forbidden(*_):
-        raise AssertionError("a pose was read")
-
-    monkeypatch.setattr(type(study.store), "read_pose", forbidden)
-    ids = study.splits.evaluation["in"]
-    for name in ("EMG-MAE", "CPEP", "EMBridge"):
-        assert torch.isfinite(study.features(name, ids)).all()
-    assert study.emg_queries("EMBridge", ids).shape == (len(ids), TINY.model.n_queries, TINY.model.d)
+    monkeypatch.setattr("embridge.tasks.pick_queries", None)  # it needs the pair
+    for name in names:
+        assert torch.equal(blind.features(name, ids), study.features(name, ids))
+    assert torch.equal(blind.emg_queries("EMBridge", ids), study.emg_queries("EMBridge", ids))
+    assert torch.equal(blind.untrained_features(ids), study.untrained_features(ids))
+    for read in (lambda store, ids: store.read_pose(ids), lambda store, ids: torch.tensor(store.pose_f16[ids])):
+        monkeypatch.setattr("embridge.tasks.Reader.emg", lambda self, ids: read(self.store, ids))  # noqa: B023
+        for ask in (blind.features, blind.emg_queries):
+            with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
+                ask("CPEP", ids[:2])
 
 
 def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):
@@ -308,14 +357,17 @@ def test_a_part_has_the_experiments_of_its_dataset():
     assert of_parts("ninapro", "Table 2") == ("PoseT", "CPEP-LS", "Q-Former-LS") and of_parts("ninapro", "Fig. 4") == ()
 
 
-def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, capsys):
+def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, capsys, monkeypatch):
     page, names = Page("p", tmp_path, context={}), ("CPEP", "CPEP, both encoders trained")
     study.run("CPEP")
     cells = cpep_ablation_rows(page.frame(), "simulated")
     assert views.divergence(study, page, names, cells, "") is None
     assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
     study.run(names[1])
-    assert len(views.divergence(study, page, names, cells, "").axes) == 1  # no scores, no panels for them
+    drawn, original = [], views.figures.divergence
+    monkeypatch.setattr(views.figures, "divergence", lambda *given: drawn.append(original(*given)) or drawn[0])
+    views.divergence(study, page, names, cells, "")
+    assert len(drawn[0].axes) == 1  # no scores, no panels for them
     assert (tmp_path / "p" / "divergence.png").exists()
 
 

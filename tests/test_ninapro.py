@@ -318,14 +318,14 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_files_order(table):
         ("window", {"digest": 150}, "leak: the window content 150 is both in pre-training"),
     ],
 )
-def test_leaks_from_pre_training(table, where, values, said):
+def test_leak_ninapro_from_pre_training(table, where, values, said):
     rows = table.index[(table.recording == "DB7-S1-E2") & (table.gesture == "E2-05")]
     rows = {"file": table.recording == "DB7-S1-E2", "stretch": rows[:2], "window": rows[:1]}[where]
     with pytest.raises(InputError, match=said):
         make_splits("ninapro", changed(table, rows, **values))
 
 
-def test_leaks_between_probe_and_evaluation(table):
+def test_leak_ninapro_between_probe_and_evaluation(table):
     splits = make_splits("ninapro", table)
     probe, evaluated = splits.probe_train["in"][0], splits.evaluation["in"][0]
     for name, said in (("segment", "labelled stretch"), ("digest", "window content")):

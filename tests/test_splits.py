@@ -1,5 +1,7 @@
 """Table 1, and every rule against leakage broken on purpose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,19 +180,19 @@ def test_real_files_give_an_evaluable_split(dataset, tmp_path):
 # Leaks
 
 
-def test_fault_18_user_on_two_sides(table):
+def test_fault_18_leak_a_user_on_two_sides(table):
     rows = first(table, split="test", generalization="user", gesture=IN_CLASSES[0])
     with pytest.raises(InputError, match="leak: the user 1000 is both in pre-training and in D_eval"):
         make_splits("emg2pose", changed(table, rows, user="1000"))
 
 
-def test_session_on_two_sides(table):
+def test_leak_a_session_on_two_sides(table):
     rows = first(table, split="val", gesture=UNSEEN_CLASSES[1])
     with pytest.raises(InputError, match="leak: the session 1000-0 is both"):
         make_splits("emg2pose", changed(table, rows, session="1000-0"))
 
 
-def test_hands_of_one_recording_on_two_sides(table):
+def test_leak_the_hands_of_one_recording_on_two_sides(table):
     moved = f"1000-0-{IN_CLASSES[0]}_right"
     table = table[table.recording != moved].reset_index(drop=True)
     rows = first(table, split="test", generalization="user", gesture=IN_CLASSES[0], hand="right")
@@ -198,7 +200,7 @@ def test_hands_of_one_recording_on_two_sides(table):
         make_splits("emg2pose", changed(table, rows, recording=moved))
 
 
-def test_window_content_on_two_sides(table):
+def test_leak_a_window_hash_on_two_sides(table):
     rows = table.index[(table.generalization == "user_stage") & (table.gesture == UNSEEN_CLASSES[0])][-1:]
     with pytest.raises(InputError, match="leak: the window content 0 is both in pre-training and in D_eval"):
         make_splits("emg2pose", changed(table, rows, digest=table.digest[table.split == "train"].iloc[0]))
@@ -214,10 +216,52 @@ def test_a_file_with_two_users(table):
         make_splits("emg2pose", changed(table, table.index[:1], user="1001"))
 
 
-def test_held_out_stage_in_pre_training(table):
+def test_leak_a_held_out_stage_in_pre_training(table):
     rows = first(table, split="test", generalization="stage")
     with pytest.raises(InputError, match="held-out stage .* among the training files"):
         make_splits("emg2pose", changed(table, rows, split="train"))
+
+
+PARTS = ("pretrain", "probe_train", "tune", "evaluation")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(a, b) for a in PARTS for b in PARTS[2:] if PARTS.index(a) < PARTS.index(b)]
+)
+def test_leak_a_window_on_two_sides_whoever_makes_the_splits(table, one, other):
+    """A function of one's own makes Splits, too: they look at themselves. Each pair of sides shares one window."""
+    splits = make_splits("emg2pose", table)
+    given = getattr(splits, other)
+    shared = given["in"][:1]
+    mixed = getattr(splits, one)
+    union = np.union1d(mixed, shared) if one == "pretrain" else mixed | {"in": np.union1d(mixed["in"], shared)}
+    with pytest.raises(InputError, match="leak: the labelled stretch .* is both in .* and in D_"):
+        replace(splits, **{one: union})
+
+
+def test_leak_an_unseen_class_in_pre_training_whoever_makes_the_splits(table):
+    splits = make_splits("emg2pose", table)
+    shown = np.union1d(splits.pretrain, splits.probe_train["unseen"][-1:])
+    with pytest.raises(InputError, match=f"leak: the unseen class {table.gesture[shown[-1]]} is in pre-training"):
+        replace(splits, pretrain=shown)
+
+
+@pytest.mark.parametrize("name", ["emg2pose", "ninapro-db1"])
+def test_leak_learning_from_evaluation_or_from_an_unseen_class(table, db1_table, name):
+    """What each training, scale, community and choice passes: another window of a D_eval user is told, too."""
+    table = table if name == "emg2pose" else db1_table
+    splits = make_splits(name, table)
+    assert splits.learn_from(splits.pretrain, "x").tolist() == splits.pretrain.tolist()
+    tuning = np.concatenate(list(splits.tune.values()))
+    assert splits.learn_from(tuning, "x", tuning=True).tolist() == tuning.tolist()
+    ids = splits.evaluation["in"]
+    if name == "emg2pose":  # a window that no part holds, but a user that D_eval holds
+        ids = np.flatnonzero((table.user == table.user[ids[0]]) & ~table.gesture.isin((*IN_CLASSES, *UNSEEN_CLASSES)))
+    for tuned in (False, True):
+        with pytest.raises(InputError, match="leak: the (user|segment) .* is both in D_eval and in scales; correct"):
+            splits.learn_from([splits.pretrain[0], ids[0]], "scales", tuning=tuned)
+    with pytest.raises(InputError, match="leak: scales would see the unseen class"):
+        splits.learn_from(splits.probe_train["unseen"], "scales")
 
 
 # Subsets
@@ -289,13 +333,13 @@ def test_db1_policies_and_groups(db1_table):
     assert make_splits("ninapro-db1", alone).policies == ("all", "other-repetitions")
 
 
-def test_db1_labelled_stretch_on_two_sides(db1_table):
+def test_leak_db1_a_labelled_stretch_on_two_sides(db1_table):
     rows = db1_table.index[(db1_table.gesture == "E1-02") & (db1_table.repetition == 2)][:1]
     with pytest.raises(InputError, match="leak: the labelled stretch"):
         make_splits("ninapro-db1", changed(db1_table, rows, repetition=3))
 
 
-def test_db1_window_content_on_two_sides(db1_table):
+def test_leak_db1_a_window_hash_on_two_sides(db1_table):
     rows = db1_table.index[(db1_table.gesture == "E1-02") & (db1_table.repetition == 2) & db1_table.eval_grid][:1]
     other = db1_table.digest[(db1_table.gesture == "E1-03") & (db1_table.repetition == 1)].iloc[0]
     with pytest.raises(InputError, match="leak: the window content"):

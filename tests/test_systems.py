@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 
 from embridge import alternatives, protocols, provenance, score, tables, views
-from embridge import config as cfg
 from embridge.choices import NORMALISATION, OPEN_CHOICES
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
@@ -18,17 +18,10 @@ from embridge.rows import KEY
 from embridge.systems import GRIDS, NINAPRO, trained_by
 from embridge.tables import DEFAULTS
 
-SMOKE = cfg.profile("smoke")
-TINY = replace(
-    SMOKE,
-    simulation=replace(SMOKE.simulation, train_seconds=4.0, eval_seconds=6.0),
-    model=replace(SMOKE.model, d=16, n_heads=2, n_queries=4),
-)
-
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return Study("simulated", out=tmp_path_factory.mktemp("out"), size=TINY, device="cpu")
+def study(tiny_study):
+    return tiny_study()
 
 
 def test_names_parts_and_needs_of_the_registry():

@@ -66,7 +66,11 @@ class Rehearsal(Study):
             for width in (shape.n_channels, shape.n_joints)
         )
         self.store = SimpleNamespace(emg_f16=emg, pose_f16=pose, table=None)
-        self.splits = SimpleNamespace(pretrain=np.arange(n) % NOISE, tune={"in": np.array([NOISE])})
+        self.splits = SimpleNamespace(
+            pretrain=np.arange(n) % NOISE,
+            tune={"in": np.array([NOISE])},
+            learn_from=lambda ids, what, tuning=False: ids,
+        )
         scales = (((0.0,) * width, (1.0,) * width) for width in (shape.n_joints, shape.n_channels))
         self.statistics = Statistics(*(value for pair in scales for value in pair))
 

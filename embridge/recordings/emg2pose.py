@@ -7,16 +7,12 @@ one file is open in a process, and none between calls.
 import warnings
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pandas as pd
 
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import Recording, Segment, Signals, Source, sha256
+from embridge.recordings import Recording, Source, sha256
+from embridge.recordings.session import SAMPLE_RATE, count, load, opened
 
-SAMPLE_RATE = 2000.0  # Hz
-N_CHANNELS = 16
-CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
 READER_VERSION = "emg2pose-1"
@@ -84,6 +80,9 @@ def open_emg2pose(
     ``Source.skipped``. Without a metadata file the attributes in the HDF5 files are all there is, so the recordings
     have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of ``sha256sum``)
     in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
+
+    Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
+    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -173,7 +172,7 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
     recordings, skipped = [], []
     for stem, path in files.items():
         try:
-            with _open(path) as group:
+            with opened(path) as group:
                 attributes = {name: _text(group.attrs.get(name, "")) for name in ("user", "session", "stage", "side")}
         except InputError as error:
             if not skip_broken:
@@ -194,93 +193,12 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
 
 def _recording(path: Path, simulated: bool, **fields) -> Recording:
     return Recording(
-        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=_load, counter=_count, **fields
+        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=load, counter=count, **fields
     )
 
 
 def _text(value) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-class _open:
-    """Context of the ``emg2pose`` group of one file; closes it whatever happens, and tells library errors plainly."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> h5py.Group:
-        try:
-            self.file = h5py.File(self.path, "r")
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{self.path}: not a readable HDF5 file ({error}); fetch it again") from error
-        if not isinstance(self.file.get("emg2pose/timeseries"), h5py.Dataset):
-            self.file.close()
-            raise InputError(f"{self.path}: expected the dataset emg2pose/timeseries and found none")
-        return self.file["emg2pose"]
-
-    def __exit__(self, kind, error, trace):
-        self.file.close()
-        if isinstance(error, OSError | RuntimeError):
-            raise InputError(f"{self.path}: damaged inside ({error}); fetch it again") from error
-
-
-def _check_layout(path: Path, series: h5py.Dataset) -> None:
-    fields = series.dtype.fields or {}
-    for name, shape in (("time", ()), ("joint_angles", (len(JOINTS),)), ("emg", (N_CHANNELS,))):
-        if name not in fields:
-            raise InputError(f"{path}: timeseries has no field {name}; found {', '.join(fields) or 'no fields'}")
-        if fields[name][0].shape != shape:
-            raise InputError(
-                f"{path}: expected {name} of shape {shape} in each sample, found {fields[name][0].shape}"
-                " (samples come first, channels second)"
-            )
-        if fields[name][0].base.kind not in "fiu":
-            raise InputError(f"{path}: expected real numbers in {name}, found {fields[name][0].base}; fetch it again")
-    if series.ndim != 1:
-        raise InputError(f"{path}: expected timeseries of shape (T,), found {series.shape}")
-
-
-def _count(recording: Recording) -> int:
-    with _open(recording.path) as group:
-        _check_layout(recording.path, group["timeseries"])
-        return len(group["timeseries"])
-
-
-def _load(recording: Recording) -> Signals:
-    """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
-    with _open(recording.path) as group:
-        _check_layout(recording.path, group["timeseries"])
-        rate = group.attrs.get("sample_rate", SAMPLE_RATE)
-        series = group["timeseries"][:]
-    breaks = _breaks(recording.path, series["time"], rate)
-    edges = (0, *breaks, len(series))
-    return Signals(
-        emg=np.ascontiguousarray(series["emg"], dtype=np.float32),
-        pose=np.ascontiguousarray(series["joint_angles"], dtype=np.float32),
-        segments=tuple(Segment(a, b, recording.gesture) for a, b in zip(edges, edges[1:], strict=False)),
-        breaks=breaks,
-    )
-
-
-def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
-    """Samples before which the clock jumps; refuses a clock that runs back or at another rate."""
-    with np.errstate(invalid="ignore"):  # what is not finite is told below
-        step = np.diff(time.astype(np.float64)) * SAMPLE_RATE
-    problem = ""
-    if np.ndim(rate) or rate != SAMPLE_RATE:
-        problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate}"
-    elif not np.isfinite(step).all():
-        problem = "its clock holds NaN"
-    elif (step < 0).any():
-        problem = f"its clock runs backward at sample {int(np.argmax(step < 0)) + 1}"
-    elif len(step) and not 0.99 < np.median(step) < 1.01:
-        problem = f"its clock ticks every {np.median(step) / SAMPLE_RATE:g} s, expected {1 / SAMPLE_RATE:g}"
-    if problem and len(time) < CLOCK_MIN:
-        warnings.warn(f"{path}: {problem}; too short to matter", EMBridgeWarning, stacklevel=4)
-        return ()
-    if problem:
-        raise InputError(f"{path}: {problem}; resample or leave the file out")
-    return tuple(int(i) + 1 for i in np.flatnonzero(step > 1.5))
 
 
 def _verify(folder: Path, files: dict[str, Path]) -> None:

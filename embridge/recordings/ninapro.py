@@ -24,10 +24,10 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
+NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 READER_VERSION = "ninapro-1"
-NUMERIC = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged
-UNREADABLE = (OSError, ValueError, TypeError, EOFError, NotImplementedError, KeyError, zlib.error, MatReadError)
+MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged. In doubles it is 2 GB
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, KeyError, MemoryError, zlib.error, MatReadError)
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,13 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
 
 
 def _declared(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each variable that is a plain array of numbers, from the headers alone."""
+    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
     try:
-        return {name: shape for name, shape, kind in scipy.io.whosmat(path) if kind in NUMERIC}
+        found = scipy.io.whosmat(path)
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+    names = [name for name, _, _ in found]
+    return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
 
 
 def _count(recording: Recording) -> int:
@@ -212,9 +214,10 @@ def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     path = recording.path
     shapes = _declared(path)
     lengths = _check_shapes(database, path, shapes)
-    content = _read(path, [*FIELDS, "subject"])
-    if "subject" in shapes and not database.names_decide:
-        subject, found = recording.user[1:], ", ".join(f"{x:g}" for x in np.ravel(content["subject"])[:3])
+    says_subject = not database.names_decide and shapes.get("subject") == (1, 1)
+    content = _read(path, [*FIELDS, "subject"] if says_subject else FIELDS)
+    if says_subject:
+        subject, found = recording.user[1:], f"{content['subject'][0, 0]:g}"
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
     n = min(lengths.values())  # beyond it a sample has no label, or no pose
@@ -247,9 +250,8 @@ def _read(path: Path, names: Sequence[str]) -> dict:
 
 def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
     """Samples of each field, before anything is read; InputError for a missing field or a wrong shape."""
-    missing = [name for name in FIELDS if name not in shapes]
-    if missing:
-        raise InputError(f"{path}: expected the fields {', '.join(FIELDS)}; missing {', '.join(missing)}")
+    if missing := [name for name in FIELDS if name not in shapes]:
+        raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
     for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
         if len(shapes[name]) != 2 or shapes[name][1] != width:
             raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}")
@@ -267,8 +269,7 @@ def _check_glove(path: Path, glove: np.ndarray, kept: list[int]) -> None:
     broken = ~np.isfinite(glove).all(axis=0)
     if len(glove):
         broken |= np.ptp(glove, axis=0) == 0
-    columns = ", ".join(str(i + 1) for i in kept if broken[i])
-    if columns:
+    if columns := ", ".join(str(i + 1) for i in kept if broken[i]):
         raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
 
 
@@ -291,8 +292,7 @@ def _segments(
         problem = "which fits both" if fits else "which is neither" if len(firsts) > 1 else "which is not"
         raise InputError(f"{path}: expected restimulus 0 and {numberings}, found {wrong}, {problem}; leave it out")
     rank = labels - (fits[0] if len(used) else 1) + 1
-    change = np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1
-    edges = [0, *change.tolist(), len(labels)]
+    edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
     return tuple(
         Segment(a, b, gesture_name(exercise, int(rank[a])), int(repetitions[a]))
         for a, b in zip(edges, edges[1:], strict=False)

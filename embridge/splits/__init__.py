@@ -34,7 +34,6 @@ def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str 
     """
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
-    _check_files(table)
     if dataset == "ninapro-db1":
         splits = split_db1(table)
     elif dataset in ("ninapro", "simulated-ninapro"):
@@ -46,16 +45,6 @@ def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str 
             f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
         )
     return splits
-
-
-def _check_files(table: pd.DataFrame) -> None:
-    twice = table.duplicated(["recording", "start"])
-    if twice.any():
-        raise InputError(f"the file {table.recording[twice].iloc[0]} is there twice; remove one")
-    of_file = table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
-    mixed = of_file.index[(of_file > 1).any(axis=1)]
-    if len(mixed):
-        raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
 
 
 def table1(splits: Splits) -> pd.DataFrame:

@@ -68,7 +68,6 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str) -> 
     disjoint(sides, table.user, "user")
     disjoint(sides, table.session, "session")
     disjoint(sides, table.recording.str.replace(r"[-_]?(left|right)$", "", regex=True), "two-handed recording")
-    disjoint(sides, table.digest, "window content")
     return splits
 
 

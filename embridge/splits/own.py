@@ -30,5 +30,4 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     sides = {"train": where(train), "val": where(val), "test": where(test)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.recording, "recording")
-    disjoint(sides, table.digest, "window content")
     return splits

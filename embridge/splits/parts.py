@@ -15,6 +15,9 @@ SETS = ("in", "unseen")
 class Splits:
     """Which windows serve what. All ids are rows of ``table``, int64, ascending.
 
+    Whoever makes one, the rules that hold for every dataset are checked: InputError where a file is there twice, a
+    labelled stretch or a window's content is on two sides, or an unseen class is among the pre-training windows.
+
     Attributes
     ----------
     pretrain : D_tr
@@ -41,6 +44,36 @@ class Splits:
     remedy: str
     paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_files(self.table)
+        shown = np.isin(self.table.gesture.to_numpy()[self.pretrain], self.classes["unseen"])
+        if shown.any():
+            gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
+            raise InputError(f"leak: the unseen class {gesture} is in pre-training; leave its windows out")
+        probed = np.setdiff1d(np.concatenate(list(self.probe_train.values())), self.pretrain)
+        sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": self._both(self.tune)}
+        sides["D_eval"] = self._both(self.evaluation)
+        disjoint(sides, self.table.segment, "labelled stretch")
+        disjoint(sides, self.table.digest, "window content")
+
+    @staticmethod
+    def _both(part: dict[str, np.ndarray]) -> np.ndarray:
+        return np.concatenate([part[classes] for classes in SETS])
+
+    def learn_from(self, ids, what: str, *, tuning: bool = False) -> np.ndarray:
+        """``ids`` (B,) as they are, after a look that ``what`` learns nothing of D_eval from these windows.
+
+        Every training, scale, community and choice passes here. Raises InputError where a window is of a user of D_eval
+        (DB1, whose users are on both sides: of a labelled stretch), or, but for ``tuning``, of an unseen class.
+        """
+        ids = row_ids(ids)
+        column = "user" if self.group_kind == "user" else "segment"
+        disjoint({"D_eval": self._both(self.evaluation), what: ids}, self.table[column], column)
+        shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
+        if shown:
+            raise InputError(f"leak: {what} would see the unseen class {min(shown)}; take windows of pre-training")
+        return ids
 
     def named(self) -> dict[str, np.ndarray]:
         """Every part by its printed name, in Table 1's order."""
@@ -110,6 +143,16 @@ def where(mask) -> np.ndarray:
     return np.flatnonzero(np.asarray(mask)).astype(np.int64)
 
 
+def _check_files(table: pd.DataFrame) -> None:
+    twice = table.duplicated(["recording", "start"])
+    if twice.any():
+        raise InputError(f"the file {table.recording[twice].iloc[0]} is there twice; remove one")
+    of_file = table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
+    mixed = of_file.index[(of_file > 1).any(axis=1)]
+    if len(mixed):
+        raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
+
+
 def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None:
     """Raise InputError if a value occurs on two sides."""
     values = values.to_numpy()
@@ -117,6 +160,5 @@ def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None
     for side, ids in sides.items():
         for value in pd.unique(values[ids]):
             if seen.setdefault(value, side) != side:
-                raise InputError(
-                    f"leak: the {what} {value} is both in {seen[value]} and in {side}; correct the metadata"
-                )
+                where = f"both in {seen[value]} and in {side}"
+                raise InputError(f"leak: the {what} {value} is {where}; correct the metadata or the split")
