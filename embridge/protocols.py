@@ -155,6 +155,8 @@ def zero_shot_outcomes(
                         run_key=study.run(system).key,
                         param="k",
                         param_value=k,
+                        # of what tables show and compare; with every setting's they would be most rows of all
+                        recalls=corpus == "class set" and pooling == "max" and (policy == "all" or not brief),
                         **(_paper(study, system, "ZS", classes) if headline else {}),
                     )
                 )
@@ -214,6 +216,7 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
         param="C",
         param_value=c,
         n_train=len(train),
+        recalls=not options,
         run_key=study.run(system).key if known else "",
         **(_paper(study, name, "LP", classes) if known else {}),
     )
