@@ -182,8 +182,8 @@ def bootstrap_over_seeds(counts, minus=None, *, n_resamples: int = 2000, seed: i
     """Mean over seeds of the balanced accuracy, with a 95 % interval that covers both seeds and groups.
 
     Each resample draws groups once, for all seeds, and seeds: every seed is evaluated on the same users, and drawing
-    these anew for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. With three seeds the
-    interval is too narrow for their part (its variance by a third); of one seed it is that of
+    these anew for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. With three seeds
+    the interval is too narrow for their part (its variance by a third); of one seed it is that of
     :func:`paired_bootstrap` or :func:`bootstrap_over_groups`, to the bit.
 
     Parameters
