@@ -30,7 +30,14 @@ LAYERS = (
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
-    ("protocols", "few_shot", "score", "views", "api"),  # what notebooks and command lines ask of experiments
+    (
+        "protocols",
+        "few_shot",
+        "score",
+        "comparisons",
+        "views",
+        "api",
+    ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "sweep", "forecast"),  # commands of their own
     ("environment", "report", "kernel", "runner", "bench"),
 )

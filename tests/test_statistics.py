@@ -185,7 +185,7 @@ def seeds():
 
 
 def stacked(y, users, predictions):
-    return np.stack([st.recall_counts(y, p, users, 4) for p in predictions])
+    return np.stack([st.class_counts(y, p, users, 4) for p in predictions])
 
 
 def test_one_seed_over_seeds_is_the_bootstrap_over_groups_to_the_bit(seeds):
@@ -193,9 +193,12 @@ def test_one_seed_over_seeds_is_the_bootstrap_over_groups_to_the_bit(seeds):
     one, other = stacked(y, users, a[:1]), stacked(y, users, b[:1])
     assert st.bootstrap_over_seeds(one) == st.bootstrap_over_groups(y, a[0], users)
     assert st.bootstrap_over_seeds(one, other) == st.paired_bootstrap(y, a[0], b[0], users)
+    found = st.bootstrap_over_seeds(one, other, f1_of=2)  # F1 has no bootstrap of its own to compare with
+    f1 = [st.per_class_f1(y, p, 4)[2] for p in (a[0], b[0])]
+    assert found[0] == pytest.approx(f1[0] - f1[1]) and found[1] < found[0] < found[2]
     labels = np.repeat(np.arange(4), 40)  # groups of one class each (DB1): no resample may lose a class
     groups, pred = np.repeat(np.arange(16), 10), np.random.default_rng(0).integers(0, 4, 160)
-    found = st.bootstrap_over_seeds(st.recall_counts(labels, pred, groups, 4)[None])
+    found = st.bootstrap_over_seeds(st.class_counts(labels, pred, groups, 4)[None])
     assert found == st.bootstrap_over_groups(labels, pred, groups)
 
 

@@ -238,7 +238,7 @@ def test_seeds_with_every_users_recalls_are_bootstrapped_over_both(gathered):
     counts, rows = [], []
     for seed in range(3):
         y, pred, users = predictions(seed=seed, skill=0.3 + 0.1 * seed)
-        counts.append(st.recall_counts(y, pred, users, 4))
+        counts.append(st.class_counts(y, pred, users, 4))
         how = {**BASE, **ZS, "system": "CPEP", "classes": "unseen", "seed": seed, "n_classes": 4, "n_resamples": 50}
         rows += evaluate_predictions(y, pred, users, recalls=True, **how)
     found = tables.headline_rows(gathered(*rows), "simulated", systems=("CPEP",)).dropna(subset="value").iloc[0]
@@ -269,6 +269,38 @@ def test_gallery_table_shows_policies_side_by_side(results):
     assert table["other-users"].iloc[-1] == ours
     assert table["all"].iloc[-1].endswith("] | paper 0.528")
     assert tables.gallery_table(results, "emg2pose").empty
+
+
+def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
+    where = {"system": "CPEP", "classes": "unseen", **ZS}
+    own = one(0.3, profile="quick", **where)
+    long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in enumerate((0.3, 0.4, 0.5))]
+
+    def line(*rows):
+        table = tables.seeds_table(gathered(*rows), "simulated", "quick", systems=("CPEP", "EMG-MAE"))
+        assert len(table) == 4 + 2  # an unimodal system has no zero-shot
+        return table.set_index(["system", "protocol", "classes"]).loc[("CPEP", "ZS", "unseen")].tolist()
+
+    half = np.hypot(st.mean_over_seeds([0.3, 0.4, 0.5])[2] - 0.4, 0.1)
+    mean = f"0.40 [{0.4 - half:.2f}, {0.4 + half:.2f}]"
+    assert line(own, *long) == ["0.30 [0.20, 0.40]", 3, mean, "0.30", "0.50"]
+    assert line(own, long[0]) == ["0.30 [0.20, 0.40]", 1, "–", "0.30", "0.30"]
+    assert line(own) == ["0.30 [0.20, 0.40]", 0, "–", "–", "–"]
+
+
+def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
+    where = {"system": "Labels shuffled", "protocol": "LP", "options": "probe of CPEP"}
+    rows = [
+        one(0.2 + 0.01 * d, draw=d, classes=c, low=None, high=None, **where)
+        for d in range(11)
+        for c in ("in", "unseen")
+    ]
+    rows += [
+        one(0.3, system="Untrained encoder", protocol="LP", classes=c, options="control") for c in ("in", "unseen")
+    ]
+    table = tables.controls_table(gathered(*rows), "simulated").set_index("control")
+    assert table.loc["Labels shuffled, 11 draws", "in"] == "0.25 [0.20, 0.30]"  # quantiles 0.2025 and 0.2975
+    assert table.loc["Untrained encoder", "unseen"] == "0.30 [0.20, 0.40]"
 
 
 # ---- sweeps -----------------------------------------------------------------------------------------------------
