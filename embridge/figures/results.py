@@ -216,8 +216,9 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame, *, chance: float = 0.
     systems = list(dict.fromkeys(rows["system"]))
     colours = system_colours(systems)
     lines = [(step, system) for step in dict.fromkeys(steps["step"]) for system in systems]
+    ratios = (2.6, 0.4 + 0.28 * len(lines))
     figure, axes = new_figure(
-        2, len(class_sets), height=3.9 + 0.28 * len(lines), sharey="row", height_ratios=(2.6, 0.4 + 0.28 * len(lines))
+        2, len(class_sets), height=1.3 + sum(ratios), sharex="row", sharey="row", height_ratios=ratios
     )
     width = 0.8 / len(systems)
     for ax, below, classes in zip(axes[0], axes[1], class_sets, strict=True):
@@ -227,7 +228,7 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame, *, chance: float = 0.
             ax.bar(x, part["value"], width=width * 0.92, yerr=errors(part), color=colours[system],
                    error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
         ax.axhline(chance, color=GREY, ls="--", lw=1)
-        ax.set_xticks(range(len(policies)), [wrapped(POLICY_NAMES.get(p, p), 12) for p in policies])
+        ax.set_xticks(range(len(policies)), [wrapped(POLICY_NAMES.get(p, p), 9) for p in policies])
         ax.set(title=CLASS_SET_NAMES.get(classes, classes), xlabel="poses in the gallery", ylim=(0, 1))
         below.axvline(0, color=GREY, ls="--", lw=1)
         for row in steps[steps["classes"] == classes].itertuples():
@@ -237,6 +238,7 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame, *, chance: float = 0.
             below.plot(row.difference, y, "o", ms=6, mec=colour, mfc=colour if clear else "white")
         below.set(xlabel=f"worth in {ACCURACY}")
         below.margins(x=0.08)
+        below.locator_params(axis="x", nbins=4)
     axes[0, 0].set_ylabel(f"zero-shot\n{ACCURACY}")
     names = [f"{STEP_NAMES.get(step, step)}, {system}" for step, system in lines]
     axes[1, 0].set_yticks(range(len(lines)), names)
