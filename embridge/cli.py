@@ -19,7 +19,16 @@ COMMITTED = (
     "simulated-long",
     "simulated-ninapro-long",
 )  # below figures/: pictures and tables that git tracks
-ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench")  # what can be done instead of running notebooks
+ACTIONS = (
+    "test",
+    "lab",
+    "clean",
+    "train",
+    "sweep",
+    "plan",
+    "bench",
+    "check",
+)  # what can be done instead of running notebooks
 # Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
 BELONGS = {
     "only": ("run",),
@@ -43,6 +52,7 @@ examples:
   ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
   ./run_all.sh --plan --profile paper            what that would take here; trains and writes nothing
   ./run_all.sh --bench --full                    how fast it is here
+  ./run_all.sh --check                           the whole again, in check/: does it give the committed numbers?
   ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
 """
 
@@ -121,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     action("--sweep", metavar="NAME", nargs="*", help="train these experiments (default: all) as jobs of their own")
     action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
+    action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     add = parser.add_argument_group("only with one of these").add_argument
     add("--seed", metavar="S", type=_whole(0, 999), default=0, help="--train: the seed (default: 0)")
@@ -170,6 +181,8 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).absolute()
+    if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
+        options.out = ROOT / "check"
     if options.dataset in SIMULATED and options.data is not None:
         raise InputError("--data belongs to real recordings: name them with --dataset, or leave --data out")
     if options.dataset not in SIMULATED:

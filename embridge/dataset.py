@@ -13,6 +13,7 @@ from embridge import config as cfg
 from embridge import distributed, training
 from embridge.config import as_json, fingerprint
 from embridge.errors import InputError
+from embridge.provenance import provenance
 from embridge.recordings import Source
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1, open_ninapro
@@ -102,6 +103,9 @@ class Dataset:
             "device": self.device,
             "simulated": self.simulated,
             "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
+            **provenance(self.device),
+            "windows": self.store.key,  # a hash of their configuration and of each source file's SHA-256
+            "configuration": as_json(self.profile),
         }
 
     @property

@@ -197,7 +197,7 @@ def main(argv: list[str]) -> int:
         if options.action == "clean":
             cli.clean(options.out)
             return 0
-        if options.action in ("run", "sweep"):
+        if options.action in ("run", "sweep", "check"):
             cli.make_writable(cli.results_folder(options))
         elif options.action in ("train", "bench"):
             cli.make_writable(options.out)

@@ -2,18 +2,15 @@
 
 import base64
 import csv
-import importlib.metadata
 import json
 import platform
-import subprocess
 import time
 from html import escape
 from pathlib import Path
 
-from embridge.cli import ROOT
 from embridge.config import SIMULATED
+from embridge.provenance import commit, libraries
 
-VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 60rem; padding: 1rem 1.5rem 4rem; background: #fff; color: #1b1f24;
@@ -51,18 +48,6 @@ def missing_files(page: Path) -> list[Path]:
     names = [entry["file"] for entry in content["figures"]]
     names += [entry[kind] for entry in content["tables"] for kind in ("csv", "md")]
     return [page.parent / name for name in names if not (page.parent / name).exists()]
-
-
-def commit() -> str:
-    """The checkout's commit, with "+" where tracked files differ from it; "unknown" without git or a commit."""
-    try:
-        told = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True, text=True, timeout=20,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return told.stdout.strip() or "unknown"
 
 
 def _number(text: str) -> str | None:
@@ -148,7 +133,7 @@ def write(folder: Path, parameters: dict) -> Path:
     """
     found = pages(folder)
     dataset, profile = parameters.get("dataset", ""), parameters.get("profile", "")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS)
+    versions = ", ".join(f"{name} {version}" for name, version in libraries().items())
     banner = ""
     if dataset in SIMULATED:
         banner += (
@@ -161,8 +146,8 @@ def write(folder: Path, parameters: dict) -> Path:
         )
     facts = (
         f"Dataset {dataset}, profile {profile}, seeds {parameters.get('seeds', '')}; written "
-        f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; commit {commit()}; Python {platform.python_version()}, "
-        f"{versions}; {platform.machine()}, {platform.system()}."
+        f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; commit {commit()}; {versions}; "
+        f"{platform.machine()}, {platform.system()}."
     )
     body = "\n".join(_section(page, folder / "notebooks") for page in found)
     claims, title = _claims(folder), f"EMBridge: {dataset}, {profile}"

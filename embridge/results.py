@@ -4,10 +4,8 @@
 tables and figures are made from it alone.
 """
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +14,11 @@ import pandas as pd
 
 from embridge import __version__
 from embridge.errors import InputError
+from embridge.provenance import libraries
 from embridge.rows import COLUMNS, INTEGERS, KEY, NUMBERS, compare_predictions, evaluate_predictions, plain, row
 from embridge.tables import markdown
+
+SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
 __all__ = [
     "COLUMNS",
@@ -59,11 +60,13 @@ class Page:
         return ""
 
     def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
-        """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the figure.
+        """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the picture to show.
 
         On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
         the figure is a drawing and shows no data at all.
         """
+        from IPython.display import Image  # a notebook has it, and the runner need not load it
+
         entry = self._entry(self._figures, name, caption, source, data)
         # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
         fig.draw_without_rendering()
@@ -75,7 +78,8 @@ class Page:
             fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
         fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
         self._figures.append(entry | {"file": f"{name}.png"})
-        return fig
+        # the file itself: drawing the figure again for the screen would take as long as saving it did
+        return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)
 
     def table(
         self, df: pd.DataFrame, name: str, caption: str, source: str = "", *, numbers: pd.DataFrame | None = None
@@ -133,9 +137,7 @@ class Page:
 
 def versions() -> str:
     """Python and the libraries that decide numbers, for a notebook's first output."""
-    names = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")
-    found = " · ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f"embridge {__version__} · Python {platform.python_version()} · {found}"
+    return f"embridge {__version__} · " + " · ".join(f"{name} {version}" for name, version in libraries().items())
 
 
 def collect(folder: str | Path) -> pd.DataFrame:

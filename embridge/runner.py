@@ -32,6 +32,7 @@ KEPT = "what is trained is kept; the same command goes on from there"
 # What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
 HARNESS = (
     "bench",
+    "check.py",
     "claims",
     "cli.py",
     "environment.py",

@@ -48,7 +48,7 @@ class Run:
 
     @property
     def done(self) -> dict:
-        """The run's record: weights_sha256, seconds, steps."""
+        """The run's record: weights_sha256, seconds, steps, commit and what it was made on."""
         return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
 
 

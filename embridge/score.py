@@ -8,7 +8,6 @@ from them what it does not train.
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,6 +22,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
+from embridge.provenance import commit
 from embridge.regression import angle_error
 from embridge.rows import row
 from embridge.runs import code_fingerprint
@@ -281,15 +281,3 @@ def lacking(missing: list[str]) -> str:
     named = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     number = f"{len(missing)} experiments have" if len(missing) > 1 else "1 experiment has"
     return f"{number} no rows yet: {named}.\n./run_all.sh --profile long trains them and fills the dashes."
-
-
-def commit() -> str:
-    """The checked-out commit, "+" behind it where tracked files have changed; "unknown" outside a repository."""
-    try:
-        told = [
-            subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "--short=7", "HEAD"], ["status", "--porcelain", "-uno"])
-        ]
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return told[0] + ("+" if told[1] else "")

@@ -39,6 +39,7 @@ from embridge.config import TrainConfig
 from embridge.errors import InputError
 from embridge.loading import Ahead
 from embridge.optimisation import Trainer, learning_rate
+from embridge.provenance import provenance
 
 __all__ = ["load_weights", "noise", "order", "set_threads", "train", "weights_hash"]
 
@@ -103,7 +104,7 @@ def deferred_interrupt() -> Iterator[threading.Event]:
         raise KeyboardInterrupt
 
 
-def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int) -> None:
+def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
     """Weights, log and, last, ``done.json``, whose presence says that the run is whole."""
     save_weights(folder, model)
     text = io.StringIO(newline="")
@@ -112,7 +113,7 @@ def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int) 
     writer.writerows(log)
     write_atomically(folder / "log.csv", text.getvalue().encode())
     seconds = sum(row["seconds"] for row in log)
-    done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps}
+    done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
     write_atomically(folder / "done.json", json.dumps(done).encode())
     remove_checkpoints(folder)
 
@@ -278,6 +279,6 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     if best.state is not None:
         model.load_state_dict(best.state["model"])
     if distributed.rank() == 0:
-        _write_results(folder, model, log, epoch * per_epoch)
+        _write_results(folder, model, log, epoch * per_epoch, device)
     distributed.barrier()  # nobody looks for the results before they are there
     return log

@@ -71,6 +71,17 @@ def test_functions_are_short_and_nothing_else_is_defined(notebook):
                 assert node.end_lineno - node.lineno < 10, f"{node.name} is longer than ten lines: into the package"
 
 
+def test_a_figure_is_the_last_thing_of_its_cell_and_so_is_shown(notebook):
+    for source in code(notebook):
+        makers = ("page.figure(", "views.divergence(")
+        if any(name in source for name in makers):
+            last = ast.parse(source).body[-1]
+            shown = isinstance(last, ast.Expr) and any(name in ast.unparse(last) for name in makers)
+            assert shown and not source.rstrip().endswith(";"), (
+                f"Jupyter shows nothing of a cell that ends in {source[-60:]!r}"
+            )
+
+
 def test_committed_clean(notebook, request):
     raw = Path(NOTEBOOKS / f"{request.node.callspec.id}.ipynb").read_text(encoding="utf-8")
     for cell in notebook.cells:

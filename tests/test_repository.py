@@ -17,7 +17,7 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "config", "systems", "parallel", "progress"),
+    ("errors", "config", "systems", "parallel", "progress", "provenance"),
     ("cli",),  # what runs before anything is installed
     ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),
@@ -39,7 +39,7 @@ LAYERS = (
         "api",
     ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "sweep", "forecast"),  # commands of their own
-    ("environment", "report", "kernel", "runner", "bench"),
+    ("environment", "report", "kernel", "runner", "bench", "check"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "embridge").rglob("*.py"))

@@ -119,8 +119,8 @@ def figure():
 def test_page_writes_rows_figures_tables_notes(tmp_path):
     folder = tmp_path / "Ä b"
     page = Page("05_results", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
-    fig = page.figure(figure(), "fig3a", "Confusion.", source="E Fig. 3a")
-    assert isinstance(fig, Figure)
+    shown = page.figure(figure(), "fig3a", "Confusion.", source="E Fig. 3a")
+    assert shown.data == (folder / "05_results" / "fig3a.png").read_bytes()
     frame = page.table(pd.DataFrame({"a": [0.5], "b": ["x | y"]}), "table2", "Table.")
     assert frame["a"].tolist() == [0.5]
     page.rows([row(**BASE, metric="f1", value=0.5, low=float("nan"))])
@@ -158,7 +158,8 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
 )
 def test_what_data_a_figure_shows_is_said(tmp_path, context, prefix, stamped):
     page = Page("01", tmp_path, context=context)
-    fig = page.figure(figure(), "f", "Caption.")
+    fig = figure()
+    page.figure(fig, "f", "Caption.")
     assert ("simulated data" in [t.get_text() for t in fig.texts]) == stamped
     assert json.loads(page.write().read_text("utf-8"))["figures"][0]["caption"] == prefix + "Caption."
 

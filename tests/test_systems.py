@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from embridge import config as cfg
-from embridge import score, views
+from embridge import provenance, score, views
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
 from embridge.rows import KEY
@@ -170,13 +170,13 @@ def test_rows_are_found_without_any_recording(tmp_path):
 
 
 def test_the_commit_is_that_of_the_checkout_and_unknown_without_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert score.commit() == "unknown"
+    assert provenance.commit() == "unknown"
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x.x"]
     (tmp_path / "a").write_text("a")
     for command in (["init", "-q"], ["add", "a"], ["commit", "-qm", "a"]):
         subprocess.run([*git, *command], cwd=tmp_path, check=True)
-    clean = score.commit()
+    clean = provenance.commit()
     (tmp_path / "a").write_text("b")
-    assert len(clean) == 7 and score.commit() == clean + "+"
+    assert len(clean) == 7 and provenance.commit() == clean + "+"

@@ -39,7 +39,7 @@ class Size:
 
 QUICK, PAPER = ("quick's size", profile("quick").model), ("paper size", ModelConfig())
 SMOKE = Size(
-    seconds=14, rounds=5, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
+    seconds=14, rounds=3, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
     memory=None, scaling=profile("smoke").model, scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
 )  # fmt: skip
 FULL = Size(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from embridge.parallel import available_cores, processor
-from embridge.report import commit
+from embridge.provenance import commit
 
 MB = 1e6
 

@@ -65,7 +65,7 @@ def new_figure(
 
     ``layout``: "compressed" for square pictures, whose margins "constrained" gets wrong.
 
-    The figure is taken off pyplot's list at once: a notebook then shows it once, and none piles up in memory.
+    The figure is taken off pyplot's list at once: Jupyter would show it beside its file, and none piles up in memory.
     """
     use_style()
     figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height), squeeze=False, layout=layout, **options)

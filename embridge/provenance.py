@@ -1,0 +1,42 @@
+"""What an artefact was made with: commit, versions and machine, recorded in every run and every page of results."""
+
+import importlib.metadata
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from embridge import __version__
+from embridge.parallel import processor
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")  # they decide numbers
+
+
+def commit() -> str:
+    """The checked-out commit, "+" behind it where tracked files have changed; "unknown" outside a repository."""
+    try:
+        told = [
+            subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "--short=7", "HEAD"], ["status", "--porcelain", "-uno"])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told[0] + ("+" if told[1] else "")
+
+
+def libraries() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide numbers, by name."""
+    return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+
+
+@cache
+def provenance(device: str = "cpu") -> dict:
+    """All of it as plain JSON: of two artefacts with the same ``made_on`` the numbers should be the same to the bit."""
+    import torch  # slow to load, and who asks has loaded it
+
+    name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else processor()
+    return {
+        "commit": commit(),
+        "made_on": {"device": name, "threads": torch.get_num_threads(), "embridge": __version__, **libraries()},
+    }
