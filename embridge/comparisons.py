@@ -87,9 +87,8 @@ def difference_rows(
 
 
 def recorded_seeds(studies: list[Study], names: tuple[str, ...]) -> list[dict]:
-    """Committed rows of the long profile's headline systems and seeds, those that this run does not make itself."""
-    study, rows = studies[0], []
-    mine = {s.seed for s in studies} if study.profile.name == "long" else set()
+    """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
+    study, rows, mine = studies[0], [], {s.seed for s in studies}
     for seed in range(SEEDS if committed(study) else 0):
         other = Study(study.dataset, study.profile.name, seed, study.device, study.data or "", study.out)
         for name in names if seed not in mine else ():

@@ -274,18 +274,17 @@ def test_gallery_table_shows_policies_side_by_side(results):
 def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
     where = {"system": "CPEP", "classes": "unseen", **ZS}
     own = one(0.3, profile="quick", **where)
-    long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in enumerate((0.3, 0.4, 0.5))]
+    long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in ((1, 0.4), (2, 0.5))]
 
     def line(*rows):
-        table = tables.seeds_table(gathered(*rows), "simulated", "quick", systems=("CPEP", "EMG-MAE"))
+        table = tables.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
         assert len(table) == 4 + 2  # an unimodal system has no zero-shot
         return table.set_index(["system", "protocol", "classes"]).loc[("CPEP", "ZS", "unseen")].tolist()
 
     half = np.hypot(st.mean_over_seeds([0.3, 0.4, 0.5])[2] - 0.4, 0.1)
     mean = f"0.40 [{0.4 - half:.2f}, {0.4 + half:.2f}]"
     assert line(own, *long) == ["0.30 [0.20, 0.40]", 3, mean, "0.30", "0.50"]
-    assert line(own, long[0]) == ["0.30 [0.20, 0.40]", 1, "–", "0.30", "0.30"]
-    assert line(own) == ["0.30 [0.20, 0.40]", 0, "–", "–", "–"]
+    assert line(own) == ["0.30 [0.20, 0.40]", 1, "–", "0.30", "0.30"]
 
 
 def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):

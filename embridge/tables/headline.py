@@ -120,16 +120,15 @@ def policy_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
     return cell_frame(cells, ["system", "classes", "gallery"]).dropna(subset="value", ignore_index=True)
 
 
-def seeds_table(results: pd.DataFrame, dataset: str, profile: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
-    """This run's cells beside the mean over the seeds of the ``long`` profile, as text: a line a cell.
+def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
+    """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
 
-    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many), "mean over seeds" (with an
-    interval over seeds and users), "lowest" and "highest" seed. A dash where there is no row.
+    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
+    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed.
     """
-    own = headline_rows(results[results["profile"] == profile], dataset, systems=systems)
-    rows = results[results["profile"] == "long"].assign(origin="")  # committed or not: all seeds in one mean
-    long, lines = headline_rows(rows, dataset, systems=systems), []
-    for mine, mean in zip(own.to_dict("records"), long.to_dict("records"), strict=True):
+    own, rows = headline_rows(results, dataset, systems=systems), results.assign(origin="")  # all seeds in one mean
+    every, lines = headline_rows(rows, dataset, systems=systems), []
+    for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
         if mine["protocol"] == "ZS" and mine["system"] in UNIMODAL:
             continue
         where = {c: mine[c] for c in ("system", "protocol", "classes")}
