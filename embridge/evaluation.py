@@ -218,7 +218,7 @@ def _best(grid, score) -> float:
     return float(max(sorted(grid), key=score))  # max keeps the first of equals, the strongest penalty
 
 
-def shuffled_labels(labels, seed: int = 0) -> np.ndarray:
+def shuffled_labels(labels, seed: int | list[int] = 0) -> np.ndarray:
     """The labels in random order: a control (RELIABILITY) whose scores must fall to chance."""
     return np.random.default_rng(seed).permutation(np.asarray(labels))
 

@@ -17,7 +17,6 @@ from embridge import evaluation as ev
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.paper import lookup
 from embridge.results import evaluate_predictions
-from embridge.statistics import paired_bootstrap
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,8 @@ def zero_shot_outcomes(
                         run_key=study.run(system).key,
                         param="k",
                         param_value=k,
+                        # of what tables show and compare; with every setting's they would be most rows of all
+                        recalls=corpus == "class set" and pooling == "max" and (policy == "all" or not brief),
                         **(_paper(study, system, "ZS", classes) if headline else {}),
                     )
                 )
@@ -216,40 +217,10 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
         param="C",
         param_value=c,
         n_train=len(train),
+        recalls=not options,
         run_key=study.run(system).key if known else "",
         **(_paper(study, name, "LP", classes) if known else {}),
     )
-
-
-def shuffled_label_outcome(study: Study, system: str, classes: str) -> Outcome:
-    """Control: the probe trained on shuffled labels, which must fall to chance."""
-    splits = study.splits
-    train, test = splits.probe_train[classes], splits.evaluation[classes]
-    y = np.random.default_rng(study.seed).permutation(splits.labels(classes, train))
-    predicted = ev.linear_probe(study.features(system, train).numpy(), y, study.features(system, test).numpy(), c=1.0)
-    return _outcome(
-        study,
-        "Labels shuffled",
-        "LP",
-        classes,
-        test,
-        splits.labels(classes, test),
-        predicted,
-        options=f"probe of {system}",
-        param="C",
-        param_value=1.0,
-        n_train=len(train),
-    )
-
-
-def controls(study: Study, classes: str) -> list[Outcome]:
-    """What would betray a mistake: an untrained encoder, shuffled labels, shuffled pairs."""
-    shuffled = zero_shot_outcomes(study, "CPEP, pairs shuffled", classes)
-    return [
-        probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control"),
-        shuffled_label_outcome(study, "CPEP", classes),
-        *(o for o in shuffled if o.gallery == "not-self" or o.gallery == "other-repetitions"),
-    ]
 
 
 def headline(outcomes: list[Outcome], classes: str, study: Study) -> list[Outcome]:
@@ -263,29 +234,3 @@ def headline(outcomes: list[Outcome], classes: str, study: Study) -> list[Outcom
         and o.pooling == study.profile.evaluation.pooling
         and o.rows[0]["seed"] == study.seed
     ]
-
-
-def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], study: Study) -> pd.DataFrame:
-    """Difference in balanced accuracy of each pair of systems, gallery policy by policy, on the same windows.
-
-    Returns
-    -------
-    DataFrame with columns classes, gallery, systems, difference, low, high: 95 % paired bootstrap over groups
-    """
-    pooling, found = study.profile.evaluation.pooling, []
-    chosen = [o for o in outcomes if o.options == "corpus=class set" and o.pooling == pooling]
-    chosen = {(o.system, o.classes, o.gallery): o for o in chosen if o.rows[0]["seed"] == study.seed}
-    for classes in ("in", "unseen"):
-        for gallery in study.splits.policies:
-            for a, b in pairs:
-                one, other = chosen[a, classes, gallery], chosen[b, classes, gallery]
-                value, low, high = paired_bootstrap(
-                    one.y,
-                    one.predicted,
-                    other.predicted,
-                    one.groups,
-                    n_classes=4,
-                    n_resamples=study.profile.evaluation.n_bootstrap,
-                )
-                found.append((classes, gallery, f"{a} - {b}", value, low, high))
-    return pd.DataFrame(found, columns=["classes", "gallery", "systems", "difference", "low", "high"])

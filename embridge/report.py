@@ -29,6 +29,7 @@ table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabu
 th, td { padding: .22rem .7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #e3e7eb; }
 th { border-bottom: 2px solid #8a949e; }
 td.number { text-align: right; }
+#claims td { white-space: normal; vertical-align: top; min-width: 6rem; }
 @media print { .scroll { overflow: visible; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """
 
@@ -100,8 +101,20 @@ def _section(page: dict, notebooks: Path) -> str:
     return "\n".join(parts)
 
 
-def _contents(found: list[dict]) -> str:
-    lines = []
+def _claims(folder: Path) -> str:
+    """The claims table, where there is one."""
+    file = folder / "claims.csv"
+    if not file.exists():
+        return ""
+    caption = file.with_suffix(".md").read_text(encoding="utf-8").split("\n\n")[0]
+    return (
+        '<h2 id="claims">What the papers claim, and what holds here</h2>\n'
+        f"<figure><figcaption>{escape(caption)}</figcaption>{table_html(file)}</figure>"
+    )
+
+
+def _contents(found: list[dict], claims: bool) -> str:
+    lines = ['<li><a href="#claims">claims</a> (table)</li>'] if claims else []
     for page in found:
         entries = [("table", entry) for entry in page["tables"]] + [("figure", entry) for entry in page["figures"]]
         inner = "".join(
@@ -137,12 +150,13 @@ def write(folder: Path, parameters: dict) -> Path:
         f"{platform.machine()}, {platform.system()}."
     )
     body = "\n".join(_section(page, folder / "notebooks") for page in found)
-    title = f"EMBridge: {dataset}, {profile}"
+    claims, title = _claims(folder), f"EMBridge: {dataset}, {profile}"
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        f'<p class="facts">{escape(facts)}</p>\n{banner}\n{_contents(found)}\n{body}\n</body>\n</html>\n'
+        f'<p class="facts">{escape(facts)}</p>\n{banner}\n{_contents(found, bool(claims))}\n{claims}\n{body}\n'
+        "</body>\n</html>\n"
     )
     file = folder / "report.html"
     file.write_text(page, encoding="utf-8")
@@ -151,6 +165,8 @@ def write(folder: Path, parameters: dict) -> Path:
 
 def show(folder: Path) -> None:
     """Print every table and figure of a results folder with its path, and the report's path."""
+    if (folder / "claims.md").exists():
+        print(f"\nclaims\n  {folder / 'claims.md'}")
     for page in pages(folder):
         print(f"\n{page['notebook']}")
         for kind, entry in [("csv", e) for e in page["tables"]] + [("file", e) for e in page["figures"]]:

@@ -85,6 +85,7 @@ def evaluate_predictions(
     bootstrap_seed: int = 0,
     strata=None,
     group_kind: str = "",
+    recalls: bool = False,
     paper_value: float | None = None,
     paper_source: str = "",
     **fields,
@@ -101,6 +102,8 @@ def evaluate_predictions(
     users : (N,) for ``user_f1``; None: the groups, unless each of these holds one class only and so is no user
     strata : see :func:`embridge.statistics.bootstrap_over_groups`
     group_kind : named in ``interval_kind``; "": "user", or "movement-repetition" where a group holds one class only
+    recalls : adds ``user_recall``, a row a class and group: from these any two sets of predictions can be compared
+        pair by pair, and seeds be put together, long after the predictions are gone
     paper_value, paper_source : go to the balanced accuracy alone
     fields : columns that all rows share
 
@@ -136,6 +139,10 @@ def evaluate_predictions(
         for user, value in st.per_group_f1(y, pred, users, n_classes).items():
             n = np.count_nonzero(np.asarray(users).astype(str) == user)
             rows.append(row(metric="user_f1", user=user, value=value, n=n, **fields))
+    for (g, k), n in np.ndenumerate(found.counts.sum(-1)) if recalls else ():
+        if n:
+            cell = {"user": found.names[g], "class": k, "value": found.counts[g, k, k] / n, "n": n}
+            rows.append(row(metric="user_recall", **cell, **fields))
     return rows
 
 

@@ -33,6 +33,7 @@ KEPT = "what is trained is kept; the same command goes on from there"
 HARNESS = (
     "bench",
     "check.py",
+    "claims",
     "cli.py",
     "environment.py",
     "forecast",
@@ -159,7 +160,7 @@ def _run(notebooks, folder, parameters, package, stop, places) -> Path:
         if job not in waiting:
             print(f"{_title(jobs, job)}: up to date", flush=True)
     _execute(jobs, waiting, keys, parameters, stop, list(places), whole, seconds, timings)
-    _collect(folder)
+    _claims(folder, parameters)
     return report.write(folder, parameters)
 
 
@@ -216,6 +217,12 @@ def _collect(folder: Path) -> None:
     from embridge import results  # pandas and scipy take seconds to load: nothing that fails early waits for them
 
     results.collect(folder)
+
+
+def _claims(folder: Path, parameters: dict) -> None:
+    from embridge import claims, results
+
+    claims.write(folder, results.collect(folder), parameters["dataset"], parameters["profile"])
 
 
 def _write_json(file: Path, value) -> None:

@@ -55,8 +55,8 @@ def system_rows(study: Study, name: str) -> list[dict]:
             rows += _as_member(shown_rows(study, name, classes) + tuned, study, name)
             continue
         outcomes = _outcomes(study, name, classes, brief=experiment.part != "headline")
-        whole = experiment.part == "headline"
-        rows += [r for o in outcomes for r in o.rows if whole or r["metric"] in ("balanced_accuracy", "macro_f1")]
+        whole, kept = experiment.part == "headline", ("balanced_accuracy", "macro_f1", "user_recall")
+        rows += [r for o in outcomes for r in o.rows if whole or r["metric"] in kept]
         if experiment.kind == "regressor" and study.profile.model.n_joints == N_ANGLES:
             rows.append(_angle_row(study, name, classes))
     return rows

@@ -62,6 +62,15 @@ DIFFERENCES = pd.DataFrame(
     ],
     columns=["classes", "gallery", "systems", "difference", "low", "high"],
 )
+STEPS = pd.DataFrame(
+    [
+        (classes, system, step, value, value - 0.03, value + 0.03)
+        for classes in ("in", "unseen")
+        for system in CONFUSIONS
+        for step, value in (("all - not-self", 0.05), ("not-self - other-users", 0.01))
+    ],
+    columns=["classes", "system", "step", "difference", "low", "high"],
+)
 
 
 def cells(**levels):
@@ -152,7 +161,7 @@ FIGURES = {
     "confusions": lambda: f.confusion_matrices(CONFUSIONS, UNSEEN_CLASSES, f1=F1),
     "confusions, db1": lambda: f.confusion_matrices({"CPEP": np.eye(4, 5, dtype=int)}, DB1),
     "users": lambda: f.per_user_f1(USERS),
-    "galleries": lambda: f.gallery_policies(SCORES[SCORES["protocol"] == "ZS"]),
+    "galleries": lambda: f.gallery_audit(SCORES[SCORES["protocol"] == "ZS"], STEPS),
     "ablation": lambda: f.ablation_bars(ABLATION, "CPEP"),
     "data efficiency": lambda: f.data_efficiency(FRACTIONS, BASELINES),
     "few shots": lambda: f.few_shot(SHOTS, BASELINES),

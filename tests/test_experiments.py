@@ -9,7 +9,8 @@ import pytest
 import torch
 from conftest import TINY, write_db1
 
-from embridge import protocols, score, views
+from embridge import comparisons, protocols, score, views
+from embridge import statistics as st
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
@@ -223,10 +224,45 @@ def test_controls_and_differences_cover_both_class_sets(study):
     outcomes = [
         o for s in ("CPEP", "EMBridge") for c in ("in", "unseen") for o in protocols.zero_shot_outcomes(study, s, c)
     ]
-    table = protocols.paired_differences(outcomes, [("EMBridge", "CPEP")], study)
-    assert len(table) == 2 * 3 and (table["low"] <= table["difference"]).all()
-    names = {o.system for o in protocols.controls(study, "in")}
-    assert names == {"Untrained encoder", "Labels shuffled", "CPEP, pairs shuffled"}
+    table = comparisons.paired_differences(outcomes, [("EMBridge", "CPEP")], study)
+    assert len(table) == 2 * 3
+    headline = {o.system: o for o in protocols.headline(outcomes, "unseen", study)}
+    a, b = headline["EMBridge"], headline["CPEP"]
+    n = study.profile.evaluation.n_bootstrap
+    expected = st.paired_bootstrap(a.y, a.predicted, b.predicted, a.groups, n_classes=4, n_resamples=n)
+    found = table.set_index(["classes", "gallery"]).loc[("unseen", "all")]
+    assert tuple(found[["difference", "low", "high"]]) == expected  # one seed: the paired bootstrap over users itself
+    steps = comparisons.gallery_steps(outcomes, study)
+    assert len(steps) == 2 * 2 * 2 and set(steps["step"]) == {"all - not-self", "not-self - other-users"}
+    values = {(o.gallery, o.system): o.rows[0]["value"] for o in outcomes if o.rows[0]["classes"] == "unseen"
+              and o.options == "corpus=class set" and o.pooling == "max"}  # fmt: skip
+    one = steps.set_index(["classes", "system", "step"]).loc[("unseen", "CPEP", "all - not-self"), "difference"]
+    assert one == pytest.approx(values["all", "CPEP"] - values["not-self", "CPEP"])
+    rows = comparisons.difference_rows(outcomes, table, steps, study)
+    f1 = [r for r in rows if r["metric"] == "class_f1_difference" and r["classes"] == "unseen"]
+    assert len(rows) == len(table) + len(steps) + 2 * 4 and {r["seed"] for r in rows} == {0}
+    each = st.per_class_f1(a.y, a.predicted, 4) - st.per_class_f1(b.y, b.predicted, 4)
+    assert [r["value"] for r in f1] == pytest.approx(each.tolist())
+
+
+def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(study):
+    rows = comparisons.controls(study, "in", n_draws=3)
+    assert {r["system"] for r in rows} == {"Untrained encoder", "Labels shuffled", "CPEP, pairs shuffled"}
+    drawn = [r for r in rows if r["system"] == "Labels shuffled"]
+    assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
+    assert drawn == [r for r in comparisons.controls(study, "in", n_draws=3) if r["system"] == "Labels shuffled"]
+
+
+def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
+    assert comparisons.recorded_seeds([study], ("CPEP",)) == []  # a small profile has no committed rows
+    other = Study("simulated", "quick", seed=7, out=study.out, device="cpu")  # so that seed 0 is not its own
+    rows = comparisons.recorded_seeds([other], ("CPEP", "EMBridge"))
+    assert {r["profile"] for r in rows} == {"long"} and all(r["origin"].startswith("long run") for r in rows)
+    assert {r["metric"] for r in rows} <= {"balanced_accuracy", "user_recall"}
+    cells = [(r["system"], r["protocol"], r["classes"], r["seed"]) for r in rows if r["metric"] == "balanced_accuracy"]
+    assert len(cells) == len(set(cells)) and ("EMBridge", "ZS", "unseen", 0) in cells
+    mine = comparisons.recorded_seeds([Study("simulated", "quick", out=study.out, device="cpu")], ("CPEP",))
+    assert mine == [r for r in rows if r["system"] == "CPEP" and r["seed"] != 0]  # what a run makes it does not read
 
 
 def test_few_shot_with_every_recording_is_the_probe(study):

@@ -26,7 +26,7 @@ LAYERS = (
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results"),
+    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
@@ -34,6 +34,7 @@ LAYERS = (
         "protocols",
         "few_shot",
         "score",
+        "comparisons",
         "alternatives",
         "views",
         "api",

@@ -82,6 +82,10 @@ def test_evaluate_predictions_emits_every_metric():
     users_f1 = rows[rows["metric"] == "user_f1"]
     assert dict(zip(users_f1["user"], users_f1["value"], strict=True)) == st.per_group_f1(y, pred, users, 4)
     assert set(users_f1["n"]) == {40}
+    more = evaluate_predictions(y, pred, users, n_classes=4, recalls=True, **BASE)[len(rows) :]
+    assert {r["metric"] for r in more} == {"user_recall"} and len(more) == 6 * 4
+    one = next(r for r in more if r["user"] == "002" and r["class"] == 3)
+    assert one["n"] == 10 and one["value"] == np.mean(pred[(users == "002") & (y == 3)] == 3)
 
 
 def test_a_repetition_is_no_user():

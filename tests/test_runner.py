@@ -113,6 +113,8 @@ def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
     assert 'href="notebooks/01_first.html"' in html and "Simulated data. Every number" in html
     assert (page.parent / "notebooks" / "02_second.html").stat().st_size > 10_000
     assert (page.parent / "results.csv").read_text().count("\n") == 3
+    told = (page.parent / "claims.md").read_text()  # made at the end of every run, and no result in this profile
+    assert told.startswith("Simulated data") and "Smoke profile" in told and 'id="claims"' in html
     shown, errors = capfd.readouterr()
     assert errors == ""  # neither ours nor the kernel's
     assert "[1/2] 01_first: running" in shown and "[2/2] 02_second: done in" in shown

@@ -168,3 +168,65 @@ def test_bad_input_is_told(y, pred, groups, message):
 def test_a_group_in_two_strata_is_refused():
     with pytest.raises(InputError, match="one stratum"):
         st.bootstrap_over_groups([0, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", "b"], strata=[0, 1, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    """Three seeds of two systems on 12 users: (3, n) predictions, all on the same windows."""
+    rng = np.random.default_rng(1)
+    y, users = np.tile(np.arange(4), 90), np.repeat(np.arange(12), 30)
+    skill = rng.uniform(0.2, 0.9, 12)[users]
+
+    def system(better):
+        seed = rng.normal(0, 0.05, 3)
+        return [np.where(rng.random(360) < np.clip(skill + better + s, 0, 1), y, (y + 1) % 4) for s in seed]
+
+    return y, users, system(0.1), system(0.0)
+
+
+def stacked(y, users, predictions):
+    return np.stack([st.class_counts(y, p, users, 4) for p in predictions])
+
+
+def test_one_seed_over_seeds_is_the_bootstrap_over_groups_to_the_bit(seeds):
+    y, users, a, b = seeds
+    one, other = stacked(y, users, a[:1]), stacked(y, users, b[:1])
+    assert st.bootstrap_over_seeds(one) == st.bootstrap_over_groups(y, a[0], users)
+    assert st.bootstrap_over_seeds(one, other) == st.paired_bootstrap(y, a[0], b[0], users)
+    found = st.bootstrap_over_seeds(one, other, f1_of=2)  # F1 has no bootstrap of its own to compare with
+    f1 = [st.per_class_f1(y, p, 4)[2] for p in (a[0], b[0])]
+    assert found[0] == pytest.approx(f1[0] - f1[1]) and found[1] < found[0] < found[2]
+    labels = np.repeat(np.arange(4), 40)  # groups of one class each (DB1): no resample may lose a class
+    groups, pred = np.repeat(np.arange(16), 10), np.random.default_rng(0).integers(0, 4, 160)
+    found = st.bootstrap_over_seeds(st.class_counts(labels, pred, groups, 4)[None])
+    assert found == st.bootstrap_over_groups(labels, pred, groups)
+
+
+def test_bootstrap_over_seeds_is_a_loop_over_seeds_and_users(seeds):
+    y, users, a, b = seeds
+    rng, rows, loop = np.random.default_rng(5), [np.flatnonzero(users == u) for u in range(12)], []
+    for _ in range(800):
+        drawn = np.concatenate([rows[u] for u in rng.integers(12, size=12)])
+        scores = [
+            st.balanced_accuracy(y[drawn], a[s][drawn], 4) - st.balanced_accuracy(y[drawn], b[s][drawn], 4)
+            for s in rng.integers(3, size=3)
+        ]
+        loop.append(np.mean(scores))
+    value, low, high = st.bootstrap_over_seeds(stacked(y, users, a), stacked(y, users, b))
+    expected = np.mean(
+        [st.balanced_accuracy(y, p, 4) - st.balanced_accuracy(y, q, 4) for p, q in zip(a, b, strict=True)]
+    )
+    assert value == pytest.approx(expected)
+    assert [low, high] == pytest.approx(np.quantile(loop, [0.025, 0.975]), abs=0.015)
+
+
+def test_the_interval_over_seeds_covers_what_seeds_and_what_users_bring():
+    """One user-level effect and one seed-level effect, each alone and without noise: neither may be averaged away."""
+    hits = np.zeros((3, 12, 4))
+    by_user, by_seed = hits + np.linspace(2, 8, 12)[:, None], hits + np.array([2, 5, 8])[:, None, None]
+    for effect, shares in ((by_user, np.linspace(0.2, 0.8, 12)), (by_seed, np.array([0.2, 0.5, 0.8]))):
+        counts = np.stack([effect, np.full_like(effect, 10)], axis=-1)
+        value, low, high = st.bootstrap_over_seeds(counts)
+        half = 1.96 * shares.std() / np.sqrt(len(shares))  # of a mean of 12 users, or of 3 seeds
+        assert value == pytest.approx(0.5) and (high - low) / 2 == pytest.approx(half, rel=0.15)
+        # users drawn anew for each seed would make the first of these smaller by the square root of 3

@@ -226,10 +226,29 @@ def test_rows_of_single_users_do_not_enter_the_headline(results):
 
 def test_several_seeds_give_their_mean_and_interval(results):
     seeds = pd.concat([results.assign(seed=s, value=results["value"] + 0.1 * s) for s in range(3)], ignore_index=True)
-    own = value(results, system="CPEP", **ZS)["value"]
-    mean, low, high = st.mean_over_seeds([own, own + 0.1, own + 0.2])
+    own = value(results, system="CPEP", **ZS)
+    mean, low, high = st.mean_over_seeds([own["value"], own["value"] + 0.1, own["value"] + 0.2])
+    # users' part: the bounds stay while values move
+    users = [np.sqrt(np.mean([(own[c] - own["value"] - 0.1 * s) ** 2 for s in range(3)])) for c in ("low", "high")]
+    low, high = mean - np.hypot(mean - low, users[0]), mean + np.hypot(high - mean, users[1])
     table = tables.table2(seeds, "simulated").set_index("system")
     assert table.loc["CPEP", "ZS unseen"] == f"{mean:.2f} [{low:.2f}, {high:.2f}] | paper 0.481"
+
+
+def test_seeds_with_every_users_recalls_are_bootstrapped_over_both(gathered):
+    counts, rows = [], []
+    for seed in range(3):
+        y, pred, users = predictions(seed=seed, skill=0.3 + 0.1 * seed)
+        counts.append(st.class_counts(y, pred, users, 4))
+        how = {**BASE, **ZS, "system": "CPEP", "classes": "unseen", "seed": seed, "n_classes": 4, "n_resamples": 50}
+        rows += evaluate_predictions(y, pred, users, recalls=True, **how)
+    found = tables.headline_rows(gathered(*rows), "simulated", systems=("CPEP",)).dropna(subset="value").iloc[0]
+    assert (found["value"], found["low"], found["high"]) == st.bootstrap_over_seeds(counts)
+    assert found["interval_kind"] == "95 % bootstrap over 3 seeds and their users"
+    one = tables.headline_rows(gathered(*rows[: len(rows) // 3]), "simulated", systems=("CPEP",))
+    first = one.dropna(subset="value").iloc[0]
+    y, pred, users = predictions(seed=0, skill=0.3)  # one seed: the row's own interval, untouched
+    assert (first["value"], first["low"], first["high"]) == st.bootstrap_over_groups(y, pred, users, n_resamples=50)
 
 
 def test_mixed_settings_are_refused(results):
@@ -251,6 +270,37 @@ def test_gallery_table_shows_policies_side_by_side(results):
     assert table["other-users"].iloc[-1] == ours
     assert table["all"].iloc[-1].endswith("] | paper 0.528")
     assert tables.gallery_table(results, "emg2pose").empty
+
+
+def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
+    where = {"system": "CPEP", "classes": "unseen", **ZS}
+    own = one(0.3, profile="quick", **where)
+    long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in ((1, 0.4), (2, 0.5))]
+
+    def line(*rows):
+        table = tables.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
+        assert len(table) == 4 + 2  # an unimodal system has no zero-shot
+        return table.set_index(["system", "protocol", "classes"]).loc[("CPEP", "ZS", "unseen")].tolist()
+
+    half = np.hypot(st.mean_over_seeds([0.3, 0.4, 0.5])[2] - 0.4, 0.1)
+    mean = f"0.40 [{0.4 - half:.2f}, {0.4 + half:.2f}]"
+    assert line(own, *long) == ["0.30 [0.20, 0.40]", 3, mean, "0.30", "0.50"]
+    assert line(own) == ["0.30 [0.20, 0.40]", 1, "–", "0.30", "0.30"]
+
+
+def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
+    where = {"system": "Labels shuffled", "protocol": "LP", "options": "probe of CPEP"}
+    rows = [
+        one(0.2 + 0.01 * d, draw=d, classes=c, low=None, high=None, **where)
+        for d in range(11)
+        for c in ("in", "unseen")
+    ]
+    rows += [
+        one(0.3, system="Untrained encoder", protocol="LP", classes=c, options="control") for c in ("in", "unseen")
+    ]
+    table = tables.controls_table(gathered(*rows), "simulated").set_index("control")
+    assert table.loc["Labels shuffled, 11 draws", "in"] == "0.25 [0.20, 0.30]"  # quantiles 0.2025 and 0.2975
+    assert table.loc["Untrained encoder", "unseen"] == "0.30 [0.20, 0.40]"
 
 
 # ---- sweeps -----------------------------------------------------------------------------------------------------
@@ -485,9 +535,9 @@ def test_a_row_of_this_run_stands_for_committed_ones(gathered):
     rows = gathered(one(0.5, system="EMBridge", classes="in", **ZS), *committed)
     table = tables.table2(rows, "simulated").set_index("system")
     assert table.loc["EMBridge", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
-    assert table.loc["CPEP", "ZS in"] == "0.80 [0.80, 0.80] | paper 0.757 †"
+    assert table.loc["CPEP", "ZS in"] == "0.80 [0.70, 0.90] | paper 0.757 †"
     kinds = tables.headline_rows(rows, "simulated").dropna(subset="value").set_index("system")["interval_kind"]
-    assert kinds["CPEP"] == "95 % Student interval over 2 seeds" and "user" in kinds["EMBridge"]
+    assert kinds["CPEP"] == "95 % interval over 2 seeds (Student) and users" and "user" in kinds["EMBridge"]
 
 
 def test_numbers_that_a_source_only_estimates_are_told_apart(results):

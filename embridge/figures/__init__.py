@@ -26,7 +26,7 @@ from embridge.figures.results import (
     ablation_bars,
     confusion_matrices,
     difference_forest,
-    gallery_policies,
+    gallery_audit,
     per_user_f1,
     table2_bars,
 )
@@ -56,7 +56,7 @@ __all__ = [
     "embeddings_contrast",
     "few_shot",
     "filter_response",
-    "gallery_policies",
+    "gallery_audit",
     "hands_of_classes",
     "joint_label",
     "loss_curves",

@@ -192,30 +192,59 @@ def per_user_f1(scores: pd.DataFrame, *, label: str = "F1, mean over gestures", 
     return figure
 
 
-def gallery_policies(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
-    """Zero-shot accuracy under each gallery policy, by system, a panel a class set (METHOD 8).
+STEP_NAMES = {
+    "all - not-self": "own window's pose",
+    "not-self - other-users": "the user's other poses",
+    "not-self - other-repetitions": "the repetition's other poses",
+    "all - other-repetitions": "the repetition's poses",
+    "other-repetitions - other-users": "the user's other repetitions",
+}
 
-    ``rows``: columns system, classes, gallery, value, low, high; one row for each of the first three.
+
+def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame, *, chance: float = 0.25) -> Figure:
+    """Zero-shot accuracy under each gallery policy and, below it, what each step between policies takes away.
+
+    Parameters
+    ----------
+    rows : columns system, classes, gallery, value, low, high; one row for each of the first three
+    steps : columns system, classes, step ("all - not-self"), difference, low, high, as
+        embridge.comparisons.gallery_steps gives them. Filled: the interval leaves zero out
     """
-    rows = measured(rows, ["system", "classes", "gallery"], "gallery_policies")
+    rows = measured(rows, ["system", "classes", "gallery"], "gallery_audit")
     class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
     policies = in_order(rows["gallery"], POLICY_NAMES)
     systems = list(dict.fromkeys(rows["system"]))
     colours = system_colours(systems)
-    figure, axes = new_figure(1, len(class_sets), height=3.1, sharey=True)
+    lines = [(step, system) for step in dict.fromkeys(steps["step"]) for system in systems]
+    ratios = (2.6, 0.4 + 0.28 * len(lines))
+    figure, axes = new_figure(
+        2, len(class_sets), height=1.3 + sum(ratios), sharex="row", sharey="row", height_ratios=ratios
+    )
     width = 0.8 / len(systems)
-    for ax, classes in zip(axes[0], class_sets, strict=True):
+    for ax, below, classes in zip(axes[0], axes[1], class_sets, strict=True):
         for k, system in enumerate(systems):
             part = rows[(rows["classes"] == classes) & (rows["system"] == system)]
             x = part["gallery"].map(policies.index).to_numpy() + (k - (len(systems) - 1) / 2) * width
             ax.bar(x, part["value"], width=width * 0.92, yerr=errors(part), color=colours[system],
                    error_kw={"lw": 1.0, "capsize": 2.5, "ecolor": "black"})  # fmt: skip
         ax.axhline(chance, color=GREY, ls="--", lw=1)
-        ax.set_xticks(range(len(policies)), [wrapped(POLICY_NAMES.get(p, p), 12) for p in policies])
+        ax.set_xticks(range(len(policies)), [wrapped(POLICY_NAMES.get(p, p), 9) for p in policies])
         ax.set(title=CLASS_SET_NAMES.get(classes, classes), xlabel="poses in the gallery", ylim=(0, 1))
-    axes[0, 0].set_ylabel(f"zero-shot {ACCURACY}")
+        below.axvline(0, color=GREY, ls="--", lw=1)
+        for row in steps[steps["classes"] == classes].itertuples():
+            y, colour = lines.index((row.step, row.system)), colours[row.system]
+            clear = row.low > 0 or row.high < 0
+            below.plot([row.low, row.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")
+            below.plot(row.difference, y, "o", ms=6, mec=colour, mfc=colour if clear else "white")
+        below.set(xlabel=f"worth in {ACCURACY}")
+        below.margins(x=0.08)
+        below.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_ylabel(f"zero-shot\n{ACCURACY}")
+    names = [f"{STEP_NAMES.get(step, step)}, {system}" for step, system in lines]
+    axes[1, 0].set_yticks(range(len(lines)), names)
+    axes[1, 0].set_ylim(len(lines) - 0.4, -0.6)
     handles = [Patch(color=colours[s]) for s in systems] + [Line2D([], [], color=GREY, ls="--", lw=1)]
-    legend_below(figure, handles, [*systems, f"chance ({chance:.2f})"], n_columns=len(handles))
+    legend_below(figure, handles, [*systems, f"chance ({chance:.2f}); no loss"], n_columns=len(handles))
     return figure
 
 
@@ -223,7 +252,7 @@ def difference_forest(differences: pd.DataFrame, *, label: str = f"difference in
     """Paired differences between systems with their 95 % intervals, a panel a class set; zero is no difference.
 
     ``differences``: columns classes, gallery, systems ("A - B"), difference, low, high, as
-    embridge.protocols.paired_differences gives them. Filled: the interval leaves zero out. In black: a difference has
+    embridge.comparisons.paired_differences gives them. Filled: the interval leaves zero out. In black: a difference has
     no system's colour.
     """
     if differences.empty:

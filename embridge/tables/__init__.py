@@ -28,6 +28,7 @@ from embridge.tables.headline import (
     gallery_table,
     headline_rows,
     policy_rows,
+    seeds_table,
     table2,
     user_gain_table,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "policy_rows",
     "regression_rows",
     "regression_table",
+    "seeds_table",
     "select",
     "sensitivity",
     "sensitivity_rows",

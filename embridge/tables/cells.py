@@ -6,12 +6,13 @@ import pandas as pd
 from embridge import config
 from embridge.errors import InputError
 from embridge.paper import NOT_IN_SOURCE, lookup
-from embridge.statistics import mean_over_seeds
+from embridge.statistics import bootstrap_over_seeds, mean_over_seeds
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
 HEADLINE_PARAMS = ("", "C", "k")  # what a row that belongs to no sweep may name
 MISSING = "–"
 MARK = "†"  # of a cell that is not from this run
+USER_METRICS = ("user_f1", "user_recall")
 MEASURED = ("value", "low", "high", "interval_kind", "origin")
 
 
@@ -133,21 +134,22 @@ def choose(
 ) -> pd.DataFrame:
     """Rows of one metric under one protocol: the headline's (``param`` None) or those of one sweep.
 
-    Without rows of single users, unless the metric is theirs, and without committed ones of which this run has its own.
+    Without committed rows of which this run has its own. Those of the balanced accuracy come with single users'
+    recalls, which :func:`summary` needs where there are several seeds.
     """
     zero_shot = protocol == "ZS"
     rows = select(
         results,
         dataset=dataset,
-        metric=metric,
+        metric=(metric, "user_recall") if metric == "balanced_accuracy" else metric,
         classes=classes,
         protocol=protocol,
         system=systems,
         gallery=gallery if zero_shot else "",
         options=HEADLINE_OPTIONS,
-        **({} if metric == "user_f1" else {"user": ""}),
         **({} if param is None else {"param": param}),
     )
+    rows = rows[(rows["user"] == "") | rows["metric"].isin(USER_METRICS)]
     rows = prefer_own(unswept(rows), ["system"]) if param is None else prefer_own(rows, ["system", "param_value"])
     return pooled(rows, pooling) if zero_shot else rows
 
@@ -158,12 +160,29 @@ def pooled(rows: pd.DataFrame, pooling: str) -> pd.DataFrame:
     return rows[rows["pooling"] == rows["system"].map(lambda s: pooling if s in having else "max")]
 
 
+def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]] | None:
+    """Counts (S, G, K, 2) for :func:`~embridge.statistics.bootstrap_over_seeds` from one system's "user_recall" rows.
+
+    With them their seeds and users, in order; None where there are no such rows.
+    """
+    rows = rows[rows["metric"] == "user_recall"]
+    if rows.empty:
+        return None
+    levels = [sorted(rows[c].unique()) for c in ("seed", "user", "class")]
+    counts = rows.assign(hits=(rows["value"] * rows["n"]).round()).set_index(["seed", "user", "class"])[["hits", "n"]]
+    counts = counts.astype(float).reindex(pd.MultiIndex.from_product(levels), fill_value=0.0)
+    return counts.to_numpy().reshape(*map(len, levels), 2), levels[0], levels[1]
+
+
 def summary(rows: pd.DataFrame) -> dict:
     """One cell from its rows: the columns of MEASURED, nan and "" where there is no row.
 
-    The interval is the row's own, or Student's over seeds where there are several. Raises InputError where a seed has
-    more than one row, since the selection then mixes settings.
+    The interval is the row's own; where there are several seeds the bootstrap's over seeds and users, if every seed has
+    its users' recalls among the rows, else Student's over seeds widened by the users' (mean square of the rows' own
+    half-widths, added in quadrature). Raises InputError where a seed has more than one row, since the selection
+    then mixes settings.
     """
+    recalls, rows = rows, rows[rows["metric"] != "user_recall"]
     if rows.empty:
         return dict(zip(MEASURED, (np.nan, np.nan, np.nan, "", ""), strict=True))
     if rows["seed"].duplicated().any():
@@ -174,9 +193,18 @@ def summary(rows: pd.DataFrame) -> dict:
         )
     if len(rows) == 1:
         return rows.iloc[0][list(MEASURED)].to_dict()
-    origin = "; ".join(sorted(set(rows["origin"])))
-    kind = f"95 % Student interval over {len(rows)} seeds"
-    return dict(zip(MEASURED, (*mean_over_seeds(rows["value"]), kind, origin), strict=True))
+    origin, found = "; ".join(sorted(set(rows["origin"]))), recall_counts(recalls)
+    if found and found[1] == sorted(rows["seed"]):
+        kind, interval = "95 % bootstrap over {} seeds and their users", bootstrap_over_seeds(found[0])
+    else:
+        kind, interval = "95 % interval over {} seeds (Student) and users", _widened(rows)
+    return dict(zip(MEASURED, (*interval, kind.format(len(rows)), origin), strict=True))
+
+
+def _widened(rows):
+    value, low, high = mean_over_seeds(rows["value"])
+    below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
+    return value, value - np.hypot(value - low, below), value + np.hypot(high - value, above)
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:

@@ -13,6 +13,7 @@ from embridge.tables.cells import (
     cell_frame,
     choose,
     interval,
+    number,
     prefer_own,
     select,
     summary,
@@ -119,8 +120,34 @@ def policy_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
     return cell_frame(cells, ["system", "classes", "gallery"]).dropna(subset="value", ignore_index=True)
 
 
+def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
+    """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
+
+    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
+    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed.
+    """
+    own, rows = headline_rows(results, dataset, systems=systems), results.assign(origin="")  # all seeds in one mean
+    every, lines = headline_rows(rows, dataset, systems=systems), []
+    for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
+        if mine["protocol"] == "ZS" and mine["system"] in UNIMODAL:
+            continue
+        where = {c: mine[c] for c in ("system", "protocol", "classes")}
+        found = choose(rows, dataset, protocol=where["protocol"], classes=where["classes"], systems=(where["system"],))
+        values = found.loc[found["metric"] == "balanced_accuracy", "value"]
+        lines.append(
+            where
+            | {"this run": interval(mine["value"], mine["low"], mine["high"]), "seeds": len(values)}
+            | {"mean over seeds": interval(mean["value"], mean["low"], mean["high"]) if len(values) > 1 else MISSING}
+            | {"lowest": number(values.min()), "highest": number(values.max())}
+        )
+    return pd.DataFrame(lines)
+
+
 def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The controls (RELIABILITY) in both class sets, beside what each should give."""
+    """The controls (RELIABILITY) in both class sets, beside what each should give.
+
+    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws.
+    """
     expected = {
         "Labels shuffled": "chance, 0.25",
         "CPEP, pairs shuffled": "chance, 0.25",
@@ -130,10 +157,16 @@ def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     for system, should in expected.items():
         rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
         for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
-            found = {c: summary(select(part, classes=c)) for c in SETS}
-            text = {c: interval(own["value"], own["low"], own["high"]) for c, own in found.items()}
+            draws, name = int(part["draw"].nunique()), system
+            if draws:
+                drawn = {c: select(part, classes=c)["value"] for c in SETS}
+                text = {c: interval(v.mean(), *v.quantile([0.025, 0.975])) for c, v in drawn.items()}
+                name = f"{system}, {draws} draws"
+            else:
+                found = {c: summary(select(part, classes=c)) for c in SETS}
+                text = {c: interval(own["value"], own["low"], own["high"]) for c, own in found.items()}
             lines.append(
-                {"control": system, "protocol": protocol, "gallery": gallery or MISSING, "should be": should} | text
+                {"control": name, "protocol": protocol, "gallery": gallery or MISSING, "should be": should} | text
             )
     return pd.DataFrame(lines)
 

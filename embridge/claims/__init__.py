@@ -1,0 +1,100 @@
+"""The claims table: what the papers say in words, and whether a run's tidy results say it, too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from embridge.claims.evidence import Cell, Evidence, Number
+from embridge.claims.registry import CLAIMS, MARGIN, Claim, Comparison
+from embridge.config import SIMULATED
+from embridge.results import write_atomically
+from embridge.tables import markdown
+
+__all__ = ["CLAIMS", "Claim", "Comparison", "Evidence", "claims_table", "verdict", "write"]
+
+HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
+STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
+COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
+RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
+the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
+and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
+within {MARGIN:g} of 0, and does not hold if any lies beyond. "Paired": both systems on the same resampled users (and
+seeds); other intervals combine the two systems' own in quadrature as if they were independent, which is conservative.
+LP: linear probe, ZS: zero-shot (gallery "all", the papers'), in: known gestures; the numbers are differences in
+balanced accuracy unless F1 is named. No interval covers the choice among {len(CLAIMS)} claims nor, with one seed, the
+luck of a training: some of so many comparisons are decided by chance alone."""
+
+
+def verdict(claim: Claim, evidence: Evidence | None) -> dict:
+    """A line of the table: claim, source, verdict, numbers and origin; ``evidence`` None: there is no such dataset."""
+    found, missing, origins = [], [], set()
+    cells = evidence.cells if evidence else {}
+    for comparison in claim.comparisons:
+        absent = [c.name for _, c in comparison.terms if isinstance(c, Cell) and c not in cells]
+        missing += absent
+        if not absent:
+            number, paired = evidence.difference(comparison.terms)
+            found.append((comparison, number, paired))
+            origins |= {"committed rows" if origin else "this run" for origin in number.origins}
+    numbers = [number for _, number, _ in found]
+    judged = _robust(numbers) if claim.robust else _above(numbers)
+    if judged != OPPOSITE and missing:
+        names = list(dict.fromkeys(missing))
+        more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+        judged = f"cannot tell: no rows of {'; '.join(names[:3] if more else names)}{more} yet"
+    text = "; ".join(_told(c, number, paired, cells if claim.relative else {}) for c, number, paired in found)
+    origin = " and ".join(sorted(origins, reverse=True))
+    return dict(zip(COLUMNS, (claim.text, claim.source, judged, text, origin), strict=True))
+
+
+def _above(numbers: Sequence[Number]) -> str:
+    if any(n.high < 0 for n in numbers):
+        return OPPOSITE
+    return HOLDS if numbers and all(n.low > 0 for n in numbers) else OPEN
+
+
+def _robust(numbers: Sequence[Number]) -> str:
+    if any(n.low > MARGIN or n.high < -MARGIN for n in numbers):
+        return OPPOSITE
+    return HOLDS if numbers and all(-MARGIN <= n.low and n.high <= MARGIN for n in numbers) else OPEN
+
+
+def _told(comparison: Comparison, number: Number, paired: bool, ratios: dict) -> str:
+    """``EMBridge over CPEP, ZS in -0.02 [-0.07, 0.04] paired``, with cells of ``ratios`` also the relative gain."""
+    known = "" if pd.isna(number.low) else f" [{number.low:.3f}, {number.high:.3f}]"
+    text = f"{comparison.label} {number.value:+.3f}{known or ' (no interval)'}"
+    if ratios:
+        (_, a), (_, b) = comparison.terms
+        text += f" ({ratios[a].value / ratios[b].value - 1:+.0%})"
+    return text + (" paired" if paired else "")
+
+
+def claims_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Every claim with its verdict from a frame of :func:`embridge.results.collect`; columns as COLUMNS, all text."""
+    found = {}
+    for about, names in STANDS_FOR.items():
+        present = [name for name in names if (results["dataset"] == name).any()]
+        found[about] = Evidence(results, present[0]) if present else None
+    return pd.DataFrame([verdict(claim, found[claim.about]) for claim in CLAIMS], columns=list(COLUMNS))
+
+
+def caption(dataset: str, profile: str) -> str:
+    """What stands above the table: whose data, and how to read it."""
+    words = []
+    if dataset in SIMULATED:
+        words.append("Simulated data: nothing here is a result on recordings of people.")
+    if profile == "smoke":
+        words.append("Smoke profile: it shows that the table can be made; its verdicts and numbers mean nothing.")
+    return " ".join([*words, *RULE.split()])
+
+
+def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str) -> pd.DataFrame:
+    """Write ``claims.csv`` and ``claims.md`` (caption, how many of each verdict, table) into a results folder."""
+    folder, table = Path(folder), claims_table(results)
+    kinds = table["verdict"].str.replace(r": no rows.*", ": rows are missing", regex=True)
+    counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
+    text = f"{caption(dataset, profile)} Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
+    write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "claims.md", text)
+    return table

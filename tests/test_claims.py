@@ -1,0 +1,211 @@
+"""The claims table: every verdict's rule on made-up rows, and that the committed rows answer every claim."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from embridge import claims, report
+from embridge import statistics as st
+from embridge.claims.evidence import Cell, Evidence, Number
+from embridge.claims.registry import CLAIMS, Claim, Comparison, beats, over, single
+from embridge.cli import ROOT
+from embridge.results import evaluate_predictions, read_results, row
+
+ZS = {
+    "protocol": "ZS",
+    "gallery": "all",
+    "pooling": "max",
+    "options": "corpus=class set",
+    "param": "k",
+    "param_value": 10,
+}
+COMMITTED = ROOT / "figures" / "simulated-quick" / "results.csv"
+
+
+def one(system, value, half=0.1, **fields):
+    """A row of zero-shot on unseen gestures with an interval of ``half`` to either side."""
+    given = {"dataset": "simulated", "profile": "quick", "seed": 0, "metric": "balanced_accuracy", "classes": "unseen"}
+    bounds = {} if half is None else {"low": value - half, "high": value + half}
+    return row(**given | ZS | {"system": system, "value": value} | bounds | fields)
+
+
+def frame(*rows):
+    return pd.DataFrame(list(rows)).astype({c: "Int64" for c in ("seed", "class", "true", "predicted", "batch_size")})
+
+
+def told(claim, *rows):
+    return claims.verdict(claim, Evidence(frame(*rows), "simulated"))
+
+
+def claim(*comparisons, **more):
+    return Claim("a claim", "E 0", tuple(comparisons), **more)
+
+
+BETTER = claim(*beats(["EMBridge"], ["CPEP"], [("ZS", "unseen")]))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [((0.8, 0.5), "holds"), ((0.5, 0.8), "does not hold"), ((0.6, 0.5), "cannot tell on this dataset")],
+)
+def test_a_difference_holds_only_beyond_both_intervals_in_quadrature(values, expected):
+    found = told(BETTER, one("EMBridge", values[0]), one("CPEP", values[1]))
+    assert found["verdict"] == expected
+    assert (found["claim"], found["source"], found["origin"]) == ("a claim", "E 0", "this run")
+    half = 0.1 * 2**0.5
+    d = values[0] - values[1]
+    assert f"EMBridge over CPEP, ZS unseen {d:+.3f} [{d - half:.3f}, {d + half:.3f}]" in found["numbers"]
+    assert "paired" not in found["numbers"]
+
+
+def test_each_side_of_an_uneven_interval_counts_where_it_points():
+    """0.5 [0.4, 0.9] less 0.2 [0.1, 0.6]: down 0.1 and up 0.4 on either side."""
+    rows = [one("EMBridge", 0.5, low=0.4, high=0.9), one("CPEP", 0.2, low=0.1, high=0.6)]
+    found, paired = Evidence(frame(*rows), "simulated").difference(BETTER.comparisons[0].terms)
+    assert not paired and found.value == pytest.approx(0.3)
+    assert (found.low, found.high) == pytest.approx((0.3 - np.hypot(0.1, 0.4), 0.3 + np.hypot(0.4, 0.1)))
+    doubled = ((2, Cell("EMBridge", "ZS", "unseen")), (-1, 0.25))  # weights scale, constants have no spread
+    found, _ = Evidence(frame(*rows), "simulated").difference(doubled)
+    assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75 - 0.2, 0.75 + 0.8))
+
+
+def test_several_comparisons_hold_together_and_fall_one_by_one():
+    both = claim(*beats(["EMBridge"], ["CPEP", "Q-Former"], [("ZS", "unseen")]))
+    ours = one("EMBridge", 0.6, 0.01)
+    assert told(both, ours, one("CPEP", 0.5, 0.01), one("Q-Former", 0.4, 0.01))["verdict"] == "holds"
+    assert told(both, ours, one("CPEP", 0.7, 0.01), one("Q-Former", 0.4, 0.01))["verdict"] == "does not hold"
+    assert told(both, ours, one("CPEP", 0.5, 0.2), one("Q-Former", 0.4, 0.01))["verdict"].startswith("cannot tell on")
+    # a missing row leaves it open, unless another comparison has already decided
+    assert told(both, ours, one("CPEP", 0.5, 0.01))["verdict"] == "cannot tell: no rows of Q-Former yet"
+    assert told(both, ours, one("CPEP", 0.7, 0.01))["verdict"] == "does not hold"
+
+
+def test_no_rows_no_dataset_and_no_interval_cannot_tell():
+    assert told(BETTER, one("PoseT", 0.5))["verdict"] == "cannot tell: no rows of EMBridge; CPEP yet"
+    assert claims.verdict(BETTER, None)["verdict"] == "cannot tell: no rows of EMBridge; CPEP yet"
+    found = told(BETTER, one("EMBridge", 0.9, None), one("CPEP", 0.1, None))
+    assert found["verdict"] == "cannot tell on this dataset" and "+0.800 (no interval)" in found["numbers"]
+    many = claim(*beats(["EMBridge"], ["A", "B", "C", "D", "E"], [("ZS", "unseen")]))
+    assert told(many, one("EMBridge", 0.9))["verdict"] == "cannot tell: no rows of A; B; C and 2 more yet"
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "expected"),
+    [
+        (0.52, 0.01, "holds"),  # clearly different, but by little
+        (0.50, 0.10, "cannot tell on this dataset"),  # no difference seen is not yet robust
+        (0.70, 0.01, "does not hold"),
+        (0.30, 0.01, "does not hold"),
+    ],
+)
+def test_robust_is_within_the_margin_not_a_failure_to_see(value, half, expected):
+    robust = claim(*beats(["EMBridge"], ["CPEP"], [("ZS", "unseen")]), robust=True)
+    assert told(robust, one("EMBridge", value, half), one("CPEP", 0.5, 0.01))["verdict"] == expected
+
+
+def test_rows_of_users_make_the_interval_a_paired_one():
+    """Two systems that differ by little on users who differ by much: only pairing can see it."""
+    rng = np.random.default_rng(0)
+    y, users = np.tile(np.arange(4), 300), np.repeat([f"{i:03d}" for i in range(12)], 100)
+    a = np.where(rng.random(1200) < np.repeat(np.linspace(0.2, 0.95, 12), 100), y, (y + 1) % 4)
+    b = np.where(rng.random(1200) < 0.04, (y + 2) % 4, a)
+    fields = {"n_classes": 4, "dataset": "simulated", "profile": "quick", "seed": 0, "classes": "unseen"} | ZS
+    rows = [
+        r
+        for s, p in (("EMBridge", a), ("CPEP", b))
+        for r in evaluate_predictions(y, p, users, system=s, recalls=True, **fields)
+    ]
+    found, paired = Evidence(frame(*rows), "simulated").difference(BETTER.comparisons[0].terms)
+    assert paired and (found.value, found.low, found.high) == st.paired_bootstrap(y, a, b, users)
+    line = told(BETTER, *rows)
+    assert line["verdict"] == "holds" and line["numbers"].endswith("] paired")
+    alone = [r for r in rows if r["metric"] != "user_recall"]
+    assert told(BETTER, *alone)["verdict"] == "cannot tell on this dataset"
+    part = [r for r in rows if not (r["metric"] == "user_recall" and r["system"] == "CPEP" and r["user"] == "003")]
+    assert "paired" not in told(BETTER, *part)["numbers"]  # other windows: no pairs
+
+
+def test_committed_rows_are_named_and_ratios_told():
+    gain = claim(*beats(["CPEP"], ["emg2pose"], [("ZS", "unseen")]), relative=True)
+    found = told(gain, one("CPEP", 0.6, 0.01), one("emg2pose", 0.5, 0.01, origin="long run, 2026-11-21, abc1234"))
+    assert found["origin"] == "this run and committed rows" and "(+20%)" in found["numbers"]
+
+
+def test_f1_of_gestures_and_users():
+    pairs = {"EMBridge": (0.5, 0.7, 0.6), "CPEP": (0.4, 0.5, 0.0)}
+    rows = [
+        one(s, v, None, metric="user_f1", user=u) for s, f1 in pairs.items() for u, v in zip("abc", f1, strict=True)
+    ]
+    rows.append(one("EMBridge - CPEP", 0.1, 0.05, metric="class_f1_difference", **{"class": 2}))
+    cells = Evidence(frame(*rows), "simulated").cells
+    gain = cells[Cell("EMBridge - CPEP", "user F1", "unseen")]
+    assert gain.value == pytest.approx((0.1 + 0.2 + 0.6) / 3) and gain.low == pytest.approx(0.1)
+    relative = cells[Cell("EMBridge - CPEP", "relative gain of user F1", "unseen")]
+    assert relative.value == pytest.approx((0.25 + 0.4) / 2)  # user c has no F1 to gain on
+    assert told(claim(single("EMBridge - CPEP", "F1", "gesture 2")), *rows)["verdict"] == "holds"
+
+
+def test_cells_of_sweeps_are_found_by_their_setting():
+    def sweep(param, value, **more):
+        return one("EMBridge", 0.4, **{"param": param, "param_value": value} | more)
+
+    rows = [
+        one("EMBridge", 0.5),
+        sweep("k_c", "5"),
+        sweep("k_c", "10"),
+        sweep("paired_fraction", "0.4"),
+        sweep("k", "50"),
+    ]
+    rows.append(one("EMBridge", 0.3, batch_size=512, options="corpus=class set; same epochs"))
+    shot = {"protocol": "LP", "gallery": "", "pooling": "", "options": "unit=recordings", "param": "shots_fraction"}
+    rows += [one("EMBridge", v, **shot, param_value="0.5", draw=d) for d, v in enumerate((0.2, 0.4))]
+    found = {cell.setting: number for cell, number in Evidence(frame(*rows), "simulated").cells.items()}
+    assert {s: round(n.value, 3) for s, n in found.items() if s not in ("k = 10", "k_c = 5")} == {
+        "": 0.5, "k_c = 10": 0.4, "40% of pairs": 0.4, "k = 50": 0.4, "B = 512": 0.3, "0.5 of shots": 0.3,
+    }  # fmt: skip
+    draws = 1.96 * np.std([0.2, 0.4], ddof=1) / 2**0.5
+    assert found["0.5 of shots"].low == pytest.approx(0.3 - np.hypot(0.1, draws))
+
+
+def test_comparisons_say_what_they_compare():
+    a, b = Cell("EMBridge", "ZS", "in"), Cell("PoseT", "LP", "in")
+    assert over(a, b) == Comparison("EMBridge ZS over PoseT LP, in", ((1, a), (-1, b)))
+    assert len({c.text for c in CLAIMS}) == len(CLAIMS) and all(c.comparisons for c in CLAIMS)
+    assert Number(1.0).origins == frozenset()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("claims")
+    return folder, claims.write(folder, read_results(COMMITTED), "simulated", "quick")
+
+
+def test_the_committed_rows_answer_every_claim(made):
+    _, table = made
+    assert table["claim"].tolist() == [c.text for c in CLAIMS]
+    known = table["verdict"].isin(["holds", "does not hold", "cannot tell on this dataset"])
+    assert (known | table["verdict"].str.fullmatch(r"cannot tell: no rows of .+ yet")).all()
+    assert {"holds", "does not hold", "cannot tell on this dataset"} <= set(table["verdict"])
+    assert (table.loc[known, "numbers"] != "").all() and (table.loc[known, "origin"] != "").all()
+    # one by hand, from the CSV's own lines
+    with COMMITTED.open(newline="", encoding="utf-8") as file:
+        wanted = {**dict.fromkeys(("user", "origin"), ""), "metric": "balanced_accuracy", "classes": "unseen", **ZS}
+        wanted |= {"param_value": "10", "dataset": "simulated", "batch_size": ""}
+        rows = [r for r in csv.DictReader(file) if all(r[c] == v for c, v in wanted.items())]
+    value = {r["system"]: float(r["value"]) for r in rows}
+    best = table.set_index("claim").loc["EMBridge is best in zero-shot", "numbers"]
+    assert f"EMBridge over CPEP, ZS unseen {value['EMBridge'] - value['CPEP']:+.3f} [" in best
+
+
+def test_the_table_is_written_and_stands_in_the_report(made):
+    folder, table = made
+    with (folder / "claims.csv").open(newline="", encoding="utf-8") as file:
+        assert [line["verdict"] for line in csv.DictReader(file)] == table["verdict"].tolist()
+    text = (folder / "claims.md").read_text(encoding="utf-8")
+    assert text.startswith("Simulated data") and f"Of {len(CLAIMS)} claims" in text and "Smoke" not in text
+    html = report.write(folder, {"dataset": "simulated", "profile": "quick", "seeds": 1}).read_text(encoding="utf-8")
+    assert 'id="claims"' in html and 'href="#claims"' in html and html.count("per a summary") >= 8
+    assert "Smoke profile" in claims.caption("simulated", "smoke")
+    assert not claims.caption("emg2pose", "paper").startswith("Simulated")
