@@ -51,3 +51,17 @@ def test_every_measured_cell_of_a_table_is_a_row_of_results(file):
     kept = pd.read_csv(FIGURES / "results.csv", low_memory=False)["value"].round(10)
     lost = cells[cells["value"].notna() & ~cells["value"].round(10).isin(kept)]
     assert lost.empty, lost.to_string()
+
+
+def test_readme_sorts_the_claims_as_the_committed_table_does():
+    claims = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = {
+        "holds": "Holds",
+        "does not hold": "Does not hold",
+        "cannot tell on this dataset": "Cannot tell on this dataset",
+    }
+    for kind, rows in claims.groupby(claims["verdict"].map(lambda verdict: kinds.get(verdict, "No rows yet"))):
+        shown = re.search(rf"^\*\*{kind}\*\* \({len(rows)} of {len(claims)}\)\n\n((?:- .*\n)+)", readme, re.M)
+        expected = [f"- {row.claim} ({row.source})" for row in rows.itertuples()]
+        assert shown and shown[1].splitlines() == expected, f"under {kind} README should list:\n" + "\n".join(expected)
