@@ -15,7 +15,17 @@ import pandas as pd
 from embridge import __version__
 from embridge.errors import InputError
 from embridge.provenance import libraries
-from embridge.rows import COLUMNS, INTEGERS, KEY, NUMBERS, compare_predictions, evaluate_predictions, plain, row
+from embridge.rows import (
+    COLUMNS,
+    INTEGERS,
+    KEY,
+    NUMBERS,
+    as_text,
+    compare_predictions,
+    evaluate_predictions,
+    plain,
+    row,
+)
 from embridge.tables import markdown
 
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
@@ -125,13 +135,12 @@ class Page:
         page = {
             "notebook": self.name,
             "context": self.context,
-            "rows": [{c: v for c, v in fields.items() if v not in (None, "")} for fields in self._rows],
             "figures": self._figures,
             "tables": self._tables,
             "notes": self._notes,
         }
         path = self.folder / "results.json"
-        write_atomically(path, json.dumps(page, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(path, as_text(page, self._rows))
         return path
 
 

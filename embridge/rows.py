@@ -1,5 +1,6 @@
 """The tidy row: one measured number with everything that says what it measures; and rows from predictions."""
 
+import json
 import math
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def plain(value):
     if value is None or isinstance(value, str | int | float):
         return value
     raise InputError(f"results: expected text, numbers, lists or dicts, found {type(value).__name__}")
+
+
+def as_text(about: dict, rows: list[dict]) -> str:
+    """JSON of ``about`` and its ``rows``, without empty fields, a row a line: a file that git can show, and small."""
+    full = [{c: v for c, v in fields.items() if v not in (None, "")} for fields in rows]
+    lines = ",\n".join(json.dumps(fields, ensure_ascii=False, allow_nan=False) for fields in full)
+    head = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False)[:-2]
+    return f'{head},\n "rows": [\n{lines}\n]}}\n'
 
 
 def evaluate_predictions(

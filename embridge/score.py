@@ -24,7 +24,7 @@ from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
 from embridge.provenance import commit
 from embridge.regression import angle_error
-from embridge.rows import row
+from embridge.rows import as_text, row
 from embridge.runs import code_fingerprint
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
@@ -182,7 +182,7 @@ def record_file(study: Study, name: str) -> Path:
 
 def record(study: Study, name: str) -> Path:
     """Score an experiment and write its rows with when, where and from which commit they come; returns the file."""
-    rows = [{c: v for c, v in fields.items() if v not in (None, "")} for fields in score(study, name)]
+    rows = score(study, name)
     done = study.run(name).done
     found = {
         "experiment": name,
@@ -195,14 +195,10 @@ def record(study: Study, name: str) -> Path:
         "seconds": round(done["seconds"], 1),
         "weights_sha256": done["weights_sha256"],
         "loss": [float(f"{value:.5g}") for value in study.run(name).log["loss"]],  # an epoch; NaN stops a training
-        "rows": rows,
     }
     file = record_file(study, name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    # a row a line: a file that git can show
-    lines = ",\n".join(json.dumps(r, ensure_ascii=False, allow_nan=False) for r in found.pop("rows"))
-    head = json.dumps(found, indent=1, ensure_ascii=False)[:-2]
-    write_atomically(file, f'{head},\n "rows": [\n{lines}\n]}}\n'.encode())
+    write_atomically(file, as_text(found, rows).encode())
     return file
 
 
