@@ -107,7 +107,7 @@ def communities(
     ax.set(
         xlabel=f"{method} axis 1 (a.u.)",
         ylabel=f"{method} axis 2 (a.u.)",
-        title=f"{len(np.unique(assignment))} pose communities",
+        title="pose communities",
     )
     per_row = int(np.ceil(np.sqrt(len(mean_poses) or 1)))
     for i, (community, angles) in enumerate(mean_poses.items()):
