@@ -15,6 +15,7 @@ from embridge.systems import EXPERIMENTS, trained_by
 EPOCH_SECONDS = 12.0  # of a masked autoencoder on one of two cores, at quick's size: the unit of Study.cost
 QUICK_WINDOWS = 4300  # that such an epoch has (METHOD 10)
 BUNDLE_SECONDS = 20.0  # a process takes about 5 s to load what it needs: short trainings share one
+BUNDLE_SIZE = 12  # experiments in one process: smoke's take 1 to 2 s each whatever they train, and should end together
 HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
 
 
@@ -110,7 +111,7 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
             alike = (
                 last and bool(EXPERIMENTS[last[0]].needs) == bool(EXPERIMENTS[name].needs) and not again & {name, *last}
             )
-            if alike and sum(seconds[n] for n in (*last, name)) < BUNDLE_SECONDS:
+            if alike and len(last) < BUNDLE_SIZE and sum(seconds[n] for n in (*last, name)) < BUNDLE_SECONDS:
                 last.append(name)
             else:
                 bundles.append([name])
