@@ -106,7 +106,7 @@ HALF = "0.5 of shots"
 
 CLAIMS = (
     # ---- E: Table 2 and what the text says of it
-    Claim("By probe, EMG pre-trained alone tells gestures apart far less than pose does", "E 1, Fig. 1a, Table 2",
+    Claim("By probe, EMG pre-trained alone tells gestures apart less than pose does", "E 1, Fig. 1a, Table 2",
           beats(["Upper bound"], ["EMG-MAE"], LP)),
     Claim("The pose encoder's probe is an upper bound for every system on EMG", "E 3.3",
           beats(["Upper bound"], [*UNIMODAL, *RIVALS, "EMBridge"], LP)),
@@ -186,7 +186,7 @@ CLAIMS = (
           beats(["CPEP"], ["emg2pose"], LP), relative=True),
     Claim("CPEP's zero-shot on unseen gestures is above emg2pose's probe (C: 0.481 over 0.312)", C,
           above_probes("CPEP", ["emg2pose"], sets=["unseen"])),
-    Claim("A frozen EMG encoder is far worse", C, beats(["CPEP"], ["CPEP, EMG encoder frozen"], CELLS)),
+    Claim("A frozen EMG encoder is worse", C, beats(["CPEP"], ["CPEP, EMG encoder frozen"], CELLS)),
     Claim("Starting from random weights is worse", C, beats(["CPEP"], ["CPEP, random initialisation"], CELLS)),
     Claim("Average pooling is worse than [CLS]", C, beats(["CPEP"], ["CPEP, average pooling"], CELLS)),
     Claim("Longer EMG patches are worse", C, beats(["CPEP"], ["CPEP, longer EMG patches"], CELLS)),
