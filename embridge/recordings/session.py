@@ -12,6 +12,7 @@ from embridge.recordings import Recording, Segment, Signals
 SAMPLE_RATE = 2000.0  # Hz
 N_CHANNELS, N_ANGLES = 16, 20
 MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
+BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 
 
@@ -75,11 +76,22 @@ def load(recording: Recording) -> Signals:
     breaks = _breaks(recording.path, series["time"], rate)
     edges = (0, *breaks, len(series))
     return Signals(
-        emg=np.ascontiguousarray(series["emg"], dtype=np.float32),
-        pose=np.ascontiguousarray(series["joint_angles"], dtype=np.float32),
+        emg=_by_channel(series["emg"]),
+        pose=_by_channel(series["joint_angles"]),
         segments=tuple(Segment(a, b, recording.gesture) for a, b in zip(edges, edges[1:], strict=False)),
         breaks=breaks,
     )
+
+
+def _by_channel(values: np.ndarray) -> np.ndarray:
+    """A field (T, n) of the records as float32 whose channels lie each in one piece, which filters and cuts go along.
+
+    Block by block, for each sample is 152 bytes of its record: channel by channel takes three times as long.
+    """
+    out = np.empty(values.shape[::-1], np.float32)
+    for start in range(0, len(values), BLOCK):
+        out[:, start : start + BLOCK] = values[start : start + BLOCK].T
+    return out.T
 
 
 def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
