@@ -1,5 +1,6 @@
 """Windows on their way to a training step: whole on the GPU where they fit, else read ahead of the step."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ class Windows:
         self.ids, self.device = np.asarray(ids, dtype=np.int64), torch.device(device)
         self.n_channels, self.window = array.shape[1:]
         self.rows = array.reshape(-1, self.window)  # (N * C, T), still the file's pages
+        self.threads = ThreadPoolExecutor(torch.get_num_threads(), "gather")
         size = 2 * len(self.ids) * self.n_channels * self.window
         self.resident = None
         if self.device.type == "cpu":
@@ -63,8 +65,15 @@ class Windows:
 
     def _read(self, rows: np.ndarray) -> Tensor:
         out = torch.empty(len(rows), self.window, dtype=torch.float16, pin_memory=self.device.type != "cpu")
-        # "clip" writes into out directly and lets other threads run; no row number comes from outside
-        np.take(self.rows, rows, axis=0, out=out.numpy(), mode="clip")
+        found, share = out.numpy(), max(1, math.ceil(len(rows) / torch.get_num_threads()))
+
+        def copy(start: int) -> None:
+            part = slice(start, start + share)
+            # "clip" writes into out directly and lets other threads run; no row number comes from outside
+            np.take(self.rows, rows[part], axis=0, out=found[part], mode="clip")
+
+        # threads of their own: a second team of OpenMP's, beside the step's, would stall both
+        list(self.threads.map(copy, range(0, len(rows), share)))
         return out.to(self.device, non_blocking=True)
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -209,11 +209,14 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def train(options: argparse.Namespace, *, local: bool) -> dict[str, str]:
+def train(
+    options: argparse.Namespace, *, local: bool, more: Callable[[list[Task]], list[Task]] = lambda tasks: []
+) -> dict[str, str]:
     """Train what is missing of the experiments asked for and return how each ended, as :func:`run` does.
 
-    ``options`` are the command line's; ``local``: on this machine, also where Slurm is. Raises InputError for what is
-    wrong with them, and where another run holds the folder of results; KeyboardInterrupt as :func:`run`.
+    ``options`` are the command line's; ``local``: on this machine, also where Slurm is; ``more`` is told what will be
+    trained and gives what else to run, where and when no training can start. Raises InputError for what is wrong with
+    the options, and where another run holds the folder of results; KeyboardInterrupt as :func:`run`.
     """
     page = cli.results_folder(options)
     cli.make_writable(page)
@@ -228,7 +231,7 @@ def train(options: argparse.Namespace, *, local: bool) -> dict[str, str]:
             at_once = [] if on_slurm else places(options.device, options.jobs)
             where = "on Slurm" if on_slurm else f"here, at most {len(at_once)} at once"
             print(f"experiments to train: {len(tasks)}" + (f", {where}; logs in {logs}" if tasks else ""), flush=True)
-            return run(tasks, executor, at_once, dict(options.slurm), options.hours)
+            return run(tasks + more(tasks), executor, at_once, dict(options.slurm), options.hours)
     except filelock.Timeout as problem:
         raise InputError(f"another run uses {page}: wait for it, or give another folder with --out") from problem
 

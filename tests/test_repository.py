@@ -40,7 +40,7 @@ LAYERS = (
         "api",
     ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "sweep", "forecast"),  # commands of their own
-    ("environment", "report", "kernel", "runner", "bench", "check"),
+    ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "embridge").rglob("*.py"))
@@ -94,7 +94,7 @@ def test_no_module_imports_one_to_its_right(file):
 
 def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS))
-    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel"}
+    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel", "notebook"}
     (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.windows import x\n")
     assert imports(tmp_path / "a.py") == {"models", "windows"}
 

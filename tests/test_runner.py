@@ -13,11 +13,13 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from embridge import cli, report
+from embridge import cli, notebook, report
 from embridge.environment import variables
 from embridge.errors import InputError
 from embridge.kernel import NotebookFailed, check_parameters
-from embridge.runner import Job, code_key, data_key, main, run
+from embridge.notebook import Job, code_key, data_key
+from embridge.planning import Task
+from embridge.runner import main, run
 
 DECLARED = 'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""'
 PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": ""}
@@ -274,11 +276,34 @@ def test_report_says_what_was_not_run_here(place):
     assert "Simulated data" in html
 
 
+def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(place, monkeypatch, capsys):
+    add(place, "01_data")
+    add(place, "02_mae_pretraining", "raise ValueError('no weights')")
+    monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
+    maes, others = Task("EMG-MAE, seed 0", ()), Task("CPEP, seed 0", (), ("EMG-MAE, seed 0",))
+    seen = {}
+
+    def train(options, *, local, more):
+        assert more([]) == []  # nothing is trained, so nothing waits
+        early = {task.name: task for task in more([maes, others])}
+        seen.update({name: task.needs for name, task in early.items()})
+        codes = [notebook.main(list(early[name].command[4:])) for name in ("01_data", "02_mae_pretraining")]
+        assert codes == [0, 1] and ran(place) == ["01_data"] and early["01_data"].command[3] == "embridge.notebook"
+        return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", "01_data": "", "02_mae_pretraining": "failed, log: 7.out"}
+
+    monkeypatch.setattr("embridge.sweep.train", train)
+    assert main(*command_line(place)) == 1
+    shown, errors = capsys.readouterr()
+    assert seen == {"01_data": (), "02_mae_pretraining": (maes.name,), "03_soft_targets": (maes.name,)}
+    assert "[1/2] 01_data: up to date" in shown and ran(place) == ["01_data"]
+    assert errors.count("notebook 02_mae_pretraining failed in cell 3") == 2  # it is told by the run, too
+
+
 def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(place, monkeypatch, capsys):
     add(place, "01_first")
     asked, ended = [], {"EMBridge, seed 0": ""}
     monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
-    monkeypatch.setattr("embridge.sweep.train", lambda options, *, local: asked.append(ran(place)) or ended)
+    monkeypatch.setattr("embridge.sweep.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
     assert main(*command_line(place)) == 0 and asked == [[]] and ran(place) == ["01_first"]
     assert main(*command_line(place)) == 0 and len(asked) == 1  # every notebook is current: nothing to train for
     (place / "figures" / "simulated-smoke" / "01_first" / "dot.png").unlink()

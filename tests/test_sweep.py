@@ -274,3 +274,9 @@ def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, capfd
     assert "experiments to train: 1, here, at most 1 at once" in capfd.readouterr().out
     assert sweep.main(argv) == 0
     assert "experiments to train: 0" in capfd.readouterr().out and done.stat().st_mtime_ns == written
+
+    def more(trainings: list[Task]) -> list[Task]:
+        return [Task("page", ("touch", str(tmp_path / "page")), tuple(task.name for task in trainings))]
+
+    ended = sweep.train(cli.parse(argv, action="sweep"), local=True, more=more)
+    assert ended == {"page": ""} and (tmp_path / "page").exists()
