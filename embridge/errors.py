@@ -8,7 +8,7 @@ class InputError(ValueError):
     """
 
 
-class EMBridgeWarning(UserWarning):
+class EMBridgeWarning(Warning):
     """Something in the input was odd and the run goes on without it: told once, in one sentence."""
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,6 +17,16 @@ from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
 
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# pytest makes every warning here an error; in processes that tests start (kernels, workers, commands) our modules' are.
+# Not EMBridgeWarning, which is for the user: the variable takes Python's own categories and whole names of modules.
+PACKAGE = Path(cfg.__file__).parent
+MODULES = [".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in PACKAGE.rglob("*.py")]
+os.environ["PYTHONWARNINGS"] = ",".join(
+    f"error::{category}:{module.removesuffix('.__init__')}"
+    for category in ("UserWarning", "RuntimeWarning", "DeprecationWarning", "FutureWarning")
+    for module in MODULES
+)
 
 SMOKE = cfg.profile("smoke")
 TINY = replace(

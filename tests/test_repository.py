@@ -92,6 +92,22 @@ def test_no_module_imports_one_to_its_right(file):
         assert name in RANK and RANK[name] <= RANK[layer(file)], f"{file.name} imports {name}, which is to its right"
 
 
+@pytest.mark.parametrize(
+    ("module", "category", "ends"),
+    [
+        ("embridge.losses", "UserWarning", 1),
+        ("embridge.models.mae", "DeprecationWarning", 1),
+        ("embridge.losses", "EMBridgeWarning", 0),  # it is for the user
+        ("somebody.elses", "UserWarning", 0),
+    ],
+)
+def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, category, ends):
+    code = f"from embridge.errors import EMBridgeWarning; import warnings; warnings.warn('odd', {category})"
+    run = f"exec({code!r}, {{'__name__': {module!r}}})"
+    found = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == ends and "odd" in found.stderr, found.stderr
+
+
 def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS))
     assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel", "notebook"}
