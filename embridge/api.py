@@ -1,6 +1,8 @@
 """A finished run as two functions of raw windows: :func:`load`, which ``embridge.load`` is."""
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from embridge.models.transformer import embedding, pose_encoder
 from embridge.recognition import filter_window
 from embridge.tasks import Reader, Statistics, encode
 
+MOST, MOST_LAYERS = 10**6, 1000  # of any number in a model's shape, and of layers: far beyond the papers' 4000 and 4
+
 
 def load(run, device: str = "cpu") -> "Embedder":
     """The model of a finished run, for raw windows.
@@ -29,27 +33,28 @@ def load(run, device: str = "cpu") -> "Embedder":
     """
     folder = Path(getattr(run, "folder", run)).resolve()
     describe = _description(folder)
-    kind, shape = describe["kind"], _model_config(describe)
+    kind, shape = describe["kind"], _model_config(describe, folder)
     if kind == "regressor":
         raise InputError(f"{folder} is a regressor, which predicts angles; give an aligned system or an autoencoder")
     emg = pose = None
     pose_trained = describe["moves"][1]
     if kind in ("emg-mae", "pose-mae"):
-        model = _weights(emg_mae(shape) if kind == "emg-mae" else pose_mae(shape), folder, describe, device)
+        model = _trained(lambda: (emg_mae if kind == "emg-mae" else pose_mae)(shape), folder, describe, device)
         emg = (lambda x: model.encoder(x, cls_only=True)[:, 0]) if kind == "emg-mae" else None
     else:
-        own = pose_encoder(shape) if pose_trained else None
-        model = CPEP(shape, None, own) if kind == "cpep" else QFormerModel(shape)
-        _weights(model, folder, describe, device)
+
+        def make():
+            own = pose_encoder(shape) if pose_trained else None
+            return CPEP(shape, None, own) if kind == "cpep" else QFormerModel(shape)
+
+        model = _trained(make, folder, describe, device)
         emg = model.queries if kind == "qformer" else lambda x: model.queries(x)[:, 0]
     if pose_trained:
         pose = model.pose_embedding
     elif kind != "emg-mae":
         pose = _frozen_pose(folder, model if kind == "pose-mae" else None, describe, device)
-    windows = _beside(folder, f"windows-{describe['data']}.json")
-    windows = WindowConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in windows.items()})
-    statistics = _beside(folder, f"statistics-{describe['data']}.json")
-    statistics = Statistics(**{k: tuple(v) for k, v in statistics.items()})
+    windows = _beside(folder, f"windows-{describe['data']}.json", WindowConfig)
+    statistics = _beside(folder, f"statistics-{describe['data']}.json", Statistics)
     # without a store: it scales windows and reads none
     reader = Reader(None, statistics, describe["train"]["emg_norm"], device)
     return Embedder(describe["experiment"], windows, reader, emg, pose)
@@ -128,7 +133,7 @@ def _frozen_pose(folder: Path, mae, describe: dict, device: str):
     if mae is None:
         folder = folder.parent / f"pose-mae-{describe['needs']['Pose-MAE']}"
         describe = _description(folder)
-        mae = _weights(pose_mae(_model_config(describe)), folder, describe, device)
+        mae = _trained(lambda: pose_mae(_model_config(describe, folder)), folder, describe, device)
     if how != "centred":
         return lambda p: embedding(mae.encoder(p, cls_only=how == "cls"), how)
     file = folder / "embeddings-cls.npz"
@@ -139,13 +144,43 @@ def _frozen_pose(folder: Path, mae, describe: dict, device: str):
     return lambda p: mae.encoder(p, cls_only=True)[:, 0] - centre
 
 
-def _weights(model, folder: Path, describe: dict, device: str):
+def _trained(make: Callable[[], torch.nn.Module], folder: Path, describe: dict, device: str) -> torch.nn.Module:
+    """The model that ``make`` builds, with the folder's weights; one larger than their file is not built at all."""
+    with torch.device("meta"):  # shapes without memory
+        needed = sum(tensor.numel() * tensor.element_size() for tensor in make().state_dict().values())
+    file = folder / "weights.safetensors"
+    if file.exists() and needed > file.stat().st_size:
+        raise InputError(
+            f"{file} does not fit the model: config.json asks for {needed} bytes of weights, the file has "
+            f"{file.stat().st_size}; fetch both again"
+        )
+    model = make()
     load_weights(folder, model, describe)
     return model.to(device).eval()
 
 
-def _model_config(describe: dict) -> ModelConfig:
-    return ModelConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in describe["model"].items()})
+def _model_config(describe: dict, folder: Path) -> ModelConfig:
+    shape = _made(ModelConfig, describe["model"], folder / "config.json")
+    for name, value in asdict(shape).items():
+        most = MOST_LAYERS if name.endswith("layers") else MOST
+        if isinstance(value, int) and not 0 <= value <= most:
+            raise InputError(f"{folder / 'config.json'}: expected {name} of 0 to {most}, found {value}; fetch it again")
+    return shape
+
+
+def _made(kind: type, values: dict, path: Path):
+    """A configuration of this kind from its JSON, whose lists were tuples."""
+    expected = {field.name: type(field.default) for field in fields(kind)}
+    try:
+        made = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    except (TypeError, AttributeError) as error:  # a field too many, or no fields at all
+        raise InputError(f"{path} does not describe a {kind.__name__} ({error}); fetch it again") from error
+    for name, value in asdict(made).items():
+        if expected[name] in (int, str) and type(value) is not expected[name]:
+            raise InputError(
+                f"{path}: expected {name} to be {expected[name].__name__}, found {value!r}; fetch it again"
+            )
+    return made
 
 
 def _description(folder: Path) -> dict:
@@ -158,13 +193,13 @@ def _description(folder: Path) -> dict:
     return found
 
 
-def _beside(folder: Path, name: str) -> dict:
+def _beside(folder: Path, name: str, kind: type):
     path = folder.parent / name
     if not path.exists():
         raise InputError(
             f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
         )
-    return _json(path)
+    return _made(kind, _json(path), path)
 
 
 def _json(path: Path) -> dict:
