@@ -15,6 +15,8 @@ from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.tables.cells import HEADLINE_OPTIONS
 
 SEEDS = 3  # METHOD 10: of the long profile's headline rows
+HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
+CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
 
 
 def _counts(outcomes: list[Outcome], study: Study) -> dict[tuple[str, str, str], np.ndarray]:
@@ -86,19 +88,20 @@ def difference_rows(
     return rows
 
 
-def recorded_seeds(studies: list[Study], names: tuple[str, ...]) -> list[dict]:
+def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
     """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
     study, rows, mine = studies[0], [], {s.seed for s in studies}
     for seed in range(SEEDS if committed(study) else 0):
         other = Study(study.dataset, study.profile.name, seed, study.device, study.data or "", study.out)
         for name in names if seed not in mine else ():
-            rows += [r for r in recorded(other, name) or [] if _shown(r, study.profile.evaluation.k)]
+            found = recorded(other, name) or []
+            rows += [r for r in found if r["gallery"] in galleries and _shown(r, study.profile.evaluation.k)]
     return rows
 
 
 def _shown(fields: dict, k: int) -> bool:
     usual = (fields["param"], fields["param_value"]) == ("k", str(k)) or fields["param"] == "C"
-    usual = usual and fields["options"] in HEADLINE_OPTIONS and fields["gallery"] in ("", "all")
+    usual = usual and fields["options"] in HEADLINE_OPTIONS
     return usual and fields["metric"] in ("balanced_accuracy", "user_recall") and fields["pooling"] in ("", "max")
 
 
@@ -110,7 +113,7 @@ def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
     untrained = probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control")
     rows = list(untrained.rows)
     for o in zero_shot_outcomes(study, "CPEP, pairs shuffled", classes):
-        rows += o.rows if o.gallery in ("not-self", "other-repetitions") else []
+        rows += o.rows if o.gallery in CONTROLS else []
     splits, system = study.splits, "CPEP"
     train, test = splits.probe_train[classes], splits.evaluation[classes]
     x, test_x, y = (

@@ -259,6 +259,9 @@ def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
     rows = comparisons.recorded_seeds([other], ("CPEP", "EMBridge"))
     assert {r["profile"] for r in rows} == {"long"} and all(r["origin"].startswith("long run") for r in rows)
     assert {r["metric"] for r in rows} <= {"balanced_accuracy", "user_recall"}
+    assert {r["gallery"] for r in rows} == {"", "all"}
+    pairs = comparisons.recorded_seeds([other], ("CPEP, pairs shuffled",), comparisons.CONTROLS)
+    assert {r["gallery"] for r in pairs} == {"not-self"} and {r["seed"] for r in pairs} == {0, 1, 2}
     cells = [(r["system"], r["protocol"], r["classes"], r["seed"]) for r in rows if r["metric"] == "balanced_accuracy"]
     assert len(cells) == len(set(cells)) and ("EMBridge", "ZS", "unseen", 0) in cells
     mine = comparisons.recorded_seeds([Study("simulated", "quick", out=study.out, device="cpu")], ("CPEP",))

@@ -298,7 +298,12 @@ def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
     rows += [
         one(0.3, system="Untrained encoder", protocol="LP", classes=c, options="control") for c in ("in", "unseen")
     ]
+    pairs = {"system": "CPEP, pairs shuffled", "protocol": "ZS", "gallery": "not-self"}
+    rows += [one(0.24 + 0.02 * s, seed=s, classes=c, **pairs) for s in range(3) for c in ("in", "unseen")]
     table = tables.controls_table(gathered(*rows), "simulated").set_index("control")
+    assert table.loc["CPEP, pairs shuffled, 3 trainings", "in"] == "0.26 [0.24, 0.28]"
+    alone = tables.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
+    assert alone.set_index("control").loc["CPEP, pairs shuffled", "in"] == "0.24 [0.14, 0.34]"
     assert table.loc["Labels shuffled, 11 draws", "in"] == "0.25 [0.20, 0.30]"  # quantiles 0.2025 and 0.2975
     assert table.loc["Untrained encoder", "unseen"] == "0.30 [0.20, 0.40]"
 

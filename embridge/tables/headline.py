@@ -146,7 +146,8 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
 def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """The controls (RELIABILITY) in both class sets, beside what each should give.
 
-    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws.
+    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws; of
+    shuffled pairs that several seeds trained with, the mean and the lowest and highest of them.
     """
     expected = {
         "Labels shuffled": "chance, 0.25",
@@ -157,11 +158,14 @@ def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     for system, should in expected.items():
         rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
         for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
-            draws, name = int(part["draw"].nunique()), system
+            draws, seeds, name = int(part["draw"].nunique()), int(part["seed"].nunique()), system
+            drawn = {c: select(part, classes=c)["value"] for c in SETS}
             if draws:
-                drawn = {c: select(part, classes=c)["value"] for c in SETS}
                 text = {c: interval(v.mean(), *v.quantile([0.025, 0.975])) for c, v in drawn.items()}
                 name = f"{system}, {draws} draws"
+            elif system == "CPEP, pairs shuffled" and seeds > 1:
+                text = {c: interval(v.mean(), v.min(), v.max()) for c, v in drawn.items()}
+                name = f"{system}, {seeds} trainings"
             else:
                 found = {c: summary(select(part, classes=c)) for c in SETS}
                 text = {c: interval(own["value"], own["low"], own["high"]) for c, own in found.items()}
