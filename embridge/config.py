@@ -181,7 +181,7 @@ def profile(name: str) -> Profile:
                 eval_seconds=6,
                 held_out_stage_users=1,
             ),
-            evaluation=EvalConfig(n_bootstrap=200),
+            evaluation=EvalConfig(n_bootstrap=200, probe_c=(0.1, 1.0)),
             ninapro=NinaProSimulationConfig(db2_subjects=2, db7_subjects=2, repetitions=2, movement_seconds=2.4),
         ),
         "quick": quick,

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from embridge.errors import InputError
 from embridge.retrieval import majority, neighbours
@@ -162,8 +163,14 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
     if not len(test_x):
         return np.empty(0, dtype=train_y.dtype)
     # lbfgs' steps are too small to share: with two threads they wait for each other, several times as long
-    with threadpool_limits(1, user_api="blas"):
+    with _blas().limit(limits=1):
         return _fit(train_x.astype(np.float64), train_y, c).predict(test_x.astype(np.float64))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process: to look for them takes about as long as a small probe."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _fit(x, y, c):

@@ -1,6 +1,7 @@
 """Filters for whole recordings; normalisation and rotation for batches (METHOD 1).
 
-torch is imported only where it is needed: the processes that fill a window store filter and do nothing else.
+torch and scipy.signal take seconds to load, and are imported where they are needed: the processes that fill a window
+store need no torch, and those that train filter nothing.
 """
 
 import math
@@ -8,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
 
 from embridge.config import WindowConfig
 
@@ -21,6 +21,8 @@ DEAD = 1e-5  # an SD below this part of the largest value is rounding, not signa
 @cache
 def sections(config: WindowConfig) -> np.ndarray | None:
     """Band-pass and notch as one cascade of second-order sections (n, 6), or None where there is no filter (E 3.2)."""
+    from scipy.signal import butter, iirnotch, tf2sos
+
     parts = []
     if config.bandpass is not None:
         parts.append(butter(config.bandpass_order, config.bandpass, "bandpass", output="sos", fs=config.sample_rate))
@@ -41,6 +43,8 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
     first, so that it spoils its surroundings (:func:`unusable`) and not the channel. The filter starts afresh at
     each of ``breaks``, where the clock jumps.
     """
+    from scipy.signal import sosfiltfilt
+
     x = np.array(emg.T, dtype=np.float64, order="C")  # (C, T): the filter runs along contiguous memory
     for channel in x:
         bad = ~np.isfinite(channel)
