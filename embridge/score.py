@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from embridge import protocols
@@ -138,14 +139,30 @@ def _with_k(study: Study, name: str, classes: str, k: int) -> list[dict]:
 
 def _angle_row(study: Study, name: str, classes: str) -> dict:
     """Mean absolute error over D_eval's windows, degrees, with its interval over users."""
-    ids, run = study.splits.evaluation[classes], study.run(name)
-    error = angle_error(run.model, study.reader(), ids)["degrees"]
-    value, low, high = mean_over_groups(
-        error, study.splits.groups(ids), n_resamples=study.profile.evaluation.n_bootstrap
-    )
+    run = study.run(name)
+    error = angle_error(run.model, study.reader(), study.splits.evaluation[classes])["degrees"]
+    return _error_row(study, name, classes, error, run_key=run.key)
+
+
+def mean_pose_rows(study: Study) -> list[dict]:
+    """The same error of "Mean pose", which answers every window with the mean angles of the pre-training windows.
+
+    What a regressor must beat; no rows where the pose is a glove's sensors.
+    """
+    rows, mean = [], np.array(study.statistics.pose_mean)[:, None]
+    for classes in SETS if len(mean) == N_ANGLES else ():
+        poses = (study.store.read_pose([i])[0].numpy() for i in study.splits.evaluation[classes])
+        error = np.array([np.rad2deg(np.abs(pose - mean).mean()) for pose in poses])
+        rows.append(_error_row(study, "Mean pose", classes, error))
+    return rows
+
+
+def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_key: str = "") -> dict:
+    groups, n = study.splits.groups(study.splits.evaluation[classes]), study.profile.evaluation.n_bootstrap
+    value, low, high = mean_over_groups(error, groups, n_resamples=n)
     return row(
-        dataset=study.dataset, profile=study.profile.name, seed=study.seed, system=name, protocol="regression",
-        classes=classes, metric="angle_error_deg", value=value, low=low, high=high, n=len(ids), run_key=run.key,
+        dataset=study.dataset, profile=study.profile.name, seed=study.seed, system=system, protocol="regression",
+        classes=classes, metric="angle_error_deg", value=value, low=low, high=high, n=len(error), run_key=run_key,
         interval_kind=f"95 % bootstrap over {study.splits.group_kind}",
     )  # fmt: skip
 

@@ -282,6 +282,19 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
     assert not [r for r in rows if r["protocol"] == "ZS"] and "validation" in study.run("PoseT").log
 
 
+def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):
+    rows = {r["classes"]: r for r in score.mean_pose_rows(study)}
+    mean = study.store.read_pose(study.splits.pretrain).numpy().astype(np.float64).mean((0, 2))
+    for classes, ids in study.splits.evaluation.items():
+        error = np.abs(study.store.read_pose(ids).numpy() - mean[:, None]).mean((1, 2))
+        expected = np.rad2deg(error.mean())
+        assert rows[classes]["value"] == pytest.approx(expected, rel=1e-4)
+        assert rows[classes]["low"] <= expected <= rows[classes]["high"] and rows[classes]["n"] == len(ids)
+    gloves = Study("simulated-ninapro", size=TINY, out=study.out, device="cpu")
+    gloves.statistics = replace(study.statistics, pose_mean=(0.0,) * 18)
+    assert score.mean_pose_rows(gloves) == []
+
+
 def test_rows_of_sweeps_carry_the_base_systems_name(study):
     rows = score.score(study, "EMBridge, k_c = all")
     assert {(r["system"], r["param"], r["param_value"]) for r in rows} == {("EMBridge", "k_c", "all")}
