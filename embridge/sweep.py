@@ -130,27 +130,24 @@ def run(
     try:
         with Heartbeat() as heartbeat:
             while len(ended) < len(tasks):
-                for task in tasks:
-                    name, job = task.name, jobs.get(task.name)
-                    lost = [need for need in task.needs if ended.get(need)]
-                    if name in ended:
-                        continue
-                    if job is None and (time.monotonic() + task.seconds > until or set(task.needs) & set(left)):
-                        left.append(name)
-                        ended[name] = ""
-                        continue
-                    if lost:  # Slurm drops such a job by itself
-                        ended[name] = f"not run, for {lost[0]} failed"
-                    elif job is None and free and (on_slurm or all(need in ended for need in task.needs)):
-                        taken[name] = free.pop(0)
-                        jobs[name] = _submit(executor, task, taken[name], dict(slurm or {}), jobs)
-                        continue
-                    elif job is not None and job.done():
+                for name, job in jobs.items():
+                    if name not in ended and job.done():
                         ended[name] = f"failed, log: {job.paths.stdout}" if job.exception() else ""
                         free.append(taken[name])
-                    else:
-                        continue
-                    heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}")
+                        heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}")
+                # all that ended first: a place that gets free goes to the first task that waits, not to the next one
+                for task in [task for task in tasks if task.name not in ended]:
+                    name, late = task.name, time.monotonic() + task.seconds > until
+                    lost = [need for need in task.needs if ended.get(need)]
+                    if name not in jobs and (late or set(task.needs) & set(left)):
+                        left.append(name)
+                        ended[name] = ""
+                    elif lost:  # Slurm drops a job that waits for one by itself
+                        ended[name] = f"not run, for {lost[0]} failed"
+                        heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name]}")
+                    elif name not in jobs and free and (on_slurm or all(need in ended for need in task.needs)):
+                        taken[name] = free.pop(0)
+                        jobs[name] = _submit(executor, task, taken[name], dict(slurm or {}), jobs)
                 running = [name for name, job in jobs.items() if name not in ended and job.state == "RUNNING"]
                 shown = ", ".join(f"{name} {_progress(jobs[name].paths.stdout)}".strip() for name in running)
                 heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (shown or "waiting")

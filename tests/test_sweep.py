@@ -95,6 +95,26 @@ def test_needs_first_and_at_most_so_many_at_once(jobs, tmp_path):
     assert max(running) == jobs
 
 
+def test_a_free_place_goes_to_the_first_task_that_waits_whichever_ended(tmp_path):
+    """Two places: "need" ends and "long" follows it; "short" ends while "waiting" stands before it in the list."""
+
+    def task(name: str, command: str, *needs: str) -> Task:
+        return Task(name, ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; echo {name} >> events; {command}"), needs)
+
+    until = "for i in $(seq 300); do [ -e {} ] && break; sleep 0.1; done"
+    found = [
+        task("need", "touch ready"),
+        task("long", "touch started; " + until.format("enough"), "need"),
+        task("waiting", "touch enough", "need"),
+        task("short", until.format("started")),
+        task("last", "true"),
+    ]
+    executor = sweep.make_executor(tmp_path / "logs", local=True)
+    ended = sweep.run(found, executor, [{}, {}])
+    assert ended == dict.fromkeys(ended, "") and len(ended) == 5
+    assert set(events(tmp_path)[:2]) == {"need", "short"} and events(tmp_path)[2:] == ["long", "waiting", "last"]
+
+
 def test_a_failed_job_is_told_with_its_log_and_what_needs_it_does_not_run(tmp_path, capsys):
     executor = sweep.make_executor(tmp_path / "logs", local=True)
     ended = sweep.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), executor, [{}])
