@@ -36,7 +36,7 @@ def lines(file: str) -> list[str]:
 
 def seeds() -> list[str]:
     """The rows of README's table of seeds: the mean over them and, in round brackets, the lowest and highest."""
-    cells, found = pd.read_csv(FIGURES / "05_results" / "seeds.csv", keep_default_na=False), []
+    cells, found = pd.read_csv(FIGURES / "05_results" / "seeds.csv", keep_default_na=False, dtype=str), []
     cells["text"] = [f"{r['mean over seeds']} ({r['lowest']} to {r['highest']})" for r in cells.to_dict("records")]
     for system, rows in cells.groupby("system", sort=False):
         texts = rows.set_index(["protocol", "classes"])["text"]
