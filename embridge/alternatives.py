@@ -36,7 +36,7 @@ def applicable(study: Study) -> list[Choice]:
             return choice.experiment in trained
         if choice.option == "gallery exclusion":
             return choice.alternative in study.splits.policies
-        return not choice.unmeasured and (choice.option != "hands" or study.dataset in PROMPTED)
+        return choice.option != "hands" or study.dataset in PROMPTED
 
     return [choice for choice in OPEN_CHOICES if applies(choice)]
 
@@ -113,7 +113,7 @@ def _after_head(study: Study):
 def _prompted(study: Study) -> Study:
     """The study with labelled windows of prompted hands alone, or itself where these are all; its runs are the same."""
     size = replace(study.profile, evaluation=replace(study.profile.evaluation, hands="prompted"))
-    other = Study(study.dataset, "", study.seed, study.device, study.data or "", study.out, size=size)
+    other = study.changed(profile=size)
     mine, theirs = study.splits.named(), other.splits.named()
     return study if all(np.array_equal(mine[part], theirs[part]) for part in mine) else other
 

@@ -16,7 +16,6 @@ class Choice:
     protocols : that it can change; it leaves the other one as it is
     changes : to the system's experiment; None: the trained system is only evaluated otherwise
     trained : name of the experiment that measures it; "": no training does
-    unmeasured : why nothing measures it
     """
 
     option: str
@@ -26,7 +25,6 @@ class Choice:
     protocols: tuple[str, ...] = ("LP", "ZS")
     changes: dict | None = None
     trained: str = ""
-    unmeasured: str = ""
 
     @property
     def experiment(self) -> str:
@@ -70,7 +68,6 @@ OPEN_CHOICES = (
     # the period of the learning rate stays
     Choice("CPEP epochs", "40", "100", "CPEP", changes={"epochs": 2.5, "train": {"t_0": 10}}),
     Choice(
-        "windows after an IK failure", "restart there", "fixed grid",
-        unmeasured="it needs a window store, both autoencoders and a D_eval of its own",
+        "windows after an IK failure", "restart there", "fixed grid", changes={"windows": {"after_ik_failure": "grid"}}
     ),
-)  # fmt: skip
+)

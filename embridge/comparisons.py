@@ -92,7 +92,7 @@ def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tupl
     """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
     study, rows, mine = studies[0], [], {s.seed for s in studies}
     for seed in range(SEEDS if committed(study) else 0):
-        other = Study(study.dataset, study.profile.name, seed, study.device, study.data or "", study.out)
+        other = study.changed(seed=seed)
         for name in names if seed not in mine else ():
             found = recorded(other, name) or []
             rows += [r for r in found if r["gallery"] in galleries and _shown(r, study.profile.evaluation.k)]

@@ -1,10 +1,12 @@
 """A dataset at one profile: its recordings, windows, splits and scales, each made once and kept on disk."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 import torch
@@ -86,7 +88,33 @@ class Dataset:
         self.out = Path(out).expanduser() if out else ROOT
         self.data = Path(data).expanduser() if data else None
         self.skip_broken = skip_broken
+        self._cut_from: Dataset | None = None  # the study that this one cuts otherwise
         training.set_threads()
+
+    def changed(self, **attributes) -> Self:
+        """The same study with other ``attributes``, such as ``seed``, nothing made yet."""
+        other = copy.copy(self)
+        made = [name for name in vars(other) if isinstance(getattr(type(other), name, None), cached_property)]
+        for name in made:
+            del vars(other)[name]
+        vars(other).update(attributes)
+        return other
+
+    def recut(self, changes: dict) -> Self:
+        """The same study on windows with ``changes`` to their WindowConfig; itself where that is so already.
+
+        Its data key follows from this study's: known, and a finished run found, before any window is cut.
+        """
+        windows = replace(self.windows, **changes)
+        if windows == self.windows:
+            return self
+        if (windows, self.seed) not in self._recut:
+            self._recut[windows, self.seed] = self.changed(windows=windows, _cut_from=self)
+        return self._recut[windows, self.seed]
+
+    @cached_property
+    def _recut(self) -> dict:
+        return {}
 
     @property
     def simulated(self) -> bool:
@@ -172,6 +200,8 @@ class Dataset:
     @cached_property
     def data_key(self) -> str:
         """Hash of the windows and of which of them pre-training may see."""
+        if self._cut_from is not None:
+            return fingerprint(self._cut_from.data_key, as_json(self.windows))
         return fingerprint(self.store.key, self.splits.pretrain.tolist())
 
     def reader(self, emg_norm: str | None = None) -> Reader:

@@ -59,7 +59,8 @@ class Study(Dataset):
         with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
         an_epoch = {"cpep": 0.8, "qformer": 2.4 if with_pose else 1.2}.get(experiment.kind, 1.0)
         an_epoch *= {"PoseT": 3, "emg2pose": 20, "Vemg2pose": 45, "NeuroPose": 108}.get(experiment.name, 1)
-        return self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
+        before = sum(self.cost(EXPERIMENTS[name]) for name in experiment.needs) if experiment.windows else 0.0
+        return before + self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
 
     def choices(self, experiment: Experiment) -> dict:
         """What is chosen about an experiment, as plain JSON; needs neither recordings nor windows."""
@@ -77,8 +78,9 @@ class Study(Dataset):
 
     def describe(self, experiment: Experiment) -> dict:
         """Everything that decides the experiment's weights, as plain JSON."""
-        needs = {name: self.key(EXPERIMENTS[name]) for name in experiment.needs}
-        return self.choices(experiment) | {"data": self.data_key, "needs": needs, "code": code_fingerprint()}
+        study = self.recut(experiment.windows)
+        needs = {name: study.key(EXPERIMENTS[name]) for name in experiment.needs}
+        return self.choices(experiment) | {"data": study.data_key, "needs": needs, "code": code_fingerprint()}
 
     def key(self, experiment: Experiment) -> str:
         """The run's key: a hash of :meth:`describe`."""
@@ -87,6 +89,8 @@ class Study(Dataset):
     def run(self, name: str | Experiment) -> Run:
         """The named experiment's run: loaded if it exists, else trained (with what it needs) and kept."""
         experiment = name if isinstance(name, Experiment) else self._known(name)
+        if (study := self.recut(experiment.windows)) is not self:
+            return study.run(experiment)
         if experiment.name not in self._runs:
             describe = self.describe(experiment)
             key = fingerprint(describe)

@@ -50,6 +50,7 @@ def system_rows(study: Study, name: str) -> list[dict]:
     and where hyper-parameters are chosen (Fig. 4) also zero-shot on D_tune.
     """
     experiment, rows = EXPERIMENTS[name], []
+    study = study.recut(experiment.windows)
     for classes in SETS:
         if experiment.system:
             tuned = _on_tune(study, name, classes) if experiment.part == "Fig. 4" else []
@@ -172,6 +173,7 @@ def settings(study: Study, name: str) -> str:
 
     Simulated data are named by their configuration: another machine's last bits do not make them other data.
     """
+    study = study.recut(EXPERIMENTS[name].windows)
     data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
 
     def plain(experiment) -> dict:

@@ -27,6 +27,8 @@ class Experiment:
     epochs : times those of the profile's stage; the period of the learning rate grows with them
     patch : length of an EMG patch, in those of the profile
     model, train : other changes to the profile's ModelConfig and TrainConfig
+    windows : changes to the dataset's WindowConfig; with any, it and what it needs are trained and scored on windows
+        of their own
     system, param, param_value, options : how its rows are called; ``system`` "": by its name
     """
 
@@ -44,6 +46,7 @@ class Experiment:
     patch: int = 1
     model: dict = field(default_factory=dict)
     train: dict = field(default_factory=dict)
+    windows: dict = field(default_factory=dict)
     system: str = ""
     param: str = ""
     param_value: str = ""

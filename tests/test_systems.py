@@ -92,7 +92,7 @@ METHOD_9 = {
     "soft-target q": {"renormalised": True},
     "warm restarts": {"T_mult 2": True},
     "CPEP epochs": {"100": True},
-    "windows after an IK failure": {"fixed grid": False},
+    "windows after an IK failure": {"fixed grid": True},
 }
 
 
@@ -102,7 +102,6 @@ def test_every_row_of_method_9_has_its_alternatives():
         found.setdefault(c.option, {})[c.alternative] = c.experiment in EXPERIMENTS
         assert bool(c.experiment) == (c.experiment in EXPERIMENTS), "an experiment that is not registered"
     assert found == METHOD_9 and list(found) == list(METHOD_9)
-    assert [c.option for c in OPEN_CHOICES if c.unmeasured] == ["windows after an IK failure"]
     assert {c.system for c in OPEN_CHOICES if c.option == "InfoNCE"} == {"CPEP", "EMBridge"}
     measured = {c.experiment for c in OPEN_CHOICES}
     mine = {e.name for e in EXPERIMENTS.values() if e.part == "open choices" and e.kind != "emg-mae"}
@@ -145,9 +144,33 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         "EMBridge, soft-target q = renormalised": {"renormalise_q": True},
         "EMBridge, warm restarts = T_mult 2": {"t_mult": 2},
         "CPEP, CPEP epochs = 100": {"epochs": 100},
+        "EMBridge, windows after an IK failure = fixed grid": {},  # but those of its windows
     }
     for how in ("channel", "window", "recording"):
         assert study.configs(EXPERIMENTS[f"EMG-MAE, {NORMALISATION} = {how}"])[1].emg_norm == how
+
+
+def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monkeypatch):
+    name = "EMBridge, windows after an IK failure = fixed grid"
+    stores = set(study.stores.iterdir())
+    key = study.key(EXPERIMENTS[name])
+    assert set(study.stores.iterdir()) == stores and key != study.changed(seed=1).key(EXPERIMENTS[name])
+    assert study.recut({"after_ik_failure": "restart"}) is study
+    grid = study.recut(EXPERIMENTS[name].windows)
+    run = study.run(name)
+    assert run.key == key == grid.key(EXPERIMENTS[name]) and grid.run(name).folder == run.folder
+    for need in ("Pose-MAE", "EMG-MAE"):
+        assert grid.run(need).key != study.key(EXPERIMENTS[need])
+    # the simulator's failures let windows restart elsewhere: other windows, and none that a failure cut short
+    assert not np.array_equal(study.store.table["start"], grid.store.table["start"])
+    assert score.settings(study, name) != score.settings(study, "EMBridge")
+
+    asked = []
+    probe = score.protocols.probe_outcome
+    monkeypatch.setattr(score.protocols, "probe_outcome", lambda s, *more: asked.append(s) or probe(s, *more))
+    rows = score.system_rows(study, name)
+    assert asked == [grid, grid] and {r["param_value"] for r in rows} == {"fixed grid"}
+    assert {r["run_key"] for r in rows} == {key}
 
 
 def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
@@ -174,7 +197,7 @@ def by_choice(rows, metric):
 def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study, tmp_path, monkeypatch):
     rows = alternatives.evaluated(study)
     scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, tables.DIFFERENCE)
-    chosen = [c for c in OPEN_CHOICES if not c.experiment and not c.unmeasured]
+    chosen = [c for c in OPEN_CHOICES if not c.experiment]
     assert (
         set(scores)
         == set(differences)
@@ -240,7 +263,7 @@ def test_only_what_a_dataset_can_measure_is_asked_of_it():
         study = Study(dataset, "smoke", device="cpu")
         study.splits = type("S", (), {"policies": ("all", "not-self", "other-repetitions")})
         found = [c for c in alternatives.applicable(study) if not c.experiment]
-        asked = {c.option for c in OPEN_CHOICES if not c.experiment and not c.unmeasured} - lacking
+        asked = {c.option for c in OPEN_CHOICES if not c.experiment} - lacking
         assert {c.option for c in found} == asked and "other-users" not in {c.alternative for c in found}
         assert len(found) == len(alternatives.applicable(study))
     paper = Study("simulated", "paper", device="cpu")

@@ -419,7 +419,7 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
         *differing("temperature", "fixed", ("LP", "in", 0.3, None, None)),
         one(0.9, system="EMBridge", param="MPRL pass", param_value="rerun", protocol="LP", classes="in"),
     )
-    choices = [c for c in OPEN_CHOICES if c.alternative != "window" and not c.unmeasured]
+    choices = [c for c in OPEN_CHOICES if c.alternative != "window"]
     cells = tables.open_choice_rows(frame, "simulated", choices)
     assert len(cells) == sum(2 * len(c.protocols) for c in choices) and cells["value"].count() == 10
     verdicts = tables.verdicts(cells)
@@ -431,13 +431,13 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
     told = "one-way (CPEP), probe unseen -0.07 [-0.10, -0.00]"
     assert verdicts["InfoNCE"] == f"Matters: {told}. No rows yet: symmetric (EMBridge)."
     assert verdicts["hands"].startswith("Changes nothing") and verdicts["temperature"].startswith("Cannot tell")
-    assert verdicts["MPRL target"] == "No rows yet." and "a window store" in verdicts["windows after an IK failure"]
+    assert verdicts["MPRL target"] == "No rows yet."
     assert verdicts["gallery corpus"] == "No rows yet."
     none = tables.verdicts(cells[cells["option"] == "hands"])["MPRL target"]
     assert none == "Not measured: this dataset trains none of it."
 
     table = tables.open_choices(cells).set_index(["option", "alternative", "of"])
-    assert len(table) == len(choices) + 1  # the line of what nothing measures
+    assert len(table) == len(choices)
     assert table.loc[("pose embedding", "mean", "EMBridge"), ["ZS unseen", "LP in"]].tolist() == [
         "+0.05 [+0.01, +0.09]", "–",
     ]  # fmt: skip

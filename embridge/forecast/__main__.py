@@ -89,13 +89,16 @@ def rows(study: Study, options: argparse.Namespace, steps: dict[str, Step]) -> l
     for name in names:
         _, config = study.configs(EXPERIMENTS[name])
         windows = len(study.windows_of(EXPERIMENTS[name]))
+        seconds = config.epochs * windows * steps[name].seconds  # each epoch's last batch may be a part of one
+        if EXPERIMENTS[name].windows:  # what it needs is trained on its windows, too, which are about as many
+            seconds += sum(row.seconds for row in found if row.name in EXPERIMENTS[name].needs)
         found.append(
             Row(
                 name=name,
                 windows=windows,
                 steps=config.epochs * math.ceil(windows / config.batch_size),
                 step=steps[name],
-                seconds=config.epochs * windows * steps[name].seconds,  # each epoch's last batch may be a part of one
+                seconds=seconds,
                 memory=steps[name].memory(min(config.batch_size, windows)),
                 seeds=planning.n_seeds(name, options),
                 left=left[name],
@@ -156,7 +159,8 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
         yield f"{what}: {number} trainings, {steps:,} steps, {human(seconds)} one after another"
     weights, checkpoint = sum(row.seeds * row.step.weights for row in found), max(row.step.checkpoint for row in found)
     kept = embeddings_bytes(study, found)
-    parts = {"recordings": data.recordings_bytes, "windows": data.store_bytes, "weights": weights}
+    stores = len({str(EXPERIMENTS[row.name].windows) for row in found})  # one more where windows are cut otherwise
+    parts = {"recordings": data.recordings_bytes, "windows": stores * data.store_bytes, "weights": weights}
     parts |= {"pose embeddings": kept, "a checkpoint": checkpoint}
     there = next(path for path in (study.out, *study.out.parents) if path.exists())
     told = ", ".join(f"{name} {size(n)}" for name, n in parts.items() if n)

@@ -102,6 +102,7 @@ def alike(experiment: Experiment) -> Experiment:
     changes |= {
         "model": model,
         "train": {},
+        "windows": {},
         "system": "",
         "param": "",
         "param_value": "",

@@ -61,8 +61,7 @@ def open_choices(cells: pd.DataFrame) -> pd.DataFrame:
 def verdicts(cells: pd.DataFrame) -> dict[str, str]:
     """A sentence on each option of METHOD 9, from the numbers of :func:`open_choice_rows` alone."""
     return {
-        option: _verdict(cells[cells["option"] == option], [c for c in OPEN_CHOICES if c.option == option])
-        for option in dict.fromkeys(c.option for c in OPEN_CHOICES)
+        option: _verdict(cells[cells["option"] == option]) for option in dict.fromkeys(c.option for c in OPEN_CHOICES)
     }
 
 
@@ -71,9 +70,9 @@ def clear(cells: pd.DataFrame) -> pd.Series:
     return (cells["low"] > 0) | (cells["high"] < 0)
 
 
-def _verdict(cells: pd.DataFrame, choices: list[Choice]) -> str:
+def _verdict(cells: pd.DataFrame) -> str:
     if cells.empty:
-        return f"Not measured: {choices[0].unmeasured or 'this dataset trains none of it'}."
+        return "Not measured: this dataset trains none of it."
     known, named = cells.dropna(subset="value"), cells["alternative"] + cells["system"]
     if known.empty:
         return "No rows yet."
