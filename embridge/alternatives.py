@@ -1,22 +1,30 @@
 """What each alternative to METHOD 9's defaults changes: balanced accuracy less that of the default, with its interval.
 
 A trained alternative has its experiment's rows (:mod:`embridge.score`), which hold scores and intervals, not
-predictions; what is only evaluated otherwise is compared window by window.
+predictions, and is compared with the mean over the default's seeds; what is only evaluated otherwise is compared window
+by window.
 """
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from embridge import protocols, score
+from embridge import protocols, tables
 from embridge.choices import OPEN_CHOICES, Choice
+from embridge.comparisons import recorded_seeds
 from embridge.experiments import EXPERIMENTS, Study
+from embridge.paper import CELLS
 from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
+from embridge.results import as_frame
 from embridge.rows import compare_predictions, row
 from embridge.splits import SETS
-from embridge.systems import of_parts
+from embridge.statistics import luck_of_training
+from embridge.systems import ALIGNED, of_parts
 from embridge.tables import DIFFERENCE
+from embridge.tables.cells import choose
 
 # option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
 _SAID_BY = {
@@ -57,24 +65,46 @@ def evaluated(study: Study) -> list[dict]:
     return rows
 
 
-def compared(study: Study, rows: list[dict]) -> list[dict]:
-    """Differences of trained alternatives from their default, both of the study's seed.
+def defaults(studies: list[Study]) -> pd.DataFrame:
+    """Tidy rows of the aligned systems as they are by default, with single users' recalls.
 
-    ``rows``: those of the alternatives' experiments, as :func:`embridge.score.rows_of` gives them.
+    The studies' own and, of seeds that these do not have, the committed ones; all without their origin.
     """
-    found = []
+    asked = itertools.product(studies, ALIGNED, CELLS)
+    own = [r for study, system, cell in asked for r in _outcome(study, system, *cell).rows]
+    return as_frame([*own, *recorded_seeds(studies, ALIGNED)]).assign(origin="")
+
+
+def compared(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
+    """Differences of trained alternatives from the mean over their default's seeds.
+
+    Parameters
+    ----------
+    rows : those of the alternatives' experiments, as :func:`embridge.score.rows_of` gives them
+    usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
+        far an alternative's one training may lie from the mean of its own
+    """
+    means = tables.headline_rows(usual, study.dataset, systems=ALIGNED)
+    luck, found = {cell: _luck(usual, study, *cell) for cell in CELLS}, []
     for choice in applicable(study):
         if not choice.experiment:
             continue
         e = EXPERIMENTS[choice.experiment]
-        named = {"system": e.system, "param": e.param, "param_value": e.param_value, "seed": study.seed}
-        mine = [r for r in rows if _is_headline(r) and all(r[c] == value for c, value in named.items())]
-        for r in mine:
-            usual = [u for u in score.shown_rows(study, choice.system, r["classes"]) if _is_headline(u)]
-            (default,) = (u for u in usual if u["protocol"] == r["protocol"])
+        named = {"system": e.system, "param": e.param, "param_value": e.param_value}
+        for r in rows:
+            if not (_is_headline(r) and all(r[c] == value for c, value in named.items())):
+                continue
+            where = {c: r[c] for c in ("protocol", "classes")}
+            (default,) = tables.select(means, system=choice.system, **where).to_dict("records")
             renamed = {**r, "param": choice.option, "param_value": choice.alternative}
-            found.append(_unpaired(renamed, default))
+            found.append(_unpaired(renamed, default, luck[tuple(where.values())]))
     return found
+
+
+def _luck(usual: pd.DataFrame, study: Study, protocol: str, classes: str) -> float:
+    rows = choose(usual, study.dataset, protocol=protocol, classes=classes, systems=ALIGNED)
+    scores = rows[rows["metric"] == "balanced_accuracy"]
+    return luck_of_training(values for _, values in scores.groupby("system")["value"])
 
 
 def _is_headline(fields: dict) -> bool:
@@ -129,20 +159,20 @@ def _paired(scored: dict, a: Outcome, b: Outcome, study: Study) -> dict | None:
     return row(**scored | {c: found[c] for c in ("metric", "value", "low", "high", "interval_kind")})
 
 
-def _unpaired(a: dict, b: dict) -> dict:
+def _unpaired(a: dict, b: dict, luck: float = 0.0) -> dict:
     """The row of a less b from the intervals of both, as of independent scores.
 
     Each bound is as far from the difference as the root of the squared distances of a's and b's own bounds from their
-    values (Zou and Donner 2008). Users are the same in both, whose common ups and downs would narrow the interval:
-    it is too wide rather than too narrow, as far as users go.
+    values (Zou and Donner 2008), with ``luck``, that of a's training, as one more. Users are the same in both, whose
+    common ups and downs would narrow the interval: it is too wide rather than too narrow, as far as users go.
     """
     low = high = None
-    if None not in (a["low"], a["high"], b["low"], b["high"]):
-        low = a["value"] - b["value"] - math.hypot(a["value"] - a["low"], b["high"] - b["value"])
-        high = a["value"] - b["value"] + math.hypot(a["high"] - a["value"], b["value"] - b["low"])
+    if not any(pd.isna(x[bound]) for x in (a, b) for bound in ("low", "high")):
+        low = a["value"] - b["value"] - math.hypot(a["value"] - a["low"], b["high"] - b["value"], luck)
+        high = a["value"] - b["value"] + math.hypot(a["high"] - a["value"], b["value"] - b["low"], luck)
+    kind = "95 %, users and seeds in quadrature" if luck else "95 %, users in quadrature"
     return row(
         **a
         | {"metric": DIFFERENCE, "value": a["value"] - b["value"], "low": low, "high": high}
-        | {"interval_kind": "95 % intervals in quadrature", "paper_value": None, "paper_source": ""}
-        | {"origin": "; ".join(sorted({a["origin"], b["origin"]} - {""}))}
+        | {"interval_kind": kind, "paper_value": None, "paper_source": ""}
     )

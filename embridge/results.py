@@ -123,7 +123,7 @@ class Page:
 
     def frame(self, beside: Iterable[dict] = ()) -> pd.DataFrame:
         """The rows added so far, as :func:`collect` would return them, with rows that another page keeps."""
-        return _frame(sorted([*self._rows, *(row(**fields) for fields in beside)], key=_order))
+        return as_frame(sorted([*self._rows, *(row(**fields) for fields in beside)], key=_order))
 
     def note(self, key: str, value) -> None:
         """Keep a plain value under a name: sentences, counts, timings."""
@@ -165,7 +165,7 @@ def collect(folder: str | Path) -> pd.DataFrame:
             ) from error
     _refuse_repeats(found)
     rows = sorted((fields for _, fields in found), key=_order)
-    results = _frame(rows)
+    results = as_frame(rows)
     write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
     return results
 
@@ -173,7 +173,7 @@ def collect(folder: str | Path) -> pd.DataFrame:
 def read_results(path: str | Path) -> pd.DataFrame:
     """Read a ``results.csv`` into the types that :func:`collect` returns."""
     text = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return _frame([row(**{c: _parse(c, v) for c, v in fields.items()}) for fields in text.to_dict("records")])
+    return as_frame([row(**{c: _parse(c, v) for c, v in fields.items()}) for fields in text.to_dict("records")])
 
 
 def _parse(column, text):
@@ -182,8 +182,8 @@ def _parse(column, text):
     return int(text) if column in INTEGERS else float(text) if column in NUMBERS else text
 
 
-def _frame(rows) -> pd.DataFrame:
-    """Rows as a frame: text ("" where empty), nullable ints, floats (nan where empty)."""
+def as_frame(rows: Iterable[dict]) -> pd.DataFrame:
+    """Tidy rows as a frame: text ("" where empty), nullable ints, floats (nan where empty)."""
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     kinds = {c: "Int64" if c in INTEGERS else float if c in NUMBERS else str for c in COLUMNS}
     return frame.astype(kinds)

@@ -5,6 +5,7 @@ pairs). Every score is a function of confusion counts, and counts of a resample 
 a bootstrap of thousands of resamples therefore never looks at a window twice.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -226,6 +227,20 @@ def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) 
     return _bootstrap(
         lambda rows: sums[rows].sum(-1) / counts[rows].sum(-1), [np.arange(len(counts))], n_resamples, seed
     )
+
+
+def luck_of_training(seeds: Iterable[Iterable[float]]) -> float:
+    """How far one training may lie from the mean of its kind: half of a 95 % interval (Student's).
+
+    ``seeds``: of each system, its score with each seed. The systems share one spread, pooled over them, which three
+    seeds of one system would hardly tell. 0 where no system has two seeds.
+    """
+    seeds = [np.asarray(values, dtype=float) for values in seeds]
+    freedom = sum(len(values) - 1 for values in seeds)
+    if not freedom:
+        return 0.0
+    variance = sum(np.square(values - values.mean()).sum() for values in seeds) / freedom
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
 
 
 def _n_classes(y, n_classes):

@@ -230,3 +230,16 @@ def test_the_interval_over_seeds_covers_what_seeds_and_what_users_bring():
         half = 1.96 * shares.std() / np.sqrt(len(shares))  # of a mean of 12 users, or of 3 seeds
         assert value == pytest.approx(0.5) and (high - low) / 2 == pytest.approx(half, rel=0.15)
         # users drawn anew for each seed would make the first of these smaller by the square root of 3
+
+
+def test_the_luck_of_a_training_is_pooled_over_systems_and_covers_a_new_one():
+    assert st.luck_of_training([[0.1, 0.2, 0.3]]) == pytest.approx(4.302653 * 0.1)
+    # sums of squares 0.02 and 0.005, 2 + 1 degrees of freedom, whatever the systems' means
+    assert st.luck_of_training([[0.1, 0.2, 0.3], [0.9, 1.0], [0.5]]) == pytest.approx(3.182446 * (0.025 / 3) ** 0.5)
+    assert st.luck_of_training([[0.4], [0.7]]) == st.luck_of_training([]) == 0.0
+    rng = np.random.default_rng(0)
+    covered = [
+        abs(new) < st.luck_of_training(seeds)
+        for new, seeds in zip(rng.normal(size=2000), rng.normal(size=(2000, 3, 3)), strict=True)
+    ]
+    assert 0.94 < np.mean(covered) < 0.96

@@ -5,9 +5,11 @@ import subprocess
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import TINY
+from scipy import stats
 
 from embridge import alternatives, protocols, provenance, score, tables, views
 from embridge.choices import NORMALISATION, OPEN_CHOICES
@@ -227,7 +229,8 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
     page = Page("10", tmp_path, context={})
     name = "CPEP, InfoNCE = one-way"
     trained, _ = score.rows_of([study], [name])
-    compared = alternatives.compared(study, trained)
+    usual = alternatives.defaults([study])
+    compared = alternatives.compared(study, trained, usual)
     page.rows([*rows, *trained, *compared, *score.score(study, "EMBridge")])
     page.write()  # refuses a row that stands twice
     assert {(r["param"], r["system"]) for r in compared} == {("InfoNCE", "CPEP")} and len(compared) == 4
@@ -238,6 +241,26 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
     below = ((a["value"] - a["low"]) ** 2 + (b["high"] - b["value"]) ** 2) ** 0.5
     above = ((a["high"] - a["value"]) ** 2 + (b["value"] - b["low"]) ** 2) ** 0.5
     assert (found["low"], found["high"]) == pytest.approx((found["value"] - below, found["value"] + above))
+    assert found["interval_kind"] == "95 %, users in quadrature"  # one seed: no luck is known
+
+    # two more seeds, of which CPEP's lie 0.2 higher and the others' where they were
+    more = usual[usual["protocol"] == "ZS"].query(
+        "classes == 'in' and gallery == 'all' and options == 'corpus=class set'"
+    )
+    score_of = more["metric"] == "balanced_accuracy"
+    others = [more[score_of].assign(seed=s) for s in (1, 2)]
+    for other in others:
+        other["value"] += 0.2 * (other["system"] == "CPEP")
+    seeds = pd.concat([usual[usual["metric"] == "balanced_accuracy"], *others], ignore_index=True)
+    (again,) = (
+        r for r in alternatives.compared(study, trained, seeds) if r["protocol"] == "ZS" and r["classes"] == "in"
+    )
+    assert again["value"] == pytest.approx(a["value"] - b["value"] - 0.4 / 3)
+    assert again["interval_kind"] == "95 %, users and seeds in quadrature"
+    luck = stats.t.ppf(0.975, 6) * np.sqrt((0.4 / 3) ** 2 * 1.5 / 6)  # two degrees of freedom a system
+    mean = tables.headline_rows(seeds, study.dataset, systems=("CPEP",)).query("protocol == 'ZS' and classes == 'in'")
+    wide = np.sqrt((a["high"] - a["value"]) ** 2 + (mean["value"] - mean["low"]).item() ** 2 + luck**2)
+    assert again["high"] - again["value"] == pytest.approx(wide)
 
 
 def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(study, monkeypatch):
