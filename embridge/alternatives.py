@@ -21,10 +21,8 @@ from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
 from embridge.results import as_frame
 from embridge.rows import compare_predictions, row
 from embridge.splits import SETS
-from embridge.statistics import luck_of_training
 from embridge.systems import ALIGNED, of_parts
 from embridge.tables import DIFFERENCE
-from embridge.tables.cells import choose
 
 # option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
 _SAID_BY = {
@@ -85,7 +83,7 @@ def compared(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
         far an alternative's one training may lie from the mean of its own
     """
     means = tables.headline_rows(usual, study.dataset, systems=ALIGNED)
-    luck, found = {cell: _luck(usual, study, *cell) for cell in CELLS}, []
+    luck, found = {cell: tables.luck(usual, study.dataset, *cell) for cell in CELLS}, []
     for choice in applicable(study):
         if not choice.experiment:
             continue
@@ -99,12 +97,6 @@ def compared(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
             renamed = {**r, "param": choice.option, "param_value": choice.alternative}
             found.append(_unpaired(renamed, default, luck[tuple(where.values())]))
     return found
-
-
-def _luck(usual: pd.DataFrame, study: Study, protocol: str, classes: str) -> float:
-    rows = choose(usual, study.dataset, protocol=protocol, classes=classes, systems=ALIGNED)
-    scores = rows[rows["metric"] == "balanced_accuracy"]
-    return luck_of_training(values for _, values in scores.groupby("system")["value"])
 
 
 def _is_headline(fields: dict) -> bool:

@@ -127,6 +127,47 @@ def test_rows_of_users_make_the_interval_a_paired_one():
     assert "paired" not in told(BETTER, *part)["numbers"]  # other windows: no pairs
 
 
+def by_seed(system, *values, half=0.001):
+    return [one(system, value, half, seed=seed) for seed, value in enumerate(values)]
+
+
+def test_the_luck_of_a_training_keeps_a_difference_open():
+    """0.50 against a system whose three seeds lie 0.1 apart: no one training tells by how much it is worse."""
+    rival = by_seed("CPEP-LS", 0.50)
+    ours = by_seed("EMBridge", 0.55, 0.65, 0.60)
+    evidence = Evidence(frame(*ours, *rival), "simulated")
+    terms = beats(["EMBridge"], ["CPEP-LS"], [("ZS", "unseen")])[0].terms
+    found, paired = evidence.difference(terms)
+    luck = st.luck_of_training([[0.55, 0.65, 0.60]])
+    mean = evidence.cells[Cell("EMBridge", "ZS", "unseen")]
+    assert not paired and found.value == pytest.approx(0.1) and mean.value == pytest.approx(0.6)
+    below = np.linalg.norm([mean.value - mean.low, 0.001, luck])
+    assert found.low == pytest.approx(0.1 - below) and luck == pytest.approx(4.302653 * 0.05)
+    assert told(claim(*beats(["EMBridge"], ["CPEP-LS"], [("ZS", "unseen")])), *ours, *rival)["verdict"].startswith(
+        "cannot"
+    )
+    # seeds that agree leave the same difference clear
+    calm = by_seed("EMBridge", 0.6, 0.6001, 0.5999)
+    assert told(claim(*beats(["EMBridge"], ["CPEP-LS"], [("ZS", "unseen")])), *calm, *rival)["verdict"] == "holds"
+
+
+def test_a_committed_seed_counts_and_a_reading_of_the_same_weights_has_no_luck():
+    origin = "long run, 2026-11-21, abc1234"
+    mine, other = by_seed("EMBridge", 0.5, 0.7)
+    rows = [
+        mine,
+        {**other, "origin": origin},
+        {**mine, "value": 0.55, "low": 0.549, "high": 0.551, "param_value": "50"},
+    ]
+    evidence = Evidence(frame(*rows), "simulated")
+    whole = evidence.cells[Cell("EMBridge", "ZS", "unseen")]
+    assert whole.value == pytest.approx(0.6) and whole.origins == {"", origin}
+    k = Cell("EMBridge", "ZS", "unseen", "k = 50")
+    found, _ = evidence.difference(((1, k), (-1, Cell("EMBridge", "ZS", "unseen"))))
+    assert found.value == pytest.approx(0.05) and found.low == pytest.approx(0.05 - 0.001 * 2**0.5)
+    assert found.origins == {""} and evidence.cells[k].luck > 0.5  # beside another system it would count
+
+
 def test_committed_rows_are_named_and_ratios_told():
     gain = claim(*beats(["CPEP"], ["emg2pose"], [("ZS", "unseen")]), relative=True)
     found = told(gain, one("CPEP", 0.6, 0.01), one("emg2pose", 0.5, 0.01, origin="long run, 2026-11-21, abc1234"))
@@ -191,10 +232,11 @@ def test_the_committed_rows_answer_every_claim(made):
     assert (table.loc[known, "numbers"] != "").all() and (table.loc[known, "origin"] != "").all()
     # one by hand, from the CSV's own lines
     with COMMITTED.open(newline="", encoding="utf-8") as file:
-        wanted = {**dict.fromkeys(("user", "origin"), ""), "metric": "balanced_accuracy", "classes": "unseen", **ZS}
+        wanted = {"user": "", "metric": "balanced_accuracy", "classes": "unseen", **ZS}
         wanted |= {"param_value": "10", "dataset": "simulated", "batch_size": ""}
         rows = [r for r in csv.DictReader(file) if all(r[c] == v for c, v in wanted.items())]
-    value = {r["system"]: float(r["value"]) for r in rows}
+    assert {r["seed"] for r in rows if r["system"] in ("EMBridge", "CPEP")} == {"0", "1", "2"}
+    value = {s: np.mean([float(r["value"]) for r in rows if r["system"] == s]) for s in ("EMBridge", "CPEP")}
     best = table.set_index("claim").loc["EMBridge is best in zero-shot", "numbers"]
     assert f"EMBridge over CPEP, ZS unseen {value['EMBridge'] - value['CPEP']:+.3f} [" in best
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from embridge.paper import CELLS
 from embridge.splits import SETS
+from embridge.statistics import luck_of_training
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -141,6 +142,16 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
             | {"lowest": number(values.min()), "highest": number(values.max())}
         )
     return pd.DataFrame(lines)
+
+
+def luck(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
+    """How far one training's score in a cell may lie from its mean over seeds, told by the aligned systems' seeds.
+
+    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`).
+    """
+    rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, systems=ALIGNED)
+    scores = rows[rows["metric"] == "balanced_accuracy"]
+    return luck_of_training(values for _, values in scores.groupby("system")["value"])
 
 
 def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
