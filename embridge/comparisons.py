@@ -101,8 +101,8 @@ def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tupl
 
 def _shown(fields: dict, k: int) -> bool:
     usual = (fields["param"], fields["param_value"]) == ("k", str(k)) or fields["param"] == "C"
-    usual = usual and fields["options"] in HEADLINE_OPTIONS
-    return usual and fields["metric"] in ("balanced_accuracy", "user_recall") and fields["pooling"] in ("", "max")
+    usual = usual and fields["options"] in HEADLINE_OPTIONS and fields["pooling"] in ("", "max")
+    return usual and fields["metric"] in ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
 
 
 def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:

@@ -188,6 +188,25 @@ def test_f1_of_gestures_and_users():
     assert told(claim(single("EMBridge - CPEP", "F1", "gesture 2")), *rows)["verdict"] == "holds"
 
 
+def test_f1_of_several_seeds_is_their_mean_and_owes_something_to_luck():
+    """Gains of 0.1, 0.2 and 0.3 with three seeds, the first of them this run's, whose users say 0.05 to either side."""
+    origin, rows = "long run, 2026-11-21, abc1234", []
+    for seed, gain in enumerate((0.1, 0.2, 0.3)):
+        more = {"seed": seed, "origin": origin if seed else ""}
+        for system, value in (("EMBridge", 0.5 + gain), ("CPEP", 0.5)):
+            rows.append(one(system, value, None, metric="class_f1", **{"class": 2}, **more))
+            rows += [
+                one(system, value + d, None, metric="user_f1", user=u, **more) for u, d in (("a", 0.1), ("b", -0.1))
+            ]
+    rows.append(one("EMBridge - CPEP", 0.1, 0.05, metric="class_f1_difference", **{"class": 2}))
+    cells = Evidence(frame(*rows), "simulated").cells
+    luck = 4.302653 * 0.1 / 3**0.5  # of a mean of three trainings, two degrees of freedom
+    found = cells[Cell("EMBridge - CPEP", "F1", "unseen", "gesture 2")]
+    assert (found.value, found.low) == pytest.approx((0.2, 0.2 - np.hypot(0.05, luck))) and origin in found.origins
+    gain = cells[Cell("EMBridge - CPEP", "user F1", "unseen")]
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.2, 0.2 - luck, 0.2 + luck))  # users agree
+
+
 def test_cells_of_sweeps_are_found_by_their_setting():
     def sweep(param, value, **more):
         return one("EMBridge", 0.4, **{"param": param, "param_value": value} | more)

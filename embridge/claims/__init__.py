@@ -23,10 +23,10 @@ interval lies within {MARGIN:g} of 0, and does not hold if any lies beyond. A sy
 ones among them, has their mean; one that was trained once has in its differences also the luck of a training, as
 wide as the aligned systems' seeds lie apart. "Paired": both systems on the same resampled users (and seeds); other
 intervals combine the two systems' own in quadrature as if they were independent, which is conservative. Comparisons
-of F1, and of k and shots within one system, are of this run's training alone. LP: linear probe, ZS: zero-shot
-(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 is
-named. No interval covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a
-second seed: some of so many comparisons are decided by chance alone."""
+of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot (gallery "all",
+the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 is named. No interval
+covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a second seed: some of
+so many comparisons are decided by chance alone."""
 
 
 def verdict(claim: Claim, evidence: Evidence | None) -> dict:
