@@ -18,6 +18,10 @@ from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Workers of pytest-xdist share the cores, and teams of threads that do so stall each other.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
 # pytest makes every warning here an error; in processes that tests start (kernels, workers, commands) our modules' are.
 # Not EMBridgeWarning, which is for the user: the variable takes Python's own categories and whole names of modules.
 PACKAGE = Path(cfg.__file__).parent

@@ -258,7 +258,7 @@ def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
     other = Study("simulated", "quick", seed=7, out=study.out, device="cpu")  # so that seed 0 is not its own
     rows = comparisons.recorded_seeds([other], ("CPEP", "EMBridge"))
     assert {r["profile"] for r in rows} == {"long"} and all(r["origin"].startswith("long run") for r in rows)
-    assert {r["metric"] for r in rows} <= {"balanced_accuracy", "user_recall"}
+    assert {r["metric"] for r in rows} <= {"balanced_accuracy", "user_recall", "class_f1", "user_f1"}
     assert {r["gallery"] for r in rows} == {"", "all"}
     pairs = comparisons.recorded_seeds([other], ("CPEP, pairs shuffled",), comparisons.CONTROLS)
     assert {r["gallery"] for r in pairs} == {"not-self"} and {r["seed"] for r in pairs} == {0, 1, 2}

@@ -1,8 +1,13 @@
 """Every figure on small arrays: axes carry labels, type is large enough, nothing is cut off or collides."""
 
+from functools import cache
+
+import figure_inputs
 import pytest
-from figure_inputs import FIGURES, drawn
+from figure_inputs import FIGURES
 from matplotlib.text import Text
+
+drawn = cache(figure_inputs.drawn)  # both tests look at the same pictures
 
 
 def tick_labels(axis):

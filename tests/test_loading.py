@@ -98,6 +98,7 @@ def test_nothing_to_read_is_no_batch():
     assert list(Ahead(lambda part: {}, [], "cpu")) == []
 
 
+@pytest.mark.no_cover  # tracing the compiler takes longer than compiling
 @pytest.mark.parametrize("name", ["emg", "pose", "cpep", "embridge"])
 def test_a_loss_and_its_gradients_compile_to_one_graph(name):
     """What torch.compile does on a GPU, with the part that generates code left out: a graph break would raise."""

@@ -378,6 +378,7 @@ def test_only_a_compiled_network_loads_the_compiler():
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.no_cover  # tracing the compiler takes longer than compiling
 def test_steps_of_a_decoder_are_not_compiled():
     network = vemg2pose(3, 2, hidden=8)
     x, graphs = torch.randn(1, 3, 2000), []
