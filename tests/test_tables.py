@@ -410,6 +410,26 @@ def differing(option, alternative, *numbers, system="EMBridge", **fields):
     ]  # fmt: skip
 
 
+def test_differences_over_seeds_are_paired_by_seed_and_user(gathered):
+    rng, rows, y = np.random.default_rng(0), [], np.tile(np.arange(4), 30)
+    users = np.repeat([f"u{i}" for i in range(6)], 20)
+    fields = {"n_classes": 4, "dataset": "simulated", "profile": "quick", "classes": "in"} | ZS
+    right = {}
+    for seed, system in itertools.product(range(3), ("EMBridge", "CPEP")):
+        predicted = np.where(rng.random(120) < 0.5 + 0.1 * seed * (system == "CPEP"), y, (y + 1) % 4)
+        right[system, seed] = st.balanced_accuracy(y, predicted, 4)
+        origin = {"origin": ORIGIN if seed else ""}
+        found = evaluate_predictions(y, predicted, users, system=system, seed=seed, recalls=True, **fields)
+        rows += [r | origin for r in found]
+    table = tables.seed_differences(gathered(*rows), "simulated", [("EMBridge", "CPEP"), ("EMBridge", "Q-Former")])
+    (line,) = table.to_dict("records")  # no other cell has rows, and no second pair
+    assert (line["systems"], line["protocol"], line["classes"], line["seeds"]) == ("EMBridge - CPEP", "ZS", "in", 3)
+    assert line["difference"] == pytest.approx(np.mean([right["EMBridge", s] - right["CPEP", s] for s in range(3)]))
+    assert line["low"] < line["difference"] < line["high"]
+    less = [r for r in rows if (r["system"], r["seed"]) != ("CPEP", 2)]
+    assert tables.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).empty  # no third pair
+
+
 def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
     frame = gathered(
         *differing("pose embedding", "mean", ("ZS", "in", -0.02, -0.06, 0.02), ("ZS", "unseen", 0.05, 0.01, 0.09)),

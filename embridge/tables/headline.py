@@ -1,12 +1,13 @@
 """Table 2 and what belongs to it: galleries, controls, classes, users."""
 
 import itertools
+from collections.abc import Iterable
 
 import pandas as pd
 
 from embridge.paper import CELLS
 from embridge.splits import SETS
-from embridge.statistics import luck_of_training
+from embridge.statistics import bootstrap_over_seeds, luck_of_training
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -16,6 +17,7 @@ from embridge.tables.cells import (
     interval,
     number,
     prefer_own,
+    recall_counts,
     select,
     summary,
     text_table,
@@ -142,6 +144,25 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
             | {"lowest": number(values.min()), "highest": number(values.max())}
         )
     return pd.DataFrame(lines)
+
+
+def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """First less second system in balanced accuracy, mean over all seeds, committed ones among them: a row a cell.
+
+    Returns
+    -------
+    DataFrame with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %, paired by user and
+    seed, over both); without cells in which the two have no rows of the same seeds and users
+    """
+    pairs, found = list(pairs), []
+    systems = tuple(dict.fromkeys(itertools.chain(*pairs)))
+    for (protocol, classes), (a, b) in itertools.product(CELLS, pairs):
+        rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, systems=systems)
+        one, other = (recall_counts(select(rows, system=system)) for system in (a, b))
+        if one and other and one[1:] == other[1:]:
+            numbers = bootstrap_over_seeds(one[0], other[0])
+            found.append((f"{a} - {b}", protocol, classes, len(one[1]), *numbers))
+    return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
 
 
 def luck(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
