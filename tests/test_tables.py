@@ -430,6 +430,14 @@ def test_differences_over_seeds_are_paired_by_seed_and_user(gathered):
     assert tables.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).empty  # no third pair
 
 
+def test_the_luck_of_a_training_is_told_where_seeds_are(gathered):
+    rows = [one(v, system="CPEP", seed=s, **{"classes": "in"} | ZS) for s, v in enumerate((0.4, 0.5, 0.6))]
+    assert tables.luck(gathered(*rows), "simulated", "ZS", "in") == pytest.approx(4.302653 * 0.1)
+    told = tables.luck_line(gathered(*rows), "simulated")
+    assert told.endswith("LP in 0.00, LP unseen 0.00, ZS in 0.43, ZS unseen 0.00.")
+    assert tables.luck_line(gathered(rows[0]), "simulated").endswith("nothing has a second seed.")
+
+
 def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
     frame = gathered(
         *differing("pose embedding", "mean", ("ZS", "in", -0.02, -0.06, 0.02), ("ZS", "unseen", 0.05, 0.01, 0.09)),

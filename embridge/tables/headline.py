@@ -175,6 +175,15 @@ def luck(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> fl
     return luck_of_training(values for _, values in scores.groupby("system")["value"])
 
 
+def luck_line(results: pd.DataFrame, dataset: str) -> str:
+    """A sentence with :func:`luck` in each cell, for pages whose intervals cover users alone."""
+    found = {cell: luck(results, dataset, *cell) for cell in CELLS}
+    if not any(found.values()):
+        return "How far one training may lie from its mean cannot be told here: nothing has a second seed."
+    told = ", ".join(f"{' '.join(cell)} {half:.2f}" for cell, half in found.items())
+    return f"How far one training may lie from its mean, by the aligned systems' seeds (95 %): {told}."
+
+
 def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """The controls (RELIABILITY) in both class sets, beside what each should give.
 
