@@ -136,7 +136,8 @@ class Evidence:
             gain = gains.get(found["system"], pd.DataFrame()).get(found["class"], pd.Series([found["value"]]))
             number = gain.mean(), *(gain.mean() + found[c] - found["value"] for c in ("low", "high"))
             cell = Cell(found["system"], "F1", "unseen", f"gesture {found['class']}")
-            self._add(cell, *_widened(*number, luck / len(gain) ** 0.5), {*origins, found["origin"]})
+            spread = 0.0 if "seeds" in found["interval_kind"] else luck / len(gain) ** 0.5
+            self._add(cell, *_widened(*number, spread), {*origins, found["origin"]})
 
         mean = f1["user"].groupby("user").mean()
         for measure, of in (("user F1", _difference), ("relative gain of user F1", _relative)):
