@@ -5,7 +5,9 @@ import re
 import pandas as pd
 import pytest
 
+from embridge import tables
 from embridge.cli import ROOT
+from embridge.results import read_results
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
@@ -51,6 +53,19 @@ def test_readme_shows_the_committed_table(title):
     assert shown, f"README has no table under a line that begins with **{title}"
     expected = lines(TABLES[title]) if title in TABLES else seeds()
     assert shown[1].split("\n") == expected, "README's rows should read:\n" + "\n".join(expected)
+
+
+def test_readme_tells_the_luck_of_a_training():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tables.luck_line(read_results(FIGURES / "results.csv"), "simulated") in readme
+    pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")
+    none_clear = not ((pairs["low"] > 0) | (pairs["high"] < 0)).any()
+    assert none_clear == ("no\ndifference between CPEP, Q-Former and EMBridge leaves zero out" in readme)
+    choices = pd.read_csv(FIGURES / "10_open_choices" / "open_choices.csv").query("origin == origin")  # those trained
+    clear = (
+        choices[(choices["low"] > 0) | (choices["high"] < 0)].groupby(["option", "alternative"])["protocol"].nunique()
+    )
+    assert choices["value"].notna().all() and clear[clear == 2].index.tolist() == [("EMG normalisation", "channel")]
 
 
 @pytest.mark.parametrize("file", sorted(FIGURES.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}/{file.name}")
