@@ -55,12 +55,13 @@ class Job:
         """Its file with this suffix: ".ipynb", ".html", ".log" or ".key.json"."""
         return self.folder / "notebooks" / f"{self.stem}{suffix}"
 
-    def key(self, parameters: dict, code: str, data: str) -> str:
-        """Hash of everything that decides what the notebook writes."""
+    def key(self, parameters: dict, code: str, data: str, rows: str = "") -> str:
+        """Hash of everything that decides what the notebook writes; ``rows`` counts where it reads records of rows."""
         import nbformat
 
         cells = [[cell.cell_type, cell.source] for cell in nbformat.read(self.notebook, as_version=4).cells]
-        return _digest(cells, parameters, code, data)
+        reads = any(kind == "code" and "score." in source for kind, source in cells)
+        return _digest(cells, parameters, code, data, *([rows] if reads else []))
 
     def record(self) -> dict:
         """What is noted of its last run that ended well: its "key", the "seconds" it took; {} without one."""
@@ -111,11 +112,21 @@ def data_key(data: str) -> str:
     return _digest([[path.relative_to(data).as_posix(), stat.st_size, stat.st_mtime_ns] for path, stat in files])
 
 
+def rows_key(parameters: dict) -> str:
+    """Hash of the rows that trainings of the long profile have left, which it and ``quick`` show; "" for others."""
+    if parameters.get("profile") not in ("quick", "long"):
+        return ""
+    places = dict.fromkeys((cli.ROOT, Path(parameters["out"])))
+    files = [file for place in places for file in sorted((place / "figures").glob("*-long/rows/*.json"))]
+    return _digest([[file.name, file.read_text(encoding="utf-8")] for file in files])
+
+
 def outdated(notebooks: list[Path], folder: Path, parameters: dict, package: Path = cli.ROOT / "embridge") -> dict:
     """The notebooks, by stem, whose results in ``folder`` are not current, each with the key of a new run."""
     code, data = code_key(package), data_key(parameters.get("data", ""))
     jobs = [Job(notebook, folder) for notebook in notebooks]
-    keys = {job.stem: job.key(parameters, code, data) for job in jobs}
+    rows = rows_key(parameters)
+    keys = {job.stem: job.key(parameters, code, data, rows) for job in jobs}
     return {job.stem: keys[job.stem] for job in jobs if not job.is_current(keys[job.stem])}
 
 

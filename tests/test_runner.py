@@ -17,7 +17,7 @@ from embridge import cli, notebook, report
 from embridge.environment import variables
 from embridge.errors import InputError
 from embridge.kernel import NotebookFailed, check_parameters
-from embridge.notebook import Job, code_key, data_key
+from embridge.notebook import Job, code_key, data_key, rows_key
 from embridge.planning import Task
 from embridge.runner import main, run
 
@@ -159,6 +159,22 @@ def test_what_makes_a_notebook_run_again(place):
     add(place, "01_first", "1 + 1")
     assert len({first, second, third, fourth, key()}) == 5
     assert data_key("") == ""
+
+
+def test_new_rows_of_the_long_profile_run_the_pages_that_read_them(place):
+    rows = place / "figures" / "simulated-long" / "rows"
+    rows.mkdir(parents=True)
+    reads, other = (Job(add(place, stem, source), place) for stem, source in (("05_a", "score.rows_of"), ("01_b", "1")))
+    quick = {**PARAMETERS, "profile": "quick", "out": str(place)}
+
+    def keys(parameters):
+        return [job.key(parameters, "", "", rows_key(parameters)) for job in (reads, other)]
+
+    smoke = {**quick, "profile": "smoke"}
+    before, never = keys(quick), keys(smoke)
+    (rows / "cpep-seed0.json").write_text("{}")
+    after = keys(quick)
+    assert after[0] != before[0] and after[1] == before[1] and keys(smoke) == never
 
 
 def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
