@@ -66,11 +66,11 @@ def evaluated(study: Study) -> list[dict]:
 def defaults(studies: list[Study]) -> pd.DataFrame:
     """Tidy rows of the aligned systems as they are by default, with single users' recalls.
 
-    The studies' own and, of seeds that these do not have, the committed ones; all without their origin.
+    The studies' own and, of seeds that these do not have, the committed ones.
     """
     asked = itertools.product(studies, ALIGNED, CELLS)
     own = [r for study, system, cell in asked for r in _outcome(study, system, *cell).rows]
-    return as_frame([*own, *recorded_seeds(studies, ALIGNED)]).assign(origin="")
+    return as_frame([*own, *recorded_seeds(studies, ALIGNED)])
 
 
 def compared(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
@@ -82,7 +82,7 @@ def compared(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
     usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
         far an alternative's one training may lie from the mean of its own
     """
-    means = tables.headline_rows(usual, study.dataset, systems=ALIGNED)
+    means = tables.headline_rows(usual.assign(origin=""), study.dataset, systems=ALIGNED)  # all seeds in one
     luck, found = {cell: tables.luck(usual, study.dataset, *cell) for cell in CELLS}, []
     for choice in applicable(study):
         if not choice.experiment:

@@ -248,7 +248,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         "classes == 'in' and gallery == 'all' and options == 'corpus=class set'"
     )
     score_of = more["metric"] == "balanced_accuracy"
-    others = [more[score_of].assign(seed=s) for s in (1, 2)]
+    others = [more[score_of].assign(seed=s, origin="long run, 2026-11-21, abc1234") for s in (1, 2)]
     for other in others:
         other["value"] += 0.2 * (other["system"] == "CPEP")
     seeds = pd.concat([usual[usual["metric"] == "balanced_accuracy"], *others], ignore_index=True)
@@ -258,7 +258,8 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
     assert again["value"] == pytest.approx(a["value"] - b["value"] - 0.4 / 3)
     assert again["interval_kind"] == "95 %, users and seeds in quadrature"
     luck = stats.t.ppf(0.975, 6) * np.sqrt((0.4 / 3) ** 2 * 1.5 / 6)  # two degrees of freedom a system
-    mean = tables.headline_rows(seeds, study.dataset, systems=("CPEP",)).query("protocol == 'ZS' and classes == 'in'")
+    every = seeds.assign(origin="")
+    mean = tables.headline_rows(every, study.dataset, systems=("CPEP",)).query("protocol == 'ZS' and classes == 'in'")
     wide = np.sqrt((a["high"] - a["value"]) ** 2 + (mean["value"] - mean["low"]).item() ** 2 + luck**2)
     assert again["high"] - again["value"] == pytest.approx(wide)
 
