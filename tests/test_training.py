@@ -213,6 +213,12 @@ def test_order_and_noise_depend_on_their_arguments_alone():
         assert not torch.equal(other, table)
 
 
-def test_threads_are_those_that_the_process_may_use():
-    n = training.set_threads()
-    assert n == torch.get_num_threads() == len(os.sched_getaffinity(0))
+def test_threads_are_those_that_the_process_may_use(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        assert training.set_threads() == torch.get_num_threads() == len(os.sched_getaffinity(0))
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert training.set_threads() == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
