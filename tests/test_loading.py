@@ -13,7 +13,16 @@ from embridge.models import CPEP, QFormerModel, emg_mae, pose_mae
 from embridge.tasks import AlignTask, MAETask, Reader, Statistics
 
 MODEL = ModelConfig(
-    n_channels=10, n_joints=3, window=40, emg_patch=4, pose_patch=8, d=16, n_layers=2, n_heads=2, n_queries=4
+    n_channels=10,
+    n_joints=3,
+    window=40,
+    emg_patch=4,
+    pose_patch=8,
+    d=16,
+    n_layers=2,
+    n_decoder_layers=1,
+    n_heads=2,
+    n_queries=4,
 )
 TRAIN = TrainConfig(batch_size=6, ring=8)
 
@@ -99,7 +108,7 @@ def test_nothing_to_read_is_no_batch():
 
 
 @pytest.mark.no_cover  # tracing the compiler takes longer than compiling
-@pytest.mark.parametrize("name", ["emg", "pose", "cpep", "embridge"])
+@pytest.mark.parametrize("name", ["emg", "cpep", "embridge"])  # pose's autoencoder is emg's with other shapes
 def test_a_loss_and_its_gradients_compile_to_one_graph(name):
     """What torch.compile does on a GPU, with the part that generates code left out: a graph break would raise."""
     task = tasks()[name]
