@@ -96,7 +96,8 @@ class Page:
     ) -> pd.DataFrame:
         """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept.
 
-        Prints what its marks mean (``df.attrs["footnotes"]``), which a notebook would not show.
+        Prints whose data it shows and what its marks mean (``df.attrs["footnotes"]``): a frame cannot be stamped as a
+        figure is.
 
         ``numbers``: the frame's cells as numbers (from a function of :mod:`embridge.tables` that ends in ``_rows``),
         for the CSV.
@@ -108,7 +109,7 @@ class Page:
         origin = f"\nSource: {source}\n" if source else ""
         write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(df)}{origin}")
         self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
-        for note in df.attrs.get("footnotes", ()):
+        for note in filter(None, (self.prefix.strip(), *df.attrs.get("footnotes", ()))):
             print(note)
         return df
 

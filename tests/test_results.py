@@ -201,6 +201,21 @@ def test_a_tables_numbers_are_its_csv(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"simulated": True}, "Simulated data.\n"),
+        ({"development": "subject 3"}, "Real recordings, subject 3.\n"),
+        ({}, ""),
+    ],
+)
+def test_a_table_says_whose_data_it_shows(tmp_path, capsys, context, said):
+    page = Page("05", tmp_path, context=context)
+    page.table(pd.DataFrame({"ZS in": [0.5]}), "table2", "Table.")
+    assert capsys.readouterr().out == said
+    assert (tmp_path / "05" / "table2.md").read_text("utf-8").startswith(f"{said.strip()} Table.".strip())
+
+
 def test_where_a_row_is_from_is_kept_but_makes_it_no_other_row(tmp_path):
     committed = BASE | {"metric": "f1", "system": "CPEP", "origin": "long run, 2026-11-21, abc1234"}
     write_page(tmp_path, "02", [row(**committed, value=0.1)])

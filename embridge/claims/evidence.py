@@ -137,7 +137,7 @@ class Evidence:
             number = gain.mean(), *(gain.mean() + found[c] - found["value"] for c in ("low", "high"))
             cell = Cell(found["system"], "F1", "unseen", f"gesture {found['class']}")
             spread = 0.0 if "seeds" in found["interval_kind"] else luck / len(gain) ** 0.5
-            self._add(cell, *_widened(*number, spread), {*origins, found["origin"]})
+            self._add(cell, *_with_luck(*number, spread), {*origins, found["origin"]})
 
         mean = f1["user"].groupby("user").mean()
         for measure, of in (("user F1", _difference), ("relative gain of user F1", _relative)):
@@ -149,7 +149,7 @@ class Evidence:
                 if len(values):
                     number = mean_over_groups(values.to_numpy(), values.index)
                     cell = Cell(f"EMBridge - {rival}", measure, "unseen")
-                    self._add(cell, *_widened(*number, luck / len(seeds[rival]) ** 0.5), origins)
+                    self._add(cell, *_with_luck(*number, luck / len(seeds[rival]) ** 0.5), origins)
 
     @cached_property
     def _recalls(self) -> dict[Cell, tuple]:
@@ -189,7 +189,7 @@ class Evidence:
             a, b = (self._recalls.get(c) for _, c in terms)
             if a and b and _pairs(a, b):
                 value, low, high = bootstrap_over_seeds(*np.broadcast_arrays(a[0], b[0]))
-                return Number(*_widened(value, low, high, luck), origins), True
+                return Number(*_with_luck(value, low, high, luck), origins), True
         value = sum(w * n.value for w, n in numbers)
         below = above = luck**2
         for w, n in numbers:
@@ -199,7 +199,7 @@ class Evidence:
         return Number(value, value - below**0.5, value + above**0.5, origins), False
 
 
-def _widened(value: float, low: float, high: float, luck: float) -> tuple[float, float, float]:
+def _with_luck(value: float, low: float, high: float, luck: float) -> tuple[float, float, float]:
     """A number whose interval has the luck of trainings in it, too."""
     if not luck:
         return value, low, high

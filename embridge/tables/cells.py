@@ -197,11 +197,11 @@ def summary(rows: pd.DataFrame) -> dict:
     if found and found[1] == sorted(rows["seed"]):
         kind, interval = "95 % bootstrap over {} seeds and their users", bootstrap_over_seeds(found[0])
     else:
-        kind, interval = "95 % interval over {} seeds (Student) and users", _widened(rows)
+        kind, interval = "95 % interval over {} seeds (Student) and users", _over_seeds_and_users(rows)
     return dict(zip(MEASURED, (*interval, kind.format(len(rows)), origin), strict=True))
 
 
-def _widened(rows):
+def _over_seeds_and_users(rows):
     value, low, high = mean_over_seeds(rows["value"])
     below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
     return value, value - np.hypot(value - low, below), value + np.hypot(high - value, above)
