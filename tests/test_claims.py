@@ -1,6 +1,7 @@
 """The claims table: every verdict's rule on made-up rows, and that the committed rows answer every claim."""
 
 import csv
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,23 @@ def test_rows_of_users_make_the_interval_a_paired_one():
     assert "paired" not in told(BETTER, *part)["numbers"]  # other windows: no pairs
 
 
+def test_a_paired_difference_of_several_seeds_has_both_sides_luck():
+    rng, rows = np.random.default_rng(0), []
+    y, users = np.tile(np.arange(4), 120), np.repeat([f"{i:03d}" for i in range(12)], 40)
+    how = {"n_classes": 4, "dataset": "simulated", "profile": "quick", "classes": "unseen", "n_resamples": 50} | ZS
+    counts = {"EMBridge": [], "CPEP": []}
+    for seed, system in itertools.product(range(3), counts):
+        p = np.where(rng.random(480) < 0.5 + 0.05 * seed * (system == "CPEP"), y, (y + 1) % 4)
+        counts[system].append(st.class_counts(y, p, users, 4))
+        rows += evaluate_predictions(y, p, users, system=system, seed=seed, recalls=True, **how)
+    evidence = Evidence(frame(*rows), "simulated")
+    found, paired = evidence.difference(BETTER.comparisons[0].terms)
+    luck = evidence.cells[Cell("CPEP", "ZS", "unseen")].luck
+    users_alone = st.bootstrap_over_seeds(*counts.values(), luck=0.0)
+    assert paired and luck == pytest.approx(evidence._luck["ZS", "unseen"] / 3**0.5)
+    assert (found.value, found.low, found.high) == pytest.approx(st.widened(*users_alone, 2**0.5 * luck))
+
+
 def by_seed(system, *values, half=0.001):
     return [one(system, value, half, seed=seed) for seed, value in enumerate(values)]
 
@@ -227,8 +245,25 @@ def test_cells_of_sweeps_are_found_by_their_setting():
     assert {s: round(n.value, 3) for s, n in found.items() if s not in ("k = 10", "k_c = 5")} == {
         "": 0.5, "k_c = 10": 0.4, "40% of pairs": 0.4, "k = 50": 0.4, "B = 512": 0.3, "0.5 of shots": 0.3,
     }  # fmt: skip
-    draws = 1.96 * np.std([0.2, 0.4], ddof=1) / 2**0.5
+    draws = 12.7062 * np.std([0.2, 0.4], ddof=1) / 2**0.5  # Student's, one degree of freedom
     assert found["0.5 of shots"].low == pytest.approx(0.3 - np.hypot(0.1, draws))
+
+
+def test_draws_of_several_seeds_are_no_more_seeds():
+    """Two draws each of two seeds 0.2 apart: the draws have two degrees of freedom, and the seeds' luck is in it."""
+    shot = {"protocol": "LP", "gallery": "", "pooling": "", "options": "unit=recordings", "param": "shots_fraction"}
+    rows = [
+        one("EMBridge", v + d, 0.1, **shot, param_value="0.5", draw=i, seed=s)
+        for s, v in enumerate((0.3, 0.5))
+        for i, d in enumerate((-0.01, 0.01))
+    ]
+    probe = {"protocol": "LP", "gallery": "", "pooling": "", "param": "C"}
+    rows += [one("EMBridge", v, 0.1, **probe, seed=s) for s, v in enumerate((0.3, 0.5))]
+    found = Evidence(frame(*rows), "simulated").cells[Cell("EMBridge", "LP", "unseen", "0.5 of shots")]
+    draws = 4.302653 * np.std([-0.01, 0.01], ddof=1) / 4**0.5
+    seeds = 12.7062 * np.std([0.3, 0.5], ddof=1) / 2**0.5
+    assert found.covered and found.value == pytest.approx(0.4)
+    assert 0.4 - found.low == pytest.approx(np.linalg.norm([0.1, draws, seeds]), rel=1e-4)
 
 
 def test_comparisons_say_what_they_compare():

@@ -16,17 +16,17 @@ __all__ = ["CLAIMS", "Claim", "Comparison", "Evidence", "claims_table", "verdict
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
 STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
 COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
-RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and
-what the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies
-above 0, and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every
-interval lies within {MARGIN:g} of 0, and does not hold if any lies beyond. A system with several seeds, committed
-ones among them, has their mean; one that was trained once has in its differences also the luck of a training, as
-wide as the aligned systems' seeds lie apart. "Paired": both systems on the same resampled users (and seeds); other
-intervals combine the two systems' own in quadrature as if they were independent, which is conservative. Comparisons
-of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot (gallery "all",
-the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 is named. No interval
-covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a second seed: some of
-so many comparisons are decided by chance alone."""
+RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
+the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
+and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
+within {MARGIN:g} of 0, and does not hold if any lies beyond. A system with several seeds, committed ones among them,
+has their mean. Differences have the luck of both trainings in them, as wide as the aligned systems' seeds lie apart
+(Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other intervals
+combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
+Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
+(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 is named.
+No interval covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a second
+seed: some of so many comparisons are decided by chance alone."""
 
 
 def verdict(claim: Claim, evidence: Evidence | None) -> dict:

@@ -5,11 +5,12 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from embridge.paper import CELLS
-from embridge.statistics import bootstrap_over_seeds, luck_of_training, mean_over_groups
+from embridge.statistics import LEVEL, bootstrap_over_seeds, luck_of_training, mean_over_groups, widened
 from embridge.systems import EXPERIMENTS
-from embridge.tables import data_efficiency_rows, headline_rows, luck, select, sensitivity_rows, table4_rows
+from embridge.tables import ALIGNED, data_efficiency_rows, headline_rows, luck, select, sensitivity_rows, table4_rows
 from embridge.tables.cells import choose, prefer_own, recall_counts
 
 SYSTEMS = ("Upper bound", *(name for name, e in EXPERIMENTS.items() if not e.system))
@@ -39,7 +40,8 @@ class Cell:
 class Number:
     """A value with its 95 % interval (nan: none) and where its rows come from.
 
-    ``luck``: how far it may lie from the mean of several trainings like its own, which the interval does not cover.
+    ``luck``: how far it may lie, for the luck of its trainings, from the mean of many like them; ``covered``: whether
+    the interval has that in it, as one over several seeds does.
     """
 
     value: float
@@ -47,6 +49,7 @@ class Number:
     high: float = np.nan
     origins: frozenset[str] = field(default_factory=frozenset)
     luck: float = 0.0
+    covered: bool = False
 
 
 class Evidence:
@@ -68,21 +71,27 @@ class Evidence:
         self._few_shot()
         self._f1()
 
-    def _add(self, cell: Cell, value, low, high, origins, *, luck: float = 0.0) -> None:
+    def _add(self, cell: Cell, value, low, high, origins, *, luck: float = 0.0, covered: bool = False) -> None:
         if not pd.isna(value):
-            self.cells[cell] = Number(float(value), float(low), float(high), frozenset(origins), luck)
+            self.cells[cell] = Number(float(value), float(low), float(high), frozenset(origins), luck, covered)
 
-    def _lucky(self, cell: Cell, interval_kind: str) -> float:
-        return 0.0 if "seeds" in interval_kind else self._luck[cell.measure, cell.classes]
+    def _lucky(self, cell: Cell, n_seeds: int) -> dict:
+        """The luck of a cell's trainings and whether its interval has it in it, as arguments of ``_add``."""
+        return {"luck": self._luck[cell.measure, cell.classes] / n_seeds**0.5, "covered": n_seeds > 1}
 
     def _tables(self) -> None:
         """Balanced accuracies, from the functions that make the tables."""
         rows, name = self.results, self.dataset
+        own = rows.loc[rows["origin"] == "", "seed"].nunique()
         sizes = select(table4_rows(rows, name), convention="same epochs")
         for found in _measured(headline_rows(self._all_seeds, name, systems=self.systems)):
             cell = Cell(found["system"], found["protocol"], found["classes"])
-            origins = select(self._as_they_are[cell.measure, cell.classes], system=cell.system)["source"]
-            self._add(cell, *(found[c] for c in MEASURED), origins, luck=self._lucky(cell, found["interval_kind"]))
+            these = select(self._as_they_are[cell.measure, cell.classes], system=cell.system)
+            scores = these.loc[these["metric"] == "balanced_accuracy", "value"]
+            lucky = self._lucky(cell, len(scores))
+            if lucky["covered"] and cell.system not in ALIGNED:
+                lucky["luck"] = luck_of_training([scores]) / len(scores) ** 0.5
+            self._add(cell, *(found[c] for c in MEASURED), these["source"], **lucky)
         parts = (
             (sensitivity_rows(rows, name).assign(system="EMBridge"), lambda f: f"{f['param']} = {f['param_value']}"),
             (data_efficiency_rows(rows, name).assign(protocol="ZS"), lambda f: f"{f['fraction']:.0%} of pairs"),
@@ -91,8 +100,8 @@ class Evidence:
         for table, setting in parts:
             for found in _measured(table):
                 cell = Cell(found["system"], found["protocol"], found["classes"], setting(found))
-                luck = self._lucky(cell, found["interval_kind"])
-                self._add(cell, *(found[c] for c in MEASURED), found["origin"].split("; "), luck=luck)
+                lucky = self._lucky(cell, own if "seeds" in found["interval_kind"] else 1)
+                self._add(cell, *(found[c] for c in MEASURED), found["origin"].split("; "), **lucky)
 
     @cached_property
     def _as_they_are(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -101,22 +110,23 @@ class Evidence:
         return {(p, c): choose(self._all_seeds, protocol=p, classes=c, **how) for p, c in CELLS}
 
     def _few_shot(self) -> None:
-        """Means over draws; their own spread is added in quadrature to the users' (mean square over draws)."""
+        """Means over draws and seeds; the users' part (mean square), the draws' and the seeds' are in quadrature."""
         how = {"protocol": "LP", "metric": "balanced_accuracy", "param": "shots_fraction", "options": "unit=recordings"}
         keys = ["system", "classes", "param_value"]
         for (system, classes, share), part in prefer_own(select(self.results, **how), keys).groupby(keys):
-            value = part["value"].mean()
-            draws = 1.96 * part["value"].std(ddof=1) / len(part) ** 0.5 if len(part) > 1 else 0.0
-            half = [np.hypot(draws, np.sqrt(np.square(part[c] - part["value"]).mean())) for c in ("low", "high")]
             cell = Cell(system, "LP", classes, f"{float(share):.3g} of shots")
-            luck = self._lucky(cell, "seeds" if part["seed"].nunique() > 1 else "")
-            self._add(cell, value, value - half[0], value + half[1], part["origin"], luck=luck)
+            of_seed = part.groupby("seed")["value"]
+            lucky = self._lucky(cell, len(of_seed))
+            users = [np.sqrt(np.square(part[c] - part["value"]).mean()) for c in ("low", "high")]
+            value = part["value"].mean()
+            numbers = widened(value, value - users[0], value + users[1], _of_draws(of_seed))
+            self._add(cell, *widened(*numbers, lucky["luck"] if lucky["covered"] else 0), part["origin"], **lucky)
 
     def _f1(self) -> None:
         """F1 under zero-shot on unseen gestures, EMBridge less a rival: of each gesture, and a user's on average.
 
-        Values are means over all seeds. What a mean of so many trainings may still owe to their luck is added in
-        quadrature to the users' part of the interval.
+        Values are means over all seeds. What a mean of so many trainings may still owe to their luck, by the seeds of
+        the pair itself, is added in quadrature to the users' part of the interval.
         """
         how = {"protocol": "ZS", "classes": "unseen"}
         rows = {
@@ -130,26 +140,25 @@ class Evidence:
             for rival in ("CPEP", "Q-Former")
             if {rival, "EMBridge"} <= set(f1["class"])
         }
-        luck = luck_of_training(gain[k].dropna() for gain in gains.values() for k in gain)
         own = select(self.results, metric="class_f1_difference", gallery="all", **how)
         for found in own.to_dict("records"):
             gain = gains.get(found["system"], pd.DataFrame()).get(found["class"], pd.Series([found["value"]]))
             number = gain.mean(), *(gain.mean() + found[c] - found["value"] for c in ("low", "high"))
             cell = Cell(found["system"], "F1", "unseen", f"gesture {found['class']}")
-            spread = 0.0 if "seeds" in found["interval_kind"] else luck / len(gain) ** 0.5
-            self._add(cell, *_with_luck(*number, spread), {*origins, found["origin"]})
+            half = 0.0 if "seeds" in found["interval_kind"] else luck_of_training([gain]) / len(gain) ** 0.5
+            self._add(cell, *widened(*number, half), {*origins, found["origin"]})
 
         mean = f1["user"].groupby("user").mean()
         for measure, of in (("user F1", _difference), ("relative gain of user F1", _relative)):
             rivals = [s for s in ("CPEP", "Q-Former") if {s, "EMBridge"} <= set(mean)]
             seeds = {s: of(f1["user"]["EMBridge"], f1["user"][s]).groupby("seed").mean() for s in rivals}
-            luck = luck_of_training(seeds.values())
             for rival in rivals:
                 values = of(mean["EMBridge"], mean[rival]).dropna()
                 if len(values):
                     number = mean_over_groups(values.to_numpy(), values.index)
                     cell = Cell(f"EMBridge - {rival}", measure, "unseen")
-                    self._add(cell, *_with_luck(*number, luck / len(seeds[rival]) ** 0.5), origins)
+                    half = luck_of_training([seeds[rival]]) / len(seeds[rival]) ** 0.5
+                    self._add(cell, *widened(*number, half), origins)
 
     @cached_property
     def _recalls(self) -> dict[Cell, tuple]:
@@ -177,21 +186,20 @@ class Evidence:
         Two cells of the same users, one less the other, are compared on the same resamples of both (of the same seeds,
         too, or of all seeds of one and the only one of the other). Otherwise the distances of each cell to its bounds
         are combined in quadrature, as if cells were independent. Since they share users, whose common part would
-        cancel, that interval is usually too wide: it misses differences and does not invent them. What was trained
-        once brings its luck, unless the same weights are on both sides.
+        cancel, that interval is usually too wide: it misses differences and does not invent them. Either way the luck
+        of both sides' trainings is in it, unless the same weights are on both sides.
         """
         evaluated = _only_evaluated([c for _, c in terms if isinstance(c, Cell)])
         known = {**self.cells, **self._own} if evaluated else self.cells
         numbers = [(w, known[c] if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
         origins = frozenset().union(*(n.origins for _, n in numbers))
-        luck = 0.0 if evaluated else float(np.linalg.norm([w * n.luck for w, n in numbers]))
-        if [w for w, _ in terms] == [1, -1]:
+        if [w for w, _ in terms] == [1, -1] and not evaluated:
             a, b = (self._recalls.get(c) for _, c in terms)
             if a and b and _pairs(a, b):
-                value, low, high = bootstrap_over_seeds(*np.broadcast_arrays(a[0], b[0]))
-                return Number(*_with_luck(value, low, high, luck), origins), True
+                users = bootstrap_over_seeds(*np.broadcast_arrays(a[0], b[0]), luck=0.0)
+                return Number(*widened(*users, np.linalg.norm([n.luck for _, n in numbers])), origins), True
         value = sum(w * n.value for w, n in numbers)
-        below = above = luck**2
+        below = above = 0.0 if evaluated else sum((w * n.luck) ** 2 for w, n in numbers if not n.covered)
         for w, n in numbers:
             bounds = [w * n.value - w * n.low, w * n.high - w * n.value]
             down, up = bounds if w > 0 else [-x for x in reversed(bounds)]
@@ -199,11 +207,13 @@ class Evidence:
         return Number(value, value - below**0.5, value + above**0.5, origins), False
 
 
-def _with_luck(value: float, low: float, high: float, luck: float) -> tuple[float, float, float]:
-    """A number whose interval has the luck of trainings in it, too."""
-    if not luck:
-        return value, low, high
-    return value, value - np.hypot(value - low, luck), value + np.hypot(high - value, luck)
+def _of_draws(of_seed) -> float:
+    """Half of Student's 95 % interval of a mean over seeds (a grouped series) of their draws, for the draws alone."""
+    n, freedom = of_seed.size().sum(), (of_seed.size() - 1).sum()
+    if not freedom:
+        return 0.0
+    variance = (of_seed.var(ddof=1) * (of_seed.size() - 1)).sum() / freedom
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance / n))
 
 
 def _difference(a: pd.Series, b: pd.Series) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Every claim that the two papers make in words and that a table of ours can answer, in our own words.
+"""Claims that the two papers make in words and that a table of ours can answer, in our own words.
 
 "E" is the EMBridge paper; "C" is CPEP's, which is known here by a third party's summary only. Claims about users'
 convenience, costs or future work are left out: no number of ours speaks to them.
@@ -138,6 +138,8 @@ CLAIMS = (
     Claim("EMBridge's zero-shot is above the unimodal probes on NinaPro, too (E Table 2's unlabelled row, if it is "
           "EMBridge's, has 0.692 where PoseT's probe has 0.694)", "E 3.3, Table 2",
           above_probes("EMBridge", ["EMG-MAE", "PoseT"]), about="ninapro"),
+    Claim("EMBridge's probe is best on known gestures of NinaPro, too", "E 3.3",
+          beats(["EMBridge"], ["EMG-MAE", "PoseT", *RIVALS], [("LP", "in")]), about="ninapro"),
     Claim("On NinaPro EMBridge gains most in zero-shot on known gestures", "E 3.3",
           tuple(wider(f"ZS in less {p} {c}", r, ("ZS", "in"), (p, c)) for r in ("CPEP", "Q-Former") for p, c in CELLS
                 if (p, c) != ("ZS", "in")), about="ninapro"),
@@ -176,8 +178,10 @@ CLAIMS = (
           tuple(c for p in ("lambda", "alpha", "r") for c in beats(swept(p, GRIDS[p]), ["EMBridge"], CELLS)),
           robust=True),
     Claim("8 and 32 queries are worse than 16", "E 4, Fig. 4", beats(["EMBridge"], swept("M", (8, 32)), CELLS)),
-    Claim("L1 and L2 distances are worse than cosines in CASCLe", "E 4, Fig. 4",
-          beats(["EMBridge"], swept("metric", ("l1", "l2")), CELLS)),
+    Claim("L1 and L2 distances are worse than the dot product (E's equation; its text says cosine) in CASCLe",
+          "E 4, Fig. 4", beats(["EMBridge"], swept("metric", ("l1", "l2")), CELLS)),
+    Claim("L1 and L2 distances are worse than cosines in CASCLe (E's text; its equation has the dot product)",
+          "E 4, Fig. 4", beats(swept("metric", ("cosine",)), swept("metric", ("l1", "l2")), CELLS)),
     Claim("More neighbours help zero-shot", "E 4, Fig. 4f",
           (*beats(["EMBridge"], swept("k", (1,))), *beats(swept("k", (50,)), ["EMBridge"]))),
     # ---- C

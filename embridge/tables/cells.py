@@ -6,7 +6,7 @@ import pandas as pd
 from embridge import config
 from embridge.errors import InputError
 from embridge.paper import NOT_IN_SOURCE, lookup
-from embridge.statistics import bootstrap_over_seeds, mean_over_seeds
+from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
 HEADLINE_PARAMS = ("", "C", "k")  # what a row that belongs to no sweep may name
@@ -174,13 +174,13 @@ def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]]
     return counts.to_numpy().reshape(*map(len, levels), 2), levels[0], levels[1]
 
 
-def summary(rows: pd.DataFrame) -> dict:
+def summary(rows: pd.DataFrame, luck: float | None = None) -> dict:
     """One cell from its rows: the columns of MEASURED, nan and "" where there is no row.
 
-    The interval is the row's own; where there are several seeds the bootstrap's over seeds and users, if every seed has
-    its users' recalls among the rows, else Student's over seeds widened by the users' (mean square of the rows' own
-    half-widths, added in quadrature). Raises InputError where a seed has more than one row, since the selection
-    then mixes settings.
+    The interval is the row's own; of several seeds it covers these and their users. The users' part is bootstrapped if
+    every seed has its users' recalls among the rows, else it is the mean square of the rows' own half-widths. The
+    seeds' part is Student's, by ``luck`` (of one training, :func:`embridge.statistics.luck_of_training`) or, None, by
+    these seeds alone. Raises InputError where a seed has more than one row, since the selection then mixes settings.
     """
     recalls, rows = rows, rows[rows["metric"] != "user_recall"]
     if rows.empty:
@@ -195,16 +195,13 @@ def summary(rows: pd.DataFrame) -> dict:
         return rows.iloc[0][list(MEASURED)].to_dict()
     origin, found = "; ".join(sorted(set(rows["origin"]))), recall_counts(recalls)
     if found and found[1] == sorted(rows["seed"]):
-        kind, interval = "95 % bootstrap over {} seeds and their users", bootstrap_over_seeds(found[0])
+        numbers = bootstrap_over_seeds(found[0], luck=luck)
     else:
-        kind, interval = "95 % interval over {} seeds (Student) and users", _over_seeds_and_users(rows)
-    return dict(zip(MEASURED, (*interval, kind.format(len(rows)), origin), strict=True))
-
-
-def _over_seeds_and_users(rows):
-    value, low, high = mean_over_seeds(rows["value"])
-    below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
-    return value, value - np.hypot(value - low, below), value + np.hypot(high - value, above)
+        value, half = rows["value"].mean(), luck_of_training([rows["value"]]) if luck is None else luck
+        below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
+        numbers = widened(value, value - below, value + above, half / np.sqrt(len(rows)))
+    kind = f"95 %, {len(rows)} seeds (Student) and their users in quadrature"
+    return dict(zip(MEASURED, (*numbers, kind, origin), strict=True))
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:

@@ -60,10 +60,12 @@ def headline_rows(
         systems = tuple(system for system in systems if system not in PUBLISHED)
     how, cells = {"systems": systems, "gallery": gallery, "pooling": pooling}, []
     rows = {(p, c): choose(results, dataset, protocol=p, classes=c, **how) for p, c in CELLS}
+    spread = {cell: luck(results, dataset, *cell) for cell in CELLS}
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         group = "unimodal" if system in UNIMODAL else "multi-modal"
         labels = {"dataset": dataset, "group": group, "system": system, "protocol": protocol, "classes": classes}
-        found = summary(select(rows[protocol, classes], system=system))
+        pooled = spread[protocol, classes] if system in ALIGNED else None
+        found = summary(select(rows[protocol, classes], system=system), pooled)
         cells.append(labels | found | beside(system, protocol, classes, dataset, gallery, table=table))
     return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
@@ -151,8 +153,8 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
 
     Returns
     -------
-    DataFrame with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %, paired by user and
-    seed, over both); without cells in which the two have no rows of the same seeds and users
+    DataFrame with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %, paired by user,
+    over seeds and users); without cells in which the two have no rows of the same seeds and users
     """
     pairs, found = list(pairs), []
     systems = tuple(dict.fromkeys(itertools.chain(*pairs)))
@@ -160,7 +162,8 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
         rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, systems=systems)
         one, other = (recall_counts(select(rows, system=system)) for system in (a, b))
         if one and other and one[1:] == other[1:]:
-            numbers = bootstrap_over_seeds(one[0], other[0])
+            # a difference of two trainings has the luck of both
+            numbers = bootstrap_over_seeds(one[0], other[0], luck=2**0.5 * luck(results, dataset, protocol, classes))
             found.append((f"{a} - {b}", protocol, classes, len(one[1]), *numbers))
     return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
 
@@ -168,7 +171,8 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
 def luck(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
     """How far one training's score in a cell may lie from its mean over seeds, told by the aligned systems' seeds.
 
-    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`).
+    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`). Systems of
+    one seed share their autoencoders, so they tell somewhat less than their number says.
     """
     rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, systems=ALIGNED)
     scores = rows[rows["metric"] == "balanced_accuracy"]
