@@ -3,11 +3,13 @@
 import copy
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import filelock
 import pandas as pd
 import torch
 
@@ -90,6 +92,8 @@ class Dataset:
         self.skip_broken = skip_broken
         self._cut_from: Dataset | None = None  # the study that this one cuts otherwise
         training.set_threads()
+        if self.device != "cpu":  # here, so that what a process computes does not depend on whether it trained before
+            torch.set_float32_matmul_precision("high")
 
     def changed(self, **attributes) -> Self:
         """The same study with other ``attributes``, such as ``seed``, nothing made yet."""
@@ -170,7 +174,9 @@ class Dataset:
     @cached_property
     def store(self) -> WindowStore:
         """The filtered windows, on disk, built once."""
-        with distributed.first():
+        # the main store is there before trainings start side by side; of one cut otherwise several may be in want
+        lock = nullcontext() if self._cut_from is None else filelock.FileLock(self.stores / "recut.lock")
+        with distributed.first(), lock:
             return build_store(self.source, self.windows, self.stores, skip_broken=self.skip_broken)
 
     @cached_property

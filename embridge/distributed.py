@@ -8,11 +8,15 @@ without torchrun there is one rank and every function here gives back what it wa
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch import distributed as dist
+
+# Others wait while rank 0 cuts windows or clusters poses, which takes hours where NCCL gives up after ten minutes.
+PATIENCE = timedelta(days=1)
 
 
 def world() -> int:
@@ -38,7 +42,7 @@ def session(device: str) -> Iterator[str]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield device if cuda else "cpu"
     finally:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import distributed, losses, training
+from embridge import distributed, losses, optimisation, training
 from embridge.checkpoint import write_atomically
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json, fingerprint, regression_config
 from embridge.dataset import Dataset
@@ -105,7 +105,7 @@ class Study(Dataset):
             if not (folder / "done.json").exists():
                 _, train = self.configs(experiment)
                 if self.device != "cpu":
-                    torch.compiler.reset()  # the steps of all systems share their code, which compiles at most 8 ways
+                    optimisation.forget_compiled()
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             training.load_weights(folder, model, describe)
             self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())

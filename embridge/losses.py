@@ -60,11 +60,11 @@ def info_nce(u: Tensor, v: Tensor, log_scale: Tensor, *, symmetric: bool = False
     return _both_ways(logits, torch.eye(len(logits), device=logits.device), symmetric)
 
 
-def smoothed_targets(n: int, eps: float = 0.1) -> Tensor:
+def smoothed_targets(n: int, eps: float = 0.1, device="cpu") -> Tensor:
     """Label smoothing (E 3.3): 1 - eps on the pair, eps / (n - 1) on each other; (n, n). One sample has no other."""
     if n == 1:
-        return torch.ones(1, 1)
-    return torch.full((n, n), eps / (n - 1)).fill_diagonal_(1 - eps)
+        return torch.ones(1, 1, device=device)
+    return torch.full((n, n), eps / (n - 1), device=device).fill_diagonal_(1 - eps)
 
 
 def community_affinity(v: Tensor, centroids: Tensor, k_c: int | None, kind: str = "dot") -> Tensor:
@@ -155,7 +155,7 @@ def alignment_loss(
     """
     logits = similarity_logits(u, v, log_scale)
     if objective.soft_targets == "smoothing":
-        y = smoothed_targets(len(logits), objective.smoothing).to(logits.device)
+        y = smoothed_targets(len(logits), objective.smoothing, logits.device)
         loss = _both_ways(logits, y, objective.symmetric)
         return loss, {"info_nce_smoothed": loss.detach()}
     nce = _both_ways(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)

@@ -1,5 +1,6 @@
 """One step of training: precision, learning rate, weight decay, and the optimiser's own step (E A.6, METHOD 2)."""
 
+import gc
 import math
 
 import torch
@@ -13,7 +14,7 @@ from embridge.losses import clamp_temperature
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
-    """The mixed-precision context of "fp32", "bf16" or "auto": bf16 on a GPU and on a processor that multiplies in it.
+    """The mixed-precision context of "fp32", "bf16" or "auto": bf16 where the device multiplies in it.
 
     Measured at quick's size on a CPU without bf16 instructions (Xeon, AVX-512, B = 256, torch 2.13): bf16 costs 2.4
     times the CPU time for EMG-MAE and 2.5 times for CPEP. With AMX it gains 11-24 % at paper size.
@@ -21,7 +22,10 @@ def autocast(device: str, precision: str) -> torch.autocast:
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
     kind = torch.device(device).type
-    native = kind != "cpu" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)  # older GPUs would compute it in pieces
+    else:
+        native = torch.cpu.get_capabilities().get("amx_bf16", False)
     bf16 = precision == "bf16" or (precision == "auto" and native)
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16)
 
@@ -56,6 +60,17 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
             matrix = parameter.ndim >= 2 and name.rsplit(".", 1)[-1].startswith("weight")
             (decay if matrix else rest).append(parameter)
     return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def forget_compiled() -> None:
+    """Free what earlier trainings have compiled and hold on a GPU, for the next one of this process.
+
+    All share the code of a step, which compiles at most 8 ways; and a compiled loss holds its task, with the windows on
+    the GPU, in a cycle that only the garbage collector ends.
+    """
+    torch.compiler.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 class _Loss(nn.Module):

@@ -52,14 +52,16 @@ def main(argv: list[str]) -> int:
         with distributed.session(options.device) as device:
             study = Study(options.dataset, options.profile, options.seed, device, options.data or "", options.out)
             prepare(study)
+            first = distributed.rank() == 0
             for name in options.train:
                 began = time.monotonic()
                 run = study.run(name)
-                if distributed.rank() > 0:
-                    continue
-                print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
-                if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
-                    print(f"rows: {record(study, name)}", flush=True)
+                if first:
+                    print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
+        # one process scores, and in the session the others would wait for it, or for one who makes what it shares
+        for name in options.train if first else ():
+            if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
+                print(f"rows: {record(study, name)}", flush=True)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

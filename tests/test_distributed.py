@@ -70,6 +70,16 @@ def test_two_processes_get_the_single_process_s_losses_and_weights(trained, name
         torch.testing.assert_close(two[parameter], one[parameter], rtol=0, atol=1e-5, msg=parameter)
 
 
+def test_ranks_wait_for_hours_and_not_for_nccl_s_ten_minutes(monkeypatch):
+    told = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, **more: told.update(more))
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: told.update(ended=True))
+    with distributed.session("cpu") as device:
+        assert device == "cpu" and told["timeout"].total_seconds() >= 12 * 3600 and "ended" not in told
+    assert told["ended"]
+
+
 def test_without_torchrun_nothing_changes():
     x = torch.randn(5, 3)
     assert (distributed.world(), distributed.rank(), distributed.share(5)) == (1, 0, 1.0)

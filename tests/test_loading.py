@@ -9,6 +9,7 @@ import torch
 
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig
 from embridge.loading import Ahead, Windows
+from embridge.losses import alignment_loss, pick_queries
 from embridge.models import CPEP, QFormerModel, emg_mae, pose_mae
 from embridge.tasks import AlignTask, MAETask, Reader, Statistics
 
@@ -62,6 +63,19 @@ def test_a_batch_holds_the_windows_asked_for_with_their_ring_rolled():
     for i, (sample, shift) in enumerate(zip(samples.tolist(), shifts.tolist(), strict=True)):
         x = torch.from_numpy(store.emg_f16[ids[sample]])
         assert torch.equal(rolled[i, :8], x[:8].roll(shift, 0)) and torch.equal(rolled[i, 8:], x[8:])
+
+
+def test_similarities_and_soft_targets_stay_in_float32_under_mixed_precision():
+    """The encoders multiply in bf16, the loss of what they give does not: its 8 bits would move logits and ranks."""
+    for name in ("cpep", "embridge"):
+        task = tasks()[name]
+        batch = task.load(torch.arange(20), 0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            _, parts = task.loss(batch, 20)
+            queries = task.model.query(task.model.encode(task.reader.scale_emg(batch["emg"])))
+        u = pick_queries(queries, batch["v"])
+        _, exact = alignment_loss(u, batch["v"], task.model.log_scale, task.objective, task.centroids)
+        assert all(torch.equal(parts[kind], value) for kind, value in exact.items())
 
 
 def test_a_batch_is_its_samples_whatever_stands_beside_them():

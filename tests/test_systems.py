@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import replace
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import alternatives, protocols, provenance, score, tables, views
+from embridge import alternatives, dataset, protocols, provenance, score, tables, views
 from embridge.choices import NORMALISATION, OPEN_CHOICES
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
@@ -158,8 +159,18 @@ def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monke
     key = study.key(EXPERIMENTS[name])
     assert set(study.stores.iterdir()) == stores and key != study.changed(seed=1).key(EXPERIMENTS[name])
     assert study.recut({"after_ik_failure": "restart"}) is study
+
+    def alone(*args, **more):  # seeds of a sweep ask for it at the same time: one cuts, the others wait
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(study.stores / "recut.lock").acquire(timeout=0)
+        built.append(build_store(*args, **more))
+        return built[-1]
+
+    built, build_store = [], dataset.build_store
+    monkeypatch.setattr(dataset, "build_store", alone)
     grid = study.recut(EXPERIMENTS[name].windows)
     run = study.run(name)
+    assert built
     assert run.key == key == grid.key(EXPERIMENTS[name]) and grid.run(name).folder == run.folder
     for need in ("Pose-MAE", "EMG-MAE"):
         assert grid.run(need).key != study.key(EXPERIMENTS[need])
@@ -265,8 +276,6 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
 
 
 def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(study, monkeypatch):
-    from embridge import dataset
-
     def make(name, table, *, hands):
         found = make_splits(name, table, hands=hands)
         return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
@@ -283,8 +292,8 @@ def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(stud
 
 
 def test_only_what_a_dataset_can_measure_is_asked_of_it():
-    for dataset, lacking in (("ninapro-db1", {"hands"}), ("ninapro", {"hands"})):
-        study = Study(dataset, "smoke", device="cpu")
+    for name, lacking in (("ninapro-db1", {"hands"}), ("ninapro", {"hands"})):
+        study = Study(name, "smoke", device="cpu")
         study.splits = type("S", (), {"policies": ("all", "not-self", "other-repetitions")})
         found = [c for c in alternatives.applicable(study) if not c.experiment]
         asked = {c.option for c in OPEN_CHOICES if not c.experiment} - lacking
@@ -394,9 +403,9 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
 
 def test_rows_are_found_without_any_recording(tmp_path):
     """Quick's pages look for NinaPro's rows: that must not simulate it."""
-    for dataset, profile in (("simulated", "long"), ("simulated-ninapro", "quick")):
-        study = Study(dataset, profile, out=tmp_path, device="cpu")
-        assert len({score.settings(study, name) for name in trained_by("paper", dataset)}) > 7
+    for about, profile in (("simulated", "long"), ("simulated-ninapro", "quick")):
+        study = Study(about, profile, out=tmp_path, device="cpu")
+        assert len({score.settings(study, name) for name in trained_by("paper", about)}) > 7
         score.recorded(study, "Q-Former-LS")
     assert not [*tmp_path.iterdir()]
 

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
@@ -92,6 +94,29 @@ def test_ranks_but_the_first_do_not_hold_what_the_first_waits_for(tmp_path, monk
 
     train.prepare(Elsewhere())
     assert seen == ["built"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_rows_are_scored_by_the_first_rank_when_the_others_have_gone(rank, tmp_path, monkeypatch):
+    """Within the session a lone rank that scores would meet collectives, or let the others run into a timeout."""
+    events = []
+
+    @contextmanager
+    def session(device):
+        yield device
+        events.append("session closed")
+
+    class Known:
+        def run(self, name):
+            return SimpleNamespace(name=name, key="", folder=tmp_path)
+
+    monkeypatch.setattr(train.distributed, "session", session)
+    monkeypatch.setattr(train.distributed, "rank", lambda: rank)
+    monkeypatch.setattr(train, "Study", lambda *args, **more: Known())
+    monkeypatch.setattr(train, "prepare", lambda study: None)
+    monkeypatch.setattr(train, "record", lambda study, name: events.append(name))
+    assert train.main(["CPEP", "EMBridge", "--profile", "long", "--out", str(tmp_path), "--device", "cpu"]) == 0
+    assert events == ["session closed"] + (["CPEP", "EMBridge"] if rank == 0 else [])
 
 
 def test_torchrun_starts_it_as_two_processes(tmp_path):

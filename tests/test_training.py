@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, run
 
-from embridge import training
+from embridge import optimisation, training
 from embridge.checkpoint import load_checkpoint
 from embridge.config import TrainConfig, as_json
 from embridge.errors import InputError
@@ -162,6 +162,14 @@ def test_precision_is_what_was_asked_for(folder, precision):
     run(folder, task, config=replace(TRAIN, epochs=1, precision=precision))
     assert seen == [precision == "bf16"] * STEPS
     assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in task.model.parameters())
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: (kind, enabled))
+    assert optimisation.autocast("cuda:0", "auto") == ("cuda", native)
+    assert optimisation.autocast("cuda:0", "bf16") == ("cuda", True)
 
 
 def test_an_unknown_precision_is_refused(folder):

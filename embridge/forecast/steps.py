@@ -13,7 +13,7 @@ from torch import Tensor
 
 from embridge.config import ObjectiveConfig, as_json, fingerprint
 from embridge.experiments import EXPERIMENTS, Experiment, Run, Study
-from embridge.optimisation import Trainer
+from embridge.optimisation import Trainer, forget_compiled
 from embridge.progress import Heartbeat
 from embridge.tasks import Statistics
 
@@ -131,7 +131,7 @@ def measure_all(study: Study, names: Iterable[str], heartbeat: Heartbeat) -> dic
 def measure(study: Study, experiment: Experiment, batch: int) -> Step:
     """Train the experiment's model on noise for some steps of at most ``batch`` windows, and forget it."""
     if study.device != "cpu":
-        torch.compiler.reset()  # one code compiled for each kind of experiment would meet the compiler's limit
+        forget_compiled()
     rehearsal = Rehearsal(study, batch)
     model, make_task = rehearsal.build(experiment)
     model.to(study.device)

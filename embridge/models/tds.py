@@ -162,12 +162,14 @@ class Rollout(Regressor):
 
     def _walk(self, features: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         poses, states, memory = [], [], None
-        for t, feature in enumerate(features.unbind(-1)):
-            hidden, memory = self.decoder(torch.cat([feature, pose], dim=1), memory)
-            out = SCALE * self.readout(hidden).float()  # velocities are summed up: float32 also under bf16
-            pose = out[:, : self.n_joints] if t < self.n_position else pose + out[:, -self.n_joints :]
-            poses.append(pose)
-            states.append(hidden)
+        # velocities are summed up, and on a GPU autocast's LSTM is float16, whose gradients would vanish
+        with torch.autocast(features.device.type, enabled=False):
+            for t, feature in enumerate(features.float().unbind(-1)):
+                hidden, memory = self.decoder(torch.cat([feature, pose], dim=1), memory)
+                out = SCALE * self.readout(hidden)
+                pose = out[:, : self.n_joints] if t < self.n_position else pose + out[:, -self.n_joints :]
+                poses.append(pose)
+                states.append(hidden)
         return torch.stack(poses, dim=2), torch.stack(states, dim=1)
 
 
