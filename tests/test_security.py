@@ -38,6 +38,7 @@ CONSTANT = {"weights_only": True, "allow_pickle": False, "shell": False}  # of a
 SLURM = {str(ROOT / "embridge" / "sweep.py"): ["submitit", "submitit.SlurmExecutor"]}  # the one exception: README
 
 
+@cache
 def is_forbidden(name: str) -> bool:
     """Whether a full name is one of those above; a module on the way to what is allowed is not."""
     if any(f"{allowed}.".startswith(f"{name}.") for allowed in ALLOWED):
@@ -116,8 +117,7 @@ def test_security_no_pickle_no_shell_no_archive_and_no_download():
         *("import subprocess; subprocess.run(x, shell=flag)", "import os; os.system(x)", "from os import popen"),
         *("import tarfile", "zipfile.ZipFile(f).extractall()", "from urllib.request import urlopen"),
         *("import requests", "import urllib.request", "shutil.unpack_archive(f)", "import pooch"),
-        *("socket.create_connection(x)", "def f():\n    from os import system as s\n"),
-        "from json import load\ndef f():\n    from torch import load\n    load(f)",
+        *("socket.create_connection(x)", "import torch as t\nt.load(f)\ndef f():\n    import json as t\n"),
     ],
 )
 def test_security_the_scan_sees_what_it_forbids(source):
