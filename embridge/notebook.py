@@ -28,6 +28,7 @@ HARNESS = (
     "cli.py",
     "environment.py",
     "forecast",
+    "job.py",
     "kernel.py",
     "notebook.py",
     "planning.py",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from embridge.systems import EXPERIMENTS, trained_by
 
-# torch takes seconds to load, and every job of a sweep loads this module: what needs torch is imported where it is.
+# torch takes seconds to load, and so it is imported where it is needed: see :mod:`embridge.sweep`.
 
 EPOCH_SECONDS = 12.0  # of a masked autoencoder on one of two cores, at quick's size: the unit of Study.cost
 QUICK_WINDOWS = 4300  # that such an epoch has (METHOD 10)

@@ -1,13 +1,16 @@
-"""Many experiments, each one command (:mod:`embridge.train`), spread by submitit over Slurm or local processes.
+"""Many experiments, each one command (:mod:`embridge.train`), spread over Slurm or local processes.
 
 What an experiment needs, the two masked autoencoders, is trained before it. On Slurm all jobs are submitted at once and
 wait for each other there (``--dependency=afterok``), so this process may be stopped; a local job starts when its needs
-have ended, and ends with this process. ``run_all.sh`` trains what its notebooks read in this way, too.
+have ended, and ends with this process. ``run_all.sh`` trains what its notebooks read in this way, too. Jobs on Slurm go
+through submitit, which exchanges pickles with them in a folder that only the user can write to.
 """
 
 import argparse
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +23,14 @@ import filelock
 
 from embridge import cli
 from embridge.errors import InputError
+from embridge.job import execute
 from embridge.planning import Task, plan
 from embridge.progress import Heartbeat, human, last_line
 
-# torch takes seconds to load, and a job loads this module to find `execute`: what needs torch is imported where it is.
+# torch takes seconds to load, and the processes that simulate and that cut windows load this module with the runner:
+# what needs torch is imported where it is.
 
-MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}  # a job's time limit; submitit's own are 5 and 2
+SLURM_MINUTES = 24 * 60  # a job's time limit; submitit's own is 5
 POLL_SECONDS = 0.5
 LOCAL_JOBS = 4  # at once on a machine without a GPU
 
@@ -48,61 +53,61 @@ def places(device: str, jobs: int | None) -> list[dict[str, str]]:
     cores = set_threads()
     jobs = jobs or len(gpus) or min(cores, LOCAL_JOBS)
     threads = str(max(1, cores // jobs))
-    # submitit hides the GPUs from a local job, so that they are named in any case
     return [
         {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)] if gpus else ""}
         for number in range(jobs)
     ]
 
 
-def make_executor(folder, *, local: bool):
-    """submitit's executor for this machine, with job files and logs in ``folder``; ``local``: even where Slurm is.
+class LocalJob:
+    """A command that runs here, its output in a file, and what is asked of submitit's jobs as well."""
 
-    Raises InputError where submitit is not installed.
+    state = "RUNNING"  # until it is done
+
+    def __init__(self, command: tuple[str, ...], environment: dict[str, str], log: Path):
+        """Start it, with these variables besides this process's."""
+        command = (sys.executable, "-P", "-m", "embridge.job", str(os.getpid()), *command)
+        env = {**os.environ, **environment}
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as file:
+            # in a session of its own: at Ctrl-C this process tells it to stop, and the terminal does not
+            self.process = subprocess.Popen(
+                command, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def exception(self) -> int | None:
+        """Its exit code: not 0 where it failed."""
+        return self.process.returncode
+
+
+def slurm_executor(folder: Path):
+    """submitit's executor for Slurm, with job files and logs in ``folder``, which it makes for this user alone.
+
+    Raises InputError where submitit is not installed, FileExistsError where the folder is there already.
     """
     try:
         import submitit
     except ModuleNotFoundError as problem:
         raise InputError(
-            f"a sweep needs submitit, which {sys.executable} does not have: run pip install '.[cluster]' in {cli.ROOT}"
+            f"Slurm needs submitit, which {sys.executable} does not have: run pip install '.[cluster]' in {cli.ROOT}, "
+            "or give --jobs for local processes"
         ) from problem
-    executor = submitit.AutoExecutor(folder, cluster="local" if local else None)
-    executor.update_parameters(timeout_min=MINUTES.get(executor.cluster), stderr_to_stdout=True)
-    # the folder that this is started from may hold a random.py, and submitit's own command does not say -P
-    os.environ["PYTHONSAFEPATH"] = "1"
+    folder.mkdir(mode=0o700, parents=True)
+    # -P: the folder that this is started from may hold a random.py
+    executor = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
+    executor.update_parameters(time=SLURM_MINUTES, stderr_to_stdout=True)
     return executor
-
-
-def execute(command: tuple[str, ...], environment: dict[str, str], sweep: int | None = None) -> None:
-    """What a job does: run the command to its end. Raises RuntimeError where that fails.
-
-    An interrupted job interrupts the command, which writes its checkpoint, and waits for it. So does a local one whose
-    ``sweep``, the process that submitted it, is gone: a killed run leaves nothing behind that holds its folders.
-    """
-    stops = (signal.SIGINT, signal.SIGTERM)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
-    # in a session of its own: Ctrl-C reaches it once, from here, and not from the terminal as well
-    process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
-    try:
-        while (code := process.poll()) is None:
-            if sweep is not None:
-                os.kill(sweep, 0)  # raises ProcessLookupError
-            time.sleep(POLL_SECONDS)
-    except BaseException:  # that, a signal, or what submitit raises before Slurm's time limit
-        for number in stops:
-            signal.signal(number, signal.SIG_IGN)
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        raise
-    if code:
-        raise RuntimeError(f"the command ended with {code}; what it printed stands above")
 
 
 def run(
     tasks: list[Task],
-    executor,
+    folder: Path,
     at_once: list[dict[str, str]],
+    executor=None,
     slurm: dict[str, str] | None = None,
     hours: float | None = None,
 ) -> dict:
@@ -111,8 +116,9 @@ def run(
     Parameters
     ----------
     tasks : needs before those who need them
-    executor : from :func:`make_executor`
+    folder : of the local jobs' logs
     at_once : the environment of each local job that may run at the same time; Slurm decides for itself
+    executor : from :func:`slurm_executor`; None: jobs are local
     slurm : options of sbatch for every job, by their long names
     hours : no local job starts that would, by its estimate, end later, and it is not among the ended ones
 
@@ -123,16 +129,16 @@ def run(
     KeyboardInterrupt
         local jobs have been stopped first; those on Slurm go on
     """
-    on_slurm = executor.cluster == "slurm"
+    on_slurm = executor is not None
     free = [{} for _ in tasks] if on_slurm else list(at_once)
-    jobs, taken, ended, left = {}, {}, {}, []
-    until = time.monotonic() + (hours or MINUTES["local"] / 60) * 3600
+    jobs, logs, taken, ended, left = {}, {}, {}, {}, []
+    until = time.monotonic() + (hours or float("inf")) * 3600
     try:
         with Heartbeat() as heartbeat:
             while len(ended) < len(tasks):
                 for name, job in jobs.items():
                     if name not in ended and job.done():
-                        ended[name] = f"failed, log: {job.paths.stdout}" if job.exception() else ""
+                        ended[name] = f"failed, log: {logs[name]}" if job.exception() else ""
                         free.append(taken[name])
                         heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name] or 'done'}")
                 # all that ended first: a place that gets free goes to the first task that waits, not to the next one
@@ -147,17 +153,22 @@ def run(
                         heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {ended[name]}")
                     elif name not in jobs and free and (on_slurm or all(need in ended for need in task.needs)):
                         taken[name] = free.pop(0)
-                        jobs[name] = _submit(executor, task, taken[name], dict(slurm or {}), jobs)
+                        if on_slurm:
+                            jobs[name] = _submit(executor, task, dict(slurm or {}), jobs)
+                            logs[name] = jobs[name].paths.stdout
+                        else:
+                            logs[name] = folder / f"{len(jobs) + 1:03}-{_plain(name)}.log"
+                            jobs[name] = LocalJob(task.command, taken[name], logs[name])
                 running = [name for name, job in jobs.items() if name not in ended and job.state == "RUNNING"]
-                shown = ", ".join(f"{name} {_progress(jobs[name].paths.stdout)}".strip() for name in running)
+                shown = ", ".join(f"{name} {_progress(logs[name])}".strip() for name in running)
                 heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (shown or "waiting")
                 time.sleep(POLL_SECONDS)
     except BaseException:
-        mine = [] if on_slurm else [job for name, job in jobs.items() if name not in ended and not job.done()]
-        for job in mine:
-            os.kill(int(job.job_id), signal.SIGTERM)  # its process, which passes that on and waits
-        while not all(job.done() for job in mine):
-            time.sleep(0.1)
+        mine = [] if on_slurm else [job.process for job in jobs.values()]
+        for process in mine:
+            process.terminate()  # it interrupts its command and waits for that
+        for process in mine:
+            process.wait()
         raise
     if left:
         print(f"left for another run, for {hours:g} h are over: {len(left)}, such as {left[0]}", flush=True)
@@ -178,22 +189,20 @@ def _progress(log: Path) -> str:
     return f"({found[1]} %, {found[2]} to go)" if found else ""
 
 
-def _submit(executor, task: Task, environment: dict[str, str], slurm: dict[str, str], jobs: dict):
-    """Hand one task to the executor; the ids of the jobs that it needs go to Slurm."""
-    if executor.cluster == "slurm":
-        if task.needs:  # a job whose need failed would wait for ever otherwise
-            needs = ":".join(jobs[need].job_id for need in task.needs)
-            slurm |= {"dependency": f"afterok:{needs}", "kill-on-invalid-dep": "yes"}
-        executor.update_parameters(slurm_additional_parameters=slurm)
-    executor.update_parameters(name=re.sub(r"\W+", "-", task.name))
-    # submitit's process for a local job would answer Ctrl-C with a traceback, and kill the job a second later
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+def _plain(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
+
+
+def _submit(executor, task: Task, slurm: dict[str, str], jobs: dict):
+    """Hand one task to Slurm, with the ids of the jobs that it needs."""
+    if task.needs:  # a job whose need failed would wait for ever otherwise
+        needs = ":".join(jobs[need].job_id for need in task.needs)
+        slurm |= {"dependency": f"afterok:{needs}", "kill-on-invalid-dep": "yes"}
+    executor.update_parameters(job_name=_plain(task.name), additional_parameters=slurm)
     try:
-        return executor.submit(execute, task.command, environment, None if executor.cluster == "slurm" else os.getpid())
+        return executor.submit(execute, task.command)
     except RuntimeError as problem:  # what sbatch says, such as "invalid partition"
         raise InputError(f"{task.name} could not be submitted: {problem}; see --slurm") from problem
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 @contextmanager
@@ -218,17 +227,17 @@ def train(
     page = cli.results_folder(options)
     cli.make_writable(page)
     logs = options.out / "runs" / "sweep" / f"{page.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    executor = make_executor(logs, local=local)
-    on_slurm = executor.cluster == "slurm"
+    on_slurm = not local and shutil.which("srun") is not None
     if options.slurm and not on_slurm:
         raise InputError("--slurm: there is no Slurm here (srun is not on the PATH); leave it out for local jobs")
     try:
         with filelock.FileLock(page / "run.lock", timeout=0), _interruptible():
+            executor = slurm_executor(logs) if on_slurm else None
             tasks = plan(options, device="cpu" if on_slurm else options.device)
             at_once = [] if on_slurm else places(options.device, options.jobs)
             where = "on Slurm" if on_slurm else f"here, at most {len(at_once)} at once"
             print(f"experiments to train: {len(tasks)}" + (f", {where}; logs in {logs}" if tasks else ""), flush=True)
-            return run(tasks + more(tasks), executor, at_once, dict(options.slurm), options.hours)
+            return run(tasks + more(tasks), logs, at_once, executor, dict(options.slurm), options.hours)
     except filelock.Timeout as problem:
         raise InputError(f"another run uses {page}: wait for it, or give another folder with --out") from problem
 

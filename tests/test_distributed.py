@@ -25,7 +25,6 @@ def start(folder: Path, ranks: int) -> None:
     for rank in range(ranks):
         env = dict(os.environ, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1")
         env |= {"WORLD_SIZE": str(ranks), "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        env.pop("PYTHONSAFEPATH", None)  # a sweep sets it, and the script imports what lies beside it
         command = [sys.executable, str(SCRIPT), str(folder)]
         running.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     for process in running:

@@ -1,4 +1,4 @@
-"""Sweeps: order, places and failures with trivial commands, by submitit's own local executor and a stand-in Slurm."""
+"""Sweeps: order, places and failures with trivial commands, as local processes and on a stand-in Slurm."""
 
 import os
 import shlex
@@ -84,9 +84,8 @@ def on_db1(out: Path) -> list[str]:
 def test_needs_first_and_at_most_so_many_at_once(jobs, tmp_path):
     meet = "touch {0}; for i in $(seq 300); do [ -e {1} ] && break; sleep 0.1; done; [ -e {1} ]"
     both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if jobs == 2 else {}  # end only side by side
-    executor = sweep.make_executor(tmp_path / "logs", local=True)
     places = [{"OMP_NUM_THREADS": "1"}] * jobs
-    ended = sweep.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), executor, places)
+    ended = sweep.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), tmp_path / "logs", places)
     assert ended == dict.fromkeys(NEEDS, "")
     seen = events(tmp_path)
     assert sorted(seen) == sorted([*(sign + name for name in NEEDS for sign in "+-"), "t1"])
@@ -109,26 +108,24 @@ def test_a_free_place_goes_to_the_first_task_that_waits_whichever_ended(tmp_path
         task("short", until.format("started")),
         task("last", "true"),
     ]
-    executor = sweep.make_executor(tmp_path / "logs", local=True)
-    ended = sweep.run(found, executor, [{}, {}])
+    ended = sweep.run(found, tmp_path / "logs", [{}, {}])
     assert ended == dict.fromkeys(ended, "") and len(ended) == 5
     assert set(events(tmp_path)[:2]) == {"need", "short"} and events(tmp_path)[2:] == ["long", "waiting", "last"]
 
 
 def test_a_failed_job_is_told_with_its_log_and_what_needs_it_does_not_run(tmp_path, capsys):
-    executor = sweep.make_executor(tmp_path / "logs", local=True)
-    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), executor, [{}])
+    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), tmp_path / "logs", [{}])
     assert ended["pose"] == "" and events(tmp_path) == ["+pose", "-pose", "+emg", "-emg"]
     assert ended["cpep"] == ended["bridge"] == "not run, for emg failed"
     log = Path(ended["emg"].removeprefix("failed, log: "))
-    assert "no such window" in log.read_text() and log.is_relative_to(tmp_path / "logs")
+    told = "no such window\nerror: the command ended with 1; what it printed stands above\n"  # and no traceback
+    assert log == tmp_path / "logs" / "002-emg.log" and log.read_text() == told
     shown = capsys.readouterr().out
     assert "[1/4] pose: done" in shown and f"emg: failed, log: {log}" in shown and "bridge: not run" in shown
 
 
 def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoint(tmp_path, capfd):
     wait = "trap 'sleep 0.3; touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
-    executor = sweep.make_executor(tmp_path / "logs", local=True)
 
     def interrupt():
         while not (tmp_path / "running").exists():
@@ -138,18 +135,19 @@ def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoi
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        sweep.run(tasks(tmp_path, pose="touch weights", emg=wait), executor, [{}])
+        sweep.run(tasks(tmp_path, pose="touch weights", emg=wait), tmp_path / "logs", [{}])
     thread.join()
     assert (tmp_path / "checkpoint").exists(), "the sweep ended before its job"
     assert (tmp_path / "weights").exists() and events(tmp_path) == ["+pose", "-pose", "+emg"]
-    assert capfd.readouterr().err == ""  # no traceback of submitit's
+    assert capfd.readouterr().err == ""  # no traceback
 
 
 def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tmp_path):
     wait = "trap 'touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
     job = repr([sweep.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
-    code = f"from embridge import sweep; from embridge.sweep import Task; l = {str(tmp_path / 'logs')!r}\n"
-    code += f"sweep.run({job}, sweep.make_executor(l, local=True), [{{}}])"
+    code = "import sys; sys.modules['submitit'] = None  # Slurm alone needs it\n"
+    code += "from pathlib import Path; from embridge import sweep; from embridge.sweep import Task\n"
+    code += f"sweep.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
     process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.DEVNULL)
     for file in ("running", "checkpoint"):
         end = time.monotonic() + 60
@@ -228,9 +226,8 @@ def test_places_divide_threads_and_gpus(monkeypatch):
 
 
 def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
-    executor = sweep.make_executor(tmp_path / "logs", local=False)
-    assert executor.cluster == "slurm"
-    ended = sweep.run(tasks(tmp_path, pose="sleep 1"), executor, [], {"partition": "gpu", "time": "2:00:00"})
+    logs, options = tmp_path / "logs", {"partition": "gpu", "time": "2:00:00"}
+    ended = sweep.run(tasks(tmp_path, pose="sleep 1"), logs, [], sweep.slurm_executor(logs), options)
     assert ended == dict.fromkeys(NEEDS, "")
     seen = events(tmp_path)
     assert len(seen) == 8 and set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}
@@ -241,19 +238,23 @@ def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
         assert "#SBATCH --time=2:00:00" in lines and script.count("--time=") == 1  # instead of a day
         assert ("#SBATCH --dependency=afterok:100:101" in lines) == (name in ("cpep", "bridge"))
         assert ("#SBATCH --kill-on-invalid-dep=yes" in lines) == (name in ("cpep", "bridge"))
-    assert scripts["pose"].splitlines()[-1].startswith("srun") and sys.executable in scripts["pose"]
+    assert scripts["pose"].splitlines()[-1].startswith("srun") and f"{sys.executable} -P " in scripts["pose"]
+    assert logs.stat().st_mode & 0o777 == 0o700 and list(logs.glob("*.pkl"))  # pickles: for nobody else
+    with pytest.raises(FileExistsError):  # what somebody laid there is not used
+        sweep.slurm_executor(logs)
 
 
 def test_slurm_failure_reaches_those_who_need_it_and_a_refusal_is_one_sentence(slurm, tmp_path):
-    executor = sweep.make_executor(tmp_path / "logs", local=False)
-    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window'; false"), executor, [])
+    logs = tmp_path / "logs"
+    executor = sweep.slurm_executor(logs)
+    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window'; false"), logs, [], executor)
     assert ended["pose"] == "" and ended["cpep"] == "not run, for emg failed"
     assert "no such window" in Path(ended["emg"].removeprefix("failed, log: ")).read_text()
     assert sorted(events(tmp_path)) == ["+emg", "+pose", "-emg", "-pose"]
     assert "#SBATCH --time=1440" in (slurm / "100.sh").read_text().splitlines()
     (slurm / "sbatch").write_text("#!/bin/bash\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
     with pytest.raises(InputError, match="pose could not be submitted: sbatch: error: invalid partition; see --slurm"):
-        sweep.run(tasks(tmp_path), executor, [], {"partition": "huge"})
+        sweep.run(tasks(tmp_path), logs, [], executor, {"partition": "huge"})
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_mistakes_are_one_sentence_before_any_work(argv, says, tmp_path, capsys)
     assert not (tmp_path / "data").exists()
 
 
-def test_without_submitit_one_sentence_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_slurm_without_submitit_is_one_sentence_that_says_how_to_get_it(slurm, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
     assert sweep.main(["--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
@@ -286,7 +287,11 @@ def test_another_run_of_the_same_profile_is_refused(tmp_path, capsys):
     assert f"another run uses {folder}" in capsys.readouterr().err
 
 
-def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, capfd):
+def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "submitit", None)  # Slurm alone needs it
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("signal.py").write_text("raise SystemExit('a module of the folder that this was started from')")
     argv = ["EMG-MAE", *on_db1(tmp_path), "--jobs", "1"]
     assert sweep.main(argv) == 0
     (done,) = (tmp_path / "runs").glob("emg-mae-*/done.json")
@@ -300,3 +305,4 @@ def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, capfd
 
     ended = sweep.train(cli.parse(argv, action="sweep"), local=True, more=more)
     assert ended == {"page": ""} and (tmp_path / "page").exists()
+    assert {file.suffix for file in (tmp_path / "runs" / "sweep").rglob("*") if file.is_file()} == {".log"}
