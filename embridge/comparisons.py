@@ -114,8 +114,13 @@ def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
     rows = list(untrained.rows)
     for o in zero_shot_outcomes(study, "CPEP, pairs shuffled", classes):
         rows += o.rows if o.gallery in CONTROLS else []
-    splits, system = study.splits, "CPEP"
-    train, test = splits.probe_train[classes], splits.evaluation[classes]
+    return rows + shuffled_labels(study, classes, n_draws)
+
+
+def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:
+    """Rows of probes of CPEP trained on shuffled labels, one for each of ``n_draws``."""
+    splits, system, rows = study.splits, "CPEP", []
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     x, test_x, y = (
         study.features(system, train).numpy(),
         study.features(system, test).numpy(),

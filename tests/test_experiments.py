@@ -182,6 +182,24 @@ def test_leak_choices_on_users_of_evaluation(study):
             choose()
 
 
+def test_leak_probes_on_users_of_evaluation(study):
+    """Whatever fits one looks for itself: the probe and its C, few-shot, and the probe of shuffled labels."""
+    splits = study.splits
+    leaking = splits.probe_train | {"in": np.union1d(splits.probe_train["in"], splits.evaluation["in"][:1])}
+    untuned = with_splits(study, probe_train=leaking, has_tuning=False)
+    other = with_splits(study, probe_train=leaking)
+    x, y = np.zeros((1, 2)), np.zeros(1)
+    for fit in (
+        lambda: protocols.own_c(other, "CPEP", "in"),
+        lambda: protocols.probe_c(untuned, "in", x, y, None),
+        lambda: protocols.probe_outcome(other, "CPEP", "in", features=other.untrained_features),
+        lambda: few_shot(other, "CPEP", "in", c=1.0),
+        lambda: comparisons.shuffled_labels(other, "in", 1),
+    ):
+        with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in probe-train"):
+            fit()
+
+
 def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     """With every stored pose a NaN features and queries are the same to the bit; who asks for one is told."""
     ids, blind = study.splits.evaluation["in"][:9], again(study)
