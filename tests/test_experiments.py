@@ -11,10 +11,11 @@ from conftest import TINY, write_db1
 
 from embridge import comparisons, protocols, score, views
 from embridge import statistics as st
+from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
-from embridge.results import COLUMNS, Page
+from embridge.results import COLUMNS, Page, read_results
 from embridge.runs import code_fingerprint
 from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
@@ -269,6 +270,19 @@ def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(stu
     drawn = [r for r in rows if r["system"] == "Labels shuffled"]
     assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
     assert drawn == [r for r in comparisons.controls(study, "in", n_draws=3) if r["system"] == "Labels shuffled"]
+
+
+def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
+    results = read_results(ROOT / "figures" / "simulated-quick" / "results.csv")
+    told = comparisons.judge_controls(results, "simulated")
+    assert told == "All 4 means of shuffled controls are within 0.05 of chance (0.25)."
+    for name in comparisons.SHUFFLED:
+        mine = (results["system"] == name) & (results["classes"] == "unseen")
+        for change in (0.08, -0.08):
+            moved = results.assign(value=results["value"].where(~mine, results["value"] + change))
+            told = comparisons.judge_controls(moved, "simulated")
+            assert told.startswith("WARNING: shuffled controls") and f"in the mean: {name}, unseen, 0." in told
+    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as page 05 says
 
 
 def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
