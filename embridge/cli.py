@@ -39,6 +39,7 @@ BELONGS = {
     "jobs": ("sweep",),
     "slurm": ("sweep",),
     "full": ("bench",),
+    "skip_broken": ("run", "train", "sweep", "plan"),
 }
 
 EPILOG = """\
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", choices=PROFILES, default="quick", help="how much of everything (default: quick)")
     add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
+    add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
     add("--seeds", metavar="N", type=_whole(1, 1000), default=1, help="seeds for each experiment (default: 1)")
     add("--hours", metavar="H", type=_positive, help="start no training that would not end within H hours")
@@ -177,14 +179,15 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     for name, actions in BELONGS.items():
         if options.action not in actions and getattr(options, name) != parser.get_default(name):
             places = " or ".join("the notebooks" if place == "run" else f"--{place}" for place in actions)
-            raise InputError(f"--{name} belongs to {places}: leave it out, or ask for that")
+            raise InputError(f"--{name.replace('_', '-')} belongs to {places}: leave it out, or ask for that")
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).absolute()
     if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
         options.out = ROOT / "check"
-    if options.dataset in SIMULATED and options.data is not None:
-        raise InputError("--data belongs to real recordings: name them with --dataset, or leave --data out")
+    for name, given in (("--data", options.data is not None), ("--skip-broken", options.skip_broken)):
+        if given and options.dataset in SIMULATED:
+            raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
     if options.dataset not in SIMULATED:
         if options.data is None:
             raise InputError(f"--dataset {options.dataset} needs --data DIR, the folder of its files (see README)")

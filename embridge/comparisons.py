@@ -17,6 +17,8 @@ from embridge.tables.cells import HEADLINE_OPTIONS
 SEEDS = 3  # METHOD 10: of the long profile's headline rows
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
+SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
+CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
 
 def _counts(outcomes: list[Outcome], study: Study) -> dict[tuple[str, str, str], np.ndarray]:
@@ -114,8 +116,13 @@ def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
     rows = list(untrained.rows)
     for o in zero_shot_outcomes(study, "CPEP, pairs shuffled", classes):
         rows += o.rows if o.gallery in CONTROLS else []
-    splits, system = study.splits, "CPEP"
-    train, test = splits.probe_train[classes], splits.evaluation[classes]
+    return rows + shuffled_labels(study, classes, n_draws)
+
+
+def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:
+    """Rows of probes of CPEP trained on shuffled labels, one for each of ``n_draws``."""
+    splits, system, rows = study.splits, "CPEP", []
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     x, test_x, y = (
         study.features(system, train).numpy(),
         study.features(system, test).numpy(),
@@ -132,3 +139,21 @@ def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
             )
         )  # fmt: skip
     return rows
+
+
+def judge_controls(results: pd.DataFrame, dataset: str) -> str:
+    """One sentence: whether a shuffled control's mean over draws and seeds is further than 0.05 from chance, 0.25.
+
+    ``results`` is a page's tidy frame. A mean that is further means that labels or poses reach what must not know them.
+    """
+    known = results["gallery"].isin(("", *CONTROLS)) & (results["metric"] == "balanced_accuracy")
+    rows = results[known & (results["dataset"] == dataset) & results["system"].isin(SHUFFLED)]
+    means = rows.groupby(["system", "classes"])["value"].mean()
+    far = means[(means - CHANCE).abs() > STRAY]
+    if far.empty:
+        return f"All {len(means)} means of shuffled controls are within {STRAY} of chance ({CHANCE})."
+    found = "; ".join(f"{system}, {classes}, {value:.3f}" for (system, classes), value in far.items())
+    return (
+        f"WARNING: shuffled controls are further than {STRAY} from chance ({CHANCE}) in the mean: {found}. Trust no "
+        "other number of this page before you know why."
+    )

@@ -43,8 +43,8 @@ class Dataset:
     data : folder of a real dataset; "" for the simulated ones
     out : where data/, runs/ and figures/ go; "" for the repository
     size : a Profile of your own instead of the named one's
-    skip_broken : leave out recordings of a real dataset that cannot be read, and count them (in the store's manifest,
-        which page 01 copies into its results.json), instead of an error
+    skip_broken : leave out recordings of a real dataset that cannot be read, name and count them (in the store's
+        manifest, which page 01 copies into its results.json), instead of an error; --skip-broken of the command line
     windows, split : how a Source of your own is filtered and cut (channels, joints and window also shape the
         networks), and a function from its store's table to Splits
 

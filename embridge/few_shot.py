@@ -47,7 +47,7 @@ def few_shot(
     if unit not in UNITS:
         raise InputError(f"few-shot: expected unit {' or '.join(UNITS)}, found {unit!r}")
     splits = study.splits
-    train, test = splits.probe_train[classes], splits.evaluation[classes]
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     y, groups, train_y = splits.labels(classes, test), splits.groups(test), splits.labels(classes, train)
     train_x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
     c = own_c(study, system, classes) if c is None else c

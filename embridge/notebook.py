@@ -140,6 +140,7 @@ def parameters_of(options: Namespace) -> dict:
         "device": options.device,
         "data": str(options.data or ""),
         "out": str(options.out),
+        "skip_broken": options.skip_broken,
     }
 
 

@@ -89,7 +89,9 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
     from embridge.experiments import Study
     from embridge.train import prepare
 
-    study, long = Study(dataset, options.profile, 0, device, options.data or "", options.out), options.profile == "long"
+    where = (options.data or "", options.out)
+    study = Study(dataset, options.profile, 0, device, *where, skip_broken=options.skip_broken)
+    long = options.profile == "long"
     prepare(study)
     if not options.sweep:  # everything, so its evaluation, too: said before hours of training
         study.splits.check_evaluable()
@@ -123,6 +125,7 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
             command = [sys.executable, "-P", "-m", "embridge.train", *bundle, "--dataset", dataset]
             command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
             command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
+            command += ["--skip-broken"] if options.skip_broken else []
             needs = dict.fromkeys(task_of[n] for name in bundle for n in EXPERIMENTS[name].needs if n in task_of)
             tasks.append(Task(task_of[bundle[0]], tuple(command), tuple(needs), sum(seconds[n] for n in bundle)))
     return tasks

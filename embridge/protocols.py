@@ -173,14 +173,14 @@ def probe_c(study: Study, classes: str, train_x: np.ndarray, train_y: np.ndarray
     if splits.has_tuning:
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
         return ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
-    repetitions = splits.exclusion("other-repetitions", splits.probe_train[classes])
+    repetitions = splits.exclusion("other-repetitions", splits.probe_from(splits.probe_train[classes]))
     return ev.choose_c_grouped(train_x, train_y, repetitions, grid)
 
 
 @once
 def own_c(study: Study, system: str, classes: str) -> float:
     """:func:`probe_c` of a system's own features."""
-    train = study.splits.probe_train[classes]
+    train = study.splits.probe_from(study.splits.probe_train[classes])
 
     def read(ids):
         return study.features(system, ids)
@@ -199,7 +199,7 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
     """
     splits = study.splits
     read = features or (lambda ids: study.features(system, ids))
-    train, test = splits.probe_train[classes], splits.evaluation[classes]
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     train_x, train_y = read(train).numpy(), splits.labels(classes, train)
     c = probe_c(study, classes, train_x, train_y, read) if features else own_c(study, system, classes)
     predicted = ev.linear_probe(train_x, train_y, read(test).numpy(), c=c)

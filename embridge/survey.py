@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from embridge.errors import InputError
-from embridge.recordings import Recording, Source, sha256
+from embridge.recordings import LEAVE_OUT, Recording, Source, sha256
 from embridge.store import write_atomically
 
 SAVE_SECONDS = 30.0
@@ -72,7 +72,7 @@ def survey(
                 file = _describe(recording, total)
             except InputError as error:
                 if not skip_broken:
-                    raise
+                    raise InputError(f"{error}{LEAVE_OUT}") from error
                 broken.append((recording.path.name, str(error)))
                 continue
             files[recording.key] = replace(file, fresh=True)

@@ -50,7 +50,8 @@ def main(argv: list[str]) -> int:
         for name in options.train:
             check_name(name)
         with distributed.session(options.device) as device:
-            study = Study(options.dataset, options.profile, options.seed, device, options.data or "", options.out)
+            where = (options.dataset, options.profile, options.seed, device, options.data or "", options.out)
+            study = Study(*where, skip_broken=options.skip_broken)
             prepare(study)
             first = distributed.rank() == 0
             for name in options.train:

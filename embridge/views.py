@@ -25,6 +25,7 @@ def windows_summary(study: Study) -> str:
     """Markdown list of what the store holds and what was left out of it, and why."""
     store, config = study.store, study.store.config
     counts = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in store.manifest["counts"].items())
+    counts += "".join(f"\n- left out, for it cannot be read: {file}" for file, _ in store.manifest["broken"])
     seconds = config.window / config.sample_rate
     return (
         f"**{len(store)} windows** of {seconds:g} s "

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from embridge import check, cli, runner
-from embridge.results import Page, collect
+from embridge.results import Page, collect, read_results
 from embridge.rows import row
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",
@@ -33,6 +33,10 @@ def rows(value=0.30, n=100, f1=0.2, **more):
         (rows(value=0.31, f1=0.4), False, (0, 2, [])),
         (rows(value=0.39), False, (1, 0, ["value 0.300 is now 0.390, tolerance"])),
         (rows(n=99), False, (1, 0, ["n 100 is now 99"])),
+        (rows(low=0.26), False, (1, 1, [])),
+        (rows(low=0.15), False, (1, 0, ["low 0.250 is now 0.150, tolerance 0.08"])),
+        (rows(low=float("nan"), high=float("nan")), False, (1, 0, ["has an interval only in the committed results"])),
+        (rows(f1=0.62), False, (1, 0, ["user_f1: mean 0.200 is now 0.620, tolerance 0.413"])),
         (rows(low=0.26), True, (1, 0, ["low 0.25 is now 0.26"])),
         (rows()[:1], False, (1, 0, ["user_f1, user 1: only in the committed"])),
         ([*rows(), ACCURACY | {"system": "Q-Former", "value": 0.3}], False, (2, 0, ["Q-Former", "only in the fresh"])),
@@ -42,6 +46,56 @@ def test_a_difference_tells_what_moved(fresh, same_machine, told):
     found = check.compare(frame(*rows()), frame(*fresh), same_machine=same_machine)
     assert (found.equal, found.near) == told[:2] and len(found.moved) == bool(told[2])
     assert all(part in found.moved[0] for part in told[2])
+
+
+def test_errors_in_degrees_have_a_tolerance_of_their_own():
+    committed, near, far = (rows(value=v, low=v, high=v, metric="angle_error_deg") for v in (14.0, 14.9, 15.1))
+    assert check.compare(frame(*committed), frame(*near), same_machine=False).near == 1
+    (moved,) = check.compare(frame(*committed), frame(*far), same_machine=False).moved
+    assert "value 14.000 is now 15.100" in moved and moved.endswith("tolerance 1.0")
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """What a quick run computes itself: rows of the long profile are not expected to move at all."""
+    frame = read_results(cli.ROOT / "figures" / "simulated-quick" / "results.csv")
+    return frame[frame["origin"] == ""]
+
+
+def elsewhere(committed, rows, **columns):
+    """What --check on another machine says of the committed results with other numbers in some rows."""
+    fresh = committed.copy()
+    for name, change in columns.items():
+        fresh.loc[rows, name] = change(fresh.loc[rows, name])
+    return check.compare(committed, fresh, same_machine=False)
+
+
+def test_controls_that_leave_chance_are_told_elsewhere(committed):
+    shuffled = committed["system"] == "Labels shuffled"
+    found = elsewhere(committed, shuffled, value=lambda old: 0.99)
+    assert shuffled.sum() == len(found.moved) == 40 and all("Labels shuffled" in line for line in found.moved)
+    assert elsewhere(committed, shuffled, value=lambda old: old + 0.05).near == 40
+
+
+def test_intervals_that_widen_are_told_elsewhere(committed):
+    mine = committed["low"].notna()
+    far = elsewhere(committed, mine, low=lambda old: old - 0.5, high=lambda old: old + 0.5)
+    degrees = (mine & (committed["metric"] == "angle_error_deg")).sum()  # whose tolerance is wider
+    assert len(far.moved) == mine.sum() - degrees > 500 and "low" in far.moved[0] and "high" in far.moved[0]
+    near = elsewhere(committed, mine, low=lambda old: old - 0.05, high=lambda old: old + 0.05)
+    assert near.moved == [] and near.near == mine.sum()
+
+
+def test_users_and_classes_that_all_score_higher_are_told_elsewhere(committed):
+    """One class or user may move far; the mean over all of them may not."""
+    metrics = ("user_recall", "user_f1", "class_f1")
+    mine = committed["metric"].isin(metrics)
+    found = elsewhere(committed, mine, value=lambda old: old + 0.3)
+    assert not found.near and all(any(f"metric {name}" in line for line in found.moved) for name in metrics)
+    one = committed.index[mine][:1]
+    assert elsewhere(committed, one, value=lambda old: old + 0.3).near == 1
+    cells = committed.index[committed["metric"] == "confusion"][:2]
+    assert elsewhere(committed, cells, value=lambda old: old + [5, -5]).near == 2  # windows of one class
 
 
 def test_committed_rows_have_no_tolerance():

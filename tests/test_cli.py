@@ -79,6 +79,8 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
     [
         (["--dataset", "emg2pose"], "--dataset emg2pose needs --data DIR"),
         (["--data", "."], "--data belongs to real recordings"),
+        (["--skip-broken"], "--skip-broken belongs to real recordings"),
+        (["--bench", "--skip-broken"], "--skip-broken belongs to the notebooks or --train or --sweep or --plan"),
         (["--seeds", "0"], "not a whole number"),
         (["--seeds", "two"], "not a whole number"),
         (["--only", "07"], "there are 01_data, 04_alignment, 09_tsne"),

@@ -11,10 +11,11 @@ from conftest import TINY, write_db1
 
 from embridge import comparisons, protocols, score, views
 from embridge import statistics as st
+from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
-from embridge.results import COLUMNS, Page
+from embridge.results import COLUMNS, Page, read_results
 from embridge.runs import code_fingerprint
 from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
@@ -182,6 +183,24 @@ def test_leak_choices_on_users_of_evaluation(study):
             choose()
 
 
+def test_leak_probes_on_users_of_evaluation(study):
+    """Whatever fits one looks for itself: the probe and its C, few-shot, and the probe of shuffled labels."""
+    splits = study.splits
+    leaking = splits.probe_train | {"in": np.union1d(splits.probe_train["in"], splits.evaluation["in"][:1])}
+    untuned = with_splits(study, probe_train=leaking, has_tuning=False)
+    other = with_splits(study, probe_train=leaking)
+    x, y = np.zeros((1, 2)), np.zeros(1)
+    for fit in (
+        lambda: protocols.own_c(other, "CPEP", "in"),
+        lambda: protocols.probe_c(untuned, "in", x, y, None),
+        lambda: protocols.probe_outcome(other, "CPEP", "in", features=other.untrained_features),
+        lambda: few_shot(other, "CPEP", "in", c=1.0),
+        lambda: comparisons.shuffled_labels(other, "in", 1),
+    ):
+        with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in probe-train"):
+            fit()
+
+
 def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     """With every stored pose a NaN features and queries are the same to the bit; who asks for one is told."""
     ids, blind = study.splits.evaluation["in"][:9], again(study)
@@ -251,6 +270,19 @@ def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(stu
     drawn = [r for r in rows if r["system"] == "Labels shuffled"]
     assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
     assert drawn == [r for r in comparisons.controls(study, "in", n_draws=3) if r["system"] == "Labels shuffled"]
+
+
+def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
+    results = read_results(ROOT / "figures" / "simulated-quick" / "results.csv")
+    told = comparisons.judge_controls(results, "simulated")
+    assert told == "All 4 means of shuffled controls are within 0.05 of chance (0.25)."
+    for name in comparisons.SHUFFLED:
+        mine = (results["system"] == name) & (results["classes"] == "unseen")
+        for change in (0.08, -0.08):
+            moved = results.assign(value=results["value"].where(~mine, results["value"] + change))
+            told = comparisons.judge_controls(moved, "simulated")
+            assert told.startswith("WARNING: shuffled controls") and f"in the mean: {name}, unseen, 0." in told
+    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as page 05 says
 
 
 def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):

@@ -69,7 +69,7 @@ class Study:
         train, tune, test = ({"in": ids} for ids in parts)
         self.splits = SimpleNamespace(
             probe_train=train, tune=tune, evaluation=test, table=table, group_kind="user", has_tuning=True,
-            learn_from=lambda ids, what, tuning: ids,
+            learn_from=lambda ids, what, tuning: ids, probe_from=lambda ids: ids,
             labels=lambda classes, ids: self.y[ids], groups=lambda ids: np.asarray(ids) // 10,
         )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """``--plan``: what it says before and after anything is built, against what training does; it writes nothing."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,16 @@ def test_windows_are_exact_and_runs_done_once_they_are_there(recorded, tmp_path,
         "in all: 4 trainings",
         "still to train: 3 trainings",
     ]
+
+
+def test_a_plan_leaves_out_broken_recordings_when_asked(recorded, tmp_path, capsys):
+    shutil.copytree(recorded, tmp_path / "in")
+    os.truncate(sorted((tmp_path / "in").glob("*.hdf5"))[2], 2000)
+    argv = ["--dataset", "emg2pose", "--data", str(tmp_path / "in"), "--profile", "smoke", "--device", "cpu"]
+    assert forecast.main(argv) == 2 and capsys.readouterr().err.rstrip().endswith("--skip-broken")
+    assert forecast.main([*argv, "--skip-broken"]) == 0
+    lines, _ = told(capsys)
+    assert lines[1].startswith("recordings: 101, ") and "--skip-broken" in lines[-1]
 
 
 def test_steps_and_parameters_are_those_of_training(recorded, tmp_path):

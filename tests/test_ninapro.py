@@ -333,6 +333,22 @@ def test_leak_ninapro_between_probe_and_evaluation(table):
             make_splits("ninapro", changed(table, [evaluated], **{name: table[name][probe]}))
 
 
+def test_leak_ninapro_a_probe_on_a_repetition_of_evaluation(table):
+    """Same users, same movements, other repetitions: one window of an evaluated repetition is told."""
+    splits = make_splits("ninapro", table)
+    for name, ids in splits.probe_train.items():
+        assert splits.probe_from(ids).tolist() == ids.tolist()
+        evaluated = splits.evaluation[name][-1]
+        gesture, repetition = table.gesture[evaluated], table.repetition[evaluated]
+        with pytest.raises(InputError, match=f"leak: the repetition DB7-S4/{gesture}/{repetition} is both in D_eval"):
+            splits.probe_from([ids[0], evaluated])
+    stretch = changed(table, [evaluated], segment=table.segment.max() + 1)  # its other window is a stretch of its own
+    moved = {"probe_train": splits.probe_train | {name: np.union1d(ids, [evaluated])}}
+    moved["evaluation"] = splits.evaluation | {name: np.setdiff1d(splits.evaluation[name], [evaluated])}
+    with pytest.raises(InputError, match="leak: the repetition"):
+        replace(splits, table=stretch, **moved)
+
+
 def test_what_evaluation_lacks_is_named(table):
     once = table[(table.gesture != "E1-10") & ((table.gesture != "E2-05") | (table.repetition == 1))]
     splits = make_splits("ninapro", once.reset_index(drop=True))

@@ -137,7 +137,7 @@ def test_every_fault_of_the_table_is_caused_by_a_test_that_is_not_skipped():
         for test in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
             if numbers := re.match(r"test_fault((_\d\d)+)_", test.name):
                 marks = module + [ast.unparse(mark) for mark in test.decorator_list] + [ast.unparse(test)]
-                skipped = [mark for mark in marks if re.search(r"\b(skip|skipif|xfail|importorskip)\b", mark)]
+                skipped = [mark for mark in marks if re.search(r"\b(skip|skipif|xfail|importorskip)\b(?!-)", mark)]
                 assert not skipped, f"{file.name}: {test.name} may be skipped; cause its fault on every machine"
                 caused |= dict.fromkeys(map(int, numbers[1].split("_")[1:]), test.name)
     assert sorted(caused) == list(range(1, 33)), f"no test causes {sorted(set(range(1, 33)) - set(caused))}"

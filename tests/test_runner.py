@@ -21,7 +21,9 @@ from embridge.notebook import Job, code_key, data_key, rows_key
 from embridge.planning import Task
 from embridge.runner import main, run
 
-DECLARED = 'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""'
+DECLARED = (
+    'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""\nskip_broken = False'
+)
 PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": ""}
 # what embridge.results.Page writes, without its import time
 WRITE = """

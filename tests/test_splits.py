@@ -264,6 +264,35 @@ def test_leak_learning_from_evaluation_or_from_an_unseen_class(table, db1_table,
         splits.learn_from(splits.probe_train["unseen"], "scales")
 
 
+@pytest.mark.parametrize("name", ["emg2pose", "ninapro-db1"])
+def test_leak_a_probe_on_what_evaluation_holds(table, db1_table, name):
+    """Whole users of D_eval where users are held out; DB1 probes its own users on other repetitions."""
+    table = table if name == "emg2pose" else db1_table
+    splits = make_splits(name, table)
+    assert splits.probe_apart == ("user" if name == "emg2pose" else "repetition")
+    for classes in ("in", "unseen"):
+        ids = splits.probe_train[classes]
+        assert splits.probe_from(ids).tolist() == ids.tolist()
+        evaluated = splits.groups(splits.evaluation[classes][:1])[0]  # a user of emg2pose, a repetition of DB1
+        other = np.flatnonzero(splits.groups(table.index) == evaluated)[-1:]  # another window of it, perhaps
+        with pytest.raises(InputError, match=f"leak: the {splits.probe_apart} {evaluated} is both in D_eval"):
+            splits.probe_from(np.union1d(ids, other))
+
+
+def test_leak_a_user_of_evaluation_in_a_probe_whoever_makes_the_splits(table):
+    """No window, stretch or recording is shared: a file of a D_eval user is probed on, as a split of one's own may."""
+    splits = make_splits("emg2pose", table)
+    moved, ids = splits.evaluation["unseen"][-2:], splits.evaluation["unseen"][:-2]
+    assert not set(table.recording[moved]) & set(table.recording[ids])
+    own = {"evaluation": splits.evaluation | {"unseen": ids}}
+    own["probe_train"] = splits.probe_train | {"unseen": np.union1d(splits.probe_train["unseen"], moved)}
+    with pytest.raises(InputError, match="leak: the user 3002 is both in D_eval and in probe-train"):
+        replace(splits, **own)
+    replace(splits, **own, probe_apart="repetition", table=changed(table, moved, repetition=7))  # said in so many words
+    with pytest.raises(InputError, match="expected probe_apart 'user' or 'repetition', found 'session'"):
+        replace(splits, probe_apart="session")
+
+
 # Subsets
 
 

@@ -16,8 +16,11 @@ import pytest
 import torch
 from conftest import write_dataset, write_db1
 
-from embridge import cli, sweep, tasks, train, training
+from embridge import cli, planning, sweep, tasks, train, training
 from embridge.errors import InputError
+from embridge.experiments import Study
+from embridge.notebook import parameters_of
+from embridge.results import Page
 
 
 def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_path, capsys):
@@ -244,3 +247,26 @@ def test_fault_17_a_subset_pretrains_and_stops_before_anything_else_is_trained(t
         assert words in told
     assert not list(tmp_path.glob("runs/*/config.json"))
     assert train.main(["Pose-MAE", *common]) == 0 and len(hashes(tmp_path)) == 1
+
+
+def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_in_results_json(tmp_path, capsys):
+    write_dataset(tmp_path / "in", users=(("train", 1),), n_samples=4200)
+    broken = sorted((tmp_path / "in").glob("*.hdf5"))[2]
+    os.truncate(broken, 2000)
+    common = ["--dataset", "emg2pose", "--data", str(tmp_path / "in"), "--profile", "smoke", "--device", "cpu"]
+    common += ["--out", str(tmp_path)]
+    assert train.main(["Pose-MAE", *common]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert str(broken) in told and told.endswith("leave out what cannot be read with --skip-broken")
+
+    (task,) = planning.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
+    assert train.main(list(task.command[task.command.index("Pose-MAE") :])) == 0 and len(hashes(tmp_path)) == 1
+
+    page_01 = json.loads((cli.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
+    lines = [line for cell in page_01 for line in cell["source"]]
+    names = {"Study": Study, "Page": Page} | parameters_of(cli.parse([*common, "--skip-broken"]))
+    wanted = ("study = ", "page = ", "source = ", "store = ", "page.note(", "page.write(")
+    exec("".join(line.rstrip("\n") + "\n" for line in lines if line.startswith(wanted)), names)  # what page 01 does
+    notes = json.loads(next(tmp_path.glob("figures/*/01_data/results.json")).read_text())["notes"]
+    assert notes["left_out"] == [broken.name] and notes["dropped"]["broken_files"] == 1
+    assert notes["dropped"]["recordings"] == 9

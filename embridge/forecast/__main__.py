@@ -182,6 +182,7 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
     given = ["--profile", options.profile, "--dataset", options.dataset]
     given += ["--data", str(options.data)] if options.data else []
+    given += ["--skip-broken"] if options.skip_broken else []
     given += ["--device", options.device] if options.device != "auto" else []
     given += ["--out", str(options.out)] if options.out != cli.ROOT else []
     name = next((row.name for row in found if row.left and EXPERIMENTS[row.name].needs), found[-1].name)
@@ -190,7 +191,8 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
 
 def forecast(options: argparse.Namespace) -> None:
     """Print all that the command line's options ask for; raises InputError as Study and its readers do."""
-    study = Study(options.dataset, options.profile, 0, options.device, options.data or "", options.out)
+    where = (options.data or "", options.out)
+    study = Study(options.dataset, options.profile, 0, options.device, *where, skip_broken=options.skip_broken)
     data = look_at(study)
     print(*head(study, data, options), sep="\n", flush=True)
     with Heartbeat() as heartbeat:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from embridge.config import WindowConfig
 from embridge.errors import InputError
 from embridge.experiments import Study
-from embridge.recordings import Source
+from embridge.recordings import LEAVE_OUT, Source
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import planned_ninapro, planned_simulated
@@ -62,7 +62,7 @@ def look_at(study: Study, *, progress: bool = True) -> Data:
     if store is not None:
         lengths = [r["n_samples"] for r in store.manifest["recordings"]]
     else:
-        lengths, table = _expected(source, study.windows, progress and there == size)
+        lengths, table = _expected(source, study.windows, progress and there == size, study.skip_broken)
         store = ExpectedStore(table, study.windows)
         study.data_key = ""  # its hash is of windows' contents: a run that is finished has another
     study.store = store
@@ -89,12 +89,20 @@ def _simulated(study: Study) -> tuple[Source, int, int]:
     return (open_emg2pose if like_emg2pose else open_ninapro)(folder, simulated=True), there, there
 
 
-def _expected(source: Source, config: WindowConfig, progress: bool) -> tuple[list[int], pd.DataFrame]:
+def _expected(
+    source: Source, config: WindowConfig, progress: bool, skip_broken: bool
+) -> tuple[list[int], pd.DataFrame]:
     """Each recording's samples, and a table like a store's of the windows that fit, before any is excluded."""
     lengths, rows = [], []  # rows: (recording, segment, its start, gesture, repetition, windows) a labelled stretch
     for index, recording in enumerate(tqdm(source.recordings, "headers", mininterval=5, disable=not progress)):
-        lengths.append(recording.n_samples())
-        for s in recording.segments():
+        try:
+            n_samples, segments = recording.n_samples(), recording.segments()
+        except InputError as error:
+            if not skip_broken:
+                raise InputError(f"{error}{LEAVE_OUT}") from error
+            continue
+        lengths.append(n_samples)
+        for s in segments:
             n = max(0, (s.stop - s.start - config.window) // config.stride_train + 1)
             rows.append((index, len(rows), s.start, s.gesture, s.repetition, n))
     stretches = pd.DataFrame(rows, columns=["recording", "segment", "start", "gesture", "repetition", "n"])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
+
 
 @dataclass(frozen=True)
 class Segment:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import Recording, Source, sha256
+from embridge.recordings import LEAVE_OUT, Recording, Source, sha256
 from embridge.recordings.session import SAMPLE_RATE, count, load, opened
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
@@ -176,7 +176,7 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
                 attributes = {name: _text(group.attrs.get(name, "")) for name in ("user", "session", "stage", "side")}
         except InputError as error:
             if not skip_broken:
-                raise
+                raise InputError(f"{error}{LEAVE_OUT}") from error
             skipped.append((path.name, str(error)))
             continue
         hand = attributes["side"]

@@ -21,7 +21,7 @@ import scipy.io
 from scipy.io.matlab import MatReadError
 
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import Recording, Segment, Signals, Source
+from embridge.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -156,7 +156,7 @@ def _list(
                 continue
             reason = f"subject {subject} has no file for exercise {exercise} below {folder}; add it"
             if not skip_broken:
-                raise InputError(f"{database.name}: {reason}")
+                raise InputError(f"{database.name}: {reason}{LEAVE_OUT}")
             skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
         example = f"{folder} holds no file like {database.example}"

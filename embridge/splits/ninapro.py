@@ -42,6 +42,7 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
         table=table,
         has_tuning=False,
         remedy="Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more",
+        probe_apart="repetition",
         notes=NINAPRO_NOTES,
     )
     downstream_parts = {
@@ -82,5 +83,6 @@ def split_db1(table: pd.DataFrame) -> Splits:
         table=table,
         has_tuning=False,
         remedy="Add complete exercise 1 files",
+        probe_apart="repetition",
         notes=("Subject 1 is a development subject: choices were made with it in view.",),
     )

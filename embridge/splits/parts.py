@@ -16,7 +16,8 @@ class Splits:
     """Which windows serve what. All ids are rows of ``table``, int64, ascending.
 
     Whoever makes one, the rules that hold for every dataset are checked: InputError where a file is there twice, a
-    labelled stretch or a window's content is on two sides, or an unseen class is among the pre-training windows.
+    labelled stretch or a window's content is on two sides, an unseen class is among the pre-training windows, or the
+    probe would train on what ``probe_apart`` forbids.
 
     Attributes
     ----------
@@ -27,6 +28,8 @@ class Splits:
     policies : the gallery policies that apply, in the order of reports
     has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
     remedy : the sentence that tells what to add where evaluation lacks something
+    probe_apart : what the probe's training and D_eval may not share, "user", or "repetition" (of a user's movement)
+        where the protocol itself probes and evaluates the same users, as NinaPro's does
     paper : by part, what E Table 1 prints: (gestures, users, sessions)
     notes : sentences to print beside Table 1
     """
@@ -42,6 +45,7 @@ class Splits:
     table: pd.DataFrame
     has_tuning: bool
     remedy: str
+    probe_apart: str = "user"
     paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -56,6 +60,9 @@ class Splits:
         sides["D_eval"] = self._both(self.evaluation)
         disjoint(sides, self.table.segment, "labelled stretch")
         disjoint(sides, self.table.digest, "window content")
+        if self.probe_apart not in ("user", "repetition"):
+            raise InputError(f"splits: expected probe_apart 'user' or 'repetition', found {self.probe_apart!r}")
+        self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
 
     @staticmethod
     def _both(part: dict[str, np.ndarray]) -> np.ndarray:
@@ -73,6 +80,16 @@ class Splits:
         shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
         if shown:
             raise InputError(f"leak: {what} would see the unseen class {min(shown)}; take windows of pre-training")
+        return ids
+
+    def probe_from(self, ids) -> np.ndarray:
+        """``ids`` (B,) as they are, after a look that a probe trained on these windows knows nothing of D_eval.
+
+        Every probe passes here. Raises InputError where a window is of a user of D_eval, or of a repetition of it where
+        ``probe_apart`` says so.
+        """
+        ids, values = row_ids(ids), self.table.user if self.probe_apart == "user" else self._repetition
+        disjoint({"D_eval": self._both(self.evaluation), "probe-train": ids}, values, self.probe_apart)
         return ids
 
     def named(self) -> dict[str, np.ndarray]:
@@ -106,8 +123,12 @@ class Splits:
 
     @cached_property
     def _codes(self) -> dict[str, np.ndarray]:
-        keys = {"other-users": self.table.user, "other-repetitions": repetition_of(self.table)}
+        keys = {"other-users": self.table.user, "other-repetitions": self._repetition}
         return {policy: pd.factorize(key)[0].astype(np.int64) for policy, key in keys.items()}
+
+    @cached_property
+    def _repetition(self) -> pd.Series:
+        return pd.Series(repetition_of(self.table))
 
     def check_evaluable(self) -> None:
         """Raise InputError with the classes and users that evaluation needs and the data lack (RELIABILITY 17)."""
