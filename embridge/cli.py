@@ -235,12 +235,16 @@ def _size(path: Path) -> int:
     return sum(file.lstat().st_size for file in files)
 
 
+# Locks below --out of whoever writes there: a run or sweep, a training (also one that Slurm started), who cuts windows.
+HELD = ("figures/*/run.lock", "runs/*/lock", "data/build.lock", "data/stores/*.lock")
+
+
 def clean(out: Path) -> None:
     """Remove simulated recordings, stores, runs and figures below ``out`` and print what went and its size.
 
     Neither your own recordings nor tracked files nor .venv are touched. Raises InputError while a run is going on.
     """
-    for lock in sorted((out / "figures").glob("*/run.lock")):
+    for lock in sorted(path for pattern in HELD for path in out.glob(pattern)):
         with lock.open() as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import pytest
 
 from embridge import cli, environment
@@ -182,6 +183,14 @@ def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, 
     assert env["HOME"] == str(tmp_path / "out" / ".cache" / "home") and Path.cwd() == tmp_path
     (tmp_path / "file").touch()
     assert environment.main([*arguments, "--out", str(tmp_path / "file" / "x")]) == 2 and len(started) == 1
+
+
+@pytest.mark.parametrize("name", ["runs/CPEP-0123456789ab/lock", "data/build.lock", "data/stores/0123456789ab.lock"])
+def test_clean_leaves_alone_what_a_training_or_a_conversion_holds(name, tmp_path):
+    (tmp_path / name).parent.mkdir(parents=True)
+    with filelock.FileLock(tmp_path / name), pytest.raises(InputError, match="a run is using"):
+        cli.clean(tmp_path)
+    assert (tmp_path / name).parent.exists()
 
 
 def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
