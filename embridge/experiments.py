@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from embridge import distributed, losses, training
+from embridge.bounds import read_npz
 from embridge.checkpoint import write_atomically
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json, fingerprint, regression_config
 from embridge.dataset import Dataset
@@ -218,8 +219,7 @@ class Study(Dataset):
         with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
             if file.exists():
                 try:
-                    with np.load(file, allow_pickle=False) as stored:  # its CRC is checked
-                        return stored["array"]
+                    return read_npz(file)["array"]
                 except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                     warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
             array, buffer = make(), io.BytesIO()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from embridge.bounds import read_npz
 from embridge.config import WindowConfig, fingerprint
 from embridge.errors import InputError
 
@@ -90,8 +91,7 @@ class WindowStore:
     @cached_property
     def table(self) -> pd.DataFrame:
         try:
-            with np.load(self.path / "windows.npz", allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in stored.files}
+            columns = read_npz(self.path / "windows.npz")
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path}: its table is damaged ({error}); build the store again") from error
         recordings = self.manifest["recordings"]
