@@ -22,6 +22,7 @@ from embridge.recordings.ninapro import open_db1, open_ninapro
 from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
 from embridge.store import write_atomically
+from embridge.survey import cutting_code
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 
@@ -199,10 +200,17 @@ class Dataset:
 
     @cached_property
     def data_key(self) -> str:
-        """Hash of the windows and of which of them pre-training may see."""
+        """Hash of the windows' contents (those of a recut study: of what decides them) and of which are trained on."""
         if self._cut_from is not None:
-            return fingerprint(self._cut_from.data_key, as_json(self.windows))
-        return fingerprint(self.store.key, self.splits.pretrain.tolist())
+            return fingerprint(self._cut_from.data_key, as_json(self.windows), cutting_code())
+        return fingerprint(self.store.contents, self.splits.pretrain.tolist())
+
+    @cached_property
+    def source_key(self) -> str:
+        """As ``data_key``, but of the files and settings that windows are made from: the same on every machine."""
+        if self._cut_from is not None:
+            return fingerprint(self._cut_from.source_key, as_json(self.windows))
+        return fingerprint(self.store.manifest["sources"], self.splits.pretrain.tolist())
 
     def reader(self, emg_norm: str | None = None) -> Reader:
         """Windows as the encoders see them."""

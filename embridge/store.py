@@ -15,6 +15,7 @@ from embridge.bounds import read_npz
 from embridge.config import WindowConfig, fingerprint
 from embridge.errors import InputError
 
+STORE_VERSION = 1  # raise it when the same windows would be kept in other files
 OF_RECORDING = (
     "user",
     "session",
@@ -81,6 +82,11 @@ class WindowStore:
             expected = 2 * len(self) * width * self.config.window
             if sizes[name] != expected:
                 raise InputError(f"{self.path / name}: expected {expected} bytes, found {sizes[name]}; build it again")
+
+    @property
+    def contents(self) -> str:
+        """Hash of the windows' contents and columns: code that changed and still cuts the same windows leaves it."""
+        return fingerprint(*(self.manifest[name] for name in ("table_sha256", "gestures", "recordings")))
 
     def __reduce__(self):
         return WindowStore, (self.path,)

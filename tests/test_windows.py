@@ -313,6 +313,23 @@ def test_fault_09_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
     assert build(open_emg2pose(tmp_path / "elsewhere"), tmp_path / "out").key == keys[-1], "a moved dataset is the same"
 
 
+def test_fault_09_changed_code_makes_another_store_but_the_same_windows_have_the_same_contents(tmp_path, monkeypatch):
+    source = one(tmp_path / "in", series(1100))
+    store, hashed = build(source, tmp_path / "out"), []
+    monkeypatch.setattr("embridge.survey.code_hash", lambda *files: hashed.extend(files) or "other code")
+    other = build(source, tmp_path / "out")
+    package = ROOT / "embridge"
+    assert {package / "cutting.py", package / "signals.py", *package.glob("recordings/*.py")} == set(hashed)
+    assert other.key != store.key and other.contents == store.contents
+    assert other.manifest["sources"] == store.manifest["sources"]
+    assert embridge.windows.find_store(source, SMALL, tmp_path / "out").key == other.key
+    changed = lambda *arguments: -filter_emg(*arguments)  # noqa: E731
+    monkeypatch.setattr("embridge.cutting.filter_emg", changed)
+    monkeypatch.setattr("embridge.survey.code_hash", lambda *_: "changed filters")
+    filtered = build(source, tmp_path / "out")
+    assert filtered.contents != store.contents and filtered.manifest["sources"] == store.manifest["sources"]
+
+
 def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
