@@ -21,13 +21,12 @@ from embridge.cutting import cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
 from embridge.recordings import Recording, Source
-from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, digest, seal, write_atomically
+from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, check, digest, seal, write_atomically
 from embridge.survey import cutting_code, made_from, summed, survey
 
 __all__ = ["WindowStore", "build_store", "find_store"]
 
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
-VERIFY_BYTES = 2**32  # checked at each opening: all of a small store, an even sample of a large one
 ARRAYS = ("emg.f16", "pose.f16")
 
 
@@ -43,7 +42,7 @@ def build_store(
     """Build ``folder/<key>`` from the recordings of ``source``, or open it where it is already whole.
 
     The key is a hash of the configuration, the reader's version, every recording's columns, size and SHA-256, and the
-    code that reads, filters and cuts. A damaged store is built again, with a warning;
+    code that reads, filters and cuts. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
     an interrupted one goes on. Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it
     in the manifest), for too little space, and where another process is building the same store.
     """
@@ -58,7 +57,7 @@ def build_store(
     sources = made_from(source, recordings, files, config)
     key = fingerprint(sources, cutting_code())
     path = folder / key
-    store = _open_whole(path)
+    store = _open_whole(path, progress)
     if store is None:
         with _disk_errors(folder):
             lock = FileLock(folder / f"{key}.lock")
@@ -67,7 +66,7 @@ def build_store(
             except Timeout as error:
                 raise InputError(f"{path}: another run is building this store; wait for it or stop it") from error
         try:
-            if _open_whole(path) is None:
+            if _open_whole(path, progress) is None:
                 shutil.rmtree(path, ignore_errors=True)
                 builder = _Builder(path, sources, source, recordings, files, config, broken, skip_broken)
                 builder.run(workers, progress)
@@ -95,12 +94,12 @@ def find_store(source: Source, config: WindowConfig, folder: Path | str) -> Wind
         return None
 
 
-def _open_whole(path: Path) -> WindowStore | None:
+def _open_whole(path: Path, progress: bool) -> WindowStore | None:
     if not path.exists():
         return None
     try:
         store = WindowStore(path)
-        store.verify(VERIFY_BYTES)
+        check(store, progress)
     except InputError as error:
         warnings.warn(f"{error} (done now)", EMBridgeWarning, stacklevel=3)
         return None

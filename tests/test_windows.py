@@ -29,6 +29,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1
 from embridge.results import Page
 from embridge.signals import filter_emg
+from embridge.store import digest
 from embridge.windows import WindowStore, build_store
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
@@ -463,6 +464,45 @@ def test_fault_08_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault)
     with pytest.warns(EMBridgeWarning, match="build"):
         again = build(source, tmp_path / "out")
     assert contents(again) == good
+
+
+def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file_changed(tmp_path, monkeypatch):
+    """Large: more than is looked at otherwise, here one window of five."""
+    source = one(tmp_path / "in", series(1100))
+    store, seen = build(source, tmp_path / "out"), []
+    good, note = contents(store), tmp_path / "out" / f"{store.key}.verified.json"
+    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.store.digest", lambda *windows: seen.append(1) or digest(*windows))
+    build(source, tmp_path / "out")
+    assert len(seen) == len(store) == 5 and note.exists()
+    build(source, tmp_path / "out")
+    assert len(seen) == 5 + 1
+    for name in ("emg.f16", "pose.f16"):  # whatever window it is in
+        flip(store.path / name, (store.path / name).stat().st_size - 1)
+        with pytest.warns(EMBridgeWarning, match="window 4 .* is damaged; build"):
+            build(source, tmp_path / "out")
+        assert contents(store) == good
+    build(source, tmp_path / "out")  # checks what was built as a whole
+    flip(store.path / "emg.f16", 5, keep_date=True)  # rot: no date says so, and only the sample may meet it
+    damaged = WindowStore(store.path)
+    seen.clear()
+    with pytest.raises(InputError, match="window 0 "):
+        for _ in range(200):
+            embridge.store.check(damaged)
+    assert len(seen) < 200, "the sample is not always the same"
+    note.unlink()
+    with pytest.raises(InputError, match="window 0 "):
+        embridge.store.check(damaged)
+
+
+def test_a_large_store_whose_folder_cannot_be_written_is_checked_as_a_whole_each_time(tmp_path, monkeypatch):
+    store = build(one(tmp_path / "in", series(1100)), tmp_path / "out")
+    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.store.os.fsync", lambda _: os.write(-1, b""))  # fails
+    embridge.store.check(store)
+    flip(store.path / "emg.f16", 5, keep_date=True)
+    with pytest.raises(InputError, match="window 0 "):
+        embridge.store.check(WindowStore(store.path))
 
 
 def test_verify_names_the_damaged_window(tmp_path):
