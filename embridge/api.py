@@ -207,7 +207,10 @@ def _beside(folder: Path, name: str, kind: type):
         raise InputError(
             f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
         )
-    return _made(kind, _json(path), path)
+    found = _json(path)
+    if isinstance(found, dict):
+        found.pop("provenance", None)
+    return _made(kind, found, path)
 
 
 def _json(path: Path) -> dict:

@@ -6,14 +6,11 @@ from them what it does not train.
 """
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from embridge import protocols
 from embridge.checkpoint import write_atomically
@@ -23,7 +20,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
-from embridge.provenance import code_hash, commit
+from embridge.provenance import code_hash
 from embridge.regression import angle_error
 from embridge.rows import as_text, row
 from embridge.splits import SETS
@@ -207,9 +204,10 @@ def record(study: Study, name: str) -> Path:
         "seed": study.seed,
         "settings": settings(study, name),
         "code": [study.key(EXPERIMENTS[name]), _code()],
-        "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {study.device}, torch {torch.__version__}",
+        **study.recut(EXPERIMENTS[name].windows).made_from,  # which scored it
+        "trained": {what: done.get(what) for what in ("commit", "made_on")},
+        "configuration": study.describe(EXPERIMENTS[name]),
         "seconds": round(done["seconds"], 1),
         "weights_sha256": done["weights_sha256"],
         "loss": [float(f"{value:.5g}") for value in study.run(name).log["loss"]],  # an epoch; NaN stops a training

@@ -20,6 +20,7 @@ from embridge.config import WindowConfig, as_json, fingerprint
 from embridge.cutting import cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
+from embridge.provenance import provenance
 from embridge.recordings import Recording, Source
 from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, check, digest, seal, write_atomically
 from embridge.survey import cutting_code, made_from, summed, survey
@@ -274,6 +275,7 @@ class _Builder:
             "skipped": [list(x) for x in self.source.skipped],
             "broken": [list(x) for x in self.broken],
             "recordings": self.logs,
+            **provenance(),
         }
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
