@@ -1,6 +1,8 @@
 """A finished run as two functions of raw windows: :func:`load`, which ``embridge.load`` is."""
 
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -9,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from embridge.bounds import read_npz
 from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig
 from embridge.cutting import robust_scale
@@ -139,8 +142,10 @@ def _frozen_pose(folder: Path, mae, describe: dict, device: str):
     file = folder / "embeddings-cls.npz"
     if not file.exists():
         raise InputError(f"{file} is missing, whose mean centres the poses; copy the whole folder from where it was")
-    with np.load(file, allow_pickle=False) as stored:
-        centre = torch.from_numpy(stored["array"]).mean(0, keepdim=True).to(device)
+    try:
+        centre = torch.from_numpy(read_npz(file)["array"]).mean(0, keepdim=True).to(device)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} is damaged ({error}); copy the whole folder again from where it was") from error
     return lambda p: mae.encoder(p, cls_only=True)[:, 0] - centre
 
 
@@ -190,6 +195,9 @@ def _description(folder: Path) -> dict:
     found = _json(path)
     if not isinstance(found, dict) or not {"kind", "model", "train", "moves", "data", "needs"} <= found.keys():
         raise InputError(f"{path} does not describe a run of a study; give a folder runs/<name>-<key>")
+    for key in (found["data"], *(found["needs"] if isinstance(found["needs"], dict) else {"": ""}).values()):
+        if not re.fullmatch("[0-9a-f]{12}", str(key)):  # they become parts of paths
+            raise InputError(f"{path}: expected keys of 12 hexadecimal digits, found {key!r}; fetch it again")
     return found
 
 
@@ -199,7 +207,10 @@ def _beside(folder: Path, name: str, kind: type):
         raise InputError(
             f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
         )
-    return _made(kind, _json(path), path)
+    found = _json(path)
+    if isinstance(found, dict):
+        found.pop("provenance", None)
+    return _made(kind, found, path)
 
 
 def _json(path: Path) -> dict:

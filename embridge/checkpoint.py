@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from embridge.bounds import PLAIN, named_in_pickles
 from embridge.errors import InputError
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -99,6 +100,8 @@ def _read_checkpoint(path: Path) -> dict:
     header, _, payload = path.read_bytes().partition(b"\n")
     if header != _MAGIC + hashlib.sha256(payload).hexdigest().encode():
         raise ValueError("its checksum does not fit its contents")
+    if refused := named_in_pickles(io.BytesIO(payload)) - PLAIN:
+        raise pickle.UnpicklingError(f"weights need no {', '.join(sorted(refused))}")
     return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
 
 

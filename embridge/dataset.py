@@ -24,6 +24,7 @@ from embridge.recordings.ninapro import open_db1, open_ninapro
 from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
 from embridge.store import write_atomically
+from embridge.survey import cutting_code
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 
@@ -139,10 +140,19 @@ class Dataset:
             "device": self.device,
             "simulated": self.simulated,
             "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
-            **provenance(self.device),
-            "windows": self.store.key,  # a hash of their configuration and of each source file's SHA-256
+            **self.made_from,
             "configuration": as_json(self.profile),
         }
+
+    @property
+    def made_from(self) -> dict:
+        """What everything made from this study's windows records beside its configuration and seed, as plain JSON.
+
+        ``windows``: the store's key, a hash of their configuration and of each source file's SHA-256, which the store's
+        manifest lists. ``windows_sha256``: of the table that holds every window's checksum.
+        """
+        store = {"windows": self.store.key, "windows_sha256": self.store.manifest["table_sha256"]}
+        return {**provenance(self.device), **store}
 
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
@@ -195,20 +205,28 @@ class Dataset:
         return Statistics(**{k: tuple(v) for k, v in found.items()})
 
     def _beside_runs(self, name: str, make: Callable[[], dict]) -> dict:
-        """What ``make`` returned for these windows, kept as ``runs/<name>-<data_key>.json``."""
+        """What ``make`` returned for these windows, kept with its provenance as ``runs/<name>-<data_key>.json``."""
         file = self.out / "runs" / f"{name}-{self.data_key}.json"
         with distributed.first():
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, json.dumps(make()))
-        return json.loads(file.read_text(encoding="utf-8"))
+                write_atomically(file, json.dumps({**make(), "provenance": self.made_from}))
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {name: value for name, value in found.items() if name != "provenance"}
 
     @cached_property
     def data_key(self) -> str:
-        """Hash of the windows and of which of them pre-training may see."""
+        """Hash of the windows' contents (those of a recut study: of what decides them) and of which are trained on."""
         if self._cut_from is not None:
-            return fingerprint(self._cut_from.data_key, as_json(self.windows))
-        return fingerprint(self.store.key, self.splits.pretrain.tolist())
+            return fingerprint(self._cut_from.data_key, as_json(self.windows), cutting_code())
+        return fingerprint(self.store.contents, self.splits.pretrain.tolist())
+
+    @cached_property
+    def source_key(self) -> str:
+        """As ``data_key``, but of the files and settings that windows are made from: the same on every machine."""
+        if self._cut_from is not None:
+            return fingerprint(self._cut_from.source_key, as_json(self.windows))
+        return fingerprint(self.store.manifest["sources"], self.splits.pretrain.tolist())
 
     def reader(self, emg_norm: str | None = None) -> Reader:
         """Windows as the encoders see them."""

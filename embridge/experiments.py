@@ -6,6 +6,7 @@ by hand, so that two notebooks that need the same model share it.
 """
 
 import io
+import json
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import pandas as pd
 import torch
 
 from embridge import distributed, losses, optimisation, training
+from embridge.bounds import read_npz
 from embridge.checkpoint import write_atomically
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json, fingerprint, regression_config
 from embridge.dataset import Dataset
@@ -138,13 +140,11 @@ class Study(Dataset):
             return model, lambda: MAETask(
                 model, self.reader(train.emg_norm), self.windows_of(experiment), modality, train, shape.window // patch
             )
-
         if experiment.kind == "regressor":
             model = regressor(experiment.name, shape)
             return model, lambda: RegressionTask(
                 model, self.reader(train.emg_norm), self.windows_of(experiment), self._validated()[1], train
             )
-
         encoder = self.run(experiment.emg_start).model.encoder if experiment.emg_start else None  # it trains a copy
         objective = experiment.objective
         temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
@@ -218,12 +218,12 @@ class Study(Dataset):
         with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
             if file.exists():
                 try:
-                    with np.load(file, allow_pickle=False) as stored:  # its CRC is checked
-                        return stored["array"]
+                    return read_npz(file)["array"]
                 except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                     warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
             array, buffer = make(), io.BytesIO()
-            np.savez(buffer, array=array)
+            made = {"seed": self.seed, "weights_sha256": self.run("Pose-MAE").done["weights_sha256"], **self.made_from}
+            np.savez(buffer, array=array, provenance=np.frombuffer(json.dumps(made).encode(), np.uint8))
             write_atomically(file, buffer.getvalue())
             return array
 

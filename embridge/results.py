@@ -1,7 +1,7 @@
 """Where results go: tidy rows, figures and tables of one notebook on a :class:`Page`, all pages in one CSV.
 
 ``folder/<notebook>/results.json`` is a page; ``folder/results.csv`` (:func:`collect`) merges every page's rows, and
-tables and figures are made from it alone.
+tables and figures are made from it alone. ``folder/provenance.json`` says what merged them.
 """
 
 import json
@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from embridge import __version__
+from embridge.config import as_json, for_dataset, profile
 from embridge.errors import InputError
-from embridge.provenance import libraries
+from embridge.provenance import libraries, provenance
+from embridge.recordings import sha256
 from embridge.rows import (
     COLUMNS,
     INTEGERS,
@@ -169,6 +171,25 @@ def collect(folder: str | Path) -> pd.DataFrame:
     results = as_frame(rows)
     write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
     return results
+
+
+def write_provenance(folder: Path, parameters: dict) -> Path:
+    """Write ``provenance.json``: what merged the pages into ``results.csv`` and the claims, and each page's SHA-256.
+
+    ``parameters``: the run's, of which dataset, profile and seeds are kept. Each page's results.json says what made its
+    own numbers.
+    """
+    pages = sorted(folder.glob("*/results.json"))
+    size = for_dataset(profile(parameters["profile"]), parameters["dataset"])
+    about = {
+        "made": [name for name in ("results.csv", "claims.csv", "claims.md") if (folder / name).exists()],
+        **{name: parameters.get(name) for name in ("dataset", "profile", "seeds")},
+        **provenance(),
+        "inputs": {f"{page.parent.name}/{page.name}": sha256(page) for page in pages},
+        "configuration": as_json(size),
+    }
+    write_atomically(folder / "provenance.json", json.dumps(about, indent=1) + "\n")
+    return folder / "provenance.json"
 
 
 def read_results(path: str | Path) -> pd.DataFrame:

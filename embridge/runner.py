@@ -132,6 +132,7 @@ def _claims(folder: Path, parameters: dict) -> None:
     from embridge import claims, results
 
     claims.write(folder, results.collect(folder), parameters["dataset"], parameters["profile"])
+    results.write_provenance(folder, parameters)
 
 
 def _early(argv: list[str], trainings: list[Task]) -> list[Task]:

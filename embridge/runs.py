@@ -1,35 +1,20 @@
 """What a finished training leaves behind, and the code that it depends on."""
 
-import ast
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from embridge.config import fingerprint
+from embridge.provenance import code_hash
 
 
-@cache
-def code_fingerprint(*files: Path) -> str:
-    """Hash of code as syntax trees without docstrings: a comment never retrains. None given: what decides weights.
-
-    A process reads a file once.
-    """
-    if not files:
-        here = Path(__file__).parent
-        names = "checkpoint distributed hand loading losses optimisation regression signals tasks training".split()
-        files = (*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names))
-    trees = []
-    for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        trees.append(ast.dump(tree))
-    return fingerprint(trees)
+def code_fingerprint() -> str:
+    """Hash of the code that decides a run's weights, but for what cuts windows: their contents are in its key."""
+    here = Path(__file__).parent
+    names = "checkpoint distributed experiments hand loading losses optimisation regression signals tasks training"
+    return code_hash(*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names.split()))
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,11 @@ from them what it does not train.
 """
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from embridge import protocols
 from embridge.checkpoint import write_atomically
@@ -23,10 +20,9 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
-from embridge.provenance import commit
+from embridge.provenance import code_hash
 from embridge.regression import angle_error
 from embridge.rows import as_text, row
-from embridge.runs import code_fingerprint
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
 from embridge.systems import NEIGHBOURS, SWEPT
@@ -174,7 +170,7 @@ def settings(study: Study, name: str) -> str:
     Simulated data are named by their configuration: another machine's last bits do not make them other data.
     """
     study = study.recut(EXPERIMENTS[name].windows)
-    data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.data_key
+    data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.source_key
 
     def plain(experiment) -> dict:
         return study.choices(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
@@ -208,9 +204,10 @@ def record(study: Study, name: str) -> Path:
         "seed": study.seed,
         "settings": settings(study, name),
         "code": [study.key(EXPERIMENTS[name]), _code()],
-        "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {study.device}, torch {torch.__version__}",
+        **study.recut(EXPERIMENTS[name].windows).made_from,  # which scored it
+        "trained": {what: done.get(what) for what in ("commit", "made_on")},
+        "configuration": study.describe(EXPERIMENTS[name]),
         "seconds": round(done["seconds"], 1),
         "weights_sha256": done["weights_sha256"],
         "loss": [float(f"{value:.5g}") for value in study.run(name).log["loss"]],  # an epoch; NaN stops a training
@@ -225,7 +222,7 @@ def _code() -> str:
     """Hash of the code that scores, read once a process."""
     here = ROOT / "embridge"
     names = "choices evaluation few_shot protocols regression retrieval rows score statistics systems".split()
-    return code_fingerprint(*(here / f"{name}.py" for name in names))
+    return code_hash(*(here / f"{name}.py" for name in names))
 
 
 def recorded(study: Study, name: str, what: str = "rows") -> list | None:

@@ -5,15 +5,20 @@ import json
 import os
 import zipfile
 import zlib
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from embridge.bounds import read_npz
 from embridge.config import WindowConfig, fingerprint
 from embridge.errors import InputError
 
+STORE_VERSION = 1  # raise it when the same windows would be kept in other files
+VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 OF_RECORDING = (
     "user",
     "session",
@@ -81,6 +86,11 @@ class WindowStore:
             if sizes[name] != expected:
                 raise InputError(f"{self.path / name}: expected {expected} bytes, found {sizes[name]}; build it again")
 
+    @property
+    def contents(self) -> str:
+        """Hash of the windows' contents and columns: code that changed and still cuts the same windows leaves it."""
+        return fingerprint(*(self.manifest[name] for name in ("table_sha256", "gestures", "recordings")))
+
     def __reduce__(self):
         return WindowStore, (self.path,)
 
@@ -90,8 +100,7 @@ class WindowStore:
     @cached_property
     def table(self) -> pd.DataFrame:
         try:
-            with np.load(self.path / "windows.npz", allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in stored.files}
+            columns = read_npz(self.path / "windows.npz")
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path}: its table is damaged ({error}); build the store again") from error
         recordings = self.manifest["recordings"]
@@ -132,15 +141,38 @@ class WindowStore:
 
         return torch.from_numpy(np.asarray(array)[np.asarray(ids, dtype=np.int64)]).float()
 
-    def verify(self, max_bytes: int | None = None) -> None:
+    @property
+    def bytes_each(self) -> int:
+        """Of one window."""
+        return 2 * self.config.window * (self.config.n_channels + self.config.n_joints)
+
+    def verify(self, max_bytes: int | None = None, *, progress: bool = False) -> None:
         """Compare the windows' contents with their checksums: all, or evenly spread ones worth ``max_bytes``.
 
-        Raises InputError that names the first damaged window.
+        Which ones these are differs from call to call. Raises InputError that names the first damaged window.
         """
-        bytes_each = 2 * self.config.window * (self.config.n_channels + self.config.n_joints)
-        n = len(self) if max_bytes is None else min(len(self), max(1, max_bytes // bytes_each))
+        step = 1 if max_bytes is None else -(-len(self) // max(1, max_bytes // self.bytes_each)) or 1
+        ids = range(int(np.random.default_rng().integers(step)), len(self), step)
         expected = self.table.digest.to_numpy()
-        for i in np.linspace(0, len(self) - 1, n, dtype=np.int64) if len(self) else ():
+        for i in tqdm(ids, f"checking {self.path.name}", unit=" windows", mininterval=5, disable=not progress):
             if digest(self.emg_f16[i], self.pose_f16[i]) != expected[i]:
                 where = self.table.recording.iloc[i]
                 raise InputError(f"{self.path}: window {i} (recording {where}) is damaged; build the store again")
+
+
+def check(store: WindowStore, progress: bool = False) -> None:
+    """Verify a store that is opened: one of up to VERIFY_BYTES as a whole each time.
+
+    A larger one is verified as a whole once, and again when the size or date of a file changed; ``<key>.verified.json``
+    beside it says so. What rots on the disk changes neither: later openings look at VERIFY_BYTES, other ones each time.
+    Raises InputError that names the first damaged window.
+    """
+    note = store.path.with_name(f"{store.path.name}.verified.json")
+    files = {name: (store.path / name).stat() for name in ("emg.f16", "pose.f16", "windows.npz", "manifest.json")}
+    state = json.dumps({name: [status.st_size, status.st_mtime_ns] for name, status in files.items()})
+    known = note.exists() and note.read_text(encoding="utf-8", errors="replace") == state
+    if known or len(store) * store.bytes_each <= VERIFY_BYTES:
+        return store.verify(VERIFY_BYTES)
+    store.verify(progress=progress)
+    with suppress(InputError):  # in a folder that cannot be written it is verified as a whole each time
+        write_atomically(note, state)

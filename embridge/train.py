@@ -12,7 +12,10 @@ from embridge import cli, distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.progress import human
+from embridge.provenance import commit
 from embridge.score import is_recorded, record
+
+UNCOMMITTED = "tracked files differ from the last commit, so records will name it with a + behind it; commit them first"
 
 
 def check_name(name: str) -> None:
@@ -52,6 +55,8 @@ def main(argv: list[str]) -> int:
         with distributed.session(options.device) as device:
             where = (options.dataset, options.profile, options.seed, device, options.data or "", options.out)
             study = Study(*where, skip_broken=options.skip_broken)
+            if options.profile == "long" and distributed.rank() == 0 and commit().endswith("+"):
+                print(f"warning: {UNCOMMITTED}", file=sys.stderr, flush=True)
             prepare(study)
             first = distributed.rank() == 0
             for name in options.train:

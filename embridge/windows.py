@@ -20,15 +20,14 @@ from embridge.config import WindowConfig, as_json, fingerprint
 from embridge.cutting import cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
+from embridge.provenance import provenance
 from embridge.recordings import Recording, Source
-from embridge.store import OF_RECORDING, WindowStore, digest, seal, write_atomically
-from embridge.survey import SourceFile, summed, survey
+from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, check, digest, seal, write_atomically
+from embridge.survey import cutting_code, made_from, summed, survey
 
 __all__ = ["WindowStore", "build_store", "find_store"]
 
-STORE_VERSION = 1  # raise it when the same recordings would give other windows
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
-VERIFY_BYTES = 2**32  # checked at each opening: all of a small store, an even sample of a large one
 ARRAYS = ("emg.f16", "pose.f16")
 
 
@@ -43,10 +42,10 @@ def build_store(
 ) -> WindowStore:
     """Build ``folder/<key>`` from the recordings of ``source``, or open it where it is already whole.
 
-    The key is a hash of the configuration, the reader's version and every recording's columns, size and SHA-256. A
-    damaged store is built again, with a warning; an interrupted one goes on. Raises InputError for a broken source
-    file (``skip_broken`` leaves it out and lists it in the manifest), for too little space, and where another
-    process is building the same store.
+    The key is a hash of the configuration, the reader's version, every recording's columns, size and SHA-256, and the
+    code that reads, filters and cuts. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
+    an interrupted one goes on. Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it
+    in the manifest), for too little space, and where another process is building the same store.
     """
     if config.stride_eval % config.stride_train:
         raise InputError(f"stride_eval {config.stride_eval} must be a multiple of stride_train {config.stride_train}")
@@ -56,9 +55,10 @@ def build_store(
     workers = workers or available_cores()
     files, broken = survey(source, folder, workers=workers, progress=progress, skip_broken=skip_broken)
     recordings = [r for r in source.recordings if r.key in files]
-    key = _key(source, recordings, files, config)
+    sources = made_from(source, recordings, files, config)
+    key = fingerprint(sources, cutting_code())
     path = folder / key
-    store = _open_whole(path)
+    store = _open_whole(path, progress)
     if store is None:
         with _disk_errors(folder):
             lock = FileLock(folder / f"{key}.lock")
@@ -67,9 +67,9 @@ def build_store(
             except Timeout as error:
                 raise InputError(f"{path}: another run is building this store; wait for it or stop it") from error
         try:
-            if _open_whole(path) is None:
+            if _open_whole(path, progress) is None:
                 shutil.rmtree(path, ignore_errors=True)
-                builder = _Builder(path, source, recordings, files, config, broken, skip_broken)
+                builder = _Builder(path, sources, source, recordings, files, config, broken, skip_broken)
                 builder.run(workers, progress)
         finally:
             lock.release()
@@ -89,23 +89,18 @@ def find_store(source: Source, config: WindowConfig, folder: Path | str) -> Wind
     if unknown:
         return None
     try:
-        return WindowStore(Path(folder) / _key(source, list(source.recordings), files, config))
+        sources = made_from(source, list(source.recordings), files, config)
+        return WindowStore(Path(folder) / fingerprint(sources, cutting_code()))
     except InputError:  # absent, unfinished or damaged
         return None
 
 
-def _key(source: Source, recordings: list[Recording], files: dict[str, SourceFile], config: WindowConfig) -> str:
-    made_from = [[r.key, r.gesture, *(getattr(r, name) for name in OF_RECORDING)] for r in recordings]
-    sums = [[files[r.key].size, files[r.key].sha256] for r in recordings]
-    return fingerprint(STORE_VERSION, source.name, source.reader_version, as_json(config), made_from, sums)
-
-
-def _open_whole(path: Path) -> WindowStore | None:
+def _open_whole(path: Path, progress: bool) -> WindowStore | None:
     if not path.exists():
         return None
     try:
         store = WindowStore(path)
-        store.verify(VERIFY_BYTES)
+        check(store, progress)
     except InputError as error:
         warnings.warn(f"{error} (done now)", EMBridgeWarning, stacklevel=3)
         return None
@@ -125,8 +120,8 @@ def _disk_errors(folder: Path, needed: int = 0):
 class _Builder:
     """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
 
-    def __init__(self, path, source, recordings, files, config, broken, skip_broken):
-        self.path, self.partial = path, path.with_name(f"{path.name}.partial")
+    def __init__(self, path, sources, source, recordings, files, config, broken, skip_broken):
+        self.path, self.partial, self.sources = path, path.with_name(f"{path.name}.partial"), sources
         self.source, self.recordings, self.files, self.config = source, recordings, files, config
         self.broken, self.skip_broken = list(broken), skip_broken
         self.bytes_each = [2 * width * config.window for width in (config.n_channels, config.n_joints)]
@@ -267,6 +262,7 @@ class _Builder:
             warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
         body = {
             "key": self.path.name,
+            "sources": self.sources,
             "source": self.source.name,
             "simulated": self.source.simulated,
             "reader_version": self.source.reader_version,
@@ -279,6 +275,7 @@ class _Builder:
             "skipped": [list(x) for x in self.source.skipped],
             "broken": [list(x) for x in self.broken],
             "recordings": self.logs,
+            **provenance(),
         }
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()

@@ -15,8 +15,8 @@ from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
+from embridge.provenance import code_hash
 from embridge.results import COLUMNS, Page, read_results
-from embridge.runs import code_fingerprint
 from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
 from embridge.training import weights_hash
@@ -83,8 +83,25 @@ def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
     ):
         file = tmp_path / f"{len(keys)}.py"  # a process reads a file once
         file.write_text(text)
-        keys.append(code_fingerprint(file))
+        keys.append(code_hash(file))
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_fault_09_a_run_s_key_follows_the_code_that_trains_and_the_windows_that_code_cuts(study, monkeypatch):
+    hashed, cpep = [], EXPERIMENTS["CPEP"]
+    before, settings, recut = study.key(cpep), score.settings(study, "CPEP"), {"notch": 50.0}
+    with monkeypatch.context() as patch:
+        patch.setattr("embridge.runs.code_hash", lambda *files: hashed.extend(file.name for file in files) or "")
+        assert again(study).key(cpep) != before
+    assert {"experiments.py", "tasks.py", "training.py", "losses.py", "qformer.py"} <= set(hashed)
+    cut_otherwise = study.recut(recut).data_key
+    with monkeypatch.context() as patch:  # code that changed and cuts the same windows trains nothing anew
+        patch.setattr("embridge.survey.code_hash", lambda *_: "other code")
+        other = again(study)
+        assert other.store.key != study.store.key and other.key(cpep) == before
+        assert other.recut(recut).data_key != cut_otherwise  # whether its windows are the same is not known yet
+    monkeypatch.setattr(type(study.store), "contents", "other windows")
+    assert again(study).key(cpep) != before and score.settings(again(study), "CPEP") == settings
 
 
 def test_alignment_leaves_the_frozen_pose_encoder_and_the_emg_mae_alone(study):

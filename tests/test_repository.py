@@ -17,7 +17,7 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "config", "choices", "systems", "parallel", "progress", "provenance"),
+    ("errors", "bounds", "config", "choices", "systems", "parallel", "progress", "provenance"),
     ("cli",),  # what runs before anything is installed
     ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),

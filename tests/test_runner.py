@@ -13,7 +13,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from embridge import cli, notebook, report
+from embridge import cli, notebook, provenance, report
 from embridge.environment import variables
 from embridge.errors import InputError
 from embridge.kernel import NotebookFailed, check_parameters
@@ -117,6 +117,9 @@ def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
     assert 'href="notebooks/01_first.html"' in html and "Simulated data. Every number" in html
     assert (page.parent / "notebooks" / "02_second.html").stat().st_size > 10_000
     assert (page.parent / "results.csv").read_text().count("\n") == 3
+    made = json.loads((page.parent / "provenance.json").read_text())
+    assert (made["dataset"], made["seeds"], made["commit"]) == ("simulated", 1, provenance.commit())
+    assert made["inputs"].keys() == {f"{stem}/results.json" for stem in ("01_first", "02_second")}
     told = (page.parent / "claims.md").read_text()  # made at the end of every run, and no result in this profile
     assert told.startswith("Simulated data") and "Smoke profile" in told and 'id="claims"' in html
     shown, errors = capfd.readouterr()

@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import write_dataset, write_db1
 
-from embridge import cli, planning, sweep, tasks, train, training
+from embridge import cli, planning, provenance, sweep, tasks, train, training
 from embridge.errors import InputError
 from embridge.experiments import Study
 from embridge.notebook import parameters_of
@@ -42,6 +42,25 @@ def test_an_unknown_name_is_told_before_any_work(tmp_path, capsys):
     told = capsys.readouterr().err
     assert told.startswith("error: there is no experiment 'emg-mae': give one of 'Pose-MAE', 'EMG-MAE', 'CPEP'")
     assert told.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("profile", "commit", "warned"),
+    [("long", "abc+", 1), ("long", "abc", 0), ("long", "unknown", 0), ("quick", "a+", 0)],
+)
+def test_a_long_training_of_a_tree_that_is_not_committed_is_told_first(
+    profile, commit, warned, tmp_path, monkeypatch, capsys
+):
+    def ends(study):
+        raise InputError("no more")
+
+    monkeypatch.setattr(train, "commit", lambda: commit)
+    monkeypatch.setattr(train, "prepare", ends)
+    assert train.main(["CPEP", "--out", str(tmp_path), "--device", "cpu", "--profile", profile]) == 2
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert len(rest) == warned and first.startswith("warning: tracked files differ from the last commit") == bool(
+        warned
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +224,13 @@ def test_fault_21_29_31_32_anywhere_and_interrupted_the_results_are_the_same(tmp
     stored = [f.relative_to(here) for f in here.glob("data/stores/*/*")]
     results = Path("figures", "ninapro-db1-smoke", "results.csv")
     assert len(stored) == 4 and (here / results).stat().st_size > 1000
-    assert all((poor / file).read_bytes() == (here / file).read_bytes() for file in (*stored, results))
+    manifests = [file for file in stored if file.name == "manifest.json"]
+    assert len(manifests) == 1
+    for file in (*set(stored).difference(manifests), results):
+        assert (poor / file).read_bytes() == (here / file).read_bytes()
+    told = [json.loads((out / manifests[0]).read_text()) for out in (here, poor)]
+    assert [found.pop("commit") for found in told] == [provenance.commit(), "unknown"]  # there is no git, either
+    assert told[0].pop("checksum") != told[1].pop("checksum") and told[0] == told[1]
 
 
 def interrupt_and_resume(db1, out, monkeypatch, capsys):

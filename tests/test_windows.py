@@ -29,6 +29,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1
 from embridge.results import Page
 from embridge.signals import filter_emg
+from embridge.store import digest
 from embridge.windows import WindowStore, build_store
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
@@ -313,6 +314,23 @@ def test_fault_09_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
     assert build(open_emg2pose(tmp_path / "elsewhere"), tmp_path / "out").key == keys[-1], "a moved dataset is the same"
 
 
+def test_fault_09_changed_code_makes_another_store_but_the_same_windows_have_the_same_contents(tmp_path, monkeypatch):
+    source = one(tmp_path / "in", series(1100))
+    store, hashed = build(source, tmp_path / "out"), []
+    monkeypatch.setattr("embridge.survey.code_hash", lambda *files: hashed.extend(files) or "other code")
+    other = build(source, tmp_path / "out")
+    package = ROOT / "embridge"
+    assert {package / "cutting.py", package / "signals.py", *package.glob("recordings/*.py")} == set(hashed)
+    assert other.key != store.key and other.contents == store.contents
+    assert other.manifest["sources"] == store.manifest["sources"]
+    assert embridge.windows.find_store(source, SMALL, tmp_path / "out").key == other.key
+    changed = lambda *arguments: -filter_emg(*arguments)  # noqa: E731
+    monkeypatch.setattr("embridge.cutting.filter_emg", changed)
+    monkeypatch.setattr("embridge.survey.code_hash", lambda *_: "changed filters")
+    filtered = build(source, tmp_path / "out")
+    assert filtered.contents != store.contents and filtered.manifest["sources"] == store.manifest["sources"]
+
+
 def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
     whole = build(source, tmp_path / "a")
@@ -446,6 +464,45 @@ def test_fault_08_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault)
     with pytest.warns(EMBridgeWarning, match="build"):
         again = build(source, tmp_path / "out")
     assert contents(again) == good
+
+
+def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file_changed(tmp_path, monkeypatch):
+    """Large: more than is looked at otherwise, here one window of five."""
+    source = one(tmp_path / "in", series(1100))
+    store, seen = build(source, tmp_path / "out"), []
+    good, note = contents(store), tmp_path / "out" / f"{store.key}.verified.json"
+    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.store.digest", lambda *windows: seen.append(1) or digest(*windows))
+    build(source, tmp_path / "out")
+    assert len(seen) == len(store) == 5 and note.exists()
+    build(source, tmp_path / "out")
+    assert len(seen) == 5 + 1
+    for name in ("emg.f16", "pose.f16"):  # whatever window it is in
+        flip(store.path / name, (store.path / name).stat().st_size - 1)
+        with pytest.warns(EMBridgeWarning, match="window 4 .* is damaged; build"):
+            build(source, tmp_path / "out")
+        assert contents(store) == good
+    build(source, tmp_path / "out")  # checks what was built as a whole
+    flip(store.path / "emg.f16", 5, keep_date=True)  # rot: no date says so, and only the sample may meet it
+    damaged = WindowStore(store.path)
+    seen.clear()
+    with pytest.raises(InputError, match="window 0 "):
+        for _ in range(200):
+            embridge.store.check(damaged)
+    assert len(seen) < 200, "the sample is not always the same"
+    note.unlink()
+    with pytest.raises(InputError, match="window 0 "):
+        embridge.store.check(damaged)
+
+
+def test_a_large_store_whose_folder_cannot_be_written_is_checked_as_a_whole_each_time(tmp_path, monkeypatch):
+    store = build(one(tmp_path / "in", series(1100)), tmp_path / "out")
+    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.store.os.fsync", lambda _: os.write(-1, b""))  # fails
+    embridge.store.check(store)
+    flip(store.path / "emg.f16", 5, keep_date=True)
+    with pytest.raises(InputError, match="window 0 "):
+        embridge.store.check(WindowStore(store.path))
 
 
 def test_verify_names_the_damaged_window(tmp_path):

@@ -32,7 +32,8 @@ def trained(out: Path):
         if describe["model"] == as_json(cfg) and describe["simulated"] and scales.exists():
             model = pose_mae(cfg)
             load_weights(folder, model, describe)
-            found = {k: tuple(v) for k, v in json.loads(scales.read_text(encoding="utf-8")).items()}
+            found = json.loads(scales.read_text(encoding="utf-8"))
+            found = {k: tuple(v) for k, v in found.items() if k != "provenance"}
             return model.encoder.eval(), Statistics(**found), f"quick's Pose-MAE {folder.name}"
     return None
 

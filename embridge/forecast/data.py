@@ -64,7 +64,7 @@ def look_at(study: Study, *, progress: bool = True) -> Data:
     else:
         lengths, table = _expected(source, study.windows, progress and there == size, study.skip_broken)
         store = ExpectedStore(table, study.windows)
-        study.data_key = ""  # its hash is of windows' contents: a run that is finished has another
+        study.data_key = study.source_key = ""  # its hash is of windows' contents: a run that is finished has another
     study.store = store
     return Data(
         recordings=len(lengths),

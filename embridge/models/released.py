@@ -1,7 +1,8 @@
 """Weights of the networks that Salter et al. 2024 released, as Lightning ``.ckpt`` files, under our names (METHOD 7).
 
-A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``; what its hyper-parameters
-are made of (omegaconf) becomes an inert stub, and only ``state_dict`` is used. The weights are CC BY-NC-SA 4.0.
+A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it names
+(:mod:`embridge.bounds`); what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only
+``state_dict`` is used. The weights are CC BY-NC-SA 4.0.
 They expect EMG as the dataset's files hold it, neither filtered nor normalised.
 
 The key map, published name to ours; each published one has ``model.`` before it. i, n: a layer's number in the
@@ -27,8 +28,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+from torch.serialization import safe_globals
 
+from embridge.bounds import PLAIN, named_in_pickles
 from embridge.config import ModelConfig
 from embridge.errors import InputError
 from embridge.models.base import Regressor
@@ -68,18 +70,21 @@ def read_state(file: Path) -> dict[str, Tensor]:
     Raises InputError where there is no such file, where it is damaged, names anything but tensors, plain values and
     omegaconf's classes, or holds no state_dict.
     """
-    named, inert = [], []
+    refused = set()
     try:
-        named = get_unsafe_globals_in_checkpoint(file)
-        inert = [name for name in named if name in _INERT or name.startswith("omegaconf.")]
-        with safe_globals([(Inert, name) for name in inert]):  # any other name makes torch refuse the file
+        named = named_in_pickles(file) - PLAIN
+        inert = {name for name in named if name in _INERT or name.startswith("omegaconf.")}
+        refused = named - inert
+        if refused:
+            raise pickle.UnpicklingError
+        with safe_globals([(Inert, name) for name in inert]):
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{file}: no such checkpoint; unpack emg2pose_model_checkpoints.tar.gz there.") from error
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file}: expected tensors, plain values and omegaconf's settings, found what a pickle could run "
-            f"({', '.join(sorted(set(named) - set(inert))) or 'opcodes that weights do not need'}); nothing of it was "
+            f"({', '.join(sorted(refused)) or 'opcodes that weights do not need'}); nothing of it was "
             "loaded. Take the checkpoint from where its authors publish it."
         ) from error
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:

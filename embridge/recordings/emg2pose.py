@@ -16,6 +16,7 @@ from embridge.recordings.session import SAMPLE_RATE, count, load, opened
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
 READER_VERSION = "emg2pose-1"
+MOST_METADATA = 2**26  # bytes, ten times what the dataset's 25,253 rows take; pandas needs many times a CSV's size
 
 IN_CLASSES = (
     "ThumbsSwipesWholeHand",
@@ -124,6 +125,8 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
+    if (size := csv.stat().st_size) > MOST_METADATA:
+        raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
     # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
     try:
         rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")

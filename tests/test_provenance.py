@@ -1,0 +1,114 @@
+"""Whatever a study leaves says what it was made with: versions, seed, configuration, commit, device and inputs."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from embridge import api, claims, provenance, results, score
+from embridge.experiments import EXPERIMENTS
+from embridge.recordings import sha256
+
+NAME = "EMBridge"
+
+
+@pytest.fixture(scope="module")
+def study(tiny_study):
+    """A study that trained, scored and told everything of one system, as ``run_all.sh`` does."""
+    study = tiny_study()
+    score.record(study, NAME)
+    page = results.Page("05_results", study.figures, context=study.context)
+    page.rows(score.system_rows(study, NAME))
+    page.write()
+    claims.write(study.figures, results.collect(study.figures), study.dataset, study.profile.name)
+    results.write_provenance(study.figures, {"dataset": study.dataset, "profile": "smoke", "seeds": 1, "out": "x"})
+    return study
+
+
+def read(file) -> dict:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def checked(found: dict) -> dict:
+    """The versions, the device and the commit stand where they stand in all of them."""
+    assert found["commit"] == provenance.commit()
+    made_on = found["made_on"]
+    assert made_on["device"] and made_on["threads"] >= 1 and made_on["embridge"]
+    assert {"Python", "torch", "numpy", "scipy", "scikit-learn", "h5py"} < made_on.keys()
+    return found
+
+
+def whole(hexadecimal: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", hexadecimal) is not None
+
+
+def test_the_window_store(study):
+    manifest = checked(read(study.store.path / "manifest.json"))
+    assert manifest["config"]["window"] == study.windows.window
+    assert all(whole(recording["sha256"]) for recording in manifest["recordings"]) and manifest["recordings"]
+
+
+def test_what_lies_beside_the_runs_and_what_is_read_from_it(study):
+    for name in ("windows", "statistics"):
+        (file,) = study.out.glob(f"runs/{name}-*.json")
+        made = checked(read(file)["provenance"])
+        assert made["windows"] == study.store.key and made["windows_sha256"] == sha256(study.store.path / "windows.npz")
+    # older ones have none
+    before, written = api.load(study.run(NAME)).windows, read(file)
+    file.write_text(json.dumps({name: value for name, value in written.items() if name != "provenance"}))
+    assert study._beside_runs("statistics", dict) == {k: v for k, v in written.items() if k != "provenance"}
+    assert api.load(study.run(NAME)).windows == before == study.windows
+    file.write_text(json.dumps(written))
+
+
+def test_every_run(study):
+    runs = [folder for folder in study.out.glob("runs/*") if folder.is_dir()]
+    assert len(runs) == 3
+    for folder in runs:
+        done, describe = checked(read(folder / "done.json")), read(folder / "config.json")
+        assert whole(done["weights_sha256"]) and describe["train"]["seed"] == 0 and describe["model"]
+        # its inputs: the windows by their SHA-256, other runs, each of which has its weights' in its own folder
+        beside = read(study.out / "runs" / f"windows-{describe['data']}.json")
+        assert whole(beside["provenance"]["windows_sha256"])
+        assert all([*study.out.glob(f"runs/*-{key}/done.json")] for key in describe["needs"].values())
+
+
+@pytest.mark.parametrize("what", ["embeddings", "communities"])
+def test_arrays_beside_the_weights(study, what):
+    (file,) = study.run("Pose-MAE").folder.glob(f"{what}-*.npz")
+    with np.load(file, allow_pickle=False) as stored:
+        made = checked(json.loads(stored["provenance"].tobytes()))
+    assert made["weights_sha256"] == study.run("Pose-MAE").done["weights_sha256"]
+    assert made["seed"] == 0 and whole(made["windows_sha256"])
+
+
+def test_a_record_of_rows(study):
+    found = checked(read(score.record_file(study, NAME)))
+    assert found["seed"] == 0 and whole(found["weights_sha256"]) and whole(found["windows_sha256"])
+    assert found["configuration"] == json.loads(json.dumps(study.describe(EXPERIMENTS[NAME])))
+    assert checked(found["trained"])
+    assert score.recorded(study, NAME)
+
+
+def test_a_page_and_the_table_of_all_pages(study):
+    page = study.figures / "05_results" / "results.json"
+    context = checked(read(page)["context"])
+    assert context["seed"] == 0 and context["configuration"] and whole(context["windows_sha256"])
+    made = checked(read(study.figures / "provenance.json"))
+    assert made["inputs"] == {"05_results/results.json": sha256(page)} and "out" not in made
+    assert made["made"] == ["results.csv", "claims.csv", "claims.md"] and made["seeds"] == 1
+    assert made["configuration"]["name"] == "smoke"
+
+
+def test_nothing_else_is_left(study):
+    """A new kind of artefact needs its provenance, and its test above."""
+    known = r"""stores/(sources\.json|[^/]*\.lock) | stores/\w+/(manifest\.json|windows\.npz|emg\.f16|pose\.f16)
+        | (windows|statistics)-\w+\.json | figures/simulated-smoke/(provenance\.json|results\.csv|claims\.(csv|md))
+        | [\w-]+-\w{12}/(config\.json|done\.json|log\.csv|weights\.safetensors|lock|(embeddings|communities)-[^/]*)
+        | figures/simulated-smoke/(rows/[^/]*|05_results/results)\.json"""
+    known = re.compile(rf"((data|runs)/)?({known})", re.VERBOSE)
+    files = [file.relative_to(study.out).as_posix() for file in study.out.rglob("*") if file.is_file()]
+    simulated = f"data/{study.simulation_folder.name}/"  # named by its configuration; the manifest has its SHA-256
+    assert [file for file in files if not known.fullmatch(file) and not file.startswith(simulated)] == []
+    assert len(files) > 30
