@@ -21,7 +21,7 @@ from embridge.cutting import cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
-from embridge.recordings import Recording, Source
+from embridge.recordings import LEAVE_OUT, Recording, Source
 from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, check, digest, seal, write_atomically
 from embridge.survey import cutting_code, made_from, summed, survey
 
@@ -76,7 +76,7 @@ def build_store(
         store = WindowStore(path)
     if store.manifest["broken"] and not skip_broken:
         file, reason = store.manifest["broken"][0]
-        raise InputError(f"{reason} (this store was built without {file}; pass skip_broken to accept that)")
+        raise InputError(f"{reason} (this store was built without {file}; accept that with --skip-broken)")
     return store
 
 
@@ -212,7 +212,7 @@ class _Builder:
         with bar:
             for recording, part in zip(todo, in_order(cut, jobs, workers), strict=True):
                 if part.log.get("error") and not self.skip_broken:
-                    raise InputError(part.log["error"])
+                    raise InputError(part.log["error"] + LEAVE_OUT)
                 for file, array in zip(arrays, (part.emg, part.pose), strict=True):
                     file.write(array)
                     file.flush()
