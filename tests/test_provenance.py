@@ -12,6 +12,8 @@ from embridge.recordings import sha256
 
 NAME = "EMBridge"
 
+pytestmark = pytest.mark.no_cover  # a study trained and told whole, which other files do traced
+
 
 @pytest.fixture(scope="module")
 def study(tiny_study):
