@@ -24,7 +24,7 @@ from embridge.runner import main, run
 DECLARED = (
     'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""\nskip_broken = False'
 )
-PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": ""}
+PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": "", "skip_broken": False}
 # what embridge.results.Page writes, without its import time
 WRITE = """
 import base64, json, pathlib
