@@ -37,7 +37,7 @@ def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], st
     Returns
     -------
     DataFrame with columns classes, gallery, systems, difference, low, high: 95 % paired bootstrap over groups, and
-    over seeds where the outcomes are of several
+    Student's over seeds, in quadrature, where the outcomes are of several
     """
     counts, found, n = _counts(outcomes, study), [], study.profile.evaluation.n_bootstrap
     for classes, gallery, (a, b) in itertools.product(SETS, study.splits.policies, pairs):
@@ -71,7 +71,7 @@ def difference_rows(
     Their system is "A - B" (of a step: the gallery); ``seed`` is empty where several seeds are in one number.
     """
     seeds = {o.rows[0]["seed"] for o in outcomes}
-    kind = "95 % paired bootstrap over " + ("users" if len(seeds) == 1 else f"{len(seeds)} seeds and users")
+    kind = "95 % paired bootstrap over users" + ("" if len(seeds) == 1 else f", {len(seeds)} seeds (Student)")
     common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS", "interval_kind": kind}
     common |= {"seed": seeds.pop() if len(seeds) == 1 else None, "pooling": study.profile.evaluation.pooling}
     rows, metric = [], "balanced_accuracy_difference"

@@ -87,7 +87,7 @@ def _serve(pipe, make, args) -> None:
         pipe.send((True, None))
         while True:
             pipe.send((True, answer(*pipe.recv())))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError):  # the parent has closed the pipe: that is how a worker is told to end
         pass
     except Exception:
         pipe.send((False, traceback.format_exc()))
