@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -28,8 +29,9 @@ def code_hash(*files: Path) -> str:
     return fingerprint(trees)
 
 
+@cache
 def commit() -> str:
-    """The checked-out commit, "+" behind it where tracked files have changed; "unknown" outside a repository."""
+    """The checked-out commit when first asked, "+" where tracked files differ; "unknown" outside a repository."""
     try:
         told = [
             subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -40,18 +42,18 @@ def commit() -> str:
     return told[0] + ("+" if told[1] else "")
 
 
+@cache
 def libraries() -> dict[str, str]:
     """Versions of Python and of the libraries that decide numbers, by name."""
     return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
 
 
-@cache
 def provenance(device: str = "cpu") -> dict:
     """All of it as plain JSON: of two artefacts with the same ``made_on`` the numbers should be the same to the bit."""
-    import torch  # slow to load, and who asks has loaded it
-
-    name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else processor()
+    torch = sys.modules.get("torch")  # slow to load: where nothing has, as where a store is filled, nothing needs it
+    name = torch.cuda.get_device_name(device) if str(device).startswith("cuda") else processor()
+    threads = torch.get_num_threads() if torch else 1  # a store's windows are each cut by one thread
     return {
         "commit": commit(),
-        "made_on": {"device": name, "threads": torch.get_num_threads(), "embridge": __version__, **libraries()},
+        "made_on": {"device": name, "threads": threads, "embridge": __version__, **libraries()},
     }

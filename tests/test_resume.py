@@ -37,8 +37,8 @@ def start(folder, fault="", **environment):
 
 @pytest.fixture(autouse=True, scope="module")
 def doomed(tmp_path_factory):
-    """Processes that fail by themselves, with their folders; started first, so that their imports overlap."""
-    folders = {fault: tmp_path_factory.mktemp(fault) / "läuft mit Lücke" for fault in ("dies", "full")}
+    """Processes that halt or fail, with their folders; started first, so that their imports overlap."""
+    folders = {fault: tmp_path_factory.mktemp(fault) / "läuft mit Lücke" for fault in ("halts", "full")}
     processes = {fault: (start(folder, fault), folder) for fault, folder in folders.items()}
     yield processes
     for process, _ in processes.values():
@@ -85,7 +85,9 @@ def test_fault_01_19_20_32_a_run_killed_mid_epoch_ends_in_the_same_weights_and_l
 
 
 def test_fault_02_a_kill_while_a_checkpoint_is_written_leaves_the_last_good_one(doomed, uninterrupted):
-    process, folder = doomed["dies"]
+    process, folder = doomed["halts"]
+    wait_for(folder / "writing", process)
+    process.kill()
     assert process.wait() == -signal.SIGKILL
     assert (folder / "checkpoint.pt.partial").exists()
     state = load_checkpoint(folder)

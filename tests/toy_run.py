@@ -5,7 +5,6 @@
 
 import os
 import resource
-import signal
 import sys
 import time
 from pathlib import Path
@@ -80,15 +79,16 @@ def half_done(folder, step=10):
 
 
 def main(folder, fault=""):
-    """One run in its own process. Saves after each step, and by ``fault``: waits, dies while writing, has no disk."""
+    """One run in its own process. Saves after each step, and by ``fault``: waits, halts while writing, has no disk."""
     torch.set_num_threads(1)
     written = []
     fsync = os.fsync
 
-    def die_while_writing(handle):
+    def halt_while_writing(handle):
         written.append(handle)
         if len(written) == 11:  # a file and its folder are two; the sixth file, the one after checkpoint four
-            os.kill(os.getpid(), signal.SIGKILL)
+            Path(folder, "writing").touch()
+            time.sleep(1000)  # for the test to kill
         fsync(handle)
 
     def before(step):
@@ -97,8 +97,8 @@ def main(folder, fault=""):
         if fault == "full" and step == 5:
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 
-    if fault == "dies":
-        os.fsync = die_while_writing
+    if fault == "halts":
+        os.fsync = halt_while_writing
     try:
         run(Path(folder), Toy(before=before), checkpoint_seconds=0)
     except KeyboardInterrupt:
