@@ -93,7 +93,7 @@ class TrainConfig:
     emg_norm: str = "channel"  # "channel" and window (E), "window" only, "recording", or "train" (DB1)
     rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
     ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
-    precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 where it was measured to help
+    precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 on a GPU that multiplies in it
     seed: int = 0
 
 
