@@ -138,6 +138,18 @@ def test_rungs_that_do_not_apply_are_left_out(monkeypatch):
     assert [r.name for r in ladder.rungs("EMBridge")] == ladder.NAMES
 
 
+def test_ours_is_the_step_that_trains_and_not_bf16(monkeypatch):
+    monkeypatch.setattr(ladder, "has_bf16", lambda: True)
+    seconds = {"textbook": 4.0, "bf16": 0.5}
+
+    def worker(name, stage, anatomy=False):
+        return (10**9, 0.5, []) if anatomy else (seconds.get(name, 2.0), 0.0, [1.0, 1.0])
+
+    workers = {name: functools.partial(worker, name) for name in ladder.NAMES}
+    found = {row.what: row.value for row in ladder._stage_rows("EMBridge", workers, 3, "EMBridge", 2)}
+    assert found["EMBridge: all of it"] == 2 and found["EMBridge: bf16"] == 4
+
+
 def test_a_gpu_stage_is_measured_on_whatever_device_there_is(store, monkeypatch):
     monkeypatch.setattr(gpu, "STEPS", 2)
     found = gpu.Stage("EMBridge", store.path, False, TINY, 4, "cpu")(2)
