@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import scipy.io
 
 from embridge import config as cfg
 from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
+
+# An optional grammar of jsonschema's, which papermill and nbformat bring in: seconds to load in each process.
+sys.modules["rfc3987_syntax"] = None
 
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
