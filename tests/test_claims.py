@@ -205,6 +205,7 @@ def test_f1_of_gestures_and_users():
     assert gain.value == pytest.approx((0.1 + 0.2 + 0.6) / 3) and gain.low == pytest.approx(0.1)
     relative = cells[Cell("EMBridge - CPEP", "relative gain of user F1", "unseen")]
     assert relative.value == pytest.approx((0.25 + 0.4) / 2)  # user c has no F1 to gain on
+    assert cells[Cell("EMBridge - CPEP", "users who gain less half", "unseen")].value == 0.5  # all three
     assert told(claim(single("EMBridge - CPEP", "F1", "gesture 2")), *rows)["verdict"] == "holds"
 
 

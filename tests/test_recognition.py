@@ -85,6 +85,22 @@ def test_neighbours_are_the_highest_cosines_best_first(data):
     np.testing.assert_allclose(cosine, np.sort(all_cosines)[::-1][:7], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bf16_a_copy_encodes_and_cosines_are_nearly_the_same(data, name):
+    model = MODELS[name]
+    whole, half = (
+        Recogniser(model, data["gallery"], data["labels"], CONFIG, k=300, precision=precision)
+        for precision in ("fp32", "bf16")
+    )
+    for window in data["windows"][:4]:
+        nearest = [made.neighbours(window) for made in (whole, half)]
+        found = [torch.empty(300).scatter_(0, index, cosine) for cosine, index in nearest]
+        assert found[1].dtype == torch.float32
+        torch.testing.assert_close(found[1], found[0], atol=0.02, rtol=0)
+        assert not torch.equal(*found)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
 def test_a_gallery_smaller_than_k_votes_as_it_is(data):
     made = Recogniser(MODELS["CPEP"], data["gallery"][:3], [2, 2, 1], CONFIG, k=10)
     assert made.label(data["windows"][0]) == 2
@@ -154,6 +170,7 @@ def test_a_bad_window_is_told(data, change, message):
         ({"scale": np.nan}, "positive scale"),
         ({"emg_norm": "train"}, "statistics"),
         ({"pooling": "median"}, "pooling"),
+        ({"precision": "fp16"}, "expected precision 'fp32' or 'bf16', found 'fp16'"),
     ],
 )
 def test_bad_settings_are_told(data, change, message):

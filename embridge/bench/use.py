@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from embridge.bench.measure import MB, PeakMemory, Row, interleave, ratio, spread, timed
+from embridge.bench.measure import MB, PeakMemory, Row, has_bf16, interleave, ratio, spread, timed
 from embridge.bench.workers import Worker
 from embridge.config import ModelConfig, WindowConfig
 from embridge.models import QFormerModel
@@ -94,14 +94,14 @@ def retrieval_rows(settings: dict, rounds: int, *, n_poses: int, n_queries: int,
 class Scoring:
     """Labels one random window at a time on one core; a call returns milliseconds a window."""
 
-    def __init__(self, n_poses: int):
+    def __init__(self, n_poses: int, precision: str):
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         torch.set_num_threads(1)
         torch.manual_seed(0)
         cfg, self.config, self.rng = ModelConfig(), WindowConfig(), np.random.default_rng(0)
         gallery, labels = torch.randn(n_poses, cfg.d), torch.randint(4, (n_poses,))
-        self.recogniser = Recogniser(QFormerModel(cfg).eval(), gallery, labels, self.config)
+        self.recogniser = Recogniser(QFormerModel(cfg).eval(), gallery, labels, self.config, precision=precision)
 
     def __call__(self, n: int) -> list[float]:
         shape = (n, self.config.window, self.config.n_channels)
@@ -109,12 +109,15 @@ class Scoring:
 
 
 def scoring_rows(settings: dict, n: int = 50, n_poses: int = 10_000) -> list[Row]:
-    """Milliseconds to score one new window."""
-    with Worker(Scoring, n_poses, settings=settings) as worker:
-        worker.ready()
-        worker(5)
-        found = spread(worker(n))
-    return [
-        Row(PART, f"scoring one 2 s window, {n_poses:,} poses", "EMBridge, paper size, one core", **found, unit="ms",
-            target="at most 10 ms", note="filter, normalise, encode, retrieve, vote; batch of one")
-    ]  # fmt: skip
+    """Milliseconds to score one new window, in float32 and, where the processor multiplies in it, in bf16."""
+    rows, steps = [], "filter, normalise, encode, retrieve, vote; batch of one"
+    for precision in ("fp32", "bf16") if has_bf16() else ("fp32",):
+        with Worker(Scoring, n_poses, precision, settings=settings) as worker:
+            worker.ready()
+            worker(5)
+            found = spread(worker(n))
+        rows.append(
+            Row(PART, f"scoring one 2 s window, {n_poses:,} poses, {precision}", "EMBridge, paper size, one core",
+                **found, unit="ms", target="at most 10 ms", note=steps)
+        )  # fmt: skip
+    return rows

@@ -149,7 +149,8 @@ class Evidence:
             self._add(cell, *widened(*number, half), {*origins, found["origin"]})
 
         mean = f1["user"].groupby("user").mean()
-        for measure, of in (("user F1", _difference), ("relative gain of user F1", _relative)):
+        measures = {"user F1": _difference, "relative gain of user F1": _relative, "users who gain less half": _gainers}
+        for measure, of in measures.items():
             rivals = [s for s in ("CPEP", "Q-Former") if {s, "EMBridge"} <= set(mean)]
             seeds = {s: of(f1["user"]["EMBridge"], f1["user"][s]).groupby("seed").mean() for s in rivals}
             for rival in rivals:
@@ -222,6 +223,10 @@ def _difference(a: pd.Series, b: pd.Series) -> pd.Series:
 
 def _relative(a: pd.Series, b: pd.Series) -> pd.Series:
     return a / b.where(b > 0) - 1
+
+
+def _gainers(a: pd.Series, b: pd.Series) -> pd.Series:
+    return np.sign(a - b) / 2  # the mean is the share of those above, less half
 
 
 def _measured(table: pd.DataFrame) -> list[dict]:
