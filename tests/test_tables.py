@@ -429,7 +429,13 @@ def test_differences_over_seeds_are_paired_by_seed_and_user(gathered):
     assert line["difference"] == pytest.approx(np.mean([right["EMBridge", s] - right["CPEP", s] for s in range(3)]))
     assert line["low"] < line["difference"] < line["high"]
     less = [r for r in rows if (r["system"], r["seed"]) != ("CPEP", 2)]
-    assert tables.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).empty  # no third pair
+    (line,) = tables.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
+    assert line["seeds"] == 2  # no third pair
+    assert line["difference"] == pytest.approx(np.mean([right["EMBridge", s] - right["CPEP", s] for s in range(2)]))
+    lonely = [r for r in rows if r["system"] == "EMBridge" or r["seed"] == 1]
+    luck = tables.luck(gathered(*lonely), "simulated", "ZS", "in")
+    (line,) = tables.seed_differences(gathered(*lonely), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
+    assert line["seeds"] == 1 and luck > 0 and line["high"] - line["difference"] > luck * 2**0.5  # once trained, too
 
 
 def test_the_luck_of_a_training_is_told_where_seeds_are(gathered):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from embridge.paper import CELLS
 from embridge.splits import SETS
-from embridge.statistics import bootstrap_over_seeds, luck_of_training
+from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -150,21 +150,25 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
 
 
 def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """First less second system in balanced accuracy, mean over all seeds, committed ones among them: a row a cell.
+    """First less second system in balanced accuracy, mean over the seeds that both have, committed ones among them.
 
     Returns
     -------
-    DataFrame with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %, paired by user,
-    over seeds and users); without cells in which the two have no rows of the same seeds and users
+    DataFrame, a row a cell, with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %,
+    paired by user, over seeds and users); without cells in which the two have no rows of a common seed and all users
     """
     pairs, found = list(pairs), []
     systems = tuple(dict.fromkeys(itertools.chain(*pairs)))
+    rows = results.assign(origin="")
     for (protocol, classes), (a, b) in itertools.product(CELLS, pairs):
-        rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, systems=systems)
-        one, other = (recall_counts(select(rows, system=system)) for system in (a, b))
+        these = choose(rows, dataset, protocol=protocol, classes=classes, systems=systems)
+        seeds = [set(select(these, system=system, metric="user_recall")["seed"]) for system in (a, b)]
+        these = these[these["seed"].isin(set.intersection(*seeds))]
+        one, other = (recall_counts(select(these, system=system)) for system in (a, b))
         if one and other and one[1:] == other[1:]:
             # a difference of two trainings has the luck of both
-            numbers = bootstrap_over_seeds(one[0], other[0], luck=2**0.5 * luck(results, dataset, protocol, classes))
+            half = luck(results, dataset, protocol, classes) * (2 / len(one[1])) ** 0.5
+            numbers = widened(*bootstrap_over_seeds(one[0], other[0], luck=0.0), half)
             found.append((f"{a} - {b}", protocol, classes, len(one[1]), *numbers))
     return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
 
