@@ -31,11 +31,17 @@ def code_hash(*files: Path) -> str:
 
 @cache
 def commit() -> str:
-    """The checked-out commit when first asked, "+" where tracked files differ; "unknown" outside a repository."""
+    """The checked-out commit when first asked, "+" where tracked files differ; "unknown" outside a repository.
+
+    Differing results do not count: a run writes them itself.
+    """
     try:
         told = [
             subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "--short=7", "HEAD"], ["status", "--porcelain", "-uno"])
+            for command in (
+                ["rev-parse", "--short=7", "HEAD"],
+                ["status", "--porcelain", "-uno", "--", ".", ":!figures"],
+            )
         ]
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -416,9 +416,12 @@ def test_the_commit_is_that_of_the_checkout_and_unknown_without_one(tmp_path, mo
     commit = provenance.commit.__wrapped__  # a process asks once
     assert commit() == "unknown"
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x.x"]
-    (tmp_path / "a").write_text("a")
-    for command in (["init", "-q"], ["add", "a"], ["commit", "-qm", "a"]):
+    (tmp_path / "figures").mkdir()
+    for file in ("a", "figures/rows"):
+        (tmp_path / file).write_text("a")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
         subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    (tmp_path / "figures" / "rows").write_text("written by a run")
     clean = commit()
     (tmp_path / "a").write_text("b")
     assert len(clean) == 7 and commit() == clean + "+"
