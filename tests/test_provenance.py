@@ -45,6 +45,11 @@ def whole(hexadecimal: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", hexadecimal) is not None
 
 
+def test_the_simulated_recordings(study):
+    made = checked(read(study.simulation_folder / "simulation.json"))
+    assert made["simulated"] and made["simulator_version"] and made["config"]["seed"] == study.simulation.seed
+
+
 def test_the_window_store(study):
     manifest = checked(read(study.store.path / "manifest.json"))
     assert manifest["config"]["window"] == study.windows.window
@@ -111,6 +116,6 @@ def test_nothing_else_is_left(study):
         | figures/simulated-smoke/(rows/[^/]*|05_results/results)\.json"""
     known = re.compile(rf"((data|runs)/)?({known})", re.VERBOSE)
     files = [file.relative_to(study.out).as_posix() for file in study.out.rglob("*") if file.is_file()]
-    simulated = f"data/{study.simulation_folder.name}/"  # named by its configuration; the manifest has its SHA-256
+    simulated = f"data/{study.simulation_folder.name}/"  # simulation.json is for all; the manifest has their SHA-256
     assert [file for file in files if not known.fullmatch(file) and not file.startswith(simulated)] == []
     assert len(files) > 30

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from embridge.config import SimulationConfig, as_json
 from embridge.errors import InputError
 from embridge.parallel import available_cores, in_order
+from embridge.provenance import provenance
 from embridge.simulator import VERSION
 from embridge.simulator.physiology import PHYSIOLOGY
 from embridge.simulator.plan import PlannedFile, plan
@@ -105,7 +106,7 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
 
 
 def claim(folder: Path, config) -> None:
-    """Compare the folder's ``simulation.json`` with ours, or write it first of all."""
+    """Compare the folder's ``simulation.json`` with ours, or write it first of all, with what it was made with."""
     ours = {
         "simulated": True,
         "simulator_version": VERSION,
@@ -128,7 +129,7 @@ def claim(folder: Path, config) -> None:
         raise InputError(
             f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
         )
-    _replace_text(manifest, json.dumps(ours, indent=1, sort_keys=True) + "\n")
+    _replace_text(manifest, json.dumps(ours | provenance(), indent=1, sort_keys=True) + "\n")
 
 
 def _differences(name: str, ours, theirs) -> list[str]:
