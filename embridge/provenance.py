@@ -4,7 +4,6 @@ import ast
 import importlib.metadata
 import platform
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def code_hash(*files: Path) -> str:
 def commit() -> str:
     """The checked-out commit when first asked, "+" where tracked files differ; "unknown" outside a repository.
 
-    Differing results do not count: a run writes them itself.
+    What differs in ``figures/`` does not count: a run writes there, and rows that a page draws bear their own commit.
     """
     try:
         told = [
@@ -54,11 +53,18 @@ def libraries() -> dict[str, str]:
     return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
 
 
-def provenance(device: str = "cpu") -> dict:
-    """All of it as plain JSON: of two artefacts with the same ``made_on`` the numbers should be the same to the bit."""
-    torch = sys.modules.get("torch")  # slow to load: where nothing has, as where a store is filled, nothing needs it
-    name = torch.cuda.get_device_name(device) if str(device).startswith("cuda") else processor()
-    threads = torch.get_num_threads() if torch else 1  # a store's windows are each cut by one thread
+def provenance(device: str = "cpu", *, threads: int | None = None) -> dict:
+    """All of it as plain JSON: of two artefacts with the same ``made_on`` the numbers should be the same to the bit.
+
+    ``threads`` of what is computed without torch, which takes seconds to load; None: torch's, on ``device``.
+    """
+    name = processor()
+    if threads is None:
+        import torch
+
+        threads = torch.get_num_threads()
+        if torch.device(device).type == "cuda":
+            name = torch.cuda.get_device_name(device)
     return {
         "commit": commit(),
         "made_on": {"device": name, "threads": threads, "embridge": __version__, **libraries()},

@@ -49,9 +49,8 @@ class Recogniser:
     emg_norm, statistics : TrainConfig.emg_norm; statistics of the pre-training windows, which "train" needs
     scale : what the store divides the recording by (its robust SD, in the unit of the windows)
     k, pooling : EvalConfig's
-    precision : "fp32", as in every table, or "bf16": a copy of the model encodes in it. Of one window, where reading
-        the weights takes as long as multiplying, that is three to four times as fast on a processor with AMX; on one
-        without it is slower
+    precision : "fp32", as in every table, or "bf16": a copy of the model encodes in it, which is faster on
+        a processor with AMX and slower where bf16 is emulated (``./run_all.sh --bench`` measures both)
 
     Raises
     ------

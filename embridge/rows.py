@@ -17,7 +17,7 @@ COLUMNS = (
 INTEGERS = ("seed", "class", "true", "predicted", "n_train", "draw", "batch_size", "n")
 NUMBERS = ("value", "low", "high", "paper_value")
 # "origin": "" for a row of this run, "long run, <date>, <commit>" for a committed one; a "+"
-# behind the commit: tracked files differed from it when the row was made
+# behind the commit: tracked files outside figures/ differed from it when the row was made
 # what a row measures: two rows that agree in all of these contradict each other
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)

@@ -15,7 +15,7 @@ from embridge.progress import human
 from embridge.provenance import commit
 from embridge.score import is_recorded, record
 
-UNCOMMITTED = "tracked files differ from the last commit, so records will name it with a + behind it; commit them first"
+UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): records will name it with a +; commit first"
 
 
 def check_name(name: str) -> None:

@@ -275,7 +275,7 @@ class _Builder:
             "skipped": [list(x) for x in self.source.skipped],
             "broken": [list(x) for x in self.broken],
             "recordings": self.logs,
-            **provenance(),
+            **provenance(threads=1),  # which cuts a window; and what fills a store need not load torch
         }
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()

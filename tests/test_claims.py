@@ -14,6 +14,7 @@ from embridge.claims.registry import CLAIMS, Claim, Comparison, beats, over, sin
 from embridge.cli import ROOT
 from embridge.results import evaluate_predictions, read_results, row
 
+SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it
 
 ZS = {
@@ -205,7 +206,11 @@ def test_f1_of_gestures_and_users():
     assert gain.value == pytest.approx((0.1 + 0.2 + 0.6) / 3) and gain.low == pytest.approx(0.1)
     relative = cells[Cell("EMBridge - CPEP", "relative gain of user F1", "unseen")]
     assert relative.value == pytest.approx((0.25 + 0.4) / 2)  # user c has no F1 to gain on
-    assert cells[Cell("EMBridge - CPEP", "users who gain less half", "unseen")].value == 0.5  # all three
+    assert cells[Cell("EMBridge - CPEP", SHARE, "unseen")].value == 0.5  # all three
+    rows += [one(s, 0.3, None, metric="user_f1", user=u) for s, u in (("EMBridge", "d"), ("CPEP", "d"))]  # a tie
+    rows += [one(s, v, None, metric="user_f1", user="e") for s, v in (("EMBridge", 0.1), ("CPEP", 0.2))]
+    share = Evidence(frame(*rows), "simulated").cells[Cell("EMBridge - CPEP", SHARE, "unseen")]
+    assert share.value == pytest.approx((3 + 0.5) / 5 - 0.5)
     assert told(claim(single("EMBridge - CPEP", "F1", "gesture 2")), *rows)["verdict"] == "holds"
 
 

@@ -235,18 +235,19 @@ def test_fault_22_23_misspelt_and_hostile_parameters_are_refused_before_a_kernel
 
 def test_fault_24_killed_kernel_fails_the_stage(place, capsys):
     told = place / "pid"
-    lines = ["import os, pathlib, time", "pathlib.Path(out, 'pid').write_text(f'{os.getpid()}.')", "time.sleep(99)"]
+    lines = ["import os, pathlib, time", "pathlib.Path(out, 'pid').write_text(f'{os.getpid()}.')", "time.sleep(600)"]
     add(place, "01_first", "\n".join(lines))
     add(place, "02_second")
 
     def kill():  # as the system does where memory runs out
-        wait_for(lambda: told.exists() and told.read_text().endswith("."))
+        wait_for(lambda: told.exists() and told.read_text().endswith("."), 180)
         os.kill(int(told.read_text()[:-1]), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert main(*command_line(place)) == 1
+    code = main(*command_line(place))
     killer.join()
+    assert code == 1
     errors = capsys.readouterr().err
     assert "01_first failed in cell 3 " in errors and "its kernel died" in errors and "not run: 02_second" in errors
     assert ran(place) == []

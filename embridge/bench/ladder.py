@@ -39,7 +39,7 @@ LADDER = (
     Rung("store", "read from the store, prefetched"),
     Rung("bf16", "bf16"),
 )
-OURS = "store"  # nothing trains in bf16 on a processor
+OURS = "store"  # on a processor "auto" never trains in bf16
 NAMES = [rung.name for rung in LADDER]
 
 
@@ -112,9 +112,9 @@ def _stage_rows(stage: str, workers: dict[str, Worker], rounds: int, what: str, 
         waits.setdefault(name, []).append(100 * wait)
         return seconds
 
-    first, last = ladder[0].name, OURS
+    first, ours = ladder[0].name, OURS
     times = interleave({rung.name: partial(call, rung.name) for rung in ladder}, rounds)
-    flops, products, top = workers[last](stage, True)
+    flops, products, top = workers[ours](stage, True)
     found = [
         Row(PART, f"{what}: {new.about}", "with it", "without", **ratio(times, new.name, old.name))
         for old, new in zip(ladder, ladder[1:], strict=False)
@@ -124,16 +124,16 @@ def _stage_rows(stage: str, workers: dict[str, Worker], rounds: int, what: str, 
         raise RuntimeError(
             f"{what}: the variants do not take the same step, their losses differ by {gap[:, 0].max():g}"
         )
-    share, gain, rate = products / np.median(times[last]), np.median(times[first]) / products, flops / products / 1e9
+    share, gain, rate = products / np.median(times[ours]), np.median(times[first]) / products, flops / products / 1e9
     shares = ", ".join(f"{name.removeprefix('aten::')} {part:.0%}" for name, part in top)
     found += [
-        Row(PART, f"{what}: all of it", "ours", LADDER[0].about, **ratio(times, last, first), target="2 x",
+        Row(PART, f"{what}: all of it", "ours", LADDER[0].about, **ratio(times, ours, first), target="2 x",
             note=f"losses in fp32 differ by {gap[:, 0].max():.0e} at the first step and at most {gap.max():.0e} in "
             f"{gap.shape[1]} steps, of {losses[first][0]:.3g}"),
-        Row(PART, f"{what}: all but sleeping threads", "ours", "textbook with them", **ratio(times, last, "passive")),
+        Row(PART, f"{what}: all but sleeping threads", "ours", "textbook with them", **ratio(times, ours, "passive")),
         Row(PART, f"{what}: matrix products, share of our step", f"{flops / 1e9:.3g} GFLOP, {rate:.0f} GFLOP/s alone",
             "", 100 * share, "%", note=f"were all else free: {gain:.1f} x the textbook; by profiler: {shares}"),
-        Row(PART, f"{what}: waiting for data, share of our step", "store, prefetched", **spread(waits[last]), unit="%",
+        Row(PART, f"{what}: waiting for data, share of our step", "store, prefetched", **spread(waits[ours]), unit="%",
             target="below 5 %", note=f"the first batch of {steps} is not read ahead and counts in full"),
     ]  # fmt: skip
     if not has_bf16():

@@ -107,7 +107,7 @@ def exponent(n, y) -> float:
 
 
 def has_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself; elsewhere it is emulated, and slower than fp32."""
+    """Whether the processor multiplies bf16 itself; elsewhere it is emulated."""
     found = torch.cpu.get_capabilities()
     return any(found.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 

@@ -24,7 +24,8 @@ has their mean. Differences have the luck of both trainings in them, as wide as 
 (Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other intervals
 combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
 Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
-(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 is named.
+(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
+of users is named.
 No interval covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a second
 seed: some of so many comparisons are decided by chance alone."""
 

@@ -123,10 +123,10 @@ class Evidence:
             self._add(cell, *widened(*numbers, lucky["luck"] if lucky["covered"] else 0), part["origin"], **lucky)
 
     def _f1(self) -> None:
-        """F1 under zero-shot on unseen gestures, EMBridge less a rival: of each gesture, and a user's on average.
+        """F1 under zero-shot on unseen gestures, EMBridge less a rival: of each gesture, a user's, and who gains.
 
-        Values are means over all seeds. What a mean of so many trainings may still owe to their luck, by the seeds of
-        the pair itself, is added in quadrature to the users' part of the interval.
+        Values are of means over all seeds. What a mean of so many trainings may still owe to their luck, by the seeds
+        of the pair itself, is added in quadrature to the users' part of the interval.
         """
         how = {"protocol": "ZS", "classes": "unseen"}
         rows = {
@@ -149,7 +149,11 @@ class Evidence:
             self._add(cell, *widened(*number, half), {*origins, found["origin"]})
 
         mean = f1["user"].groupby("user").mean()
-        measures = {"user F1": _difference, "relative gain of user F1": _relative, "users who gain less half": _gainers}
+        measures = {
+            "user F1": _difference,
+            "relative gain of user F1": _relative,
+            "share of users with a higher F1 less 0.5": _gainers,
+        }
         for measure, of in measures.items():
             rivals = [s for s in ("CPEP", "Q-Former") if {s, "EMBridge"} <= set(mean)]
             seeds = {s: of(f1["user"]["EMBridge"], f1["user"][s]).groupby("seed").mean() for s in rivals}
@@ -226,7 +230,7 @@ def _relative(a: pd.Series, b: pd.Series) -> pd.Series:
 
 
 def _gainers(a: pd.Series, b: pd.Series) -> pd.Series:
-    return np.sign(a - b) / 2  # the mean is the share of those above, less half
+    return np.sign(a - b) / 2  # the mean is the share of those above, ties as halves, less half
 
 
 def _measured(table: pd.DataFrame) -> list[dict]:

@@ -158,7 +158,7 @@ CLAIMS = (
     Claim("Users' own relative gains in F1 are positive on average (E: 16.0 % over CPEP, 11.6 % over the Q-Former)",
           "E 3.3, Fig. 3b", tuple(single(pair, "relative gain of user F1") for pair in F1_GAINS)),
     Claim("The gain is consistent across held-out users (judged by their majority; zero-shot, unseen)",
-          "E 3.3, Fig. 3b", tuple(single(pair, "users who gain less half") for pair in F1_GAINS)),
+          "E 3.3, Fig. 3b", tuple(single(pair, "share of users with a higher F1 less 0.5") for pair in F1_GAINS)),
     # ---- E: Table 3
     Claim("Each of Q-Former, MPRL and CASCLe adds to zero-shot", "E 4, Table 3", beats(["EMBridge"], PARTS)),
     Claim("Without the Q-Former the probe is slightly better", "E 4, Table 3", beats([PARTS[0]], ["EMBridge"], LP)),

@@ -106,7 +106,7 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
 
 
 def claim(folder: Path, config) -> None:
-    """Compare the folder's ``simulation.json`` with ours, or write it first of all, with what it was made with."""
+    """Compare the folder's ``simulation.json`` with ours, or write it first of all, with what began it."""
     ours = {
         "simulated": True,
         "simulator_version": VERSION,
@@ -129,7 +129,7 @@ def claim(folder: Path, config) -> None:
         raise InputError(
             f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
         )
-    _replace_text(manifest, json.dumps(ours | provenance(), indent=1, sort_keys=True) + "\n")
+    _replace_text(manifest, json.dumps(ours | provenance(threads=1), indent=1, sort_keys=True) + "\n")
 
 
 def _differences(name: str, ours, theirs) -> list[str]:

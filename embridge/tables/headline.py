@@ -155,7 +155,8 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
     Returns
     -------
     DataFrame, a row a cell, with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %,
-    paired by user, over seeds and users); without cells in which the two have no rows of a common seed and all users
+    paired by user, over seeds and users; of one common seed, with the luck of the aligned systems' trainings). Cells
+    without a common seed, or of other users, are left out
     """
     pairs, found = list(pairs), []
     systems = tuple(dict.fromkeys(itertools.chain(*pairs)))
