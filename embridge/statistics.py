@@ -187,7 +187,7 @@ def bootstrap_over_seeds(
     Each resample draws groups once, for all seeds: every seed is evaluated on the same users, and drawing these anew
     for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. Seeds are not resampled: no
     resample of three leaves their range, which holds the mean of their kind in 72 % of cases. Student's interval is
-    added in quadrature for them. Of one seed the interval is that of :func:`paired_bootstrap` or
+    added in quadrature for them. Of one seed without ``luck`` the interval is that of :func:`paired_bootstrap` or
     :func:`bootstrap_over_groups`, to the bit.
 
     Parameters
@@ -217,7 +217,7 @@ def bootstrap_over_seeds(
         return each[0] - each[1] if minus is not None else each[0]
 
     found = _bootstrap(lambda rows: scores(rows).mean(0), blocks, n_resamples, seed)
-    if n_seeds == 1:
+    if n_seeds == 1 and luck is None:
         return found
     luck = luck_of_training([scores(np.arange(n_groups))]) if luck is None else luck
     return widened(*found, luck / np.sqrt(n_seeds))

@@ -98,7 +98,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) ->
 
     may_attend: (L, L_k) bool, row attends to column. On a CPU few tokens in float32 are written out: PyTorch's fused
     kernel is made for long rows. With 21 to 41 tokens it takes 1.35 to 1.5 times as long, forward and backward, and a
-    step of EMBridge 8 %, of EMG-MAE 10 % longer (one core, torch 2.13); at 81 tokens it is no slower, and smaller.
+    step of EMBridge 8 %, of EMG-MAE 10 % longer (a core with AVX-512, torch 2.13; of a Xeon with AMX a step is within
+    4 % either way); at 81 tokens it is no slower, and smaller.
     """
     if q.device.type != "cpu" or q.dtype != torch.float32 or k.shape[2] > FEW_TOKENS:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from embridge.paper import CELLS
 from embridge.splits import SETS
-from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
+from embridge.statistics import bootstrap_over_seeds, luck_of_training
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -168,8 +168,7 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
         one, other = (recall_counts(select(these, system=system)) for system in (a, b))
         if one and other and one[1:] == other[1:]:
             # a difference of two trainings has the luck of both
-            half = luck(results, dataset, protocol, classes) * (2 / len(one[1])) ** 0.5
-            numbers = widened(*bootstrap_over_seeds(one[0], other[0], luck=0.0), half)
+            numbers = bootstrap_over_seeds(one[0], other[0], luck=2**0.5 * luck(results, dataset, protocol, classes))
             found.append((f"{a} - {b}", protocol, classes, len(one[1]), *numbers))
     return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
 
