@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import math
 import mmap
 import os
 
@@ -116,23 +117,24 @@ def test_every_rung_of_the_ladder_has_the_same_losses(store, stage):
     assert len(set(found["store"])) == 4, "each step sees another batch"
 
 
-def test_only_the_rungs_from_attention_on_write_it_out(store, monkeypatch):
-    written_out, attend, few = [], transformer.attend, transformer.FEW_TOKENS
+def test_attention_and_errors_are_written_out_from_their_rungs_on_and_as_usual_afterwards(store, monkeypatch):
+    seen, attend, usual = [], transformer.attend, (transformer.FEW_TOKENS, transformer.WIDE)
 
     def spy(*arguments):
-        written_out.append(transformer.FEW_TOKENS > 0)
+        seen.append((transformer.FEW_TOKENS > 0, transformer.WIDE < math.inf))
         return attend(*arguments)
 
     monkeypatch.setattr(transformer, "attend", spy)
-    for name, expected in (("layout", {False}), ("attention", {True}), ("store", {True})):
-        written_out.clear()
+    expected = {"layout": (False, False), "attention": (True, False), "error": (True, True), "store": (True, True)}
+    for name, switches in expected.items():
+        seen.clear()
         ladder.Variant(name, TINY, store.path, 4, 2)("EMBridge")
-        assert set(written_out) == expected and transformer.FEW_TOKENS == few
+        assert set(seen) == {switches} and usual == (transformer.FEW_TOKENS, transformer.WIDE)
 
 
 def test_rungs_that_do_not_apply_are_left_out(monkeypatch):
     monkeypatch.setattr(ladder, "has_bf16", lambda: False)
-    expected = ["textbook", "passive", "buffers", "layout", "attention", "loop", "store"]
+    expected = ["textbook", "passive", "buffers", "pages", "layout", "attention", "error", "loop", "store"]
     assert [r.name for r in ladder.rungs("EMG-MAE")] == expected
     monkeypatch.setattr(ladder, "has_bf16", lambda: True)
     assert [r.name for r in ladder.rungs("EMBridge")] == ladder.NAMES

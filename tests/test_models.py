@@ -63,6 +63,64 @@ def test_attention_written_out_is_the_fused_one(masked, monkeypatch):
     torch.testing.assert_close(found[0][0][0, 1].double(), weights @ v / weights.sum(1, keepdim=True))
 
 
+# ---- the error of a wide layer ----------------------------------------------------------------------------------
+
+
+def wide_layer(d=6, n_out=40):
+    layer = torch.nn.Linear(d, n_out)
+    torch.nn.init.normal_(layer.bias)
+    return layer, torch.randn(5, 3, d, requires_grad=True), torch.randn(5, 3, n_out)
+
+
+def error_and_gradients(layer, states, target):
+    error = transformer.squared_error(layer, states, target)
+    return [error, *torch.autograd.grad(error, [states, layer.weight, layer.bias])]
+
+
+def test_a_wide_layers_error_multiplied_out_is_the_plain_one(monkeypatch):
+    layer, states, target = wide_layer()
+    calls = []
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    found = []
+    for wide in (6, 7):  # 40 outputs of 6 inputs: multiplied out, then plain
+        monkeypatch.setattr(transformer, "WIDE", wide)
+        found.append(error_and_gradients(layer, states, target))
+        assert len(calls) == wide - 6
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+    difference = states.double() @ layer.weight.double().T + layer.bias.double() - target
+    assert found[0][0].item() == pytest.approx(difference.square().mean().item(), rel=1e-6)
+
+
+def test_a_wide_layers_error_is_right_where_the_fit_is_close(monkeypatch):
+    layer, states, _ = wide_layer(64, 3200)
+    noise = torch.randn(5, 3, 3200)
+    target = layer(states).detach() + 0.03 * noise  # 0.0009 of a target's square of about 1.3
+    found = error_and_gradients(layer, states, target)
+    monkeypatch.setattr(transformer, "WIDE", torch.inf)
+    plain = error_and_gradients(layer.double(), states.detach().double().requires_grad_(), target.double())
+    assert found[0].item() == pytest.approx(plain[0].item(), rel=1e-3)
+    for a, b in zip(found[1:], plain[1:], strict=True):
+        assert torch.linalg.vector_norm(a - b) < 1e-3 * torch.linalg.vector_norm(b)
+
+
+def test_a_sum_of_many_squares_loses_nothing_in_float32():
+    layer, states, target = torch.nn.Linear(4, 4000), torch.randn(64, 10, 4), torch.randn(64, 10, 4000)
+    exact = (layer.double()(states.double()) - target).square().mean().item()
+    assert transformer.squared_error(layer.float(), states, target).item() == pytest.approx(exact, rel=1e-5)
+
+
+def test_a_wide_layers_error_is_plain_in_bf16_and_not_finite_where_its_input_is_not():
+    layer, states, target = wide_layer()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = torch.nn.functional.mse_loss(layer(states).float(), target)
+        assert transformer.squared_error(layer, states, target).equal(plain)
+    for bad in (torch.nan, torch.inf):
+        spoilt = states.detach().clone()
+        spoilt[0, 0, 0] = bad
+        assert not transformer.squared_error(layer, spoilt, target).isfinite()
+
+
 # ---- tokens and masks -------------------------------------------------------------------------------------------
 
 

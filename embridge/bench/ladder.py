@@ -1,5 +1,6 @@
 """Rows on training on a processor: from the textbook's step to ours, one measure at a time, each gain beside it."""
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,16 +26,18 @@ class Rung:
 
     name: str
     about: str
-    settings: tuple[str, ...] = ("OMP_", "MALLOC_")  # beginnings of the environment variables it sets
+    settings: tuple[str, ...] = ("OMP_", "MALLOC_", "GLIBC_")  # beginnings of the environment variables it sets
 
 
 LADDER = (
     Rung("textbook", "textbook: nn.TransformerEncoder, fp32, tensors in memory", ()),
     Rung("passive", "environment: idle threads sleep", ("OMP_",)),  # first: it gains most where others are at work
-    Rung("buffers", "environment: malloc keeps buffers"),
+    Rung("buffers", "environment: malloc keeps buffers", ("OMP_", "MALLOC_")),
+    Rung("pages", "environment: huge pages for them"),
     Rung("once", "pose embeddings once, not in the loop"),
     Rung("layout", "our model: nothing computed that nobody looks at"),
     Rung("attention", "few tokens' attention written out"),
+    Rung("error", "a wide layer's error multiplied out"),
     Rung("loop", "our step: fused AdamW, finite checks"),
     Rung("store", "read from the store, prefetched"),
     Rung("bf16", "bf16"),
@@ -55,16 +58,20 @@ class Variant:
     def __init__(self, name: str, cfg: ModelConfig, store: Path, batch: int, n_steps: int):
         set_threads()
         self.has = {other: NAMES.index(other) <= NAMES.index(name) for other in NAMES}
-        self.few_tokens = transformer.FEW_TOKENS if self.has["attention"] else 0
+        self.switches = {
+            "FEW_TOKENS": transformer.FEW_TOKENS if self.has["attention"] else 0,
+            "WIDE": transformer.WIDE if self.has["error"] else math.inf,
+        }
         self.cfg, self.store, self.batch, self.n = cfg, WindowStore(store), batch, n_steps * batch
         self.stage, self.epoch = "", 0
 
     def __call__(self, stage: str, anatomy: bool = False):
-        before, transformer.FEW_TOKENS = transformer.FEW_TOKENS, self.few_tokens
+        before = {name: getattr(transformer, name) for name in self.switches}
+        vars(transformer).update(self.switches)
         try:
             return self._turn(stage, anatomy)
         finally:
-            transformer.FEW_TOKENS = before
+            vars(transformer).update(before)
 
     def _turn(self, stage: str, anatomy: bool):
         if stage != self.stage:  # the first call of a stage is a warm-up; epochs start anew, as some rungs skip a stage

@@ -15,6 +15,7 @@ from embridge.models.transformer import (
     mask_from_noise,
     new_tokens,
     pose_encoder,
+    squared_error,
 )
 
 
@@ -58,8 +59,8 @@ class MAE(nn.Module):
         """
         keep, masked, _ = mask_from_noise(noise, self.mask_ratio)
         behind = slice(-masked.shape[1], None)  # the last block and the head run for masked tokens alone
-        prediction = self.head(self.decode(self.encoder(x, keep), keep, masked, behind))
-        return F.mse_loss(prediction.float(), self.encoder.tokenizer.patches(x, masked))
+        states = self.decode(self.encoder(x, keep), keep, masked, behind)
+        return squared_error(self.head, states, self.encoder.tokenizer.patches(x, masked))
 
     def reconstruct(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted patches (B, L, C * patch) and the mask (B, L), True where masked, of windows x (B, C, T)."""

@@ -3,7 +3,6 @@
 import copy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
@@ -18,6 +17,7 @@ from embridge.models.transformer import (
     mask_from_noise,
     new_temperature,
     new_tokens,
+    squared_error,
 )
 
 
@@ -208,9 +208,8 @@ class QFormerModel(nn.Module):
         hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)
         # visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
         states = self._second_pass(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1])
-        prediction = self.decode_pose(states)
         if self.mprl_target == "patch":
             target = self.pose_tokenizer.patches(pose, masked)
         else:
             target = self.pose_tokenizer(pose, masked)
-        return F.mse_loss(prediction.float(), target.float())
+        return squared_error(self.decode_pose, states, target)
