@@ -39,7 +39,7 @@ class Size:
 
 QUICK, PAPER = ("quick's size", profile("quick").model), ("paper size", ModelConfig())
 SMOKE = Size(
-    seconds=14, rounds=3, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
+    seconds=14, rounds=5, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
     memory=None, scaling=profile("smoke").model, scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
 )  # fmt: skip
 FULL = Size(
@@ -59,7 +59,7 @@ def measure(out: Path, size: Size, device: str, scratch: Path, say: Callable[[st
     say("conversion and reading")
     some = data.subset(source, size.converted)
     rows = data.conversion_rows(some, scratch, settings, size.rounds, every_core=size is FULL)
-    rows += data.reading_rows(store, source, settings, size.rounds, batch=256)
+    rows += data.reading_rows(store, source, settings, 3 * size.rounds, batch=256)  # one of ours takes milliseconds
     say("pose at lower rates")
     rows += poses.rate_rows(store, out, size.rate_windows)
 
