@@ -29,7 +29,7 @@ class Size:
     converted: int  # recordings in a repetition of the conversion
     rate_windows: int  # windows whose pose is looked at at lower rates
     # Training: name, network, batch size, steps a repetition. A process for each rung keeps its buffers, so a batch of
-    # paper size is small: 16 windows take 12 GB in all, and with 64 ratios lay anywhere between 0.2 and 4.7 on 24 GB.
+    # paper size is small: with 16 windows they take 12 GB together.
     ladders: tuple[tuple[str, ModelConfig, int, int], ...]
     retrieval: tuple[int, int, int]  # poses, queries, d; timed
     memory: tuple[int, int, int] | None  # the same, for memory alone
