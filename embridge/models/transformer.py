@@ -116,7 +116,7 @@ def squared_error(layer: nn.Linear, states: Tensor, target: Tensor) -> Tensor:
     On a CPU a wide layer is not evaluated in float32. With W its weights and bias and h a state and a one, the square
     is multiplied out, |W h - t|^2 = h'W'W h - 2 h'(W't) + |t|^2, so that nothing as large as the target is computed,
     stored or gone through again for the gradient. Without it a step at quick's size (d = 64, D = 3200 and 4000) takes
-    12 to 15 % longer for EMG-MAE, 20 % for Pose-MAE, 7 to 12 % for EMBridge (one and two cores of a Xeon, torch 2.13).
+    10 to 15 % longer for EMG-MAE, 20 % for Pose-MAE, 4 to 12 % for EMBridge (one and two cores of a Xeon, torch 2.13).
     Where D < 4 d, W'W costs what is gained.
     """
     wide = layer.out_features >= WIDE * layer.in_features
