@@ -13,16 +13,19 @@ from torch.nn.functional import normalize
 
 from embridge.bounds import read_npz
 from embridge.checkpoint import load_weights
-from embridge.config import ModelConfig, WindowConfig
+from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
 from embridge.cutting import robust_scale
 from embridge.errors import InputError
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel
 from embridge.models.transformer import embedding, pose_encoder
-from embridge.recognition import filter_window
+from embridge.recognition import features, filter_window
+from embridge.runs import slug
+from embridge.signals import pose_frames
 from embridge.tasks import Reader, Statistics, encode
 
+NEEDED = ("kind", "model", "train", "moves", "data", "needs", "pose_start")  # in a run's config.json
 MOST, MOST_LAYERS = 10**6, 1000  # of any number in a model's shape, and of layers: far beyond the papers' 4000 and 4
 
 
@@ -30,9 +33,9 @@ def load(run, device: str = "cpu") -> "Embedder":
     """The model of a finished run, for raw windows.
 
     ``run`` is its folder, ``runs/<name>-<key>``, or a :class:`~embridge.experiments.Run`. Beside the folder of an
-    aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-`` and ``statistics-<key>.json``
-    of the data that both were trained on. Nothing is unpickled. Raises InputError where one of these is missing or
-    damaged, and for a supervised regressor, which embeds nothing.
+    aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and
+    ``statistics-<kind>-<key>.json`` of the data that both were trained on. Nothing is unpickled. Raises InputError
+    where one of these is missing or damaged, and for a supervised regressor, which embeds nothing.
     """
     folder = Path(getattr(run, "folder", run)).resolve()
     describe = _description(folder)
@@ -57,10 +60,14 @@ def load(run, device: str = "cpu") -> "Embedder":
     elif kind != "emg-mae":
         pose = _frozen_pose(folder, model if kind == "pose-mae" else None, describe, device)
     windows = _beside(folder, f"windows-{describe['data']}.json", WindowConfig)
-    statistics = _beside(folder, f"statistics-{describe['data']}.json", Statistics)
+    norm = "log-power" if shape.emg_tokens == "log-power" else describe["train"]["emg_norm"]
+    kinds = {"pose": kind_of(shape.pose_tokens)} | ({"emg": "waveform"} if norm == "train" else {})
+    scales = {
+        name: _beside(folder, f"statistics-{kind}-{describe['data']}.json", Statistics) for name, kind in kinds.items()
+    }
     # without a store: it scales windows and reads none
-    reader = Reader(None, statistics, describe["train"]["emg_norm"], device)
-    return Embedder(describe["experiment"], windows, reader, emg, pose)
+    reader = Reader(None, None, scales, norm, device)
+    return Embedder(describe["experiment"], windows, reader, emg, pose, kinds["pose"])
 
 
 class Embedder:
@@ -72,19 +79,20 @@ class Embedder:
     windows : WindowConfig: channels, joints, samples of a window, sample rate and filters
     """
 
-    def __init__(self, name: str, windows: WindowConfig, reader: Reader, emg, pose):
+    def __init__(self, name: str, windows: WindowConfig, reader: Reader, emg, pose, pose_kind: str):
         self.name, self.windows = name, windows
-        self._reader, self._emg, self._pose = reader, emg, pose
+        self._reader, self._emg, self._pose, self._pose_kind = reader, emg, pose, pose_kind
 
     def encode_emg(self, x, scale: float | None = None) -> torch.Tensor:
         """l2-normalised embeddings of raw EMG x (B, C, T), unfiltered, in the recordings' unit; float32 on the CPU.
 
-        What retrieval uses: a Q-Former's M queries (B, M, d), of which retrieval takes the highest cosine, and CPEP's u
+        Windows are raw whatever the model's front end is: log-power is computed here where it reads that. What
+        retrieval uses: a Q-Former's M queries (B, M, d), of which retrieval takes the highest cosine, and CPEP's u
         (B, d); of an EMG-MAE [CLS] (B, d). Each window is filtered alone, as
         :func:`~embridge.recognition.filter_window` does. ``scale``: what the store divides their recording by (the
         manifest's), which matters where a run's EMG is normalised by "train" or "recording"; None measures it on x, as
         if x were the recording. Raises InputError for another shape, a number that is not finite, a scale that is not
-        positive, and a Pose-MAE.
+        positive, a window without a signal where log-power is read, and a Pose-MAE.
         """
         if self._emg is None:
             raise InputError(f"{self.name} embeds poses alone and has no EMG encoder; use encode_pose or another run")
@@ -93,6 +101,8 @@ class Embedder:
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
         filtered = np.stack([filter_window(window.T, windows) for window in x])
+        if self._reader.emg_norm == "log-power":
+            return self._encode(self._emg, self._reader.scale_emg, np.stack([features(w, windows) for w in filtered]))
         live = np.ptp(filtered, axis=(0, 2)) > 0
         filtered /= np.float32(robust_scale(filtered[:, live]) if scale is None else scale)
         return self._encode(self._emg, self._reader.scale_emg, filtered)
@@ -105,7 +115,8 @@ class Embedder:
         if self._pose is None:
             raise InputError(f"{self.name} embeds EMG alone and has no pose encoder; use encode_emg or another run")
         p = _checked("pose", p, (self.windows.n_joints, self.windows.window))
-        return self._encode(self._pose, self._reader.scale_pose, p.astype(np.float32))
+        p = pose_frames(p, n_bins(self.windows)) if self._pose_kind == "features" else p.astype(np.float32)
+        return self._encode(self._pose, self._reader.scale_pose, p)
 
     def _encode(self, function, scaled, x: np.ndarray) -> torch.Tensor:
         x = torch.from_numpy(x)
@@ -134,7 +145,8 @@ def _frozen_pose(folder: Path, mae, describe: dict, device: str):
     """What turns normalised poses (B, J, T) into v (B, d): the Pose-MAE beside the run, unless the run is it."""
     how = describe["model"]["pose_embedding"]
     if mae is None:
-        folder = folder.parent / f"pose-mae-{describe['needs']['Pose-MAE']}"
+        name = describe["pose_start"]
+        folder = folder.parent / f"{slug(name)}-{describe['needs'][name]}"
         describe = _description(folder)
         mae = _trained(lambda: pose_mae(_model_config(describe, folder)), folder, describe, device)
     if how != "centred":
@@ -193,7 +205,7 @@ def _description(folder: Path) -> dict:
     if not path.exists():
         raise InputError(f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder")
     found = _json(path)
-    if not isinstance(found, dict) or not {"kind", "model", "train", "moves", "data", "needs"} <= found.keys():
+    if not isinstance(found, dict) or not {*NEEDED} <= found.keys():
         raise InputError(f"{path} does not describe a run of a study; give a folder runs/<name>-<key>")
     for key in (found["data"], *(found["needs"] if isinstance(found["needs"], dict) else {"": ""}).values()):
         if not re.fullmatch("[0-9a-f]{12}", str(key)):  # they become parts of paths

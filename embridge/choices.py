@@ -37,7 +37,16 @@ def _model(**changes) -> dict:
 
 
 def _normalised(how: str) -> dict:
-    return {"train": {"emg_norm": how}, "emg_start": f"EMG-MAE, {NORMALISATION} = {how}"}
+    return {
+        "train": {"emg_norm": how}, "model": {"emg_tokens": "waveform"},
+        "emg_start": f"EMG-MAE, {NORMALISATION} = {how}",
+    }  # fmt: skip
+
+
+def _started(option: str, alternative: str, *starts: str, **model) -> dict:
+    """Changes to a model that its masked autoencoders must have, too: "EMG-MAE", "Pose-MAE" or both."""
+    fields = {f"{name.partition('-')[0].lower()}_start": f"{name}, {option} = {alternative}" for name in starts}
+    return {"model": model, **fields}
 
 
 _ZS = {"protocols": ("ZS",)}
@@ -54,9 +63,34 @@ OPEN_CHOICES = (
     Choice("MPRL target", "raw patch", "token", changes=_model(mprl_target="token")),
     Choice("pose feed-forward", "separate", "shared", changes=_model(pose_feed_forward="shared")),
     Choice("hands", "all files", "prompted"),  # labelled windows alone: pre-training has all files either way
-    # of these three the profile's own is the default, and not trained again
+    Choice(
+        "positions",
+        "sin-cos",
+        "learned",
+        changes=_started("positions", "learned", "EMG-MAE", "Pose-MAE", positions="learned"),
+    ),
+    # of these and of the normalisations the profile's own is the default, and not trained again
     *(
-        Choice(NORMALISATION, "paper: channel, else window", how, changes=_normalised(how))
+        Choice(
+            "EMG tokens",
+            "paper: waveform, else log-power",
+            how,
+            changes=_started("EMG tokens", how, "EMG-MAE", emg_tokens=how),
+        )
+        for how in ("waveform", "log-power")
+    ),
+    *(
+        Choice(
+            "pose tokens",
+            "paper: waveform, else frames",
+            how,
+            changes=_started("pose tokens", how, "Pose-MAE", pose_tokens=how),
+        )
+        for how in ("waveform", "frames")
+    ),
+    # of waveforms: log-power has a scaling of its own
+    *(
+        Choice(NORMALISATION, "paper: channel; else log-power", how, changes=_normalised(how))
         for how in ("channel", "window", "recording")
     ),
     Choice("InfoNCE", "symmetric", "one-way", "CPEP", changes={"objective": {"symmetric": False}}),

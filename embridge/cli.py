@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import tempfile
+from itertools import product
 from pathlib import Path
 
-from embridge.config import DATASETS, PROFILES, SIMULATED
+from embridge.config import DATASETS, PROFILES, SIMULATED, TOKENS, for_windows, profile, results_name, window_config
 from embridge.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,7 @@ BELONGS = {
     "slurm": ("sweep",),
     "full": ("bench",),
     "skip_broken": ("run", "train", "sweep", "plan"),
+    "tokens": ("run", "train", "sweep", "plan"),
 }
 
 EPILOG = """\
@@ -111,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--profile", choices=PROFILES, default="quick", help="how much of everything (default: quick)")
     add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
+    add(
+        "--tokens",
+        choices=TOKENS,
+        default="",
+        help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
+        "profile's; paper: waveform, else features, but for envelopes)",
+    )
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
     add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
@@ -196,13 +205,14 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
             raise InputError(
                 f"--data {options.data} is not a folder: give the one that holds {options.dataset}'s files"
             )
+    for_windows(profile(options.profile), window_config(options.dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
     return options
 
 
 def results_folder(options: argparse.Namespace) -> Path:
     """Where a run with these options puts its figures and tables."""
-    return options.out / "figures" / f"{options.dataset}-{options.profile}"
+    return options.out / "figures" / results_name(options.dataset, options.profile, options.tokens)
 
 
 def make_writable(folder: Path) -> None:
@@ -222,7 +232,7 @@ def _remade(out: Path) -> list[Path]:
     key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
     found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
     found = [path for path in found if key.fullmatch(path.name)]
-    for name in (f"{dataset}-{profile}" for dataset in DATASETS for profile in PROFILES):
+    for name in map("-".join, [*product(DATASETS, PROFILES), *product(DATASETS, PROFILES, TOKENS)]):
         folder = out / "figures" / name
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]

@@ -9,9 +9,16 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
+from embridge.errors import InputError
+
+# Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
+# and what bears another one is not found again. tests/test_golden_losses.py fails where it should have been raised.
+RESULTS_VERSION = 2
 DATASETS = ("simulated", "emg2pose", "ninapro", "simulated-ninapro", "ninapro-db1")
 SIMULATED = ("simulated", "simulated-ninapro")  # written by us, so no --data
 PROFILES = ("smoke", "quick", "long", "paper")
+TOKENS = ("waveform", "features")  # --tokens: samples as the papers have them, or log-power and frames (ours)
+BINS_PER_SECOND = 40  # of log-power and frames: bins of 25 ms (METHOD 1, ours)
 REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose tracking")  # E 3.3; the last is never probed
 
 
@@ -34,14 +41,48 @@ class WindowConfig:
 
 
 @dataclass(frozen=True)
+class TokenShape:
+    """How the input of one encoder is cut: its channels, the steps of a window (samples or bins) and of a patch."""
+
+    n_channels: int
+    steps: int
+    patch: int
+
+    @property
+    def n_tokens(self) -> int:
+        """L, the number of patches in a window."""
+        return self.steps // self.patch
+
+
+def n_bins(config: "WindowConfig | ModelConfig") -> int:
+    """How many bins of 25 ms a window has; InputError where one would hold fewer than two samples (METHOD 1)."""
+    n = round(BINS_PER_SECOND * config.window / config.sample_rate)
+    if n < 1 or config.window < 2 * n:
+        raise InputError(
+            f"log-power and frames: expected two samples or more in each bin of {1000 / BINS_PER_SECOND:g} ms, found "
+            f"{config.window} samples at {config.sample_rate:g} Hz for {n} bins; use --tokens waveform"
+        )
+    return n
+
+
+def kind_of(tokens: str) -> str:
+    """The kind of window store, one of TOKENS, that a front end reads: ``emg_tokens`` or ``pose_tokens``."""
+    return "waveform" if tokens == "waveform" else "features"
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The shape of the networks (E 2.1, A.6)."""
 
     n_channels: int = 16
     n_joints: int = 20
     window: int = 4000  # T, samples
-    emg_patch: int = 50  # S for EMG, E A.6
-    pose_patch: int = 200  # S for pose, E A.6
+    sample_rate: float = 2000.0  # Hz
+    emg_tokens: str = "waveform"  # E 2.1; or "log-power" of 25 ms bins (METHOD 1, ours)
+    pose_tokens: str = "waveform"  # E 2.1; or "frames", means over the same bins (METHOD 1, ours)
+    emg_patch: float = 0.025  # s: S = 50 samples, E A.6
+    pose_patch: float = 0.1  # s: S = 200 samples, E A.6
+    positions: str = "sin-cos"  # fixed, METHOD 2; or "learned" from N(0, 0.02)
     d: int = 256  # width, E A.6
     n_layers: int = 4  # encoder layers, E A.6
     n_decoder_layers: int = 2  # E A.6
@@ -56,6 +97,35 @@ class ModelConfig:
     pose_feed_forward: str = "separate"  # MPRL, BLIP-2; or "shared" with the queries
     mprl_pass: str = "queries"  # on Q' (E 2.2.2's text); "rerun" reads eq. 2 as Q(0) with cross-attention
     mprl_target: str = "patch"  # the normalised raw patch; or "token", the tokenizer's output
+
+    @property
+    def emg(self) -> TokenShape:
+        """How the EMG encoder's input is cut; InputError for an unknown front end or a patch of no whole steps."""
+        return self._shape("emg_tokens", "log-power", self.n_channels, self.emg_patch)
+
+    @property
+    def pose(self) -> TokenShape:
+        """How the pose encoder's input is cut; errors as of :attr:`emg`."""
+        return self._shape("pose_tokens", "frames", self.n_joints, self.pose_patch)
+
+    @property
+    def kind(self) -> str:
+        """The kind of window store that most of it reads: "features" where either encoder has a binned front end."""
+        return "features" if "features" in (kind_of(self.emg_tokens), kind_of(self.pose_tokens)) else "waveform"
+
+    def _shape(self, name: str, binned: str, width: int, seconds: float) -> TokenShape:
+        kind = getattr(self, name)
+        if kind not in ("waveform", binned):
+            raise InputError(f"{name}: expected waveform or {binned}, found {kind!r}")
+        steps, rate = (self.window, self.sample_rate) if kind == "waveform" else (n_bins(self), BINS_PER_SECOND)
+        patch = round(seconds * rate)
+        if patch < 1 or abs(patch - seconds * rate) > 1e-6 * patch:
+            unit = "samples" if kind == "waveform" else "bins of 25 ms"
+            raise InputError(
+                f"patch of {seconds:g} s ({name} = {kind}): expected a whole number of {unit}, found "
+                f"{seconds * rate:g}; choose another length"
+            )
+        return TokenShape(width, steps, patch)
 
 
 @dataclass(frozen=True)
@@ -90,7 +160,7 @@ class TrainConfig:
     schedule: str = "cosine"  # with warm restarts, E A.6; or "constant"
     clip: float | None = None  # largest norm of the whole gradient; None: never clipped
     patience: int | None = None  # epochs without a better validation after which training stops; None: never
-    emg_norm: str = "channel"  # "channel" and window (E), "window" only, "recording", or "train" (DB1)
+    emg_norm: str = "channel"  # of waveforms: "channel" and window (E), "window" only, "recording", "train" (DB1)
     rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
     ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
     precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 on a GPU that multiplies in it
@@ -106,14 +176,15 @@ class EvalConfig:
     probe_c: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)  # chosen on D_tune
     n_bootstrap: int = 2000
     hands: str = "all"  # or "prompted": only files whose side is a moving hand
+    tune_users: int | None = None  # of the simulated val users; None: as on emg2pose, 3 of 15 (E Table 1)
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
     """How much the simulator writes. What it writes like is in ``embridge.simulator`` and frozen there."""
 
-    train_users: int = 19
-    val_users: int = 6
+    train_users: int = 38  # about 9,000 windows (METHOD 10)
+    val_users: int = 16  # 8 tune, 8 probe (METHOD 10)
     test_users: int = 12
     sessions: int = 2  # a user; the band is taken off and put on again between sessions
     train_seconds: float = 12.0  # a recording of a training user
@@ -149,7 +220,9 @@ class Profile:
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
-_SMALL = ModelConfig(d=64, n_heads=4, emg_patch=200)
+_SMALL = ModelConfig(
+    d=64, n_heads=4, emg_tokens="log-power", pose_tokens="frames", emg_patch=0.1, pose_patch=0.1
+)  # 20 tokens of 100 ms each, METHOD 10
 _NORM = "window"  # ours: keeps the electrodes' relative strength; METHOD 1, and better in CALIBRATION.md's proxies
 # ours: their networks keep the published size, 3 to 100 times a small model's work, so epochs are set by the clock
 _REGRESSORS = {"PoseT": 20, "emg2pose": 4, "Vemg2pose": 2, "NeuroPose": 1}
@@ -164,6 +237,7 @@ def profile(name: str) -> Profile:
         mae=TrainConfig(epochs=20, lr=_LR, emg_norm=_NORM),
         align=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
         simulation=SimulationConfig(),
+        evaluation=EvalConfig(tune_users=8),
         regressor_epochs=_REGRESSORS,
     )
     return {
@@ -249,19 +323,51 @@ def window_config(dataset: str) -> WindowConfig:
     return WindowConfig()
 
 
+def with_tokens(size: Profile, tokens: str) -> Profile:
+    """The profile with one of TOKENS as the front end of both encoders; "" leaves its own. Raises InputError."""
+    if tokens not in ("", *TOKENS):
+        raise InputError(f"tokens: expected {' or '.join(TOKENS)}, found {tokens!r}")
+    if not tokens:
+        return size
+    emg, pose = ("log-power", "frames") if tokens == "features" else ("waveform", "waveform")
+    return replace(size, model=replace(size.model, emg_tokens=emg, pose_tokens=pose))
+
+
+def results_name(dataset: str, profile: str, tokens: str = "") -> str:
+    """The folder below figures/ of a dataset at one profile, and at a front end that is not the profile's own."""
+    return "-".join(part for part in (dataset, profile, tokens) if part)
+
+
+def for_windows(size: Profile, windows: WindowConfig, tokens: str = "") -> Profile:
+    """The profile with the channels, joints and length of these windows, and a front end that fits them.
+
+    An envelope (``bandpass`` None) has lost what log-power measures: its tokens are waveforms, and InputError if
+    ``tokens`` asks for features.
+    """
+    shape = {name: getattr(windows, name) for name in ("n_channels", "n_joints", "window", "sample_rate")}
+    size = with_tokens(size, tokens)
+    if windows.bandpass is None:
+        if tokens == "features":
+            raise InputError("tokens: expected waveform for an envelope, which has no power to measure, found features")
+        size = with_tokens(size, "waveform")
+    size = replace(size, model=replace(size.model, **shape))
+    _ = size.model.emg, size.model.pose  # or say now what does not fit
+    return size
+
+
 def for_dataset(size: Profile, dataset: str) -> Profile:
-    """The profile with the shapes that the named dataset dictates (METHOD 1).
+    """The profile with the stages and patches that the named dataset dictates (METHOD 1).
 
     DB1's one subject gives a quarter of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
     set by the clock: twice as many, so half of quick's updates, should fit ten minutes on two free cores.
     DB2 and DB7 differ from emg2pose in their channels alone; of the twelve only the eight round the arm rotate.
     """
     if dataset in ("ninapro", "simulated-ninapro"):
-        model = replace(size.model, n_channels=12, n_joints=18)
-        return replace(size, model=model, mae=replace(size.mae, ring=8), align=replace(size.align, ring=8))
+        return replace(size, mae=replace(size.mae, ring=8), align=replace(size.align, ring=8))
+    if dataset == "emg2pose":
+        return replace(size, evaluation=replace(size.evaluation, tune_users=None))
     if dataset != "ninapro-db1":
         return size
-    shape = dict(n_channels=10, n_joints=22, window=100, emg_patch=5, pose_patch=20)  # 50 ms and 200 ms
 
     def longer(stage: TrainConfig) -> TrainConfig:
         times = 1 if size.name == "smoke" else 2
@@ -269,7 +375,7 @@ def for_dataset(size: Profile, dataset: str) -> Profile:
 
     return replace(
         size,
-        model=replace(size.model, **shape),
+        model=replace(size.model, emg_patch=0.05, pose_patch=0.2),
         mae=longer(size.mae),
         align=longer(size.align),
         evaluation=replace(size.evaluation, k=5),

@@ -1,4 +1,4 @@
-"""One recording -> its windows: where they lie, and their float16 contents (METHOD 1; RELIABILITY 10-16).
+"""One recording -> its windows: where they lie, and what is stored of them (METHOD 1; RELIABILITY 10-16).
 
 This is what the workers that fill a store run; it knows no store and needs no torch.
 """
@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from embridge.config import WindowConfig
+from embridge.config import WindowConfig, n_bins
 from embridge.errors import InputError
 from embridge.recordings import Recording, Segment, Signals, sha256
-from embridge.signals import filter_emg, unusable
-from embridge.store import digest
+from embridge.signals import F16_MAX, POWER_PARTS, emg_features, filter_emg, is_flat, log_power, pose_frames, unusable
+from embridge.store import arrays_of, checksum
 from embridge.survey import SourceFile
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
-F16_MAX = 65504.0
 HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
 
 
@@ -23,8 +22,7 @@ HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter'
 class Part:
     """The windows of one recording, or the reason why it has none."""
 
-    emg: np.ndarray  # (n, C, T) float16
-    pose: np.ndarray  # (n, J, T) float16
+    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see store.arrays_of
     log: dict = field(default_factory=dict)  # JSON values: what the journal and the manifest keep
 
 
@@ -60,14 +58,19 @@ def _runs(good: np.ndarray, segment: Segment) -> list[tuple[int, int]]:
     return [(segment.start + int(a), segment.start + int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def cut(job: tuple[Recording, WindowConfig, SourceFile]) -> Part:
-    """Load, filter and cut one recording; an InputError comes back in ``log["error"]``, for the caller to judge."""
-    recording, config, file = job
+def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
+    """Load, filter and cut one recording for a store of a kind ("waveform" or "features").
+
+    An InputError comes back in ``log["error"]``, for the caller to judge.
+    """
+    recording, config, file, kind = job
     nothing = Part(
-        np.zeros((0, config.n_channels, config.window), np.float16),
-        np.zeros((0, config.n_joints, config.window), np.float16),
-        {"windows": [], "digests": [], "segments": [], "scale": 1.0, "dead_channels": [], "counts": {}},
-    )
+        [np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()],
+        {
+            "windows": [], "digests": [], "checksums": [], "segments": [], "scale": 1.0, "dead_channels": [],
+            "counts": {},
+        },
+    )  # fmt: skip
     try:
         if not file.fresh and (found := sha256(recording.path)) != file.sha256:
             raise InputError(
@@ -77,13 +80,17 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile]) -> Part:
         if file.n_samples < config.window:  # length first, whatever its clock says
             nothing.log["counts"] = {"short": 1}
             return nothing
-        return _cut(recording, recording.load(), config)
+        return cut_signals(recording, recording.load(), config, kind)
     except (InputError, FileNotFoundError) as error:
         nothing.log["error"] = str(error)
         return nothing
 
 
-def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
+def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:
+    """Filter and cut one loaded recording. Both kinds have the same windows, whose digests are those of the waveforms.
+
+    Raises InputError for another number of channels, joints or samples, and for another rate than the configuration's.
+    """
     for name, array, width in (("EMG", signals.emg, config.n_channels), ("pose", signals.pose, config.n_joints)):
         if array.ndim != 2 or array.shape[1] != width:
             raise InputError(f"{recording.path}: expected {name} of shape (T, {width}), found {array.shape}")
@@ -102,21 +109,39 @@ def _cut(recording: Recording, signals: Signals, config: WindowConfig) -> Part:
     emg = filter_emg(raw, config, signals.breaks).T  # (C, T), contiguous
     dead = ~(np.fmax.reduce(raw, axis=0) > np.fmin.reduce(raw, axis=0))  # constant, or NaN throughout
     emg[dead] = 0
+    if config.bandpass is not None:  # an envelope at rest may well be flat
+        flat = np.array([is_flat(emg[:, at : at + config.window]) for at in rows[:, 1]], bool)
+        rows, counts["no_signal"] = rows[~flat], int(flat.sum())
+    pose = np.ascontiguousarray(signals.pose.T)
+    features = _features(emg, pose, rows[:, 1], config) if kind == "features" else None
     scale = max(robust_scale(emg[~dead]), float(np.finfo(np.float32).tiny))
     with np.errstate(over="ignore"):  # what goes beyond float32 here is clipped to float16's range below
         emg /= scale
-    stored = [_windows(x, rows[:, 1], config.window) for x in (emg, np.ascontiguousarray(signals.pose.T))]
+    waveforms = [_windows(x, rows[:, 1], config.window) for x in (emg, pose)]
+    stored = features or waveforms
     return Part(
-        *stored,
+        stored,
         log={
             "windows": rows.tolist(),
-            "digests": [digest(e, p) for e, p in zip(*stored, strict=True)],
+            "digests": [checksum(*window) for window in zip(*waveforms, strict=True)],
+            "checksums": [checksum(*window) for window in zip(*stored, strict=True)],
             "segments": [(s.gesture, s.repetition) for s in signals.segments],
             "scale": scale,
             "dead_channels": np.flatnonzero(dead).tolist(),
             "counts": {**counts, "ik_failure_samples": int(failed.sum())},
         },
     )
+
+
+def _features(emg: np.ndarray, pose: np.ndarray, starts: np.ndarray, config: WindowConfig) -> list[np.ndarray]:
+    """Log-power (n, C, bins), frames (n, J, bins) and log-power of 8 parts (n, C, 8) of signals (C or J, T)."""
+    found = [np.empty((len(starts), *shape), np.float16) for shape in arrays_of("features", config).values()]
+    bins = n_bins(config)
+    for i, at in enumerate(starts):
+        window = emg[:, at : at + config.window]
+        found[0][i], found[1][i] = emg_features(window, bins), pose_frames(pose[:, at : at + config.window], bins)
+        found[2][i] = log_power(window, POWER_PARTS)
+    return found
 
 
 def robust_scale(emg: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +15,7 @@ import torch
 
 from embridge import config as cfg
 from embridge import distributed, training
-from embridge.config import as_json, fingerprint
+from embridge.config import as_json, fingerprint, kind_of
 from embridge.errors import InputError
 from embridge.provenance import provenance
 from embridge.recordings import Source
@@ -24,7 +24,6 @@ from embridge.recordings.ninapro import open_db1, open_ninapro
 from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
 from embridge.store import write_atomically
-from embridge.survey import cutting_code
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 
@@ -43,6 +42,8 @@ class Dataset:
     device : "auto", "cpu" or "cuda"
     data : folder of a real dataset; "" for the simulated ones
     out : where data/, runs/ and figures/ go; "" for the repository
+    tokens : "waveform" (the papers') or "features" (log-power and frames, METHOD 1) as the front end of both encoders;
+        "" for the profile's own
     size : a Profile of your own instead of the named one's
     skip_broken : leave out recordings of a real dataset that cannot be read, name and count them (in the store's
         manifest, which page 01 copies into its results.json), instead of an error; --skip-broken of the command line
@@ -52,7 +53,7 @@ class Dataset:
     Raises
     ------
     InputError
-        for an unknown dataset or profile, a Source without windows and split, a missing folder, or a missing GPU
+        for an unknown dataset, profile or front end, a Source without windows and split, a missing folder or GPU
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Dataset:
         data="",
         out="",
         *,
+        tokens: str = "",
         size: cfg.Profile | None = None,
         skip_broken: bool = False,
         windows: cfg.WindowConfig | None = None,
@@ -81,12 +83,11 @@ class Dataset:
         self.dataset, self.seed = dataset.name if own else dataset, int(seed)
         if own and self.dataset in cfg.DATASETS:
             raise InputError(f"source: expected a name of its own, found {self.dataset!r}, which is taken; rename it")
-        self.profile = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
         self.windows, self.split = windows or cfg.window_config(self.dataset), split
+        size = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
+        self.profile, self.tokens = cfg.for_windows(size, self.windows, tokens), tokens
         if own:
             self.source = dataset
-            shape = {name: getattr(windows, name) for name in ("n_channels", "n_joints", "window")}
-            self.profile = replace(self.profile, model=replace(self.profile.model, **shape))
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         self.out = Path(out).expanduser() if out else ROOT
         self.data = Path(data).expanduser() if data else None
@@ -128,7 +129,7 @@ class Dataset:
     @property
     def figures(self) -> Path:
         """Where this study's tables and figures go."""
-        return self.out / "figures" / f"{self.dataset}-{self.profile.name}"
+        return self.out / "figures" / cfg.results_name(self.dataset, self.profile.name, self.tokens)
 
     @property
     def context(self) -> dict:
@@ -136,6 +137,7 @@ class Dataset:
         return {
             "dataset": self.dataset,
             "profile": self.profile.name,
+            "tokens": {"emg": self.profile.model.emg_tokens, "pose": self.profile.model.pose_tokens},
             "seed": self.seed,
             "device": self.device,
             "simulated": self.simulated,
@@ -149,10 +151,10 @@ class Dataset:
         """What everything made from this study's windows records beside its configuration and seed, as plain JSON.
 
         ``windows``: the store's key, a hash of their configuration and of each source file's SHA-256, which the store's
-        manifest lists. ``windows_sha256``: of the table that holds every window's checksum.
+        manifest lists. ``windows_sha256``: of the columns that hold every window's digest.
         """
-        store = {"windows": self.store.key, "windows_sha256": self.store.manifest["table_sha256"]}
-        return {**provenance(self.device), **store}
+        store = {"windows": self.store.key, "windows_sha256": self.store.manifest["windows_sha256"]}
+        return {"results_version": cfg.RESULTS_VERSION, **provenance(self.device), **store}
 
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
@@ -183,25 +185,42 @@ class Dataset:
 
     @cached_property
     def store(self) -> WindowStore:
-        """The filtered windows, on disk, built once."""
-        # the main store is there before trainings start side by side; of one cut otherwise several may be in want
-        lock = nullcontext() if self._cut_from is None else filelock.FileLock(self.stores / "recut.lock")
-        with distributed.first(), lock:
-            return build_store(self.source, self.windows, self.stores, skip_broken=self.skip_broken)
+        """The windows as the profile's front ends read them: features where either does, else filtered waveforms."""
+        return self._stores(self.profile.model.kind)
+
+    def store_of(self, kind: str) -> WindowStore:
+        """The windows as "waveform" or "features", on disk, built when they are first asked for."""
+        return self.store if kind == self.store.kind else self._stores(kind)
+
+    @cached_property
+    def _stores(self) -> Callable[[str], WindowStore]:
+        def build(kind: str) -> WindowStore:
+            # the main store is there before trainings start side by side; several of them may want another one
+            main = self._cut_from is None and kind == self.profile.model.kind
+            lock = nullcontext() if main else filelock.FileLock(self.stores / "another.lock")
+            with distributed.first(), lock:
+                return build_store(self.source, self.windows, self.stores, kind, skip_broken=self.skip_broken)
+
+        return cache(build)
 
     @cached_property
     def splits(self) -> Splits:
         """Table 1 on this dataset's windows, its assertions checked."""
         if self.split is not None:
             return self.split(self.store.table)
-        return make_splits(self.dataset, self.store.table, hands=self.profile.evaluation.hands)
+        how = self.profile.evaluation
+        return make_splits(self.dataset, self.store.table, hands=how.hands, n_tune=how.tune_users)
 
-    @cached_property
+    @property
     def statistics(self) -> Statistics:
-        """Scales from the pre-training split, measured once and kept in runs/."""
+        """Scales from the pre-training split of what the profile's pose encoder reads."""
+        return self.statistics_of(kind_of(self.profile.model.pose_tokens))
+
+    def statistics_of(self, kind: str) -> Statistics:
+        """Scales of "waveform" or "features" from the pre-training split, measured once and kept in runs/."""
         self._beside_runs("windows", lambda: as_json(self.store.config))  # with them a run can be used elsewhere
         ids = self.splits.learn_from(self.splits.pretrain, "normalisation")
-        found = self._beside_runs("statistics", lambda: asdict(measure_statistics(self.store, ids)))
+        found = self._beside_runs(f"statistics-{kind}", lambda: asdict(measure_statistics(self.store_of(kind), ids)))
         return Statistics(**{k: tuple(v) for k, v in found.items()})
 
     def _beside_runs(self, name: str, make: Callable[[], dict]) -> dict:
@@ -218,8 +237,8 @@ class Dataset:
     def data_key(self) -> str:
         """Hash of the windows' contents (those of a recut study: of what decides them) and of which are trained on."""
         if self._cut_from is not None:
-            return fingerprint(self._cut_from.data_key, as_json(self.windows), cutting_code())
-        return fingerprint(self.store.contents, self.splits.pretrain.tolist())
+            return fingerprint(self._cut_from.data_key, as_json(self.windows))
+        return fingerprint(self.store.contents, self.splits.pretrain.tolist(), cfg.RESULTS_VERSION)
 
     @cached_property
     def source_key(self) -> str:
@@ -228,21 +247,25 @@ class Dataset:
             return fingerprint(self._cut_from.source_key, as_json(self.windows))
         return fingerprint(self.store.manifest["sources"], self.splits.pretrain.tolist())
 
-    def reader(self, emg_norm: str | None = None) -> Reader:
-        """Windows as the encoders see them."""
-        return Reader(self.store, self.statistics, emg_norm or self.profile.align.emg_norm, self.device)
+    def reader(self, shape: cfg.ModelConfig | None = None, emg_norm: str = "", *, with_pose: bool = True) -> Reader:
+        """Windows as encoders of a shape see them; by default those of the profile.
 
-    def emg_reader(self, emg_norm: str | None = None) -> Reader:
-        """As :meth:`reader`, for probes and queries: whoever asks it for a pose gets an InputError."""
-        norm = emg_norm or self.profile.align.emg_norm
-        return Reader(_WithoutPose(self.store), self.statistics, norm, self.device)
+        with_pose : False for probes and queries, which may read EMG alone: whoever asks for a pose gets an InputError
+        """
+        shape = shape or self.profile.model
+        emg_norm = emg_norm or self.profile.align.emg_norm
+        emg, pose = self.store_of(kind_of(shape.emg_tokens)), _NoPose()
+        scales = {}
+        if with_pose:
+            pose = self.store_of(kind_of(shape.pose_tokens))
+            scales |= {"pose": self.statistics_of(pose.kind)}
+        if emg.kind == "waveform" and emg_norm == "train":
+            scales |= {"emg": self.statistics_of("waveform")}
+        return Reader(emg, pose, scales, "log-power" if emg.kind == "features" else emg_norm, self.device)
 
 
-class _WithoutPose:
-    """A store's EMG and nothing else: at test no pair may be used (METHOD 4)."""
-
-    def __init__(self, store: WindowStore):
-        self.read_emg = store.read_emg
+class _NoPose:
+    """Stands where a store's poses would be: at test no pair may be used (METHOD 4)."""
 
     def __getattr__(self, name: str):
         raise InputError(f"leak: a probe or a query asked for {name} of its windows; it may read their EMG alone")

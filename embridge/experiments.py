@@ -1,7 +1,7 @@
 """Trains the systems of :mod:`embridge.systems`, each once; its artefacts lie in ``runs/<name>-<key>/``.
 
 The key is a hash of everything that decides the weights: the configuration, the window store, the split, the
-runs it depends on and the code that trains. Notebooks ask a :class:`Study` for a run by name and never train
+runs it depends on and RESULTS_VERSION. Notebooks ask a :class:`Study` for a run by name and never train
 by hand, so that two notebooks that need the same model share it.
 """
 
@@ -21,7 +21,15 @@ import torch
 from embridge import distributed, losses, optimisation, training
 from embridge.bounds import read_npz
 from embridge.checkpoint import write_atomically
-from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json, fingerprint, regression_config
+from embridge.config import (
+    RESULTS_VERSION,
+    ModelConfig,
+    ObjectiveConfig,
+    TrainConfig,
+    as_json,
+    fingerprint,
+    regression_config,
+)
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.models.cpep import CPEP
@@ -30,7 +38,7 @@ from embridge.models.qformer import QFormerModel
 from embridge.models.regressors import regressor
 from embridge.models.transformer import embedding, emg_encoder
 from embridge.regression import RegressionTask
-from embridge.runs import Run, code_fingerprint, slug
+from embridge.runs import Run, slug
 from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
 from embridge.tasks import AlignTask, MAETask, encode
 
@@ -47,9 +55,11 @@ class Study(Dataset):
     def configs(self, experiment: Experiment) -> tuple[ModelConfig, TrainConfig]:
         """The shape of an experiment's model and how it trains: the profile's, with the experiment's changes."""
         stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
+        shape = replace(self.profile.model, emg_patch=self.profile.model.emg_patch * experiment.patch)
         if experiment.kind == "regressor":
             stage = regression_config(stage, experiment.name, self.profile.regressor_epochs)
-        shape = replace(self.profile.model, emg_patch=self.profile.model.emg_patch * experiment.patch)
+            if experiment.name != "PoseT":  # published networks, made for samples (METHOD 1)
+                shape = replace(shape, emg_tokens="waveform", pose_tokens="waveform")
         epochs = max(1, round(stage.epochs * experiment.epochs))
         # as many periods of the learning rate as ever; a short control has a part of one
         period = stage.t_0 * max(1, round(experiment.epochs))
@@ -73,16 +83,18 @@ class Study(Dataset):
             "model": as_json(model),
             "train": as_json(train),
             "objective": as_json(experiment.objective) if experiment.objective else None,
+            "pose_start": experiment.pose_start,
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],
             "simulated": self.simulated,
+            "results_version": RESULTS_VERSION,
         }
 
     def describe(self, experiment: Experiment) -> dict:
         """Everything that decides the experiment's weights, as plain JSON."""
         study = self.recut(experiment.windows)
         needs = {name: study.key(EXPERIMENTS[name]) for name in experiment.needs}
-        return self.choices(experiment) | {"data": study.data_key, "needs": needs, "code": code_fingerprint()}
+        return self.choices(experiment) | {"data": study.data_key, "needs": needs}
 
     def key(self, experiment: Experiment) -> str:
         """The run's key: a hash of :meth:`describe`."""
@@ -136,19 +148,18 @@ class Study(Dataset):
         if experiment.kind in ("emg-mae", "pose-mae"):
             modality = experiment.kind.removesuffix("-mae")
             model = emg_mae(shape) if modality == "emg" else pose_mae(shape)
-            patch = shape.emg_patch if modality == "emg" else shape.pose_patch
             return model, lambda: MAETask(
-                model, self.reader(train.emg_norm), self.windows_of(experiment), modality, train, shape.window // patch
+                model, self.reader(shape, train.emg_norm), self.windows_of(experiment), modality, train
             )
         if experiment.kind == "regressor":
             model = regressor(experiment.name, shape)
             return model, lambda: RegressionTask(
-                model, self.reader(train.emg_norm), self.windows_of(experiment), self._validated()[1], train
+                model, self.reader(shape, train.emg_norm), self.windows_of(experiment), self._validated()[1], train
             )
         encoder = self.run(experiment.emg_start).model.encoder if experiment.emg_start else None  # it trains a copy
         objective = experiment.objective
         temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
-        pose_encoder = self.run("Pose-MAE").model.encoder
+        pose_encoder = self.run(experiment.pose_start).model.encoder
         if experiment.kind == "cpep":
             own = pose_encoder if experiment.pose_trained else None
             model = CPEP(shape, encoder, own, emg_frozen=experiment.emg_frozen, **temperature)
@@ -158,16 +169,16 @@ class Study(Dataset):
         def make_task():
             pairs = self.windows_of(experiment)
             of_communities = objective.soft_targets == "communities"
-            centroids = self.communities(objective, shape.pose_embedding) if of_communities else None
+            space = experiment.pose_start, shape.pose_embedding
+            centroids = self.communities(objective, *space) if of_communities else None
             pairing = np.random.default_rng(self.seed).permutation(len(pairs)) if experiment.shuffled else None
             return AlignTask(
                 model,
-                self.reader(train.emg_norm),
+                self.reader(shape, train.emg_norm),
                 pairs,
-                self._frozen_embeddings(pairs, shape.pose_embedding),
+                self._frozen_embeddings(pairs, *space),
                 objective=objective,
                 config=train,
-                n_pose_tokens=shape.window // shape.pose_patch,
                 centroids=centroids,
                 pairing=pairing,
             )
@@ -182,39 +193,46 @@ class Study(Dataset):
         users = self.store.table["user"].to_numpy()[ids]
         return ids[users != users[-1]], ids[users == users[-1]]
 
-    def pose_space(self, system: str = "Pose-MAE") -> str:
-        """What embeds poses for a system: two systems with one answer share a gallery."""
+    def pose_space(self, system: str = "Pose-MAE") -> tuple[str, str]:
+        """What embeds poses for a system, a run's name and how: two systems with one answer share a gallery."""
         experiment = self._known(system)
-        return system if experiment.pose_trained else self.configs(experiment)[0].pose_embedding
+        how = self.configs(experiment)[0].pose_embedding
+        if experiment.pose_trained or experiment.kind == "pose-mae":
+            return system, how
+        return experiment.pose_start, how
 
     def pose_embeddings(self, ids, system: str = "Pose-MAE") -> torch.Tensor:
         """(n, d) v of each window, as ``system`` sees poses: by the frozen Pose-MAE (METHOD 2: [CLS] by default)."""
         if self._known(system).pose_trained:
-            return encode(self.run(system).model.pose_embedding, self.reader().pose, np.asarray(ids))
-        return self._frozen_embeddings(ids, self.pose_space(system))
+            return encode(self.run(system).model.pose_embedding, self._poses_of(system), np.asarray(ids))
+        return self._frozen_embeddings(ids, *self.pose_space(system))
 
-    def _frozen_embeddings(self, ids, how: str) -> torch.Tensor:
+    def _poses_of(self, system: str) -> Callable:
+        """What reads poses as the named system's pose encoder was trained on them."""
+        return self.reader(self.configs(self._known(system))[0]).pose
+
+    def _frozen_embeddings(self, ids, system: str, how: str) -> torch.Tensor:
         if how != "centred":
-            return self._pose_tokens(ids, how)
+            return self._pose_tokens(ids, system, how)
         known = self.splits.learn_from(self.splits.pretrain, "centring")
-        return self._pose_tokens(ids, "cls") - self._pose_tokens(known, "cls").mean(0, keepdim=True)
+        return self._pose_tokens(ids, system, "cls") - self._pose_tokens(known, system, "cls").mean(0, keepdim=True)
 
-    def _pose_tokens(self, ids, how: str) -> torch.Tensor:
-        """(n, d) by "cls" or "mean"; those of the pre-training split are computed once for all runs."""
+    def _pose_tokens(self, ids, system: str, how: str) -> torch.Tensor:
+        """(n, d) of a Pose-MAE by "cls" or "mean"; those of the pre-training split are computed once for all runs."""
         ids, known = np.asarray(ids), self.splits.pretrain
-        encoder = self.run("Pose-MAE").model.encoder
+        encoder, poses = self.run(system).model.encoder, self._poses_of(system)
         read = _cls(encoder) if how == "cls" else lambda x: embedding(encoder(x), how)
         if len(ids) and np.isin(ids, known).all():
-            kept = self._kept(f"embeddings-{how}", lambda: encode(read, self.reader().pose, known).numpy())
+            kept = self._kept(system, f"embeddings-{how}", lambda: encode(read, poses, known).numpy())
             return torch.from_numpy(kept[np.searchsorted(known, ids)])
-        return encode(read, self.reader().pose, ids)
+        return encode(read, poses, ids)
 
-    def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array that depends on Pose-MAE alone, made once and kept beside its weights; made again if damaged.
+    def _kept(self, system: str, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array that depends on a Pose-MAE alone, made once and kept beside its weights; made again if damaged.
 
         Experiments that train side by side all want it: the first one makes it and the others wait.
         """
-        file = self.run("Pose-MAE").folder / f"{name}.npz"
+        file = self.run(system).folder / f"{name}.npz"
         with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
             if file.exists():
                 try:
@@ -222,7 +240,7 @@ class Study(Dataset):
                 except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                     warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
             array, buffer = make(), io.BytesIO()
-            made = {"seed": self.seed, "weights_sha256": self.run("Pose-MAE").done["weights_sha256"], **self.made_from}
+            made = {"seed": self.seed, "weights_sha256": self.run(system).done["weights_sha256"], **self.made_from}
             np.savez(buffer, array=array, provenance=np.frombuffer(json.dumps(made).encode(), np.uint8))
             write_atomically(file, buffer.getvalue())
             return array
@@ -240,8 +258,8 @@ class Study(Dataset):
 
     def features(self, name: str, ids) -> torch.Tensor:
         """(n, d) what a linear probe sees of the named system; not to be changed in place."""
-        if name == "Pose-MAE":
-            return self.pose_embeddings(np.asarray(ids))
+        if self._known(name).kind == "pose-mae":
+            return self.pose_embeddings(np.asarray(ids), name)
         return self._features(name, np.asarray(ids, dtype=np.int64).tobytes())
 
     @cached_property
@@ -257,18 +275,19 @@ class Study(Dataset):
 
     def _emg_of(self, name: str) -> Callable:
         """What reads EMG windows as the named system was trained on them."""
-        return self.emg_reader(self.configs(self._known(name))[1].emg_norm).emg
+        shape, train = self.configs(self._known(name))
+        return self.reader(shape, train.emg_norm, with_pose=False).emg
 
     def untrained_features(self, ids) -> torch.Tensor:
         """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
         torch.manual_seed(self.seed)
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
-        return encode(_cls(encoder), self.emg_reader().emg, np.asarray(ids))
+        return encode(_cls(encoder), self.reader(with_pose=False).emg, np.asarray(ids))
 
-    def communities(self, objective: ObjectiveConfig, how: str | None = None) -> np.ndarray:
+    def communities(self, objective: ObjectiveConfig, system: str = "Pose-MAE", how: str | None = None) -> np.ndarray:
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.
 
-        ``how``: a ModelConfig.pose_embedding; None: the profile's.
+        ``system``: the Pose-MAE that embeds them; ``how``: a ModelConfig.pose_embedding; None: the profile's.
         """
         ids = self.splits.learn_from(self.splits.pretrain, "communities")
         how = how or self.profile.model.pose_embedding
@@ -276,8 +295,9 @@ class Study(Dataset):
         n = objective.n_communities or 6 * gestures.nunique()
         n = max(1, min(n, len(ids) // 10))
         return self._kept(
+            system,
             f"communities-{how}-{n}-{self.seed}",
-            lambda: losses.communities(self._frozen_embeddings(ids, how).numpy(), n, self.seed),
+            lambda: losses.communities(self._frozen_embeddings(ids, system, how).numpy(), n, self.seed),
         )
 
 

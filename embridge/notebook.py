@@ -118,7 +118,7 @@ def rows_key(parameters: dict) -> str:
     if parameters.get("profile") not in ("quick", "long"):
         return ""
     places = dict.fromkeys((cli.ROOT, Path(parameters["out"])))
-    files = [file for place in places for file in sorted((place / "figures").glob("*-long/rows/*.json"))]
+    files = [file for place in places for file in sorted((place / "figures").glob("*-long*/rows/*.json"))]
     return _digest([[file.name, file.read_text(encoding="utf-8")] for file in files])
 
 
@@ -138,6 +138,7 @@ def parameters_of(options: Namespace) -> dict:
         "profile": options.profile,
         "seeds": options.seeds,
         "device": options.device,
+        "tokens": options.tokens,
         "data": str(options.data or ""),
         "out": str(options.out),
         "skip_broken": options.skip_broken,

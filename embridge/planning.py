@@ -90,7 +90,8 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
     from embridge.train import prepare
 
     where = (options.data or "", options.out)
-    study = Study(dataset, options.profile, 0, device, *where, skip_broken=options.skip_broken)
+    how = {"tokens": options.tokens, "skip_broken": options.skip_broken}
+    study = Study(dataset, options.profile, 0, device, *where, **how)
     long = options.profile == "long"
     prepare(study)
     if not options.sweep:  # everything, so its evaluation, too: said before hours of training
@@ -126,6 +127,7 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
             command += ["--profile", profile, "--seed", str(study.seed), "--device", options.device]
             command += ["--out", str(options.out), *(["--data", str(options.data)] if options.data else [])]
             command += ["--skip-broken"] if options.skip_broken else []
+            command += ["--tokens", options.tokens] if options.tokens else []
             needs = dict.fromkeys(task_of[n] for name in bundle for n in EXPERIMENTS[name].needs if n in task_of)
             tasks.append(Task(task_of[bundle[0]], tuple(command), tuple(needs), sum(seconds[n] for n in bundle)))
     return tasks

@@ -1,6 +1,5 @@
 """What an artefact was made with: commit, code, versions and machine, recorded in everything that a study leaves."""
 
-import ast
 import importlib.metadata
 import platform
 import subprocess
@@ -8,24 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from embridge import __version__
-from embridge.config import fingerprint
 from embridge.parallel import processor
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")  # they decide numbers
-
-
-@cache
-def code_hash(*files: Path) -> str:
-    """Hash of code as syntax trees without docstrings: a comment changes nothing. A process reads a file once."""
-    trees = []
-    for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        trees.append(ast.dump(tree))
-    return fingerprint(trees)
 
 
 @cache

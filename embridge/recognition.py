@@ -9,10 +9,10 @@ from scipy.fft import dct, idct
 from scipy.signal import sosfreqz
 from torch.nn.functional import normalize
 
-from embridge.config import WindowConfig
+from embridge.config import WindowConfig, n_bins
 from embridge.errors import InputError
 from embridge.retrieval import majority
-from embridge.signals import normalise_emg, sections
+from embridge.signals import emg_features, normalise_emg, sections
 from embridge.tasks import Statistics
 
 
@@ -38,6 +38,17 @@ def filter_window(emg: np.ndarray, config: WindowConfig) -> np.ndarray:
     return x.astype(np.float32)
 
 
+def features(filtered: np.ndarray, config: WindowConfig) -> np.ndarray:
+    """Log-power (C, bins) float16 of one filtered window (C, T), as a store keeps it; InputError without a signal."""
+    found = emg_features(filtered, n_bins(config))
+    if found is None:
+        raise InputError(
+            "window of raw EMG: expected a signal, found one value in all samples and channels; look at the "
+            "electrodes, or leave the window out"
+        )
+    return found
+
+
 class Recogniser:
     """A trained system, ready to label windows one at a time as :func:`~embridge.evaluation.zero_shot` labels many.
 
@@ -46,8 +57,10 @@ class Recogniser:
     model : CPEP or QFormerModel, in eval mode, on the device to use
     gallery, labels : (G, d) pose embeddings and (G,) ints, as for ``zero_shot``; normalised once, here
     config : how windows are filtered and shaped
-    emg_norm, statistics : TrainConfig.emg_norm; statistics of the pre-training windows, which "train" needs
-    scale : what the store divides the recording by (its robust SD, in the unit of the windows)
+    emg_tokens : the model's front end, ModelConfig.emg_tokens; windows are raw whatever it is
+    emg_norm, statistics : of waveforms: TrainConfig.emg_norm; statistics of the pre-training windows, which "train"
+        needs
+    scale : of waveforms: what the store divides the recording by (its robust SD, in the unit of the windows)
     k, pooling : EvalConfig's
     precision : "fp32", as in every table, or "bf16": a copy of the model encodes in it, which is faster on
         a processor with AMX and slower where bf16 is emulated (``./run_all.sh --bench`` measures both)
@@ -55,8 +68,8 @@ class Recogniser:
     Raises
     ------
     InputError
-        for a gallery that is empty, not finite or of another width than the model's, a scale that is not positive, or
-        a pooling or precision that does not exist
+        for a gallery that is empty, not finite or of another width than the model's, a scale that is not positive, a
+        pooling or precision that does not exist, or a front end that is not the model's
     """
 
     def __init__(
@@ -66,6 +79,7 @@ class Recogniser:
         labels,
         config: WindowConfig,
         *,
+        emg_tokens: str = "waveform",
         emg_norm: str = "channel",
         statistics: Statistics | None = None,
         scale: float = 1.0,
@@ -94,7 +108,13 @@ class Recogniser:
             raise InputError(f"recogniser: expected precision 'fp32' or 'bf16', found {precision!r}")
         self.dtype = torch.bfloat16 if precision == "bf16" else parameter.dtype
         self.model = copy.deepcopy(model).to(self.dtype) if precision == "bf16" else model
-        self.config, self.emg_norm, self.scale = config, emg_norm, scale
+        steps, expected = model.encoder.tokenizer.steps, config.window if emg_tokens == "waveform" else n_bins(config)
+        if emg_tokens not in ("waveform", "log-power") or steps != expected:
+            raise InputError(
+                f"recogniser: expected emg_tokens as the model was trained with, found {emg_tokens!r}, whose windows "
+                f"have {expected} steps where the model reads {steps}"
+            )
+        self.config, self.emg_norm, self.scale = config, emg_norm if emg_tokens == "waveform" else emg_tokens, scale
         self.k, self.pooling = min(k, len(gallery)), pooling
         self.gallery = normalize(gallery.detach(), dim=-1)
         self.classes, self.votes = labels.unique(return_inverse=True)
@@ -112,7 +132,7 @@ class Recogniser:
         """Cosines (k,) and gallery indices (k,) of the nearest poses, best first.
 
         ``window`` is (T, C), raw, in the recording's unit. Raises InputError for another shape or a number that is
-        not finite: the store leaves such windows out too.
+        not finite, and where log-power is read for a window without a signal: the store leaves such windows out, too.
         """
         window, shape = np.asarray(window), (self.config.window, self.config.n_channels)
         if window.shape != shape:
@@ -126,8 +146,11 @@ class Recogniser:
                 f"window of raw EMG: expected finite numbers, found {bad.sum()} that are not, in channels "
                 f"{np.flatnonzero(bad.any(0)).tolist()}; take a window without them"
             )
-        x = torch.from_numpy(filter_window(window, self.config) / np.float32(self.scale))[None]  # (1, C, T)
-        x = normalise_emg(x, self.emg_norm, self.stats)
+        x = filter_window(window, self.config)  # (C, T)
+        if self.emg_norm == "log-power":
+            x = torch.from_numpy(features(x, self.config)).float()[None]  # (1, C, bins)
+        else:
+            x = normalise_emg(torch.from_numpy(x / np.float32(self.scale))[None], self.emg_norm, self.stats)
         queries = self.model.queries(x.to(self.gallery.device, self.dtype))[0].to(self.gallery)  # (M, d)
         if self.pooling == "mean":
             queries = queries.mean(0, keepdim=True)

@@ -14,17 +14,17 @@ from embridge.tasks import Reader, Streams, draw_rotations
 from embridge.training import seed_of
 
 FINGERTIP_WEIGHT = 0.01  # a mm: the published hand model's unit, and ours (embridge.hand)
-FINGERTIP_STEP = 40  # samples between the frames whose fingertips are compared: 50 Hz, as published
+FINGERTIP_STEP = 40  # samples between the poses whose fingertips are compared: 50 Hz, as published; of frames all are
 AT_ONCE = 64  # windows in a validation batch: NeuroPose's first layers need 30 MB each
 
 
-def fingertip_distance(predicted: Tensor, true: Tensor) -> Tensor:
-    """Mean distance of the five fingertips, mm, over every 40th frame of angles (B, 20, T), rad; returns (B,)."""
-    tips = [landmarks(x[..., ::FINGERTIP_STEP].mT)[..., FINGERTIPS, :] for x in (predicted, true)]  # (B, T / 40, 5, 3)
+def fingertip_distance(predicted: Tensor, true: Tensor, step: int = FINGERTIP_STEP) -> Tensor:
+    """Mean distance of the five fingertips, mm, over every ``step``-th pose of angles (B, 20, T), rad; returns (B,)."""
+    tips = [landmarks(x[..., ::step].mT)[..., FINGERTIPS, :] for x in (predicted, true)]  # (B, T / step, 5, 3)
     return torch.linalg.vector_norm(tips[0] - tips[1], dim=-1).mean((1, 2))
 
 
-def regression_loss(predicted: Tensor, true: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def regression_loss(predicted: Tensor, true: Tensor, step: int = FINGERTIP_STEP) -> tuple[Tensor, dict[str, Tensor]]:
     """L1 plus 0.01 times the fingertips' distance in mm of angles (B, J, T); a scalar and its parts.
 
     Where J is not 20 there is no hand to place fingertips on, and L1 is all. Every frame counts: windows hold no
@@ -33,17 +33,22 @@ def regression_loss(predicted: Tensor, true: Tensor) -> tuple[Tensor, dict[str, 
     loss = F.l1_loss(predicted, true)
     if true.shape[1] != N_ANGLES:
         return loss, {}
-    tips = fingertip_distance(predicted, true).mean()
+    tips = fingertip_distance(predicted, true, step).mean()
     return loss + FINGERTIP_WEIGHT * tips, {"l1": loss.detach(), "fingertip_mm": tips.detach()}
 
 
 def predict(model: Regressor, emg: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Predicted and true angles of the samples that the model covers, each (B, J, n_covered).
+    """Predicted and true angles of the samples or frames that the model covers, each (B, J, n_covered).
 
-    emg: (B, C, T) normalised; pose: (B, J, T), of which a tracking network sees the first covered sample.
+    emg: (B, C, steps) as the model reads it; pose: (B, J, T), of which a tracking network sees the first.
     """
     first_pose = pose[..., model.left_context] if model.tracks else None
     return model.predict(emg, first_pose), pose[..., model.covered(pose.shape[-1])]
+
+
+def fingertip_step(reader: Reader) -> int:
+    """Steps of the reader's pose between two whose fingertips are compared."""
+    return FINGERTIP_STEP if reader.pose_store.kind == "waveform" else 1
 
 
 class RegressionTask:
@@ -64,7 +69,7 @@ class RegressionTask:
         self.model, self.reader, self.config = model, reader, config
         self.n_samples, self.validation_ids = len(ids), np.asarray(validation_ids)
         self.emg, self.pose = reader.windows("emg", ids), reader.windows("pose", ids)
-        self.streams = Streams(config.seed, len(ids))
+        self.streams, self.step = Streams(config.seed, len(ids)), fingertip_step(reader)
 
     @property
     def placement(self) -> str:
@@ -87,7 +92,7 @@ class RegressionTask:
     def loss(self, batch: dict[str, Tensor], n: int):
         """The loss of this rank's batch, weighed by its share of the n samples of the global one, and its parts."""
         emg, pose = self.reader.scale_emg(batch["emg"]), self.target(batch["pose"])
-        loss, parts = regression_loss(*predict(self.model, emg, pose))
+        loss, parts = regression_loss(*predict(self.model, emg, pose), self.step)
         share = distributed.share(n)
         return share * loss, {name: share * value for name, value in parts.items()}
 
@@ -98,8 +103,8 @@ class RegressionTask:
         total = 0.0
         for start in range(0, len(self.validation_ids), AT_ONCE):
             ids = self.validation_ids[start : start + AT_ONCE]
-            pose = self.target(self.reader.store.read_pose(ids).to(self.reader.device))
-            loss, _ = regression_loss(*predict(self.model, self.reader.emg(ids), pose))
+            pose = self.target(self.reader.unscaled_pose(ids))
+            loss, _ = regression_loss(*predict(self.model, self.reader.emg(ids), pose), self.step)
             total += loss.item() * len(ids)
         self.model.train()
         return total / len(self.validation_ids)
@@ -119,17 +124,18 @@ def angle_error(model: Regressor, reader: Reader, ids: np.ndarray) -> dict[str, 
     InputError
         where the pose is not 20 angles: a glove's sensors have no degrees
     """
-    if reader.store.config.n_joints != N_ANGLES:
+    n_joints = reader.pose_store.config.n_joints
+    if n_joints != N_ANGLES:
         raise InputError(
-            f"Angle error: expected {N_ANGLES} joint angles, found {reader.store.config.n_joints} sensors of a glove "
+            f"Angle error: expected {N_ANGLES} joint angles, found {n_joints} sensors of a glove "
             "without calibration; compare the probes instead."
         )
     model.eval()
     found = {"degrees": np.empty(len(ids)), "fingertip_mm": np.empty(len(ids))}
     for start in range(0, len(ids), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        pose = reader.store.read_pose(ids[part]).to(reader.device)
+        pose = reader.unscaled_pose(ids[part])
         predicted, true = predict(model, reader.emg(ids[part]), pose)
         found["degrees"][part] = torch.rad2deg((predicted - true).abs().mean((1, 2))).cpu()
-        found["fingertip_mm"][part] = fingertip_distance(predicted, true).cpu()
+        found["fingertip_mm"][part] = fingertip_distance(predicted, true, fingertip_step(reader)).cpu()
     return found

@@ -1,4 +1,4 @@
-"""What a finished training leaves behind, and the code that it depends on."""
+"""What a finished training leaves behind."""
 
 import json
 from dataclasses import dataclass
@@ -6,15 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-
-from embridge.provenance import code_hash
-
-
-def code_fingerprint() -> str:
-    """Hash of the code that decides a run's weights, but for what cuts windows: their contents are in its key."""
-    here = Path(__file__).parent
-    names = "checkpoint distributed experiments hand loading losses optimisation regression signals tasks training"
-    return code_hash(*sorted((here / "models").glob("*.py")), *(here / f"{name}.py" for name in names.split()))
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ import numpy as np
 
 from embridge import protocols
 from embridge.checkpoint import write_atomically
-from embridge.config import SIMULATED, as_json, fingerprint
+from embridge.config import RESULTS_VERSION, SIMULATED, as_json, fingerprint, results_name
 from embridge.dataset import ROOT
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
-from embridge.provenance import code_hash
 from embridge.regression import angle_error
 from embridge.rows import as_text, row
 from embridge.splits import SETS
@@ -137,7 +136,8 @@ def _with_k(study: Study, name: str, classes: str, k: int) -> list[dict]:
 def _angle_row(study: Study, name: str, classes: str) -> dict:
     """Mean absolute error over D_eval's windows, degrees, with its interval over users."""
     run = study.run(name)
-    error = angle_error(run.model, study.reader(), study.splits.evaluation[classes])["degrees"]
+    shape, train = study.configs(EXPERIMENTS[name])
+    error = angle_error(run.model, study.reader(shape, train.emg_norm), study.splits.evaluation[classes])["degrees"]
     return _error_row(study, name, classes, error, run_key=run.key)
 
 
@@ -165,7 +165,7 @@ def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_k
 
 
 def settings(study: Study, name: str) -> str:
-    """Hash of all that decides an experiment's weights but the code: what makes a committed row still fit.
+    """Hash of all that decides an experiment's weights but windows' last bits: what makes a committed row still fit.
 
     Simulated data are named by their configuration: another machine's last bits do not make them other data.
     """
@@ -191,7 +191,7 @@ def is_recorded(study: Study, name: str) -> bool:
 def record_file(study: Study, name: str) -> Path:
     """Where the record of an experiment's rows is written."""
     profile = "long" if committed(study) else study.profile.name
-    folder = study.out / "figures" / f"{study.dataset}-{profile}" / "rows"
+    folder = study.out / "figures" / results_name(study.dataset, profile, study.tokens) / "rows"
     return folder / f"{slug(name)}-seed{study.seed}.json"
 
 
@@ -203,7 +203,8 @@ def record(study: Study, name: str) -> Path:
         "experiment": name,
         "seed": study.seed,
         "settings": settings(study, name),
-        "code": [study.key(EXPERIMENTS[name]), _code()],
+        "results_version": RESULTS_VERSION,
+        "key": study.key(EXPERIMENTS[name]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         **study.recut(EXPERIMENTS[name].windows).made_from,  # which scored it
         "trained": {what: done.get(what) for what in ("commit", "made_on")},
@@ -218,18 +219,11 @@ def record(study: Study, name: str) -> Path:
     return file
 
 
-def _code() -> str:
-    """Hash of the code that scores, read once a process."""
-    here = ROOT / "embridge"
-    names = "choices evaluation few_shot protocols regression retrieval rows score statistics systems".split()
-    return code_hash(*(here / f"{name}.py" for name in names))
-
-
 def recorded(study: Study, name: str, what: str = "rows") -> list | None:
     """The rows of an experiment's record, or its "loss" an epoch; None where there is none that fits.
 
-    A committed one fits as long as the settings do, and its rows say where they are from; one of this run's profile
-    only while the code is the same, too.
+    A committed one fits as long as its settings do, RESULTS_VERSION among them, and its rows say where they are from;
+    one of this run's profile only while the windows are the same, too.
     """
     file, kept = record_file(study, name), committed(study)
     if not file.exists() and kept:
@@ -241,7 +235,7 @@ def recorded(study: Study, name: str, what: str = "rows") -> list | None:
         origin = f"long run, {found['date']}, {found['commit']}" if kept else ""
         if found["settings"] != settings(study, name):
             return None
-        if not kept and found["code"] != [study.key(EXPERIMENTS[name]), _code()]:
+        if not kept and found["key"] != study.key(EXPERIMENTS[name]):
             return None
         return found.get("loss") if what == "loss" else [row(**fields, origin=origin) for fields in found["rows"]]
     except (ValueError, KeyError, TypeError) as error:

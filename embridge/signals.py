@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embridge.config import WindowConfig
-from embridge.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
+F16_MAX = 65504.0
+POWER_PARTS = 8  # equal parts of a window whose log-power the line without a network reads
 DEAD = 1e-5  # an SD below this part of the largest value is rounding, not signal
-BINS_PER_SECOND = 40  # of log-power and frames: bins of 25 ms (METHOD 1, ours)
 POWER_FLOOR = 0.01  # added to a bin's mean square, in variances of the window, before the logarithm (METHOD 1, ours)
 
 
@@ -76,17 +76,6 @@ def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndar
     return bad | ~np.isfinite(pose).all(axis=1)
 
 
-def n_bins(config: WindowConfig) -> int:
-    """How many bins of 25 ms a window has; InputError where a bin would hold fewer than two samples (METHOD 1)."""
-    n = round(BINS_PER_SECOND * config.window / config.sample_rate)
-    if n < 1 or config.window < 2 * n:
-        raise InputError(
-            f"log-power and frames: expected two samples or more in each bin of {1000 / BINS_PER_SECOND:g} ms, found "
-            f"{config.window} samples at {config.sample_rate:g} Hz for {n} bins; use --tokens waveform"
-        )
-    return n
-
-
 def bin_edges(n_samples: int, n: int) -> np.ndarray:
     """Where n bins of a window begin, and where the last one ends: floor(i T / n), (n + 1,) (METHOD 1)."""
     return np.arange(n + 1) * n_samples // n
@@ -98,23 +87,41 @@ def bin_means(x: np.ndarray, n: int) -> np.ndarray:
     return np.add.reduceat(x, edges[:-1], axis=-1, dtype=np.float64) / np.diff(edges)
 
 
+def is_flat(x: np.ndarray) -> bool:
+    """Whether a window (C, T) holds one value throughout: its SD is 0, and there is nothing to scale it by."""
+    return bool(x.max() == x.min())
+
+
 def log_power(x: np.ndarray, n: int) -> np.ndarray | None:
     """ln(mean square + 0.01) of n bins of one filtered window (C, T), (C, n) float64 (METHOD 1, steps 1 to 3; ours).
 
     The window is scaled by one mean and one SD over channels and samples first, so that gain does not matter and the
-    electrodes' relative strength does. None where its SD is 0: there is no signal.
+    electrodes' relative strength does. None where the window :func:`is_flat`.
     """
+    if is_flat(x):
+        return None
     x = np.asarray(x, np.float64)
     std = x.std()
-    if not std:
-        return None
     return np.log(bin_means(np.square((x - x.mean()) / std), n) + POWER_FLOOR)
 
 
-def standardise(f: np.ndarray) -> np.ndarray:
-    """(f - mean) / SD over all of one window's log powers (C, n) (METHOD 1, step 4); zeros where all are equal."""
+def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
+    """What a "log-power" encoder sees of one filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1 to 5; ours).
+
+    :func:`log_power` less its mean, over its SD, both over all channels and bins; zeros where all bins are equal. The
+    one function for windows that are stored and for those that are labelled as they come. None where the window
+    :func:`is_flat`.
+    """
+    f = log_power(x, n)
+    if f is None:
+        return None
     std = f.std()
-    return (f - f.mean()) / std if std else np.zeros_like(f)
+    return ((f - f.mean()) / (std or 1.0)).astype(np.float16)
+
+
+def pose_frames(pose: np.ndarray, n: int) -> np.ndarray:
+    """What a "frames" encoder sees of one window's angles (J, T), before statistics: bin means (J, n) float16."""
+    return np.clip(bin_means(pose, n), -F16_MAX, F16_MAX).astype(np.float16)
 
 
 def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "torch.Tensor":

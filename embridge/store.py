@@ -1,4 +1,8 @@
-"""The window store on disk: ``manifest.json``, ``windows.npz`` (one row a window) and two float16 arrays."""
+"""The window store on disk: ``manifest.json``, ``windows.npz`` (one row a window) and float16 arrays.
+
+A store holds what one front end reads of the windows: "waveform", filtered samples (288 kB a window of emg2pose), or
+"features", log-power and frames (6 kB). Stores of both kinds have the same windows in the same order.
+"""
 
 import hashlib
 import json
@@ -14,10 +18,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from embridge.bounds import read_npz
-from embridge.config import WindowConfig, fingerprint
+from embridge.config import WindowConfig, fingerprint, n_bins
 from embridge.errors import InputError
+from embridge.signals import POWER_PARTS
 
-STORE_VERSION = 1  # raise it when the same windows would be kept in other files
+STORE_VERSION = 2  # raise it when the same windows would be kept in other files
 VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 OF_RECORDING = (
     "user",
@@ -29,9 +34,27 @@ OF_RECORDING = (
 )  # columns that come from the recording
 
 
-def digest(emg: np.ndarray, pose: np.ndarray) -> int:
-    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the pose."""
-    return zlib.crc32(emg) << 32 | zlib.crc32(pose)
+def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
+    """What a store of a kind holds of each window, the shapes by file name; the EMG first, then the pose."""
+    if kind == "waveform":
+        return {
+            "emg.f16": (config.n_channels, config.window),
+            "pose.f16": (config.n_joints, config.window),
+        }
+    bins = n_bins(config)
+    return {
+        "log-power.f16": (config.n_channels, bins),
+        "frames.f16": (config.n_joints, bins),
+        "power.f16": (config.n_channels, POWER_PARTS),
+    }
+
+
+def checksum(emg: np.ndarray, *rest: np.ndarray) -> int:
+    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the rest."""
+    low = 0
+    for array in rest:
+        low = zlib.crc32(array, low)
+    return zlib.crc32(emg) << 32 | low
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -53,15 +76,25 @@ def seal(body: dict) -> str:
     return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
 
 
+def window_bytes(kind: str, config: WindowConfig) -> int:
+    """What a store of a kind keeps of each window on disk."""
+    return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
+
+
 class WindowStore:
     """A finished store, opened read-only; nothing is read before it is asked for, so it can go to other processes.
+
+    Waveforms are mapped from the disk; features, a fiftieth of these, are read whole into memory.
 
     Attributes
     ----------
     table : DataFrame, one row a window, index 0..N-1 (the ids): recording, user, session, gesture, hand,
         moving_hand, repetition, split, generalization, segment (id of the labelled stretch), start (sample), offset
-        (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest
-    emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16 memory maps
+        (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest (of
+        the waveforms, in a store of either kind)
+    kind : "waveform" or "features"
+    emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16; of features (N, C, bins) and (N, J, bins)
+    power_f16 : (N, C, 8) float16, log-power of eight equal parts; of features alone
 
     Raises InputError where a file is missing, of another size, or its checksum is another.
     """
@@ -71,25 +104,30 @@ class WindowStore:
         try:
             manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
             table_sum = hashlib.sha256((self.path / "windows.npz").read_bytes()).hexdigest()
-            sizes = {name: (self.path / name).stat().st_size for name in ("emg.f16", "pose.f16")}
-        except (OSError, ValueError) as error:
+            self.kind: str = manifest["kind"]
+            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["config"].items()}
+            self.config = WindowConfig(**fields)
+            self.arrays = arrays_of(self.kind, self.config)
+            sizes = {name: (self.path / name).stat().st_size for name in self.arrays}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.path}: not a whole window store ({error}); build it again") from error
         if manifest.pop("checksum", None) != fingerprint(manifest) or manifest["table_sha256"] != table_sum:
             raise InputError(f"{self.path}: its manifest or table is damaged; build the store again")
         self.manifest = manifest
         self.key: str = manifest["key"]
         self.simulated: bool = manifest["simulated"]
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["config"].items()}
-        self.config = WindowConfig(**fields)
-        for name, width in (("emg.f16", self.config.n_channels), ("pose.f16", self.config.n_joints)):
-            expected = 2 * len(self) * width * self.config.window
+        for name, (width, steps) in self.arrays.items():
+            expected = 2 * len(self) * width * steps
             if sizes[name] != expected:
                 raise InputError(f"{self.path / name}: expected {expected} bytes, found {sizes[name]}; build it again")
 
     @property
     def contents(self) -> str:
-        """Hash of the windows' contents and columns: code that changed and still cuts the same windows leaves it."""
-        return fingerprint(*(self.manifest[name] for name in ("table_sha256", "gestures", "recordings")))
+        """Hash of the windows' contents and columns, the same for both kinds of store.
+
+        Code that changed and still cuts the same windows leaves it.
+        """
+        return fingerprint(*(self.manifest[name] for name in ("windows_sha256", "gestures", "recordings")))
 
     def __reduce__(self):
         return WindowStore, (self.path,)
@@ -98,12 +136,15 @@ class WindowStore:
         return self.manifest["n_windows"]
 
     @cached_property
-    def table(self) -> pd.DataFrame:
+    def _columns(self) -> dict[str, np.ndarray]:
         try:
-            columns = read_npz(self.path / "windows.npz")
+            return read_npz(self.path / "windows.npz")
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path}: its table is damaged ({error}); build the store again") from error
-        recordings = self.manifest["recordings"]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        columns, recordings = self._columns, self.manifest["recordings"]
         row = columns["recording"]
         table = {"recording": np.array([r["key"] for r in recordings], dtype=object)[row]}
         for name in OF_RECORDING:
@@ -115,24 +156,31 @@ class WindowStore:
 
     @cached_property
     def emg_f16(self) -> np.ndarray:
-        return self._map("emg.f16", self.config.n_channels)
+        return self._array(0)
 
     @cached_property
     def pose_f16(self) -> np.ndarray:
-        return self._map("pose.f16", self.config.n_joints)
+        return self._array(1)
 
-    def _map(self, name: str, width: int) -> np.ndarray:
-        shape = (len(self), width, self.config.window)
+    @cached_property
+    def power_f16(self) -> np.ndarray:
+        return self._array(2)
+
+    def _array(self, number: int) -> np.ndarray:
+        name, (width, steps) = list(self.arrays.items())[number]
+        shape = (len(self), width, steps)
         if not len(self):  # an empty file cannot be mapped
             return np.zeros(shape, np.float16)
+        if self.kind == "features":
+            return np.fromfile(self.path / name, np.float16).reshape(shape)
         return np.memmap(self.path / name, np.float16, "r", shape=shape)
 
     def read_emg(self, ids):
-        """EMG of the windows ``ids`` (B,), float32 tensor (B, C, T), in robust SDs of its recording."""
+        """EMG of the windows ``ids`` (B,), float32 tensor (B, C, T), in robust SDs of its recording; or log-power."""
         return self._read(self.emg_f16, ids)
 
     def read_pose(self, ids):
-        """Pose of the windows ``ids`` (B,), float32 tensor (B, J, T): rad, or raw glove units."""
+        """Pose of the windows ``ids`` (B,), float32 tensor (B, J, T) or (B, J, bins): rad, or raw glove units."""
         return self._read(self.pose_f16, ids)
 
     @staticmethod
@@ -144,7 +192,7 @@ class WindowStore:
     @property
     def bytes_each(self) -> int:
         """Of one window."""
-        return 2 * self.config.window * (self.config.n_channels + self.config.n_joints)
+        return window_bytes(self.kind, self.config)
 
     def verify(self, max_bytes: int | None = None, *, progress: bool = False) -> None:
         """Compare the windows' contents with their checksums: all, or evenly spread ones worth ``max_bytes``.
@@ -153,9 +201,9 @@ class WindowStore:
         """
         step = 1 if max_bytes is None else -(-len(self) // max(1, max_bytes // self.bytes_each)) or 1
         ids = range(int(np.random.default_rng().integers(step)), len(self), step)
-        expected = self.table.digest.to_numpy()
+        arrays, expected = [self._array(number) for number in range(len(self.arrays))], self._columns["checksum"]
         for i in tqdm(ids, f"checking {self.path.name}", unit=" windows", mininterval=5, disable=not progress):
-            if digest(self.emg_f16[i], self.pose_f16[i]) != expected[i]:
+            if checksum(*(array[i] for array in arrays)) != expected[i]:
                 where = self.table.recording.iloc[i]
                 raise InputError(f"{self.path}: window {i} (recording {where}) is damaged; build the store again")
 
@@ -168,7 +216,7 @@ def check(store: WindowStore, progress: bool = False) -> None:
     Raises InputError that names the first damaged window.
     """
     note = store.path.with_name(f"{store.path.name}.verified.json")
-    files = {name: (store.path / name).stat() for name in ("emg.f16", "pose.f16", "windows.npz", "manifest.json")}
+    files = {name: (store.path / name).stat() for name in (*store.arrays, "windows.npz", "manifest.json")}
     state = json.dumps({name: [status.st_size, status.st_mtime_ns] for name, status in files.items()})
     known = note.exists() and note.read_text(encoding="utf-8", errors="replace") == state
     if known or len(store) * store.bytes_each <= VERIFY_BYTES:

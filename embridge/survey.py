@@ -1,4 +1,4 @@
-"""What a window store is made from: the size, SHA-256 and length of every source file, and the code that cuts.
+"""What a window store is made from: the size, SHA-256 and length of every source file.
 
 Sums are kept in ``sources.json`` beside the stores, by path, size and date, so that a file is summed once. When a
 store is built, files that were summed earlier are summed again: a difference is bytes that rotted (RELIABILITY 7).
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from embridge.config import WindowConfig, as_json, fingerprint
 from embridge.errors import InputError
-from embridge.provenance import code_hash
 from embridge.recordings import LEAVE_OUT, Recording, Source, sha256
 from embridge.store import OF_RECORDING, STORE_VERSION, write_atomically
 
@@ -99,9 +98,3 @@ def made_from(source: Source, recordings: list[Recording], files: dict[str, Sour
     columns = [[r.key, r.gesture, *(getattr(r, name) for name in OF_RECORDING)] for r in recordings]
     sums = [[files[r.key].size, files[r.key].sha256] for r in recordings]
     return fingerprint(STORE_VERSION, source.name, source.reader_version, as_json(config), columns, sums)
-
-
-def cutting_code() -> str:
-    """Hash of the code that reads, filters and cuts recordings."""
-    here = Path(__file__).parent
-    return code_hash(here / "cutting.py", here / "signals.py", *sorted(here.glob("recordings/*.py")))

@@ -7,8 +7,8 @@ of a result name a member of a sweep; its own name is unique.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from embridge.choices import NORMALISATION, OPEN_CHOICES
-from embridge.config import REGRESSORS, ObjectiveConfig, profile
+from embridge.choices import OPEN_CHOICES
+from embridge.config import REGRESSORS, ObjectiveConfig, Profile, profile
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Experiment:
     part : the table or figure that it stands in; "headline" is what the quick profile trains
     objective : what an aligned system minimises
     emg_start : name of the masked autoencoder whose encoder it starts from; None: random weights
+    pose_start : name of the masked autoencoder whose encoder embeds its poses
     emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
     shuffled : pairs each EMG window with another window's pose (a control that must not learn)
     paired_fraction : of the recordings of each gesture that alignment sees
@@ -38,6 +39,7 @@ class Experiment:
     part: str = "headline"
     objective: ObjectiveConfig | None = None
     emg_start: str | None = "EMG-MAE"
+    pose_start: str = "Pose-MAE"
     emg_frozen: bool = False
     pose_trained: bool = False
     shuffled: bool = False
@@ -57,7 +59,7 @@ class Experiment:
         """Names of the experiments that are trained before this one."""
         if self.kind not in ("cpep", "qformer"):
             return ()
-        return ("Pose-MAE", self.emg_start) if self.emg_start else ("Pose-MAE",)
+        return (self.pose_start, self.emg_start) if self.emg_start else (self.pose_start,)
 
     @property
     def aligned(self) -> bool:
@@ -114,7 +116,9 @@ def _table_3() -> Iterator[Experiment]:
     def variant(name: str, about: str, base: Experiment = EMBRIDGE, **objective) -> Experiment:
         return _variant(base, name, about, "Table 3", objective)
 
-    yield variant("EMBridge w/o Q-Former", "CPEP with CASCLe", CPEP, soft_targets="communities", alpha=1.0)
+    yield variant(
+        "EMBridge w/o Q-Former", "CPEP with CASCLe, InfoNCE one-way", CPEP, soft_targets="communities", alpha=1.0,
+        symmetric=False)  # fmt: skip
     yield variant("EMBridge w/o MPRL", "Q-Former with CASCLe", lam=0.0)
     yield variant("EMBridge w/o CASCLe", "Q-Former with MPRL", soft_targets=None, alpha=0.0)
     yield variant("Label Smoothing", "smoothed InfoNCE with MPRL", soft_targets="smoothing", alpha=0.0)
@@ -178,11 +182,10 @@ def _open_choices() -> Iterator[Experiment]:
             continue
         how = {"param": c.option, "param_value": c.alternative}
         about = f"{c.option}: {c.alternative} (METHOD 9)"
-        if c.option == NORMALISATION:  # an autoencoder that saw EMG otherwise would be a poor start
-            yield Experiment(
-                c.changes["emg_start"], "emg-mae", about, "open choices", train=c.changes["train"],
-                system="EMG-MAE", **how,
-            )  # fmt: skip
+        for start, kind, system in (("emg_start", "emg-mae", "EMG-MAE"), ("pose_start", "pose-mae", "Pose-MAE")):
+            if start in c.changes:  # an autoencoder that saw its signal otherwise would be a poor start, or none
+                same = {name: c.changes.get(name, {}) for name in ("model", "train")}
+                yield Experiment(c.changes[start], kind, about, "open choices", system=system, **same, **how)
         base = {"CPEP": CPEP, "EMBridge": EMBRIDGE}[c.system]
         yield _variant(base, c.experiment, about, "open choices", system=c.system, **how, **c.changes)
 
@@ -215,12 +218,21 @@ def trained_by(profile_name: str, dataset: str) -> tuple[str, ...]:
     if dataset in ("ninapro", "simulated-ninapro"):
         return NINAPRO
     headline = profile_name == "quick" or dataset == "ninapro-db1"
-    usual = profile(profile_name).align.emg_norm  # is what all others have
+    usual = profile(profile_name)
     return tuple(
-        e.name
-        for e in EXPERIMENTS.values()
-        if (e.part == "headline" or not headline) and e.train.get("emg_norm") != usual
+        e.name for e in EXPERIMENTS.values() if (e.part == "headline" or not headline) and not _is_default(e, usual)
     )
+
+
+def _is_default(e: Experiment, usual: Profile) -> bool:
+    """Whether an open choice asks for what all others have in this profile, or for waveforms as another one does."""
+    if e.part != "open choices":
+        return False
+    named = {name: e.model[name] for name in ("emg_tokens", "pose_tokens") if name in e.model}
+    norm = e.train.get("emg_norm")
+    if norm:  # of waveforms: the usual one comes with the choice of these
+        return norm == usual.align.emg_norm
+    return bool(named) and all(getattr(usual.model, name) == value for name, value in named.items())
 
 
 def of_parts(dataset: str, *parts: str, profile_name: str = "long") -> tuple[str, ...]:

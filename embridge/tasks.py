@@ -24,7 +24,8 @@ from embridge.windows import WindowStore
 class Statistics:
     """Means and standard deviations of the pre-training windows: the only statistics that any split is scaled by.
 
-    ``pose_mean``, ``pose_std``: (J,); ``emg_mean``, ``emg_std``: (C,), used where EMG is scaled by "train".
+    Of waveforms, or of log-power and frames (:attr:`~embridge.store.WindowStore.kind`). ``pose_mean``, ``pose_std``:
+    (J,); ``emg_mean``, ``emg_std``: (C,), used where waveforms are scaled by "train".
     """
 
     pose_mean: tuple[float, ...]
@@ -55,43 +56,50 @@ def measure_statistics(store: WindowStore, ids: np.ndarray, *, chunk: int = 256)
 
 
 class Reader:
-    """Windows as the encoders see them: normalised, on the device.
+    """Windows as the encoders see them: the front end's arrays, normalised, on the device.
 
     Parameters
     ----------
-    store : the window store
-    statistics : of the pre-training split
-    emg_norm : TrainConfig.emg_norm
+    emg, pose : the window stores that EMG and pose are read from; one and the same where both front ends are alike
+    scales : Statistics of the pre-training split by "pose" and, where EMG is scaled by "train", "emg"
+    emg_norm : "log-power", which is stored as the encoders see it, or for waveforms TrainConfig.emg_norm
     """
 
-    def __init__(self, store: WindowStore, statistics: Statistics, emg_norm: str, device="cpu"):
-        self.store, self.emg_norm, self.device = store, emg_norm, device
-        self.pose_mean = torch.tensor(statistics.pose_mean, device=device)[:, None]
-        self.pose_std = torch.tensor(statistics.pose_std, device=device)[:, None]
-        self.emg_stats = {
-            "mean": torch.tensor(statistics.emg_mean, device=device),
-            "std": torch.tensor(statistics.emg_std, device=device),
-        }
+    def __init__(self, emg: WindowStore, pose: WindowStore, scales: dict[str, Statistics], emg_norm: str, device="cpu"):
+        self.emg_store, self.pose_store, self.emg_norm, self.device = emg, pose, emg_norm, device
+        self.emg_stats = None
+        if "pose" in scales:
+            self.pose_mean = torch.tensor(scales["pose"].pose_mean, device=device)[:, None]
+            self.pose_std = torch.tensor(scales["pose"].pose_std, device=device)[:, None]
+        if "emg" in scales:
+            self.emg_stats = {
+                "mean": torch.tensor(scales["emg"].emg_mean, device=device),
+                "std": torch.tensor(scales["emg"].emg_std, device=device),
+            }
 
     def emg(self, ids) -> torch.Tensor:
-        """(B, C, T) normalised EMG of the windows ``ids``."""
-        return self.scale_emg(self.store.read_emg(ids).to(self.device))
+        """(B, C, T) normalised EMG of the windows ``ids``, or their log-power (B, C, bins)."""
+        return self.scale_emg(self.emg_store.read_emg(ids).to(self.device))
 
     def pose(self, ids) -> torch.Tensor:
-        """(B, J, T) pose, z-scored a joint with the pre-training statistics."""
-        return self.scale_pose(self.store.read_pose(ids).to(self.device))
+        """(B, J, T) pose or (B, J, bins) frames, z-scored a joint with the pre-training statistics."""
+        return self.scale_pose(self.unscaled_pose(ids))
+
+    def unscaled_pose(self, ids) -> torch.Tensor:
+        """The same in the recordings' unit: rad, or a glove's raw numbers."""
+        return self.pose_store.read_pose(ids).to(self.device)
 
     def scale_emg(self, x: torch.Tensor) -> torch.Tensor:
-        """Stored EMG (B, C, T), float16 or float32 on the device, normalised, float32."""
-        return normalise_emg(x, self.emg_norm, self.emg_stats)
+        """What the store has of EMG (B, C, steps), float16 or float32 on the device, as encoders see it; float32."""
+        return x.float() if self.emg_norm == "log-power" else normalise_emg(x, self.emg_norm, self.emg_stats)
 
     def scale_pose(self, x: torch.Tensor) -> torch.Tensor:
-        """Stored pose (B, J, T), z-scored, float32."""
+        """What the store has of pose (B, J, steps), z-scored, float32."""
         return x.to(torch.float32, copy=True).sub_(self.pose_mean).mul_(1 / self.pose_std)
 
     def windows(self, modality: str, ids: np.ndarray) -> Windows:
         """The stored "emg" or "pose" of ``ids``, for a task to take batches of."""
-        return Windows(self.store.emg_f16 if modality == "emg" else self.store.pose_f16, ids, self.device)
+        return Windows(self.emg_store.emg_f16 if modality == "emg" else self.pose_store.pose_f16, ids, self.device)
 
 
 class Streams:
@@ -119,9 +127,9 @@ def draw_rotations(config: TrainConfig, streams: Streams, samples, epoch) -> tor
 class MAETask:
     """Masked autoencoding of one modality (E 2.1). ``modality`` is "emg" or "pose"."""
 
-    def __init__(self, model: MAE, reader: Reader, ids: np.ndarray, modality: str, config: TrainConfig, n_tokens: int):
+    def __init__(self, model: MAE, reader: Reader, ids: np.ndarray, modality: str, config: TrainConfig):
         self.model, self.reader, self.modality, self.config = model, reader, modality, config
-        self.n_samples, self.n_tokens = len(ids), n_tokens
+        self.n_samples, self.n_tokens = len(ids), model.encoder.tokenizer.n_tokens
         self.windows = reader.windows(modality, ids)
         self.streams = Streams(config.seed, len(ids))
 
@@ -153,7 +161,6 @@ class AlignTask:
     model : CPEP or QFormerModel
     ids : (n,) windows of the pre-training split
     pose_embeddings : (n, d) v of each, computed once: the pose encoder is frozen, so never in the loop
-    n_pose_tokens : L of the pose, for MPRL's masks
     centroids : (N_c, d) communities, where the objective has them
     pairing : (n,) permutation: sample i is paired with pose ``pairing[i]``. The identity, but for the control
         that shuffles EMG against pose.
@@ -166,14 +173,13 @@ class AlignTask:
         ids: np.ndarray,
         pose_embeddings: torch.Tensor,
         *,
-        n_pose_tokens: int,
         objective: ObjectiveConfig,
         config: TrainConfig,
         centroids=None,
         pairing=None,
     ):
         self.model, self.reader, self.config, self.objective = model, reader, config, objective
-        self.v, self.n_pose_tokens = pose_embeddings, n_pose_tokens
+        self.v = pose_embeddings
         self.centroids = None if centroids is None else torch.as_tensor(centroids, device=reader.device)
         self.pairing = torch.arange(len(ids)) if pairing is None else torch.as_tensor(pairing)
         self.n_samples = len(ids)
@@ -197,7 +203,7 @@ class AlignTask:
             "v": to_device(self.v[paired], self.reader.device),
         }
         if self.pose:
-            masking = self.streams.take("mprl", samples, epoch, self.n_pose_tokens)
+            masking = self.streams.take("mprl", samples, epoch, self.model.pose_tokenizer.n_tokens)
             batch |= {"pose": self.pose.take(paired), "mask": to_device(masking, self.reader.device)}
         return batch
 

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
             check_name(name)
         with distributed.session(options.device) as device:
             where = (options.dataset, options.profile, options.seed, device, options.data or "", options.out)
-            study = Study(*where, skip_broken=options.skip_broken)
+            study = Study(*where, tokens=options.tokens, skip_broken=options.skip_broken)
             if options.profile == "long" and distributed.rank() == 0 and commit().endswith("+"):
                 print(f"warning: {UNCOMMITTED}", file=sys.stderr, flush=True)
             prepare(study)

@@ -7,6 +7,7 @@ from openTSNE import TSNE
 from torch.nn.functional import normalize
 
 from embridge import figures, losses, score
+from embridge.cutting import cut_signals
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
@@ -34,6 +35,15 @@ def windows_summary(study: Study) -> str:
     )
 
 
+def filtered_window(study: Study, window: int) -> np.ndarray:
+    """The filtered EMG (C, T) of one window, in robust SDs of its recording, cut from that anew."""
+    row, keys = study.store.table.iloc[window], {r.key: r for r in study.source.recordings}
+    recording = keys[row["recording"]]
+    part = cut_signals(recording, recording.load(), study.windows, "waveform")
+    (at,) = np.flatnonzero([start == row["start"] for _, start, _ in part.log["windows"]])
+    return part.arrays[0][at].astype(np.float32)
+
+
 def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.ndarray]:
     """For each gesture the window that moves most, as ``n_frames`` poses.
 
@@ -43,13 +53,13 @@ def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.
     times : (n_frames,) s within the window
     """
     config, poses = study.store.config, {}
-    frames = np.linspace(0, config.window - 1, n_frames).round().astype(int)
+    frames = np.linspace(0, study.store.pose_f16.shape[2] - 1, n_frames).round().astype(int)
     for gesture in gestures if config.n_joints == len(JOINTS) else ():
         ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
         if len(ids):
             motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
             poses[gesture] = study.store.read_pose(ids[[int(motion.argmax())]])[0, :, frames].T.numpy()
-    return poses, frames / config.sample_rate
+    return poses, frames * (config.window / config.sample_rate / study.store.pose_f16.shape[2])
 
 
 def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -77,13 +87,13 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
 
     Returns
     -------
-    dict with ``target`` and ``prediction``, each (n_shown, T), ``mask`` (L,), True where a patch was hidden, ``names``
-    of the channels shown and the ``unit``
+    dict with ``target`` and ``prediction``, each (n_shown, steps), ``mask`` (L,), True where a patch was hidden,
+    ``names`` of the channels shown, the ``unit``, and the ``sample_rate`` of the steps, Hz
     """
     run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
     x = study.reader().pose(ids) if pose else study.reader().emg(ids)
-    patch = shape.pose_patch if pose else shape.emg_patch
-    table = noise(study.seed, 0, "picture", len(ids), shape.window // patch).to(x.device)
+    cut = shape.pose if pose else shape.emg
+    table = noise(study.seed, 0, "picture", len(ids), cut.n_tokens).to(x.device)
     predicted, mask = run.model.reconstruct(x, table)
     shown = x[0].std(dim=1).argsort(descending=True)[:n_shown].sort().values.cpu()
     names = joint_names(study) if pose else [f"channel {i + 1}" for i in range(shape.n_channels)]
@@ -93,6 +103,7 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
         "mask": mask[0].cpu().numpy(),
         "names": [names[i] for i in shown],
         "unit": "SD of training" if pose else "SD of the window",
+        "sample_rate": cut.steps * shape.sample_rate / shape.window,
     }
 
 

@@ -1,4 +1,4 @@
-"""Recordings -> one float16 window store, built once (METHOD 1; RELIABILITY 4, 7-9).
+"""Recordings -> a float16 window store of one kind, built once (METHOD 1; RELIABILITY 4, 7-9).
 
 Workers cut recordings (:mod:`embridge.cutting`); this process appends the results in the recordings' order and notes
 each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
@@ -9,41 +9,51 @@ import json
 import os
 import shutil
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from embridge.config import WindowConfig, as_json, fingerprint
+from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
 from embridge.cutting import cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
 from embridge.recordings import LEAVE_OUT, Recording, Source
-from embridge.store import OF_RECORDING, STORE_VERSION, WindowStore, check, digest, seal, write_atomically
-from embridge.survey import cutting_code, made_from, summed, survey
+from embridge.store import (
+    OF_RECORDING,
+    STORE_VERSION,
+    WindowStore,
+    arrays_of,
+    check,
+    checksum,
+    seal,
+    window_bytes,
+    write_atomically,
+)
+from embridge.survey import made_from, summed, survey
 
 __all__ = ["WindowStore", "build_store", "find_store"]
 
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
-ARRAYS = ("emg.f16", "pose.f16")
 
 
 def build_store(
     source: Source,
     config: WindowConfig,
     folder: Path | str,
+    kind: str = "waveform",
     *,
     workers: int | None = None,
     progress: bool = True,
     skip_broken: bool = False,
 ) -> WindowStore:
-    """Build ``folder/<key>`` from the recordings of ``source``, or open it where it is already whole.
+    """Build ``folder/<key>`` of a kind, "waveform" or "features", or open it where it is already whole.
 
-    The key is a hash of the configuration, the reader's version, every recording's columns, size and SHA-256, and the
-    code that reads, filters and cuts. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
+    The key is a hash of the kind, the configuration, the reader's version, every recording's columns, size and SHA-256,
+    and RESULTS_VERSION. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
     an interrupted one goes on. Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it
     in the manifest), for too little space, and where another process is building the same store.
     """
@@ -56,7 +66,7 @@ def build_store(
     files, broken = survey(source, folder, workers=workers, progress=progress, skip_broken=skip_broken)
     recordings = [r for r in source.recordings if r.key in files]
     sources = made_from(source, recordings, files, config)
-    key = fingerprint(sources, cutting_code())
+    key = _key(sources, kind)
     path = folder / key
     store = _open_whole(path, progress)
     if store is None:
@@ -69,7 +79,7 @@ def build_store(
         try:
             if _open_whole(path, progress) is None:
                 shutil.rmtree(path, ignore_errors=True)
-                builder = _Builder(path, sources, source, recordings, files, config, broken, skip_broken)
+                builder = _Builder(path, sources, source, recordings, files, config, kind, broken, skip_broken)
                 builder.run(workers, progress)
         finally:
             lock.release()
@@ -80,7 +90,11 @@ def build_store(
     return store
 
 
-def find_store(source: Source, config: WindowConfig, folder: Path | str) -> WindowStore | None:
+def _key(sources: str, kind: str) -> str:
+    return fingerprint(sources, kind, RESULTS_VERSION)
+
+
+def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
     """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
 
     Writes nothing and sums no file: a source that was never surveyed has no store.
@@ -90,7 +104,7 @@ def find_store(source: Source, config: WindowConfig, folder: Path | str) -> Wind
         return None
     try:
         sources = made_from(source, list(source.recordings), files, config)
-        return WindowStore(Path(folder) / fingerprint(sources, cutting_code()))
+        return WindowStore(Path(folder) / _key(sources, kind))
     except InputError:  # absent, unfinished or damaged
         return None
 
@@ -120,15 +134,15 @@ def _disk_errors(folder: Path, needed: int = 0):
 class _Builder:
     """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
 
-    def __init__(self, path, sources, source, recordings, files, config, broken, skip_broken):
+    def __init__(self, path, sources, source, recordings, files, config, kind, broken, skip_broken):
         self.path, self.partial, self.sources = path, path.with_name(f"{path.name}.partial"), sources
         self.source, self.recordings, self.files, self.config = source, recordings, files, config
         self.broken, self.skip_broken = list(broken), skip_broken
-        self.bytes_each = [2 * width * config.window for width in (config.n_channels, config.n_joints)]
+        self.kind, self.shapes = kind, arrays_of(kind, config)
+        self.window_bytes = window_bytes(kind, config)
         self.logs: list[dict] = []  # one a recording, without its windows
-        self.columns: dict[str, list[np.ndarray]] = {
-            name: [] for name in ("recording", "segment", "start", "offset", "gesture", "repetition", "digest")
-        }
+        columns = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
+        self.columns: dict[str, list[np.ndarray]] = {name: [] for name in columns}
         self.n_windows = self.n_segments = 0
         self.gestures: dict[str, int] = {}
 
@@ -136,20 +150,26 @@ class _Builder:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
         bound = sum(self._most_windows(self.files[r.key].n_samples) for r in self.recordings)
         self._check_space(bound)
-        with _disk_errors(self.path.parent, bound * sum(self.bytes_each)):
+        with _disk_errors(self.path.parent, bound * self.window_bytes), ExitStack() as opened:
             self.partial.mkdir(exist_ok=True)
-            for name in (*ARRAYS, "journal.jsonl"):
+            for name in (*self.shapes, "journal.jsonl"):
                 (self.partial / name).touch()
-            emg, pose, journal = (open(self.partial / name, "r+b") for name in (*ARRAYS, "journal.jsonl"))
-            with emg, pose, journal:
-                for file, size in zip((emg, pose), self.bytes_each, strict=True):
-                    _reserve(file, bound * size)
-                self._replay((emg, pose), journal)
-                self._append((emg, pose), journal, workers, progress)
-                for file, size in zip((emg, pose), self.bytes_each, strict=True):
-                    file.truncate(self.n_windows * size)
-                    os.fsync(file.fileno())
+            *arrays, journal = (
+                opened.enter_context(open(self.partial / name, "r+b")) for name in (*self.shapes, "journal.jsonl")
+            )
+            for file, size in zip(arrays, self._sizes(), strict=True):
+                _reserve(file, bound * size)
+            self._replay(arrays, journal)
+            self._append(arrays, journal, workers, progress)
+            for file, size in zip(arrays, self._sizes(), strict=True):
+                file.truncate(self.n_windows * size)
+                os.fsync(file.fileno())
+        with _disk_errors(self.path.parent, bound * self.window_bytes):
             self._finish()
+
+    def _sizes(self) -> list[int]:
+        """Bytes of one window in each array."""
+        return [2 * width * steps for width, steps in self.shapes.values()]
 
     def _most_windows(self, n_samples: int) -> int:
         """An upper bound: starts are at least a stride apart within a stretch and a window apart across two."""
@@ -157,7 +177,7 @@ class _Builder:
         return max(0, (n_samples - self.config.window) // step + 1)
 
     def _check_space(self, bound: int) -> None:
-        needed = bound * sum(self.bytes_each)
+        needed = bound * self.window_bytes
         have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16")) if self.partial.is_dir() else 0
         free = shutil.disk_usage(self.path.parent).free
         if needed - have > free:
@@ -175,10 +195,11 @@ class _Builder:
         for line, recording in zip(journal, self.recordings, strict=False):
             try:
                 log = json.loads(line)
-                block = [self._block(file, i, len(log["digests"])) for i, file in enumerate(arrays)]
+                n, shapes = len(log["checksums"]), self.shapes.values()
+                block = [self._block(file, shape, n) for file, shape in zip(arrays, shapes, strict=True)]
             except ValueError:
                 break
-            if [digest(e, p) for e, p in zip(*block, strict=True)] != log["digests"]:
+            if [checksum(*window) for window in zip(*block, strict=True)] != log["checksums"]:
                 break
             if log.get("error") and not self.skip_broken:
                 break
@@ -186,20 +207,19 @@ class _Builder:
             good += len(line)
         journal.seek(good)
         journal.truncate()
-        for file, size in zip(arrays, self.bytes_each, strict=True):
+        for file, size in zip(arrays, self._sizes(), strict=True):
             file.seek(self.n_windows * size)
 
-    def _block(self, file, which: int, n: int) -> np.ndarray:
-        width = (self.config.n_channels, self.config.n_joints)[which]
-        file.seek(self.n_windows * self.bytes_each[which])
-        data = np.frombuffer(file.read(n * self.bytes_each[which]), np.float16)
-        return data.reshape(n, width, self.config.window)
+    def _block(self, file, shape: tuple[int, int], n: int) -> np.ndarray:
+        size = 2 * shape[0] * shape[1]
+        file.seek(self.n_windows * size)
+        return np.frombuffer(file.read(n * size), np.float16).reshape(n, *shape)
 
     def _append(self, arrays, journal, workers: int, progress: bool) -> None:
         todo = self.recordings[len(self.logs) :]
         workers = min(workers, 1 + sum(self.files[r.key].n_samples for r in todo) // SAMPLES_PER_WORKER)
         hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
-        jobs = ((r, self.config, self.files[r.key]) for r in todo)
+        jobs = ((r, self.config, self.files[r.key], self.kind) for r in todo)
         bar = tqdm(
             desc="windows",
             total=sum(hours.values()),
@@ -213,7 +233,7 @@ class _Builder:
             for recording, part in zip(todo, in_order(cut, jobs, workers), strict=True):
                 if part.log.get("error") and not self.skip_broken:
                     raise InputError(part.log["error"] + LEAVE_OUT)
-                for file, array in zip(arrays, (part.emg, part.pose), strict=True):
+                for file, array in zip(arrays, part.arrays, strict=True):
                     file.write(array)
                     file.flush()
                 journal.write(json.dumps(part.log).encode() + b"\n")
@@ -235,6 +255,7 @@ class _Builder:
             "gesture": np.array(gestures, dtype=np.int64)[segment],
             "repetition": np.array(repetitions, dtype=np.int64)[segment],
             "digest": np.array(log["digests"], dtype=np.uint64),
+            "checksum": np.array(log["checksums"], dtype=np.uint64),
         }
         for name, value in values.items():
             self.columns[name].append(value)
@@ -251,7 +272,9 @@ class _Builder:
 
     def _finish(self) -> None:
         table = self.partial / "windows.npz"
-        np.savez(table, **{name: np.concatenate(v) if v else np.zeros(0, int) for name, v in self.columns.items()})
+        columns = {name: np.concatenate(v) if v else np.zeros(0, int) for name, v in self.columns.items()}
+        np.savez(table, **columns)
+        of_both_kinds = b"".join(columns[name].tobytes() for name in sorted(columns) if name != "checksum")
         totals: dict[str, int] = {"recordings": len(self.logs), "windows": self.n_windows}
         for log in self.logs:
             for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
@@ -262,6 +285,7 @@ class _Builder:
             warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
         body = {
             "key": self.path.name,
+            "kind": self.kind,
             "sources": self.sources,
             "source": self.source.name,
             "simulated": self.source.simulated,
@@ -272,6 +296,7 @@ class _Builder:
             "counts": totals,
             "gestures": list(self.gestures),
             "table_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
             "skipped": [list(x) for x in self.source.skipped],
             "broken": [list(x) for x in self.broken],
             "recordings": self.logs,

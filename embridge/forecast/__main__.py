@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from embridge import cli, planning
+from embridge.config import kind_of
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, trained_by
 from embridge.forecast.data import Data, look_at
@@ -19,6 +20,7 @@ from embridge.forecast.steps import Step, measure_all
 from embridge.parallel import processor
 from embridge.progress import Heartbeat, human
 from embridge.score import recorded
+from embridge.store import window_bytes
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")
 
@@ -129,6 +131,16 @@ def embeddings_bytes(study: Study, found: list[Row]) -> int:
     return 4 * study.profile.model.d * len(study.splits.pretrain) * len(kinds) * seeds
 
 
+def stores_bytes(study: Study, found: list[Row]) -> int:
+    """Bytes of every window store that the rows' experiments read: features, and waveforms where one needs them."""
+    kinds = set()  # one more store where windows are cut otherwise
+    for row in found:
+        experiment = EXPERIMENTS[row.name]
+        shape, changes = study.configs(experiment)[0], str(experiment.windows)
+        kinds |= {(study.store.kind, changes), *((kind_of(t), changes) for t in (shape.emg_tokens, shape.pose_tokens))}
+    return sum(len(study.store) * window_bytes(kind, study.windows) for kind, _ in kinds)
+
+
 def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]:
     """What is asked for, and what the data are."""
     # above 0, others are at work, and what is measured takes longer than it would alone
@@ -159,8 +171,7 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
         yield f"{what}: {number} trainings, {steps:,} steps, {human(seconds)} one after another"
     weights, checkpoint = sum(row.seeds * row.step.weights for row in found), max(row.step.checkpoint for row in found)
     kept = embeddings_bytes(study, found)
-    stores = len({str(EXPERIMENTS[row.name].windows) for row in found})  # one more where windows are cut otherwise
-    parts = {"recordings": data.recordings_bytes, "windows": stores * data.store_bytes, "weights": weights}
+    parts = {"recordings": data.recordings_bytes, "windows": stores_bytes(study, found), "weights": weights}
     parts |= {"pose embeddings": kept, "a checkpoint": checkpoint}
     there = next(path for path in (study.out, *study.out.parents) if path.exists())
     told = ", ".join(f"{name} {size(n)}" for name, n in parts.items() if n)
@@ -183,6 +194,7 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
     given = ["--profile", options.profile, "--dataset", options.dataset]
     given += ["--data", str(options.data)] if options.data else []
     given += ["--skip-broken"] if options.skip_broken else []
+    given += ["--tokens", options.tokens] if options.tokens else []
     given += ["--device", options.device] if options.device != "auto" else []
     given += ["--out", str(options.out)] if options.out != cli.ROOT else []
     name = next((row.name for row in found if row.left and EXPERIMENTS[row.name].needs), found[-1].name)
@@ -192,7 +204,8 @@ def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace
 def forecast(options: argparse.Namespace) -> None:
     """Print all that the command line's options ask for; raises InputError as Study and its readers do."""
     where = (options.data or "", options.out)
-    study = Study(options.dataset, options.profile, 0, options.device, *where, skip_broken=options.skip_broken)
+    how = {"tokens": options.tokens, "skip_broken": options.skip_broken}
+    study = Study(options.dataset, options.profile, 0, options.device, *where, **how)
     data = look_at(study)
     print(*head(study, data, options), sep="\n", flush=True)
     with Heartbeat() as heartbeat:

@@ -14,7 +14,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import planned_ninapro, planned_simulated
 from embridge.simulator import ninapro, write
-from embridge.store import OF_RECORDING
+from embridge.store import OF_RECORDING, window_bytes
 from embridge.windows import find_store
 
 
@@ -24,6 +24,7 @@ class ExpectedStore:
 
     table: pd.DataFrame
     config: WindowConfig
+    kind: str
     key: str = ""
 
     def __len__(self) -> int:
@@ -40,7 +41,7 @@ class Data:
     recordings_bytes : of simulated ones, which a run writes; 0 for real ones
     recordings_there : bytes of those that are written
     built : whether the windows are those of a finished store, so that their number is exact
-    store_bytes : of the windows, float16
+    store_bytes : of the windows as the profile's front end reads them, float16
     """
 
     recordings: int
@@ -58,12 +59,13 @@ def look_at(study: Study, *, progress: bool = True) -> Data:
     InputError for a folder or a file that the readers refuse, and where no recording holds a window.
     """
     source, size, there = _simulated(study) if study.simulated else (study.source, 0, 0)
-    store = find_store(source, study.windows, study.stores) if there == size else None
+    kind = study.profile.model.kind
+    store = find_store(source, study.windows, study.stores, kind) if there == size else None
     if store is not None:
         lengths = [r["n_samples"] for r in store.manifest["recordings"]]
     else:
         lengths, table = _expected(source, study.windows, progress and there == size, study.skip_broken)
-        store = ExpectedStore(table, study.windows)
+        store = ExpectedStore(table, study.windows, kind)
         study.data_key = study.source_key = ""  # its hash is of windows' contents: a run that is finished has another
     study.store = store
     return Data(
@@ -72,7 +74,7 @@ def look_at(study: Study, *, progress: bool = True) -> Data:
         recordings_bytes=size,
         recordings_there=there,
         built=not isinstance(store, ExpectedStore),
-        store_bytes=2 * len(store) * study.windows.window * (study.windows.n_channels + study.windows.n_joints),
+        store_bytes=len(store) * window_bytes(kind, study.windows),
     )
 
 

@@ -15,6 +15,7 @@ from embridge.config import ObjectiveConfig, as_json, fingerprint
 from embridge.experiments import EXPERIMENTS, Experiment, Run, Study
 from embridge.optimisation import Trainer, forget_compiled
 from embridge.progress import Heartbeat
+from embridge.store import arrays_of
 from embridge.tasks import Statistics
 
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them
@@ -58,32 +59,41 @@ class Rehearsal(Study):
     """
 
     def __init__(self, study: Study, n: int):
-        super().__init__(study.dataset, study.profile.name, study.seed, study.device, study.data or "", study.out)
+        where = (study.dataset, study.profile.name, study.seed, study.device, study.data or "", study.out)
+        super().__init__(*where, tokens=study.tokens)
         self.profile = study.profile
-        shape, rng = self.profile.model, np.random.default_rng(0)
-        emg, pose = (
-            rng.standard_normal((NOISE + 1, width, shape.window), np.float32).astype(np.float16)
-            for width in (shape.n_channels, shape.n_joints)
-        )
-        self.store = SimpleNamespace(emg_f16=emg, pose_f16=pose, table=None)
+        self.store = self.store_of(self.profile.model.kind)
         self.splits = SimpleNamespace(
             pretrain=np.arange(n) % NOISE,
             tune={"in": np.array([NOISE])},
             learn_from=lambda ids, what, tuning=False: ids,
         )
+
+    def store_of(self, kind: str) -> SimpleNamespace:
+        """Windows of noise in the shape that a store of this kind has."""
+        rng = np.random.default_rng(0)
+        emg, pose, *_ = (
+            rng.standard_normal((NOISE + 1, *shape), np.float32).astype(np.float16)
+            for shape in arrays_of(kind, self.windows).values()
+        )
+        return SimpleNamespace(emg_f16=emg, pose_f16=pose, table=None, kind=kind)
+
+    def statistics_of(self, kind: str) -> Statistics:
+        """Those of noise, whatever its kind."""
+        shape = self.profile.model
         scales = (((0.0,) * width, (1.0,) * width) for width in (shape.n_joints, shape.n_channels))
-        self.statistics = Statistics(*(value for pair in scales for value in pair))
+        return Statistics(*(value for pair in scales for value in pair))
 
     def run(self, name: str | Experiment) -> Run:
         """The named experiment's untrained model, as if it were trained."""
         model, _ = self.build(self._known(name))
         return Run(name, "", Path(), model.to(self.device).eval())
 
-    def communities(self, objective: ObjectiveConfig, how: str | None = None) -> np.ndarray:
+    def communities(self, objective: ObjectiveConfig, system: str = "", how: str | None = None) -> np.ndarray:
         """(N_c, d) noise."""
         return torch.randn(COMMUNITIES, self.profile.model.d).numpy()
 
-    def _frozen_embeddings(self, ids, how: str) -> Tensor:
+    def _frozen_embeddings(self, ids, system: str, how: str) -> Tensor:
         return torch.randn(len(ids), self.profile.model.d)
 
 
@@ -97,7 +107,15 @@ def alike(experiment: Experiment) -> Experiment:
     objective = given and replace(ObjectiveConfig(), tau_learned=given.tau_learned)
     if given and given.lam:
         objective = replace(objective, lam=1.0, mask_ratio=given.mask_ratio, soft_targets="communities", alpha=1.0)
-    changes = {"about": "", "part": "", "emg_start": None, "shuffled": False, "paired_fraction": 1.0, "epochs": 1.0}
+    changes = {
+        "about": "",
+        "part": "",
+        "emg_start": None,
+        "pose_start": "Pose-MAE",
+        "shuffled": False,
+        "paired_fraction": 1.0,
+        "epochs": 1.0,
+    }
     model = {key: value for key, value in experiment.model.items() if key != "pose_embedding"}
     changes |= {
         "model": model,

@@ -9,6 +9,7 @@ from embridge.models.transformer import (
     ALL,
     Block,
     Encoder,
+    add_positions,
     emg_encoder,
     gather_tokens,
     initialise,
@@ -31,7 +32,7 @@ class MAE(nn.Module):
         self.mask_ratio = cfg.mask_ratio
         self.to_decoder = nn.Linear(cfg.d, cfg.d)
         self.mask_token = new_tokens(1, cfg.d)
-        self.positions = new_tokens(tokenizer.n_tokens, cfg.d)  # the decoder's own; learned, papers silent
+        add_positions(self, cfg.positions, tokenizer.n_tokens, cfg.d)  # the decoder's own; papers silent
         self.blocks = nn.ModuleList(Block(cfg.d, cfg.n_heads, cfg.mlp_ratio) for _ in range(cfg.n_decoder_layers))
         self.norm = nn.LayerNorm(cfg.d)
         self.head = nn.Linear(cfg.d, tokenizer.n_channels * tokenizer.patch)
@@ -55,7 +56,7 @@ class MAE(nn.Module):
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         """The loss of windows x (B, C, T) under noise (B, L): squared error over each patch, then over masked ones.
 
-        Targets are the raw patches, not normalised a patch (papers silent; E A.6 normalises the window).
+        Targets are the input's patches, not normalised a patch (papers silent; E A.6 normalises the window).
         """
         keep, masked, _ = mask_from_noise(noise, self.mask_ratio)
         behind = slice(-masked.shape[1], None)  # the last block and the head run for masked tokens alone

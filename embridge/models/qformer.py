@@ -80,7 +80,9 @@ class QFormer(nn.Module):
         super().__init__()
         if cfg.pose_feed_forward not in ("separate", "shared"):
             raise InputError(f"pose_feed_forward: expected separate or shared, found {cfg.pose_feed_forward!r}.")
-        self.query_tokens = new_tokens(cfg.n_queries, cfg.d)  # Q(0)
+        self.query_tokens = new_tokens(cfg.n_queries, cfg.d)  # Q(0), before its norm
+        # as in BLIP-2: raw N(0, 0.02) queries drown in the residual stream and stay nearly one (cosine 0.997 in Q')
+        self.query_norm = nn.LayerNorm(cfg.d)
         self.mask_token = new_tokens(1, cfg.d)
         self.blocks = nn.ModuleList(
             QBlock(
@@ -95,9 +97,13 @@ class QFormer(nn.Module):
         # E is silent on a last norm; pre-LN needs one, and Pose-MAE's fits the blocks that were copied.
         self.norm = copy.deepcopy(pose_encoder.norm).requires_grad_(True)
 
+    def first_queries(self) -> Tensor:
+        """Q(0), (1, M, d): layer-normed, the same for all windows until the first cross-attention."""
+        return self.query_norm(self.query_tokens)[None]
+
     def queries(self, emg: Tensor) -> Tensor:
         """First pass: Q' (B, M, d) from all EMG tokens (B, 1 + L, d), [CLS] included."""
-        queries = self.query_tokens[None]  # (1, M, d): the same for all windows until the first cross-attention
+        queries = self.first_queries()
         for block in self.blocks:
             queries, _ = block(queries, emg=emg)
         return self.norm(queries)
@@ -144,7 +150,7 @@ class QFormerModel(nn.Module):
         self.encoder = emg_encoder.requires_grad_(True)
         self.qformer = QFormer(cfg, pose_encoder)
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
-        self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose_patch if cfg.mprl_target == "patch" else cfg.d)  # g
+        self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
         initialise(self.decode_pose)
         self.log_scale = new_temperature(tau_init, tau_learned)
 
@@ -187,12 +193,12 @@ class QFormerModel(nn.Module):
             return self.qformer.pose_states(queries, pose, n_last=n_last)
         if emg_tokens is None:
             raise InputError('MPRL with mprl_pass "rerun" needs the EMG encoder\'s tokens; pass them as emg_tokens.')
-        return self.qformer.pose_states(self.qformer.query_tokens[None], pose, emg_tokens, n_last)
+        return self.qformer.pose_states(self.qformer.first_queries(), pose, emg_tokens, n_last)
 
     def reconstruct_pose(
         self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
     ) -> Tensor:
-        """g(H_P) for every pose token, (B, L, J * pose_patch) or (B, L, d); arguments as in :meth:`pose_states`."""
+        """g(H_P) for every pose token, (B, L, J * patch) or (B, L, d); arguments as in :meth:`pose_states`."""
         return self.decode_pose(self.pose_states(queries, pose_tokens, mask, emg_tokens))
 
     def mprl(

@@ -1,7 +1,7 @@
 """Tokenizer and transformer encoder (E 2.1, A.6), shared by EMG and pose.
 
 Both papers give width, depth and patch length. Heads, MLP ratio, activation, positions and initialisation are ours:
-eight heads, ratio 4, GELU, learned positions, Xavier weights, N(0, 0.02) tokens; pre-LN as in ViT.
+eight heads, ratio 4, GELU, fixed sin-cos positions, Xavier weights, N(0, 0.02) tokens; pre-LN as in ViT.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embridge.config import ModelConfig
+from embridge.config import ModelConfig, TokenShape
 from embridge.errors import InputError
 
 ALL = slice(None)
@@ -71,6 +71,31 @@ def initialise(module: nn.Module) -> None:
 def new_tokens(*shape: int) -> nn.Parameter:
     """Learned tokens or positions drawn from N(0, 0.02)."""
     return nn.Parameter(torch.randn(*shape) * TOKEN_STD)
+
+
+def sin_cos(n_tokens: int, d: int) -> Tensor:
+    """Fixed positions (n_tokens, d): pos[t, k] = sin(t w_k), pos[t, d/2 + k] = cos(t w_k), w_k = 10000^(-2k/d).
+
+    METHOD 2, as He et al. (2021). Learned positions from N(0, 0.02) hold 2e-4 of a token's variance and never grow: an
+    encoder that has them is blind to order.
+    """
+    if d % 2:
+        raise InputError(f"Model width d = {d} must be even for sin-cos positions.")
+    angle = torch.arange(n_tokens, dtype=torch.float64)[:, None] * 10_000 ** (-torch.arange(0, d, 2) / d).double()
+    return torch.cat([angle.sin(), angle.cos()], dim=1).float()
+
+
+def add_positions(module: nn.Module, how: str, n_tokens: int, d: int) -> None:
+    """Give a module its ``positions`` (n_tokens, d): a buffer that is not saved ("sin-cos"), or parameters ("learned").
+
+    Raises InputError for another kind.
+    """
+    if how == "sin-cos":
+        module.register_buffer("positions", sin_cos(n_tokens, d), persistent=False)
+    elif how == "learned":
+        module.positions = new_tokens(n_tokens, d)
+    else:
+        raise InputError(f"positions: expected sin-cos or learned, found {how!r}.")
 
 
 def new_temperature(tau: float, learned: bool) -> nn.Parameter:
@@ -197,22 +222,28 @@ class Block(nn.Module):
 
 
 class Tokenizer(nn.Module):
-    """Linear tokenizer with learned positions (E 2.1; positions: papers silent)."""
+    """Linear tokenizer with positions (E 2.1; positions: papers silent)."""
 
-    def __init__(self, *, n_channels: int, window: int, patch: int, d: int):
+    def __init__(self, shape: TokenShape, d: int, positions: str = "sin-cos"):
         super().__init__()
-        self.n_channels, self.window, self.patch = n_channels, window, patch
-        self.n_tokens = window // patch
+        self.n_channels, self.steps, self.patch, self.n_tokens = (
+            shape.n_channels,
+            shape.steps,
+            shape.patch,
+            shape.n_tokens,
+        )
         if self.n_tokens < 2:
-            raise InputError(f"A window of {window} samples gives {self.n_tokens} patches of {patch}; needed: 2.")
-        self.project = nn.Linear(n_channels * patch, d)
-        self.positions = new_tokens(self.n_tokens, d)
+            raise InputError(
+                f"A window of {self.steps} steps gives {self.n_tokens} patches of {self.patch}; needed: 2."
+            )
+        self.project = nn.Linear(self.n_channels * self.patch, d)
+        add_positions(self, positions, self.n_tokens, d)
 
     def patches(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         """Raw patches (B, K, C * patch) of x (B, C, T), those at index (B, K) or all; copies only what it returns."""
-        if x.shape[1:] != (self.n_channels, self.window):
+        if x.shape[1:] != (self.n_channels, self.steps):
             raise InputError(
-                f"Windows given to a model: expected {self.n_channels} channels x {self.window} samples, "
+                f"Windows given to a model: expected {self.n_channels} channels x {self.steps} steps, "
                 f"found {' x '.join(map(str, x.shape[1:]))}; build the model from the data's configuration."
             )
         return patchify(x, self.patch, index)
@@ -226,14 +257,12 @@ class Tokenizer(nn.Module):
 class Encoder(nn.Module):
     """Tokenizer, [CLS] token, pre-LN transformer, final LayerNorm: E_x for EMG, E_p for pose (E 2.1)."""
 
-    def __init__(
-        self, *, n_channels: int, window: int, patch: int, d: int, n_layers: int, n_heads: int, mlp_ratio: int
-    ):
+    def __init__(self, shape: TokenShape, cfg: ModelConfig):
         super().__init__()
-        self.tokenizer = Tokenizer(n_channels=n_channels, window=window, patch=patch, d=d)
-        self.cls = new_tokens(1, d)  # no position: a learned token holds its own
-        self.blocks = nn.ModuleList(Block(d, n_heads, mlp_ratio) for _ in range(n_layers))
-        self.norm = nn.LayerNorm(d)
+        self.tokenizer = Tokenizer(shape, cfg.d, cfg.positions)
+        self.cls = new_tokens(1, cfg.d)  # no position: a learned token holds its own
+        self.blocks = nn.ModuleList(Block(cfg.d, cfg.n_heads, cfg.mlp_ratio) for _ in range(cfg.n_layers))
+        self.norm = nn.LayerNorm(cfg.d)
         initialise(self)
 
     def tokenize(self, x: Tensor) -> Tensor:
@@ -254,25 +283,9 @@ class Encoder(nn.Module):
 
 def emg_encoder(cfg: ModelConfig) -> Encoder:
     """The EMG encoder E_x of a configuration, freshly drawn."""
-    return Encoder(
-        n_channels=cfg.n_channels,
-        window=cfg.window,
-        patch=cfg.emg_patch,
-        d=cfg.d,
-        n_layers=cfg.n_layers,
-        n_heads=cfg.n_heads,
-        mlp_ratio=cfg.mlp_ratio,
-    )
+    return Encoder(cfg.emg, cfg)
 
 
 def pose_encoder(cfg: ModelConfig) -> Encoder:
     """The pose encoder E_p of a configuration, freshly drawn."""
-    return Encoder(
-        n_channels=cfg.n_joints,
-        window=cfg.window,
-        patch=cfg.pose_patch,
-        d=cfg.d,
-        n_layers=cfg.n_layers,
-        n_heads=cfg.n_heads,
-        mlp_ratio=cfg.mlp_ratio,
-    )
+    return Encoder(cfg.pose, cfg)

@@ -25,10 +25,13 @@ __all__ = [
 ]
 
 
-def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str = "all") -> Splits:
+def make_splits(
+    dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str = "all", n_tune: int | None = None
+) -> Splits:
     """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
 
-    ``seed`` chooses D_tune's users among those of val, or halves DB7's repetitions. ``hands="prompted"`` keeps, in
+    ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
+    repetitions. ``hands="prompted"`` keeps, in
     emg2pose's labelled parts, only files whose hand was prompted to move (pre-training uses all files). Raises
     InputError where a rule is broken.
     """
@@ -39,7 +42,7 @@ def make_splits(dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str 
     elif dataset in ("ninapro", "simulated-ninapro"):
         splits = split_ninapro(dataset, table, seed)
     else:
-        splits = split_emg2pose(dataset, table, seed, hands)
+        splits = split_emg2pose(dataset, table, seed, hands, n_tune)
     if not len(splits.pretrain):
         raise InputError(
             f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"

@@ -20,21 +20,22 @@ PAPER = {
 PAPER_SESSIONS = {"in": (80, 80, 80, 80), "unseen": (80, 80, 80, 40)}  # a class, E A.2.2
 
 
-def tune_users(users: list[str], seed: int = 0) -> list[str]:
-    """D_tune's users among val's: 3 of 15 (E Table 1), 2 of 6, 1 of 2; which ones the paper does not say."""
+def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[str]:
+    """D_tune's users among val's: n, or 3 of 15 (E Table 1), 2 of 6, 1 of 2; which ones the paper does not say."""
     users = sorted(users)
-    n = max(round(len(users) / 5), 2) if len(users) > 3 else len(users) // 2
+    if n is None or n >= len(users):
+        n = max(round(len(users) / 5), 2) if len(users) > 3 else len(users) // 2
     np.random.default_rng(seed).shuffle(users)
     return sorted(users[:n])
 
 
-def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str) -> Splits:
+def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None = None) -> Splits:
     """E Table 1: pre-training users, val's users tuned or probed on, the held-out users of test evaluated on."""
     classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
     held_out = table.gesture[(table.split == "train") & table.gesture.isin(HELD_OUT_STAGES)]
     if len(held_out):
         raise InputError(f"the held-out stage {held_out.iloc[0]} is among the training files; correct the metadata")
-    for_tune = table.user.isin(tune_users(table.user[table.split == "val"].unique().tolist(), seed))
+    for_tune = table.user.isin(tune_users(table.user[table.split == "val"].unique().tolist(), seed, n_tune))
     labelled = table.eval_grid
     if hands == "prompted":
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
