@@ -104,6 +104,11 @@ def soft_targets(similarity: Tensor, tau_s: float) -> Tensor:
     return (similarity / tau_s).fill_diagonal_(-math.inf).softmax(dim=1)
 
 
+def perplexity(y: Tensor) -> float:
+    """Over how many poses a row of targets y (B, B) spreads, exp of its entropy, a mean over rows: 1 to B - 1."""
+    return float(torch.special.entr(y).sum(1).exp().mean())
+
+
 def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np.ndarray:
     """k-means on l2-normalised pose embeddings (N, d): centroids (N_c, d) float32, l2-normalised (E 2.2.3).
 

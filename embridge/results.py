@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from embridge import __version__
-from embridge.config import as_json, for_dataset, profile
+from embridge.config import RESULTS_VERSION, as_json, for_dataset, for_windows, profile, window_config
 from embridge.errors import InputError
 from embridge.provenance import libraries, provenance
 from embridge.recordings import sha256
@@ -155,13 +155,15 @@ def versions() -> str:
 def collect(folder: str | Path) -> pd.DataFrame:
     """Merge the rows of every page below ``folder`` into ``folder/results.csv`` and return them, sorted.
 
+    Those of another RESULTS_VERSION, which an earlier run left, are not taken: they measure something else.
     Raises InputError where a page cannot be read, or two rows claim the same measurement (naming both pages).
     """
     folder, found = Path(folder), []
     for path in sorted(folder.glob("*/results.json")):
         try:
             page = json.loads(path.read_text(encoding="utf-8"))
-            found += [(page["notebook"], row(**fields)) for fields in page["rows"]]
+            rows = [(page["notebook"], row(**{"version": 1} | fields)) for fields in page["rows"]]  # 1 wrote none
+            found += [(name, fields) for name, fields in rows if fields["version"] == RESULTS_VERSION]
         except (ValueError, KeyError, TypeError) as error:  # ValueError: not JSON, or a row that is none
             raise InputError(
                 f"{path}: expected a page's results.json, found {error!r}; run its notebook again"
@@ -180,10 +182,11 @@ def write_provenance(folder: Path, parameters: dict) -> Path:
     own numbers.
     """
     pages = sorted(folder.glob("*/results.json"))
-    size = for_dataset(profile(parameters["profile"]), parameters["dataset"])
+    dataset, tokens = parameters["dataset"], parameters.get("tokens", "")
+    size = for_windows(for_dataset(profile(parameters["profile"]), dataset), window_config(dataset), tokens)
     about = {
         "made": [name for name in ("results.csv", "claims.csv", "claims.md") if (folder / name).exists()],
-        **{name: parameters.get(name) for name in ("dataset", "profile", "seeds")},
+        **{name: parameters.get(name) for name in ("dataset", "profile", "seeds", "tokens")},
         **provenance(),
         "inputs": {f"{page.parent.name}/{page.name}": sha256(page) for page in pages},
         "configuration": as_json(size),

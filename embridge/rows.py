@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from embridge import statistics as st
+from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 
 COLUMNS = (
     "dataset", "profile", "seed", "system", "protocol", "classes", "gallery", "pooling", "metric", "class", "user",
     "true", "predicted", "param", "param_value", "n_train", "draw", "batch_size", "options", "value", "low", "high",
-    "interval_kind", "n", "paper_value", "paper_source", "run_key", "origin",
+    "interval_kind", "n", "paper_value", "paper_source", "run_key", "origin", "version",
 )  # fmt: skip
-INTEGERS = ("seed", "class", "true", "predicted", "n_train", "draw", "batch_size", "n")
+INTEGERS = ("seed", "class", "true", "predicted", "n_train", "draw", "batch_size", "n", "version")
 NUMBERS = ("value", "low", "high", "paper_value")
 # "origin": "" for a row of this run, "long run, <date>, <commit>" for a committed one; a "+"
-# behind the commit: tracked files outside figures/ differed from it when the row was made
+# behind the commit: tracked files outside figures/ differed from it when the row was made. "version": RESULTS_VERSION
 # what a row measures: two rows that agree in all of these contradict each other
-_NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin")
+_NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
 OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the classes
 
@@ -27,13 +28,15 @@ OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the c
 def row(**fields) -> dict:
     """One tidy row with every column of COLUMNS, "" or None (numbers) where it does not apply.
 
-    Counts and codes must be ints, NaN becomes None. ``dataset``, ``profile`` and ``metric`` are required. Raises
-    InputError for an unknown column, a missing one, a wrong type or an infinite number.
+    Counts and codes must be ints, NaN becomes None; ``version`` is RESULTS_VERSION unless given. ``dataset``,
+    ``profile`` and ``metric`` are required. Raises InputError for an unknown column, a missing one, a wrong type or an
+    infinite number.
     """
     unknown = sorted(set(fields) - set(COLUMNS))
     if unknown:
         raise InputError(f"results row: expected columns of embridge.results.COLUMNS, found {', '.join(unknown)}")
     found = {column: _field(column, fields.get(column)) for column in COLUMNS}
+    found["version"] = found["version"] or RESULTS_VERSION
     missing = [column for column in ("dataset", "profile", "metric") if not found[column]]
     if missing:
         raise InputError(f"results row: expected a value for {', '.join(missing)}, found none in {fields}")

@@ -107,6 +107,45 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
     }
 
 
+@torch.inference_mode()
+def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int = 256) -> dict[str, float]:
+    """Squared error on the hidden patches of windows ``ids``: of the named MAE, and of two guesses without a network.
+
+    "mean of the visible patches" answers each hidden step with the channel's mean over the visible ones, "linear
+    interpolation" with the straight line between the visible steps on both sides. All see the same masks. In units of
+    what the MAE reads: 1 is about the variance.
+    """
+    run, pose = study.run(name), name == "Pose-MAE"
+    read, tokenizer = study.reader().pose if pose else study.reader().emg, run.model.encoder.tokenizer
+    guesses = {"mean of the visible patches": visible_mean, "linear interpolation": interpolated}
+    sums = dict.fromkeys([name, *guesses], 0.0)
+    for start in range(0, len(ids), batch):
+        x = read(ids[start : start + batch])
+        table = noise(0, start, "hidden patches", len(x), tokenizer.n_tokens).to(x.device)
+        predicted, mask = run.model.reconstruct(x, table)
+        hidden = mask.repeat_interleave(tokenizer.patch, dim=1)[:, None]  # (B, 1, steps)
+        x = x[..., : hidden.shape[2]]
+        found = {name: unpatchify(predicted, x.shape[1])} | {k: guess(x, hidden[:, 0]) for k, guess in guesses.items()}
+        for key, guess in found.items():
+            sums[key] += float(((guess - x).square() * hidden).sum() / (hidden[0].sum() * x.shape[1]))
+    return {key: total / len(ids) for key, total in sums.items()}
+
+
+def visible_mean(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """(B, C, 1): each channel's mean over the steps of x (B, C, steps) that are not ``hidden`` (B, steps)."""
+    seen = ~hidden[:, None]
+    return (x * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True)
+
+
+def interpolated(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """x (B, C, steps) with the ``hidden`` (B, steps) on a line between visible neighbours, or equal to the only one."""
+    out, steps = x.cpu().numpy().copy(), np.arange(x.shape[2])
+    for window, gone in zip(out, hidden.cpu().numpy(), strict=True):
+        for channel in window:
+            channel[gone] = np.interp(steps[gone], steps[~gone], channel[~gone])
+    return torch.from_numpy(out).to(x.device)
+
+
 def contrast_windows(study: Study, most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     """Windows to draw embeddings of, and their in-distribution classes: D_eval, else the probe's training part."""
     ids = study.splits.evaluation["in"]
@@ -164,8 +203,21 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     y = losses.soft_targets(affinity @ affinity.T, objective.tau_s)
     gesture = study.store.table["gesture"].to_numpy()[ids]
     same = torch.from_numpy(gesture[:, None] == gesture[None, :])
-    entropy = torch.special.entr(y).sum(1)
-    return {"perplexity": float(entropy.exp().mean()), "own gesture": float((y * same).sum(1).mean())}
+    return {"perplexity": losses.perplexity(y), "own gesture": float((y * same).sum(1).mean())}
+
+
+def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
+    """A table whose first columns are a parameter and its value, with the perplexity of the targets that these shape.
+
+    ``spread``: "perplexity" by experiment, as :func:`target_spread` gives it.
+    """
+    table, names = table.copy(), []
+    for param, value in zip(table.iloc[:, 0], table.iloc[:, 1].str.removesuffix(" (default)"), strict=True):
+        other = f"{system}, {param} = {value}"
+        shaping = any(name.startswith(f"{system}, {param} = ") for name in spread.index)
+        names.append(other if other in spread.index else system if shaping else "")
+    table.insert(2, "perplexity", [f"{spread['perplexity'][name]:.1f}" if name else "" for name in names])
+    return table
 
 
 def finished_log(study: Study, name: str) -> pd.DataFrame | None:

@@ -140,7 +140,10 @@ FIGURES = {
     "windows": lambda: f.window_channels({"as stored": EMG.T, "z-scored": EMG.T / 3}, 2000.0),
     "hands": lambda: f.hands_of_classes({s: POSE[:5] for s in IN_CLASSES}, times=np.arange(5) / 4),
     "splits": lambda: f.split_overview(TABLE_1),
-    "loss": lambda: f.loss_curves({"EMG-MAE": LOG, "Pose-MAE": LOG * 2}),
+    "loss": lambda: f.masked_error_curves(
+        {"EMG-MAE": LOG, "Pose-MAE": LOG},
+        {n: {n: 0.4, "mean of the visible patches": 0.9} for n in ("EMG-MAE", "Pose-MAE")},
+    ),
     "alignment": lambda: f.alignment_curves(
         {"CPEP": LOG, "EMBridge": LOG.drop(columns="tau")}, {"loss": "loss", "tau": "temperature τ"}),
     "reconstructions": lambda: f.reconstructions(

@@ -111,7 +111,9 @@ def test_curves_are_means_of_epochs():
 
 
 def test_one_epoch_is_one_tick():
-    ax = f.loss_curves({"smoke": LOG[LOG["epoch"] == 0]}).axes[0]
+    log = LOG[LOG["epoch"] == 0]
+    ax = f.masked_error_curves({"smoke": log}, {"smoke": {"smoke": 0.5, "mean of the visible patches": 0.9}}).axes[0]
+    assert ax.lines[1].get_ydata() == [0.5] and ax.lines[2].get_ydata()[0] == 0.9
     assert [t for t in ax.get_xticks() if -0.5 <= t <= 0.5] == [0] and ax.lines[0].get_marker() == "o"
 
 

@@ -33,7 +33,7 @@ from embridge.figures.results import (
 from embridge.figures.style import class_colours, new_figure, system_colours, use_style
 from embridge.figures.sweeps import batch_size, choice_forest, data_efficiency, few_shot, sensitivity
 from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
-from embridge.figures.training import alignment_curves, divergence, loss_curves, query_usage, reconstructions
+from embridge.figures.training import alignment_curves, divergence, masked_error_curves, query_usage, reconstructions
 
 __all__ = [
     "CLASS_SET_NAMES",
@@ -59,7 +59,7 @@ __all__ = [
     "gallery_audit",
     "hands_of_classes",
     "joint_label",
-    "loss_curves",
+    "masked_error_curves",
     "method_drawing",
     "new_figure",
     "per_user_f1",

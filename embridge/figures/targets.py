@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from scipy.special import entr
 
 from embridge.errors import InputError
 from embridge.figures.names import pretty
@@ -100,10 +101,10 @@ def soft_targets_heatmap(
 
 
 def soft_targets_grid(targets: dict[tuple, np.ndarray], *, log: bool = True) -> Figure:
-    """Soft targets of one batch for several k_c (rows) and tau_s (columns) on one colour scale (Fig. 9).
+    """Soft targets of one batch for several k_c (rows) and tau_s (columns) on one colour scale, with their perplexity.
 
-    ``targets`` maps (k_c, tau_s) to (B, B); k_c may be a word such as "all". The order of rows and columns is that of
-    the keys; a combination that is missing leaves its place empty.
+    Fig. 9's counterpart. ``targets`` maps (k_c, tau_s) to (B, B); k_c may be a word such as "all". The order of rows
+    and columns is that of the keys; a combination that is missing leaves its place empty.
     """
     rows, columns = (list(dict.fromkeys(key[i] for key in targets)) for i in (0, 1))
     size = 6.2 / len(columns)
@@ -116,6 +117,9 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray], *, log: bool = True) -> 
                 ax.set_axis_off()
                 continue
             image = _show(ax, targets[k_c, tau_s], norm)
+            spread = np.exp(entr(np.asarray(targets[k_c, tau_s])).sum(1)).mean()
+            ax.text(0.03, 0.03, f"perplexity {spread:.1f}", transform=ax.transAxes, fontsize=SMALL,
+                    bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip
             if i == 0:
                 ax.set_title(f"$τ_s$ = {tau_s:g}")
             if j == 0:

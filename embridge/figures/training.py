@@ -41,18 +41,28 @@ def _epochs(ax) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def loss_curves(
-    logs: dict[str, pd.DataFrame], *, column: str = "loss", label: str = "training loss", log: bool = False
-) -> Figure:
-    """One curve a run over epochs: ``logs`` maps its name to a log with the columns "epoch" and ``column``."""
-    figure, axes = new_figure(height=3.0)
-    ax = axes[0, 0]
-    colours = class_colours(len(logs))
-    for colour, (name, frame) in zip(colours, logs.items(), strict=True):
-        _curve(ax, _by_epoch(frame, column), colour, name)
-    ax.set(ylabel=label, yscale="log" if log else "linear")
-    _epochs(ax)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[str, float]]) -> Figure:
+    """The masked error of each autoencoder over epochs, and its error on new users beside guesses without a network.
+
+    Parameters
+    ----------
+    logs : name of a run to its log, with the columns "epoch" and "loss"
+    errors : the same name to errors on new users by who guesses: the run itself first, then lines to draw
+    """
+    figure, axes = new_figure(1, len(logs), height=3.2, sharey=True)
+    styles = ("--", ":", "-.")
+    for ax, colour, (name, log) in zip(axes[0], class_colours(len(logs)), logs.items(), strict=True):
+        _curve(ax, _by_epoch(log, "loss"), colour, "training windows")
+        own, *guesses = errors[name].items()
+        ax.plot(log["epoch"].max(), own[1], marker="D", ms=7, color=colour, mec="white", ls="none", label="new users")
+        for style, (guess, value) in zip(styles, guesses, strict=False):
+            ax.axhline(value, color=GREY, ls=style, lw=1.4, label=guess)
+        ax.set(title=name, ylim=(0, None))
+        _epochs(ax)
+    axes[0, 0].set_ylabel("error on hidden patches (variance = 1)")
+    # colours differ between the panels, so the legend's are the first one's
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    legend_below(figure, handles, labels)
     return figure
 
 
