@@ -55,8 +55,11 @@ def build_store(
     The key is a hash of the kind, the configuration, the reader's version, every recording's columns, size and SHA-256,
     and RESULTS_VERSION. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
     an interrupted one goes on. Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it
-    in the manifest), for too little space, and where another process is building the same store.
+    in the manifest), for features of an envelope, for too little space, and where another process is building the same
+    store.
     """
+    if kind == "features" and config.bandpass is None:
+        raise InputError(f"{source.name}: an envelope has no power to measure; read it as waveforms")
     if config.stride_eval % config.stride_train:
         raise InputError(f"stride_eval {config.stride_eval} must be a multiple of stride_train {config.stride_train}")
     folder = Path(folder)
