@@ -106,10 +106,11 @@ def _claims(folder: Path) -> str:
     file = folder / "claims.csv"
     if not file.exists():
         return ""
-    caption = file.with_suffix(".md").read_text(encoding="utf-8").split("\n\n")[0]
+    caption, _, table = file.with_suffix(".md").read_text(encoding="utf-8").partition("\n\n")
+    shown = table_html(file) if table else ""  # of some datasets the papers claim nothing
     return (
         '<h2 id="claims">What the papers claim, and what holds here</h2>\n'
-        f"<figure><figcaption>{escape(caption)}</figcaption>{table_html(file)}</figure>"
+        f"<figure><figcaption>{escape(caption)}</figcaption>{shown}</figure>"
     )
 
 

@@ -31,10 +31,7 @@ FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer 
 
 
 def score(study: Study, name: str) -> list[dict]:
-    """Every tidy row of one experiment: :func:`system_rows`, :func:`sweep_origin` and :func:`few_shot_rows`.
-
-    Trains what is missing, as those do.
-    """
+    """Every tidy row of one experiment, by the three functions that this calls; trains what is missing, as they do."""
     return [*system_rows(study, name), *sweep_origin(study, name), *few_shot_rows(study, name)]
 
 
@@ -247,14 +244,14 @@ def rows_of(
 ) -> tuple[list[dict], list[str]]:
     """Rows of several experiments from studies of several seeds, and the names that none of these has rows for yet.
 
-    Pages compute the headline's rows and read the others' from their records; where there is none, the profiles
-    ``quick`` and ``long`` go without and the others make it. ``make`` says which rows: :func:`system_rows`, or
-    :func:`few_shot_rows`.
+    Pages compute the headline's rows and read the others' from their records. Where there is none, ``quick`` and
+    ``long`` compute those of weights that are here (``quick`` on NinaPro trains PoseT but keeps no record) and go
+    without the rest; other profiles make it. ``make`` says which rows: :func:`system_rows` or :func:`few_shot_rows`.
     """
     rows, there, names = [], set(), list(names)
     for study in studies:
         for name in names:
-            if is_recorded(study, name):
+            if is_recorded(study, name) and not (committed(study) and _only_trained(study, name)):
                 if not committed(study) and not recorded(study, name):
                     record(study, name)
                 found = _drawn(study, name, make is few_shot_rows)
@@ -263,6 +260,12 @@ def rows_of(
             rows += found
             there |= {name} if found else set()
     return rows, [name for name in names if name not in there]
+
+
+def _only_trained(study: Study, name: str) -> bool:
+    """Whether an experiment's weights are here and a record of its rows is not."""
+    folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
+    return (folder / "done.json").exists() and recorded(study, name) is None
 
 
 def shown_beside(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[dict], list[str]]:
@@ -275,13 +278,14 @@ def _drawn(study: Study, name: str, few_shot: bool) -> list[dict]:
     rows = [r for r in recorded(study, name) or [] if (r["param"] == "shots_fraction") == few_shot]
     if EXPERIMENTS[name].system or few_shot:
         return rows
-    usual = ("", "C", "k")
-    rows = [r for r in rows if r["param"] in usual and r["batch_size"] is None and r["options"] != "D_tune"]
-    return [r for r in rows if r["param"] != "k" or r["param_value"] == str(study.profile.evaluation.k)]
+    usual = [r for r in rows if r["param"] in ("", "C", "k") and r["batch_size"] is None and r["options"] != "D_tune"]
+    return [r for r in usual if r["param"] != "k" or r["param_value"] == str(study.profile.evaluation.k)]
 
 
-def lacking(missing: list[str]) -> str:
-    """A line on experiments without rows, for a page to print."""
+def lacking(missing: list[str], asked: Iterable[str] = ("some",)) -> str:
+    """A line on experiments without rows, for a page to print; ``asked``: all that the page asked for."""
+    if not asked:
+        return "This dataset trains none of these experiments: their lines are dashes or left out."
     if not missing:
         return "Every experiment of this page has its rows."
     named = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")

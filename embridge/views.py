@@ -12,6 +12,7 @@ from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
 from embridge.results import Page
+from embridge.systems import trained_by
 from embridge.training import noise
 
 
@@ -220,6 +221,22 @@ def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = 
     return table
 
 
+def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
+    """A sentence for a page whose comparison has nothing to compare on this dataset; "" where it has.
+
+    Parameters
+    ----------
+    cells : from a function of :mod:`embridge.tables` that ends in ``_rows``
+    what : its lines in a word or two, such as "systems"
+    over : the column that tells them apart; those count that have a number, ours or the papers'
+    """
+    if cells["value"].isna().all():
+        return f"Nothing to compare: none of these {what} has a number here."
+    known = cells.loc[cells[["value", "paper_value"]].notna().any(axis=1), over].unique()
+    only = known[0] if isinstance(known[0], str) else f"{known[0]:g}"
+    return "" if len(known) > 1 else f"Nothing to compare: of these {what} only {only} has a number here."
+
+
 def finished_log(study: Study, name: str) -> pd.DataFrame | None:
     """A run's log where it lies in ``runs/``, else epoch and loss from its record, else None: nothing is trained."""
     folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
@@ -232,9 +249,13 @@ def finished_log(study: Study, name: str) -> pd.DataFrame | None:
 def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
     """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
 
-    Where a run is neither in ``runs/`` nor on record, this says so and returns None. ``cells``: columns system,
-    protocol, classes, value.
+    Where the dataset does not train one of them, or a run is neither in ``runs/`` nor on record, this says so and
+    returns None. ``cells``: columns system, protocol, classes, value.
     """
+    never = [name for name in names if name not in trained_by("long", study.dataset)]
+    if never:
+        print(f"No curves: this dataset does not train {', '.join(never)}.")
+        return None
     logs = {name: finished_log(study, name) for name in names}
     absent = [name for name, log in logs.items() if log is None]
     if absent:

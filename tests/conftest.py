@@ -36,6 +36,30 @@ os.environ["PYTHONWARNINGS"] = ",".join(
     for module in MODULES
 )
 
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "real(variable): reads real files in the folder that this variable names")
+
+
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("real"):
+        if not os.environ.get(mark.args[0]):
+            pytest.skip(f"{mark.args[0]} is not set")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Which tests read real files, and why the others did not: nobody reads a count of skipped tests."""
+    lines = []
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if "real" in report.keywords:
+                why = f": {report.longrepr[2]}" if outcome == "skipped" else ""
+                lines.append(f"{outcome} {report.nodeid}{why}")
+    if lines:
+        terminalreporter.section("tests of real files")
+        terminalreporter.write("\n".join(lines) + "\n")
+
+
 SMOKE = cfg.profile("smoke")
 TINY = replace(
     SMOKE,

@@ -12,7 +12,9 @@ from embridge import statistics as st
 from embridge.claims.evidence import Cell, Evidence, Number
 from embridge.claims.registry import CLAIMS, Claim, Comparison, beats, over, single
 from embridge.cli import ROOT
+from embridge.paper import CELLS
 from embridge.results import evaluate_predictions, read_results, row
+from embridge.systems import EXPERIMENTS
 
 SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it
@@ -190,8 +192,8 @@ def test_a_committed_seed_counts_and_a_reading_of_the_same_weights_has_no_luck()
 
 
 def test_committed_rows_are_named_and_ratios_told():
-    gain = claim(*beats(["CPEP"], ["emg2pose"], [("ZS", "unseen")]), relative=True)
-    found = told(gain, one("CPEP", 0.6, 0.01), one("emg2pose", 0.5, 0.01, origin="long run, 2026-11-21, abc1234"))
+    gain = claim(*beats(["CPEP"], ["Vemg2pose"], [("ZS", "unseen")]), relative=True)
+    found = told(gain, one("CPEP", 0.6, 0.01), one("Vemg2pose", 0.5, 0.01, origin="long run, 2026-11-21, abc1234"))
     assert found["origin"] == "this run and committed rows" and "(+20%)" in found["numbers"]
 
 
@@ -253,6 +255,37 @@ def test_cells_of_sweeps_are_found_by_their_setting():
     }  # fmt: skip
     draws = 12.7062 * np.std([0.2, 0.4], ddof=1) / 2**0.5  # Student's, one degree of freedom
     assert found["0.5 of shots"].low == pytest.approx(0.3 - np.hypot(0.1, draws))
+
+
+def test_cascle_in_cpep_is_judged_beside_cpep_with_the_same_info_nce():
+    (improves,) = (c for c in CLAIMS if c.text.startswith("CASCLe improves CPEP"))
+    one_way, rows = EXPERIMENTS["CPEP, InfoNCE = one-way"], []
+    assert not one_way.objective.symmetric
+    member = {"param": one_way.param, "param_value": one_way.param_value}
+    for protocol, classes in CELLS:
+        where = {"protocol": protocol, "classes": classes} | (
+            {"gallery": "", "pooling": ""} if protocol == "LP" else {}
+        )
+        rows += [one("EMBridge w/o Q-Former", 0.5, 0.01, **where), one("CPEP", 0.4, 0.01, **where, **member)]
+        rows.append(one("CPEP", 0.9, 0.01, **where))  # as it is, with the symmetric loss
+    found = told(improves, *rows)
+    assert found["verdict"] == "holds"
+    assert "EMBridge w/o Q-Former over CPEP, InfoNCE = one-way, ZS in +0.100" in found["numbers"]
+    assert "no rows of CPEP, InfoNCE = one-way yet" in told(improves, *rows[::3], *rows[2::3])["verdict"]
+
+
+def test_claims_about_other_recordings_are_left_out(tmp_path):
+    assert claims.claims_about("simulated") == list(CLAIMS)
+    for dataset, about in (("emg2pose", "emg2pose"), ("ninapro", "ninapro"), ("simulated-ninapro", "ninapro")):
+        assert claims.claims_about(dataset) == [c for c in CLAIMS if c.about == about]
+        assert f"Left out: {sum(c.about != about for c in CLAIMS)} claims" in claims.caption(dataset, "quick")
+    table = claims.write(tmp_path, frame(one("EMBridge", 0.5, dataset="ninapro-db1")), "ninapro-db1", "quick")
+    text = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert table.empty and text.startswith("No claim is judged: ") and "|" not in text
+    html = report.write(tmp_path, {"dataset": "ninapro-db1", "profile": "quick", "seeds": 1}).read_text(
+        encoding="utf-8"
+    )
+    assert "No claim is judged: " in html and "<table>" not in html
 
 
 def test_draws_of_several_seeds_are_no_more_seeds():

@@ -436,6 +436,12 @@ def test_rows_are_drawn_from_committed_ones_of_the_same_settings(study):
     assert [r["value"] for r in rows] == [r["value"] for r in computed]
     other = again(study, name="quick", align=replace(TINY.align, lr=5e-4))
     assert score.rows_of([other], names) == ([], names)  # not what this configuration would train
+    # weights that are here without a record: quick trains PoseT on NinaPro and keeps none
+    quick.run("SoftCLIP")
+    rows, missing = score.rows_of([quick], ["SoftCLIP"])
+    assert missing == [] and {r["origin"] for r in rows} == {""} and {r["system"] for r in rows} == {"SoftCLIP"}
+    assert score.lacking(missing, ["SoftCLIP"]).startswith("Every experiment")
+    assert score.lacking([], ()) == "This dataset trains none of these experiments: their lines are dashes or left out."
 
 
 def test_a_part_has_the_experiments_of_its_dataset():
@@ -451,6 +457,9 @@ def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, ca
     cells = cpep_ablation_rows(page.frame(), "simulated")
     assert views.divergence(study, page, names, cells, "") is None
     assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
+    glove = Study("ninapro-db1", "smoke", device="cpu", out=tmp_path)
+    assert views.divergence(glove, page, names, cells, "") is None
+    assert capsys.readouterr().out == "No curves: this dataset does not train CPEP, both encoders trained.\n"
     study.run(names[1])
     drawn, original = [], views.figures.divergence
     monkeypatch.setattr(views.figures, "divergence", lambda *given: drawn.append(original(*given)) or drawn[0])

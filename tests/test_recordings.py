@@ -294,11 +294,9 @@ def test_db1_missing_subjects_are_named(tmp_path):
     assert source.skipped[0][0] == "S3"
 
 
+@pytest.mark.real("EMBRIDGE_NINAPRO_DB1")
 def test_db1_real_subject():
-    folder = os.environ.get("EMBRIDGE_NINAPRO_DB1")
-    if not folder:
-        pytest.skip("EMBRIDGE_NINAPRO_DB1 is not set: no real DB1 file to read")
-    signals = open_db1(folder).recordings[0].load()
+    signals = open_db1(os.environ["EMBRIDGE_NINAPRO_DB1"]).recordings[0].load()
     assert len(signals.segments) == 120
     assert {s.gesture for s in signals.segments} == {f"E1-{i:02d}" for i in range(1, 13)}
     assert {s.repetition for s in signals.segments} == set(range(1, 11))

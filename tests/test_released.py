@@ -181,13 +181,11 @@ def test_what_was_not_released_is_an_error(tmp_path, monkeypatch):
         released("NeuroPose")
 
 
+@pytest.mark.real(VARIABLE)
 @pytest.mark.parametrize("kind", FILES)
 def test_the_real_checkpoints_load_and_predict_hands(kind):
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        pytest.skip(f"{VARIABLE} is not set: not checked against the released weights")
-    if not (Path(folder) / FILES[kind]).exists():
-        pytest.skip(f"{folder} holds no {FILES[kind]}")
+    if not (Path(os.environ[VARIABLE]) / FILES[kind]).exists():
+        pytest.skip(f"{os.environ[VARIABLE]} holds no {FILES[kind]}")
     model = released(kind)
     first = torch.zeros(1, 20) if model.tracks else None
     angles = model.predict(10 * torch.randn(1, 16, 4000, generator=torch.Generator().manual_seed(0)), first)

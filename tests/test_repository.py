@@ -54,7 +54,7 @@ def text_files() -> list[Path]:
         folders[:] = [name for name in folders if name not in SKIPPED and not name.endswith(".egg-info")]
         if Path(top).parent == ROOT / "figures":
             folders[:] = [name for name in folders if name != "notebooks"]
-        found += [Path(top, name) for name in names if name != "report.html"]
+        found += [Path(top, name) for name in names if name not in ("report.html", ".git")]  # of a worktree a file
     return [path for path in found if path.suffix not in (".png", ".pyc", ".lock")]
 
 

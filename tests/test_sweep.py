@@ -238,7 +238,8 @@ def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
         assert "#SBATCH --time=2:00:00" in lines and script.count("--time=") == 1  # instead of a day
         assert ("#SBATCH --dependency=afterok:100:101" in lines) == (name in ("cpep", "bridge"))
         assert ("#SBATCH --kill-on-invalid-dep=yes" in lines) == (name in ("cpep", "bridge"))
-    assert scripts["pose"].splitlines()[-1].startswith("srun") and f"{sys.executable} -P " in scripts["pose"]
+    assert scripts["pose"].splitlines()[-1].startswith("srun")
+    assert f"{shlex.quote(sys.executable)} -P " in scripts["pose"]  # quoted where its path has a space
     assert logs.stat().st_mode & 0o777 == 0o700 and list(logs.glob("*.pkl"))  # pickles: for nobody else
     with pytest.raises(FileExistsError):  # what somebody laid there is not used
         sweep.slurm_executor(logs)

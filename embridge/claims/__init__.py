@@ -14,6 +14,7 @@ from embridge.tables import markdown
 __all__ = ["CLAIMS", "Claim", "Comparison", "Evidence", "claims_table", "verdict", "write"]
 
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
+# whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
 STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
 COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
 RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
@@ -26,8 +27,8 @@ combine the two systems' own in quadrature as if they were independent, which is
 Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
 (gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
 of users is named.
-No interval covers the choice among {len(CLAIMS)} claims, nor the luck of a training where no system has a second
-seed: some of so many comparisons are decided by chance alone."""
+No interval covers the choice among the claims, nor the luck of a training where no system has a second seed: of many
+comparisons some are decided by chance alone."""
 
 
 def verdict(claim: Claim, evidence: Evidence | None) -> dict:
@@ -74,31 +75,44 @@ def _told(comparison: Comparison, number: Number, paired: bool, ratios: dict) ->
     return text + (" paired" if paired else "")
 
 
-def claims_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Every claim with its verdict from a frame of :func:`embridge.results.collect`; columns as COLUMNS, all text."""
+def claims_about(dataset: str) -> list[Claim]:
+    """The claims that a run on a dataset speaks to; a run on "simulated" has NinaPro's simulation beside it."""
+    present = {dataset, "simulated-ninapro"} if dataset == "simulated" else {dataset}
+    return [claim for claim in CLAIMS if present & set(STANDS_FOR[claim.about])]
+
+
+def claims_table(results: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> pd.DataFrame:
+    """Claims with their verdicts from a frame of :func:`embridge.results.collect`; columns as COLUMNS, all text."""
     found = {}
     for about, names in STANDS_FOR.items():
         present = [name for name in names if (results["dataset"] == name).any()]
         found[about] = Evidence(results, present[0]) if present else None
-    return pd.DataFrame([verdict(claim, found[claim.about]) for claim in CLAIMS], columns=list(COLUMNS))
+    return pd.DataFrame([verdict(claim, found[claim.about]) for claim in claims], columns=list(COLUMNS))
 
 
 def caption(dataset: str, profile: str) -> str:
-    """What stands above the table: whose data, and how to read it."""
-    words = []
+    """What stands above the table: whose data, how to read it, and of what it does not speak."""
+    judged, words = claims_about(dataset), []
+    if not judged:
+        return f"No claim is judged: the papers' are about emg2pose and NinaPro's DB2 and DB7, not about {dataset}."
     if dataset in SIMULATED:
         words.append("Simulated data: nothing here is a result on recordings of people.")
     if profile == "smoke":
         words.append("Smoke profile: it shows that the table can be made; its verdicts and numbers mean nothing.")
-    return " ".join([*words, *RULE.split()])
+    words += RULE.split()
+    if len(judged) < len(CLAIMS):
+        words.append(f"Left out: {len(CLAIMS) - len(judged)} claims, about recordings that this run does not have.")
+    return " ".join(words)
 
 
 def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str) -> pd.DataFrame:
     """Write ``claims.csv`` and ``claims.md`` (caption, how many of each verdict, table) into a results folder."""
-    folder, table = Path(folder), claims_table(results)
-    kinds = table["verdict"].str.replace(r": no rows.*", ": rows are missing", regex=True)
-    counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
-    text = f"{caption(dataset, profile)} Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
+    folder, table = Path(folder), claims_table(results, claims_about(dataset))
+    text = caption(dataset, profile)
+    if len(table):
+        kinds = table["verdict"].str.replace(r": no rows.*", ": rows are missing", regex=True)
+        counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
+        text += f" Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
     write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "claims.md", text)
     return table

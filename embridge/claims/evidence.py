@@ -1,5 +1,6 @@
 """Numbers of one dataset's tidy results with their intervals, and differences between them."""
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -7,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from embridge.choices import OPEN_CHOICES
 from embridge.paper import CELLS
 from embridge.statistics import LEVEL, bootstrap_over_seeds, luck_of_training, mean_over_groups, widened
 from embridge.systems import EXPERIMENTS
 from embridge.tables import ALIGNED, data_efficiency_rows, headline_rows, luck, select, sensitivity_rows, table4_rows
-from embridge.tables.cells import choose, prefer_own, recall_counts
+from embridge.tables.cells import cell_frame, choose, prefer_own, recall_counts, summary
 
 SYSTEMS = ("Upper bound", *(name for name, e in EXPERIMENTS.items() if not e.system))
 MEASURED = ["value", "low", "high"]
@@ -21,8 +23,8 @@ MEASURED = ["value", "low", "high"]
 class Cell:
     """One measured number: a system, or a pair "A - B", under "LP", "ZS" or another measure, on a class set.
 
-    ``setting``: what differs from the system as it is: "k_c = 10", "40% of pairs", "B = 512", "0.5 of shots",
-    "gesture 1"; "": nothing.
+    ``setting``: what differs from the system as it is: "k_c = 10", "InfoNCE = one-way", "40% of pairs", "B = 512",
+    "0.5 of shots", "gesture 1"; "": nothing.
     """
 
     system: str
@@ -96,6 +98,7 @@ class Evidence:
             (sensitivity_rows(rows, name).assign(system="EMBridge"), lambda f: f"{f['param']} = {f['param_value']}"),
             (data_efficiency_rows(rows, name).assign(protocol="ZS"), lambda f: f"{f['fraction']:.0%} of pairs"),
             (sizes.assign(protocol="ZS", classes="unseen"), lambda f: f"B = {f['batch_size']}"),
+            (_alternatives(rows, name), lambda f: f"{f['option']} = {f['alternative']}"),
         )
         for table, setting in parts:
             for found in _measured(table):
@@ -210,6 +213,18 @@ class Evidence:
             down, up = bounds if w > 0 else [-x for x in reversed(bounds)]
             below, above = below + down**2, above + up**2
         return Number(value, value - below**0.5, value + above**0.5, origins), False
+
+
+def _alternatives(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Balanced accuracy of the open choices' trained alternatives, a row a cell."""
+    there, found = set(zip(results["system"], results["param"], strict=True)), []
+    trained = [c for c in OPEN_CHOICES if c.changes and (c.system, c.option) in there]
+    for choice, (protocol, classes) in itertools.product(trained, CELLS):
+        how = {"protocol": protocol, "classes": classes, "systems": (choice.system,), "param": choice.option}
+        rows = select(choose(results, dataset, **how), param_value=choice.alternative)
+        labels = {"system": choice.system, "option": choice.option, "alternative": choice.alternative}
+        found.append(labels | {"protocol": protocol, "classes": classes} | summary(rows))
+    return cell_frame(found, ["system", "option", "alternative", "protocol", "classes"])
 
 
 def _of_draws(of_seed) -> float:

@@ -1,5 +1,7 @@
 """E Table 3, C's two tables, and the supervised baselines' regression error."""
 
+import itertools
+
 import pandas as pd
 
 from embridge.splits import SETS
@@ -8,7 +10,8 @@ from embridge.tables.headline import headline_rows
 
 REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")
 OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # Table 3's CASCLe row is EMBridge itself
-CPEP_MAIN = ("emg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
+CPEP_MAIN = ("Vemg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
+CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
 CPEP_ABLATION = (
     "CPEP, EMG encoder frozen",
     "CPEP, random initialisation",
@@ -40,18 +43,24 @@ def cpep_main_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFra
 
 def cpep_main(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """C's main table as text; the paper's column is C's, which contradicts E in places (METHOD)."""
-    return text_table(cpep_main_rows(results, dataset, **options), ["system"], ["protocol", "classes"])
+    cells = cpep_main_rows(results, dataset, **options).replace({"system": CPEP_BASELINE})
+    return text_table(cells, ["system"], ["protocol", "classes"])
 
 
 def cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """C's claim: how much CPEP's linear probe gains over emg2pose's, ``CPEP / emg2pose - 1``, as text."""
+    """C's claim: how much CPEP's linear probe gains over Vemg2pose's, ``CPEP / Vemg2pose - 1``, as text.
+
+    Empty where the table above has no line of Vemg2pose, as on NinaPro.
+    """
     main, cells = cpep_main_rows(results, dataset), []
-    for classes in SETS:
+    for (rival, name), classes in itertools.product(CPEP_BASELINE.items(), SETS):
         probes = select(main, protocol="LP", classes=classes).set_index("system")
-        gain = probes.loc["CPEP", "value"] / probes.loc["emg2pose", "value"] - 1
-        origin = "; ".join(sorted(set(probes.loc[["CPEP", "emg2pose"], "origin"]) - {""}))
-        paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_emg2pose", table="C main")
-        cells.append({"system": "CPEP over emg2pose", "classes": classes, "value": gain, "origin": origin} | paper)
+        if rival not in probes.index:
+            continue
+        gain = probes.loc["CPEP", "value"] / probes.loc[rival, "value"] - 1
+        origin = "; ".join(sorted(set(probes.loc[["CPEP", rival], "origin"]) - {""}))
+        paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
+        cells.append({"system": f"CPEP over {name}", "classes": classes, "value": gain, "origin": origin} | paper)
     return text_table(cell_frame(cells, ["system", "classes"]), ["system"], ["classes"])
 
 

@@ -72,7 +72,7 @@ def clear(cells: pd.DataFrame) -> pd.Series:
 
 def _verdict(cells: pd.DataFrame) -> str:
     if cells.empty:
-        return "Not measured: this dataset trains none of it."
+        return "Not measured on this dataset."
     known, named = cells.dropna(subset="value"), cells["alternative"] + cells["system"]
     if known.empty:
         return "No rows yet."

@@ -1,0 +1,107 @@
+"""Every table and figure that a page asks for can be made on every dataset, of whatever systems a profile trains there.
+
+Rows stand for what pages leave; NinaPro and DB1 train few of the systems, and quick few of those of emg2pose.
+"""
+
+import itertools
+
+import pytest
+
+from embridge import claims, figures, tables, views
+from embridge.config import for_dataset, profile
+from embridge.paper import CELLS
+from embridge.results import as_frame, row
+from embridge.systems import EXPERIMENTS, NEIGHBOURS, SWEPT, trained_by
+
+DATASETS = ("simulated", "emg2pose", "simulated-ninapro", "ninapro", "ninapro-db1")
+GLOVES = DATASETS[2:]  # where no experiment beside Table 2's is trained
+
+
+def rows_of(name: str, dataset: str, size: str) -> list[dict]:
+    """The balanced accuracies that an experiment's pages leave: its own, or as a member of its sweep; of SWEPT both."""
+    e, k = EXPERIMENTS[name], for_dataset(profile(size), dataset).evaluation.k
+    found = []
+
+    def add(protocol: str, classes: str, **how) -> None:
+        fields = {"dataset": dataset, "profile": size, "seed": 0, "metric": "balanced_accuracy", "protocol": protocol}
+        fields |= {"system": e.system or {"Pose-MAE": "Upper bound"}.get(name, name), "classes": classes}
+        zero_shot = {"gallery": "all", "pooling": "max", "options": "corpus=class set"} if protocol == "ZS" else {}
+        value = 0.3 + 0.001 * len(found)
+        found.append(row(**fields | {"value": value, "low": value - 0.1, "high": value + 0.1} | zero_shot | how))
+
+    for protocol, classes in CELLS:
+        if protocol == "ZS" and not e.aligned:
+            continue
+        size_of_batch = {"batch_size": e.train.get("batch_size", 256), "options": f"corpus=class set; {e.options}"}
+        usual = {"param": "k", "param_value": k} if protocol == "ZS" else {"param": "C", "param_value": 1.0}
+        add(protocol, classes, **(size_of_batch if e.options else {"param": e.param, "param_value": e.param_value}
+                                  if e.param else usual))  # fmt: skip
+        if name in SWEPT:
+            add(protocol, classes, param="paired_fraction", param_value="1")
+        if name in SWEPT and protocol == "ZS":
+            both = {"batch_size": 256, "options": "corpus=class set; same epochs, same steps"}
+            add(protocol, classes, **both)
+        if name == "EMBridge" and protocol == "ZS":
+            for other in NEIGHBOURS:
+                add(protocol, classes, param="k", param_value=other) if other != k else None
+    return found
+
+
+@pytest.fixture(scope="module", params=itertools.product(DATASETS, ("quick", "long")), ids="-".join)
+def made(request):
+    dataset, size = request.param
+    names = [name for name in trained_by(size, dataset) if not EXPERIMENTS[name].shuffled]
+    return as_frame([r for name in names for r in rows_of(name, dataset, size)]), dataset, size
+
+
+def test_tables_have_a_line_or_none_and_no_error(made):
+    results, dataset, _ = made
+    for table in (
+        tables.table2, tables.table3, tables.table4, tables.cpep_main, tables.cpep_gain, tables.cpep_ablation,
+        tables.sensitivity, tables.tune_table, tables.data_efficiency, tables.few_shot, tables.regression_table,
+        tables.gallery_table, tables.class_f1_table, tables.user_gain_table, tables.controls_table,
+    ):  # fmt: skip
+        assert tables.markdown(table(results, dataset)).startswith("|"), table.__name__
+    of_page_05 = results[results["batch_size"].isna()]
+    assert tables.markdown(tables.corpus_table(of_page_05, dataset)).startswith("|")
+    names = ("Upper bound", "EMG-MAE", *SWEPT)
+    assert len(tables.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
+    assert tables.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
+    assert "second seed" in tables.luck_line(results, dataset)
+    none = tables.open_choice_rows(results, dataset, [])
+    assert set(tables.open_choices(none)["verdict"]) - {""} == {"Not measured on this dataset."}
+
+
+def test_cpep_is_compared_with_vemg2pose_where_that_is_a_system_at_all(made):
+    results, dataset, size = made
+    gain = tables.cpep_gain(results, dataset)
+    assert len(gain) == (dataset not in GLOVES)
+    if len(gain):
+        assert (gain["in"].iloc[0] == "– | paper 0.210") == (size == "quick")
+
+
+def test_a_comparison_is_drawn_or_a_sentence_says_that_there_is_none(made):
+    results, dataset, _ = made
+    comparisons = (
+        (tables.table3_rows, "systems", "system", lambda cells: figures.ablation_bars(cells, "EMBridge")),
+        (tables.cpep_ablation_rows, "systems", "system", lambda cells: figures.ablation_bars(cells, "CPEP")),
+        (tables.table4_rows, "batch sizes", "batch_size", figures.batch_size),
+        (tables.data_efficiency_rows, "shares of pairs", "fraction", figures.data_efficiency),
+    )
+    for cells_of, what, over, draw in comparisons:
+        cells = cells_of(results, dataset)
+        alone = views.alone(cells, what, over)
+        if over == "fraction":  # E prints no share's number, so quick has nothing to draw beside its own
+            assert bool(alone) == (cells["fraction"].nunique() == 1), alone
+        else:
+            assert bool(alone) == (dataset in GLOVES), alone
+        assert alone.startswith(f"Nothing to compare: of these {what} only ") if alone else draw(cells).axes
+    assert views.alone(tables.table3_rows(results[:0], dataset), "systems").endswith("has a number here.")
+    figures.table2_bars(tables.headline_rows(results, dataset))
+    figures.sensitivity(tables.sensitivity_rows(results, dataset))  # k needs no training
+
+
+def test_claims_are_judged_where_they_apply(made, tmp_path):
+    results, dataset, size = made
+    table = claims.write(tmp_path, results, dataset, size)
+    assert len(table) == len(claims.claims_about(dataset)) and bool(len(table)) == (dataset != "ninapro-db1")
