@@ -39,6 +39,7 @@ from embridge.models.regressors import regressor
 from embridge.models.transformer import embedding, emg_encoder
 from embridge.regression import RegressionTask
 from embridge.runs import Run, slug
+from embridge.signals import POWER_FLOOR, POWER_PARTS, log_power
 from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
 from embridge.tasks import AlignTask, MAETask, encode
 
@@ -283,6 +284,15 @@ class Study(Dataset):
         torch.manual_seed(self.seed)
         encoder = emg_encoder(self.profile.model).to(self.device).eval()
         return encode(_cls(encoder), self.reader(with_pose=False).emg, np.asarray(ids))
+
+    def band_power(self, ids) -> np.ndarray:
+        """(n, C * 8) log-power of eight equal parts of each window: what the line without a network sees (METHOD 1)."""
+        ids = np.asarray(ids, dtype=np.int64)
+        if self.store.kind == "features":
+            return self.store.power_f16[ids].reshape(len(ids), -1).astype(np.float64)
+        windows = (log_power(self.store.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
+        flat = np.full(self.store.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
+        return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))
 
     def communities(self, objective: ObjectiveConfig, system: str = "Pose-MAE", how: str | None = None) -> np.ndarray:
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.

@@ -17,6 +17,8 @@ from embridge import evaluation as ev
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.paper import lookup
 from embridge.results import evaluate_predictions
+from embridge.splits import SETS
+from embridge.systems import LOG_POWER_LDA, ONE_CLASS
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def _outcome(
     study: Study, system, protocol, classes, ids, y, predicted, *, gallery="", pooling="", options="", **extra
 ):
     groups = study.splits.groups(ids)
+    extra = {"seed": study.seed} | extra
     rows = evaluate_predictions(
         y,
         predicted,
@@ -54,7 +57,6 @@ def _outcome(
         dataset=study.dataset,
         group_kind=study.splits.group_kind,
         profile=study.profile.name,
-        seed=study.seed,
         system=system,
         protocol=protocol,
         classes=classes,
@@ -169,12 +171,19 @@ def probe_c(study: Study, classes: str, train_x: np.ndarray, train_y: np.ndarray
 
     ``train_x`` (n, d), ``train_y`` (n,); ``read`` is a function from window ids to features.
     """
-    splits, grid = study.splits, study.profile.evaluation.probe_c
+    grid = study.profile.evaluation.probe_c
+    ways = (lambda *data: ev.choose_c(*data, grid)), (lambda *data: ev.choose_c_grouped(*data, grid))
+    return _chosen(study, classes, train_x, train_y, read, *ways)
+
+
+def _chosen(study: Study, classes: str, train_x, train_y, read, on_tune: Callable, over_groups: Callable):
+    """A classifier's setting: from D_tune, or by cross-validation over repetitions where there is none."""
+    splits = study.splits
     if splits.has_tuning:
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
-        return ev.choose_c(train_x, train_y, read(tune).numpy(), splits.labels(classes, tune), grid)
+        return on_tune(train_x, train_y, np.asarray(read(tune)), splits.labels(classes, tune))
     repetitions = splits.exclusion("other-repetitions", splits.probe_from(splits.probe_train[classes]))
-    return ev.choose_c_grouped(train_x, train_y, repetitions, grid)
+    return over_groups(train_x, train_y, repetitions)
 
 
 @once
@@ -221,6 +230,40 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
         run_key=study.run(system).key if known else "",
         **(_paper(study, name, "LP", classes) if known else {}),
     )
+
+
+@once
+def own_shrinkage(study: Study, classes: str) -> float | str:
+    """LOG_POWER_LDA's shrinkage for the whole probe-training set, chosen as :func:`probe_c` chooses C."""
+    train = study.splits.probe_from(study.splits.probe_train[classes])
+    x, y = study.band_power(train), study.splits.labels(classes, train)
+    return _chosen(study, classes, x, y, study.band_power, ev.choose_shrinkage, ev.choose_shrinkage_grouped)
+
+
+@once
+def no_network(study: Study, classes: str) -> list[Outcome]:
+    """What a linear probe must beat (METHOD 8, ours), trained and scored on the probe's own windows.
+
+    ONE_CLASS answers every window with the commonest class of the training windows, which is 0.25 in balanced
+    accuracy. LOG_POWER_LDA is linear discriminant analysis of log-power in eight parts of the window and each channel
+    (:meth:`~embridge.experiments.Study.band_power`). Neither is trained with a seed: theirs is empty, so that one row
+    stands beside the mean over any seeds, and its interval covers users alone.
+    """
+    splits = study.splits
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
+    train_y, y, shrinkage = splits.labels(classes, train), splits.labels(classes, test), own_shrinkage(study, classes)
+    predicted = {
+        ONE_CLASS: np.full(len(test), np.bincount(train_y).argmax()),
+        LOG_POWER_LDA: ev.lda(study.band_power(train), train_y, study.band_power(test), shrinkage=shrinkage),
+    }
+    said = {ONE_CLASS: {}, LOG_POWER_LDA: {"param": "shrinkage", "param_value": shrinkage}}
+    how = {"n_train": len(train), "recalls": True, "seed": None}
+    return [_outcome(study, s, "LP", classes, test, y, p, **how, **said[s]) for s, p in predicted.items()]
+
+
+def no_network_rows(study: Study) -> list[dict]:
+    """Tidy rows of :func:`no_network` on both class sets."""
+    return [row for classes in SETS for outcome in no_network(study, classes) for row in outcome.rows]
 
 
 def headline(outcomes: list[Outcome], classes: str, study: Study) -> list[Outcome]:

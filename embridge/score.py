@@ -139,7 +139,7 @@ def _angle_row(study: Study, name: str, classes: str) -> dict:
 
 
 def mean_pose_rows(study: Study) -> list[dict]:
-    """The same error of "Mean pose", which answers every window with the mean angles of the pre-training windows.
+    """The same error of "Constant pose", which answers every window with the mean angles of the pre-training windows.
 
     What a regressor must beat; no rows where the pose is a glove's sensors.
     """
@@ -147,7 +147,7 @@ def mean_pose_rows(study: Study) -> list[dict]:
     for classes in SETS if len(mean) == N_ANGLES else ():
         poses = (study.store.read_pose([i])[0].numpy() for i in study.splits.evaluation[classes])
         error = np.array([np.rad2deg(np.abs(pose - mean).mean()) for pose in poses])
-        rows.append(_error_row(study, "Mean pose", classes, error))
+        rows.append(_error_row(study, "Constant pose", classes, error))
     return rows
 
 
@@ -269,8 +269,16 @@ def _only_trained(study: Study, name: str) -> bool:
 
 
 def shown_beside(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[dict], list[str]]:
-    """:func:`rows_of` with :func:`shown_rows` alone, for a page that compares with systems that another page keeps."""
-    return rows_of(studies, names, lambda study, name: [r for c in SETS for r in shown_rows(study, name, c)])
+    """:func:`rows_of` with what tables show alone, for a page that compares with systems that another page keeps.
+
+    Single users' recalls are among them, by which a table pairs a system with :func:`~embridge.protocols.no_network`.
+    """
+
+    def shown(study: Study, name: str) -> list[dict]:
+        rows = [r for classes in SETS for o in _outcomes(study, name, classes, brief=True) for r in o.rows]
+        return [r for r in rows if r["metric"] in ("balanced_accuracy", "user_recall")]
+
+    return rows_of(studies, names, shown)
 
 
 def _drawn(study: Study, name: str, few_shot: bool) -> list[dict]:

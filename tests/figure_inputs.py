@@ -12,6 +12,7 @@ import pandas as pd
 
 from embridge import figures as f
 from embridge.recordings.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
+from embridge.systems import LOG_POWER_LDA, NO_NETWORK
 
 RNG = np.random.default_rng(0)
 DB1 = [f"E1-{i:02d}" for i in (1, 5, 9, 12)]
@@ -83,6 +84,8 @@ def cells(**levels):
 FRACTIONS = cells(system=list(CONFUSIONS), classes=["in", "unseen"], fraction=[0.2, 0.4, 0.6, 0.8, 1.0])
 SHOTS = cells(system=["CPEP", "EMBridge"], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
 BASELINES = cells(system=["EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT"], classes=["in", "unseen"])
+LINES = cells(system=list(NO_NETWORK), protocol=["LP"], classes=["in", "unseen"])
+FEWER = cells(system=[LOG_POWER_LDA], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
 SIZES = cells(system=list(CONFUSIONS), convention=["same epochs", "same steps"], batch_size=[256, 512, 1024])
 SIZES.loc[SIZES["convention"] == "same epochs", "paper_value"] = 0.481
 SWEPT = pd.concat(
@@ -161,15 +164,20 @@ FIGURES = {
     "grid": lambda: f.soft_targets_grid({(k, t): SOFT for k in (1, "all") for t in (0.05, 0.1, 0.5)}),
     "pipeline": lambda: f.affinity_pipeline(SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT),
     "table 2": lambda: f.table2_bars(HEADLINE),
+    "table 2, no network": lambda: f.table2_bars(pd.concat([LINES.drop(columns="origin"), HEADLINE])),
     "confusions": lambda: f.confusion_matrices(CONFUSIONS, UNSEEN_CLASSES, f1=F1),
     "confusions, db1": lambda: f.confusion_matrices({"CPEP": np.eye(4, 5, dtype=int)}, DB1),
     "users": lambda: f.per_user_f1(USERS),
     "galleries": lambda: f.gallery_audit(SCORES[SCORES["protocol"] == "ZS"], STEPS),
     "ablation": lambda: f.ablation_bars(ABLATION, "CPEP"),
+    "ablation, no network": lambda: f.ablation_bars(pd.concat([LINES, ABLATION], ignore_index=True), "CPEP"),
     "data efficiency": lambda: f.data_efficiency(FRACTIONS, BASELINES),
+    "data efficiency, no network": lambda: f.data_efficiency(FRACTIONS, pd.concat([LINES, BASELINES])),
     "few shots": lambda: f.few_shot(SHOTS, BASELINES),
+    "few shots, no network": lambda: f.few_shot(pd.concat([FEWER, SHOTS], ignore_index=True), BASELINES),
     "batch size": lambda: f.batch_size(SIZES),
     "sensitivity": lambda: f.sensitivity(SWEPT),
+    "sensitivity, no network": lambda: f.sensitivity(SWEPT, LINES),
     "divergence": lambda: f.divergence(BOTH, ON_THE_WAY),
     "choices": lambda: f.choice_forest(CHOICES),
     "forest": lambda: f.difference_forest(DIFFERENCES),

@@ -1,14 +1,11 @@
 """Few-shot probing: what is drawn, and the rows that a study gives."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from toy_study import Study
 
 from embridge import evaluation as ev
-from embridge.config import EvalConfig
 from embridge.errors import InputError
 from embridge.few_shot import FRACTIONS, few_shot
 from embridge.results import Page, collect
@@ -54,36 +51,10 @@ def test_bad_input_is_told(change, message):
         ev.few_shot_subsets(**({"labels": LABELS, "units": UNITS, "fractions": (0.5,)} | change))
 
 
-class Study:
-    """As much of a study as few-shot needs: 240 windows of 48 recordings; notes what it embeds."""
-
-    def __init__(self):
-        self.dataset, self.seed, self.embedded = "simulated", 0, []
-        self.profile = SimpleNamespace(name="smoke", evaluation=EvalConfig(n_bootstrap=50))
-        rng = np.random.default_rng(0)
-        self.y = np.repeat(np.arange(48) % 4, 5)
-        centres = rng.normal(size=(4, 6))
-        self.x = torch.tensor(centres[self.y] + 1.5 * rng.normal(size=(240, 6)))
-        table = pd.DataFrame({"recording": np.repeat(np.arange(48), 5), "repetition": 0})
-        parts = np.split(np.arange(240), [160, 200])
-        train, tune, test = ({"in": ids} for ids in parts)
-        self.splits = SimpleNamespace(
-            probe_train=train, tune=tune, evaluation=test, table=table, group_kind="user", has_tuning=True,
-            learn_from=lambda ids, what, tuning: ids, probe_from=lambda ids: ids,
-            labels=lambda classes, ids: self.y[ids], groups=lambda ids: np.asarray(ids) // 10,
-        )  # fmt: skip
-
-    def features(self, system, ids):
-        self.embedded.append(len(ids))
-        return self.x[ids]
-
-    def run(self, system):
-        return SimpleNamespace(key=f"key of {system}")
-
-
 def test_rows_of_a_study():
     study = Study()
-    rows = pd.DataFrame(few_shot(study, "EMBridge", "in", c=0.1))
+    both = pd.DataFrame(few_shot(study, "EMBridge", "in", c=0.1))
+    rows = both[both["metric"] == "balanced_accuracy"]  # those of differences: test_no_network.py
     assert study.embedded == [160, 40]  # once each, and D_tune not at all: C is given
     assert rows.groupby("param_value")["draw"].apply(list).to_dict() == {
         **{str(f): list(range(5)) for f in FRACTIONS[:-1]}, "1.0": [0],
@@ -114,11 +85,11 @@ def test_c_is_the_one_of_the_whole_training_set(monkeypatch):
 def test_windows_may_be_the_unit_and_rows_of_both_live_side_by_side(tmp_path):
     study = Study()
     windows = few_shot(study, "Pose-MAE", "in", c=0.1, unit="windows", fractions=(0.5, 1.0))
-    assert [r["n_train"] for r in windows] == [20] * 5 + [40]
-    assert {r["system"] for r in windows} == {"Upper bound"}
+    assert [r["n_train"] for r in windows if r["system"] == "Upper bound"] == [20] * 5 + [40]
+    assert {r["system"] for r in windows} == {"Upper bound", "Upper bound - Log-power + LDA"}
     page = Page("10", tmp_path, context={})
     page.rows(windows + few_shot(study, "Pose-MAE", "in", c=0.1, fractions=(0.5, 1.0)))
     page.write()
-    assert len(collect(tmp_path)) == 12
+    assert len(collect(tmp_path)) == 24
     with pytest.raises(InputError, match="recordings or windows"):
         few_shot(study, "EMBridge", "in", unit="users")

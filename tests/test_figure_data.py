@@ -13,9 +13,11 @@ from figure_inputs import (
     DB1,
     DIFFERENCES,
     FAILURES,
+    FEWER,
     FRACTIONS,
     HEADLINE,
     LABELS,
+    LINES,
     LOG,
     MASK,
     ON_THE_WAY,
@@ -278,8 +280,38 @@ def test_few_shots_shade_the_deviation():
     assert any(np.isin(rows["low"], v[:, 1]).all() and np.isin(rows["high"], v[:, 1]).all() for v in bands)
     committed = f.few_shot(SHOTS.assign(origin=np.where(SHOTS["system"] == "CPEP", "long run", "")))
     assert [t.get_text() for t in committed.legends[0].get_texts()] == [
-        "CPEP †", "EMBridge", "chance (0.25)", "† committed rows",
+        "CPEP †", "EMBridge", "one class, chance (0.25)", "† committed rows",
     ]  # fmt: skip
+
+
+def dash_dotted(ax):
+    """The values of lines in the pattern of the line without a network."""
+    return [line for line in ax.lines if line.get_linestyle() == "-."]
+
+
+def test_the_probe_without_a_network_is_a_line_through_both_protocols():
+    to_beat = LINES[LINES["system"] == "Log-power + LDA"].set_index("classes")["value"]
+    for name in ("table 2, no network", "ablation, no network"):
+        figure = drawn(name)
+        for ax in figure.axes:
+            (line,) = dash_dotted(ax)
+            assert line.get_xdata()[0] == to_beat["unseen" if "unseen" in ax.get_title() else "in"]
+            assert not {"One class", "Log-power + LDA"} & {t.get_text() for t in ax.get_yticklabels()}, "no bars"
+        labels = [t.get_text() for t in figure.legends[0].get_texts()]
+        assert "Log-power + LDA (probe)" in labels and "one class, chance (0.25)" in labels
+    assert not any(dash_dotted(ax) for ax in drawn("table 2").axes)
+    for ax, classes in zip(drawn("data efficiency, no network").axes, ("in", "unseen"), strict=True):
+        assert [line.get_ydata()[0] for line in dash_dotted(ax)] == [to_beat[classes]]
+    for ax in (ax for ax in drawn("sensitivity, no network").axes if ax.axison):
+        lines = {line.get_color(): line.get_ydata()[0] for line in dash_dotted(ax)}
+        assert list(lines.values()) == [to_beat["in"], to_beat["unseen"]] and len(lines) == 2
+
+
+def test_the_line_without_a_network_is_a_curve_over_shots():
+    for ax, classes in zip(drawn("few shots, no network").axes, ("in", "unseen"), strict=True):
+        (curve,) = dash_dotted(ax)
+        np.testing.assert_allclose(curve.get_ydata(), FEWER.loc[FEWER["classes"] == classes, "value"])
+        assert curve.get_color() == f.system_colours(["Log-power + LDA"])["Log-power + LDA"]
 
 
 def test_batch_sizes_stand_beside_the_papers_for_the_same_epochs_alone():

@@ -13,6 +13,7 @@ from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
 from embridge.results import Page, collect, evaluate_predictions, read_results, row
+from embridge.systems import NO_NETWORK
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}
@@ -93,7 +94,7 @@ TO_COME = {
     "EMBridge w/o MPRL", "EMBridge w/o CASCLe", "Label Smoothing", "SoftCLIP", "CPEP, EMG encoder frozen",
     "CPEP, random initialisation", "CPEP, average pooling", "CPEP, longer EMG patches", "CPEP, both encoders trained",
 }  # fmt: skip
-SYSTEMS = {"Upper bound", *EXPERIMENTS, *TO_COME}
+SYSTEMS = {"Upper bound", *NO_NETWORK, *EXPERIMENTS, *TO_COME}
 # table: its systems, cells a system, and how many of them its source leaves empty
 PRINTED = {
     "E Table 2": (11, 88, 6 * 2 + 3 * 2 + 6 * 2 + 4 * 4),
@@ -191,16 +192,16 @@ def test_table2_has_the_papers_layout(results):
     table = tables.table2(results, "simulated").set_index("system")
     assert table.columns.tolist() == ["group", "LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
     assert table.index.tolist() == [
-        "Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP", "CPEP-LS", "Q-Former",
-        "Q-Former-LS", "EMBridge",
+        *NO_NETWORK, "Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP", "CPEP-LS",
+        "Q-Former", "Q-Former-LS", "EMBridge",
     ]  # fmt: skip
-    assert table["group"].tolist() == ["unimodal"] * 6 + ["multi-modal"] * 5
+    assert table["group"].tolist() == ["no network"] * 2 + ["unimodal"] * 6 + ["multi-modal"] * 5
     own = value(results, system="CPEP", **ZS)
     assert table.loc["CPEP", "ZS unseen"] == (f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}] | paper 0.481")
     assert table.loc["EMBridge", "ZS in"] == "– | paper 0.777"  # not trained here
     assert table.loc["EMG-MAE", "ZS unseen"] == "– | not in the source"
     assert table.loc["EMG-MAE", "LP in"].endswith("] | paper 0.347")
-    assert set(table["source"]) == {"E Table 2"}
+    assert set(table["source"][2:]) == {"E Table 2"} and set(table["source"][:2]) == {"not in the source"}
 
 
 def test_table2_of_another_policy_has_no_paper_beside_its_zero_shot(results):
@@ -608,7 +609,7 @@ def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
 
 def test_both_datasets_stand_in_one_table_2(results):
     table = tables.table2(results, "simulated", "simulated-ninapro")
-    assert len(table) == 11 + 8 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
+    assert len(table) == 13 + 10 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
     ninapro = table[table["dataset"] == "simulated-ninapro"].set_index("system")
     assert ninapro.loc["EMBridge"].tolist()[2:] == [
         "– | paper 0.703", "– | paper 0.492", "– | paper 0.692", "– | paper 0.447",

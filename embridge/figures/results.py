@@ -8,7 +8,18 @@ from matplotlib.patches import Patch
 
 from embridge.errors import InputError
 from embridge.figures.names import CLASS_SET_NAMES, POLICY_NAMES, PROTOCOL_NAMES, pretty, wrapped
-from embridge.figures.style import COMMITTED, GREY, PALE, WIDTH, legend_below, new_figure, system_colours
+from embridge.figures.style import (
+    COMMITTED,
+    GREY,
+    PALE,
+    TO_BEAT,
+    WIDTH,
+    chance_name,
+    legend_below,
+    new_figure,
+    system_colours,
+)
+from embridge.systems import LOG_POWER_LDA, NO_NETWORK
 
 ACCURACY = "balanced accuracy"
 
@@ -51,9 +62,13 @@ def table2_bars(
     rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high and, where known,
         paper_value; one row for each of system, protocol and classes. Systems keep the order of the rows. Where a
         row's origin is not this run, its value bears the tables' mark; where the paper alone has one, words say so.
+        The probe of LOG_POWER_LDA is no bar but a line through both protocols' panels of its class set, and ONE_CLASS
+        is the line at chance
     reference : a system to compare with: its value is a line through its panels, and only its bars are coloured
     """
     paper = paper and "paper_value" in rows
+    to_beat = rows[rows["system"] == LOG_POWER_LDA].dropna(subset="value").set_index("classes")["value"]
+    rows = rows[~rows["system"].isin(NO_NETWORK)]
     found = measured(rows, ["system", "protocol", "classes"], "table2_bars")
     rows = rows[rows[["value", "paper_value"] if paper else ["value"]].notna().any(axis=1)]
     rows = rows[rows["protocol"].isin(found["protocol"])]
@@ -85,6 +100,8 @@ def table2_bars(
             if drawn:
                 ax.plot(part["paper_value"].astype(float), y, ls="", marker="D", ms=5.5, mfc="white", mec="black")
             ax.axvline(chance, color=GREY, ls="--", lw=1)
+            if classes in to_beat:
+                ax.axvline(to_beat[classes], **TO_BEAT)
             for value in part.loc[part["system"] == reference, "value"]:
                 ax.axvline(value, color=colours[reference], lw=1.4, zorder=0)
             ax.set_title(f"{PROTOCOL_NAMES.get(protocol, protocol)}, {CLASS_SET_NAMES.get(classes, classes)}")
@@ -94,7 +111,10 @@ def table2_bars(
     for ax in axes[-1]:
         ax.set_xlabel(ACCURACY)
     handles = [Line2D([], [], color="black", lw=1.0), Line2D([], [], color=GREY, ls="--", lw=1)]
-    labels = ["95 % interval", f"chance ({chance:.2f})"]
+    labels = ["95 % interval", chance_name(chance)]
+    if len(to_beat):
+        handles.append(Line2D([], [], **TO_BEAT))
+        labels.append(f"{LOG_POWER_LDA} (probe)")
     if drawn:
         handles.append(Line2D([], [], ls="", marker="D", ms=5.5, mfc="white", mec="black"))
         labels.append("paper's value")
@@ -104,7 +124,7 @@ def table2_bars(
     if marks.any():
         handles.append(Line2D([], [], ls=""))
         labels.append(COMMITTED)
-    legend_below(figure, handles, labels, n_columns=3 if len(labels) == 5 else None)
+    legend_below(figure, handles, labels, n_columns=3 if len(labels) > 4 else None)
     return figure
 
 

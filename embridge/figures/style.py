@@ -6,6 +6,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from embridge.systems import LOG_POWER_LDA, ONE_CLASS
+
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
 
@@ -13,8 +15,10 @@ SMALL = 9  # pt, the smallest type in any figure
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 GREY, PALE = "#666666", "#D9D9D9"
 SET_COLOURS = {"in": "#332288", "unseen": "#CC79A7"}  # of class sets where all curves are one system's
+TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
 COMMITTED = "† committed rows"  # what the tables' mark says, for legends
 _SYSTEM_COLOURS = {
+    LOG_POWER_LDA: "#000000",
     "Upper bound": "#7F7F7F",
     "EMG-MAE": "#56B4E9",
     "NeuroPose": "#D55E00",
@@ -83,6 +87,11 @@ def system_colours(names) -> dict:
     unknown = [name for name in dict.fromkeys(names) if name not in _SYSTEM_COLOURS]
     colours = _SYSTEM_COLOURS | {name: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, name in enumerate(unknown)}
     return {name: colours[name] for name in names}
+
+
+def chance_name(chance: float) -> str:
+    """What a legend calls the line at chance: the balanced accuracy of ONE_CLASS, too."""
+    return f"{ONE_CLASS.lower()}, chance ({chance:.2f})"
 
 
 def legend_below(figure: Figure, handles, labels, *, n_columns: int | None = None) -> None:

@@ -7,7 +7,19 @@ from matplotlib.lines import Line2D
 
 from embridge.figures.names import CLASS_SET_NAMES, PARAM_NAMES, PROTOCOL_NAMES
 from embridge.figures.results import ACCURACY, errors, in_order, measured
-from embridge.figures.style import COMMITTED, GREY, PALE, SET_COLOURS, SMALL, legend_below, new_figure, system_colours
+from embridge.figures.style import (
+    COMMITTED,
+    GREY,
+    PALE,
+    SET_COLOURS,
+    SMALL,
+    TO_BEAT,
+    chance_name,
+    legend_below,
+    new_figure,
+    system_colours,
+)
+from embridge.systems import LOG_POWER_LDA, ONE_CLASS
 
 _MARKERS = "os^Dvx*P"
 
@@ -17,13 +29,18 @@ def _chance(ax, chance: float) -> None:
 
 
 def _chance_handle(chance: float) -> tuple[Line2D, str]:
-    return Line2D([], [], color=GREY, ls="--", lw=1), f"chance ({chance:.2f})"
+    return Line2D([], [], color=GREY, ls="--", lw=1), chance_name(chance)
+
+
+def _line(system: str, colours: dict) -> dict:
+    """How a system is drawn that does not vary: dotted, LOG_POWER_LDA in its own way."""
+    return TO_BEAT if system == LOG_POWER_LDA else {"color": colours[system], "ls": ":", "lw": 1.4}
 
 
 def _dotted(ax, baselines: pd.DataFrame | None, colours: dict) -> None:
-    """Systems to compare with that do not vary, as dotted lines."""
+    """Systems to compare with that do not vary, as lines."""
     for line in [] if baselines is None else baselines.itertuples():
-        ax.axhline(line.value, color=colours[line.system], ls=":", lw=1.4, zorder=1)
+        ax.axhline(line.value, **_line(line.system, colours), zorder=1)
 
 
 def _curves(ax, part: pd.DataFrame, x: str, colours: dict, *, band: bool, step: float = 0.0) -> None:
@@ -32,7 +49,7 @@ def _curves(ax, part: pd.DataFrame, x: str, colours: dict, *, band: bool, step: 
     for k, (marker, (system, rows)) in enumerate(zip(_MARKERS * len(part), systems, strict=False)):
         rows = rows.sort_values(x)
         rows = rows.assign(**{x: rows[x] + step * (k - (len(systems) - 1) / 2)})
-        style = {"color": colours[system], "marker": marker, "ms": 4.5}
+        style = (TO_BEAT if system == LOG_POWER_LDA else {"color": colours[system]}) | {"marker": marker, "ms": 4.5}
         if band:
             ax.plot(rows[x], rows["value"], **style)
             ax.fill_between(
@@ -57,7 +74,8 @@ def _panels_by_class_set(
     ``lines``: what the legend says of the baselines; ``curves``: options of :func:`_curves`.
     """
     class_sets = in_order(rows["classes"], CLASS_SET_NAMES)
-    baselines = None if baselines is None else baselines.dropna(subset="value")
+    if baselines is not None:  # ONE_CLASS is the line at chance
+        baselines = baselines.dropna(subset="value").loc[lambda found: found["system"] != ONE_CLASS]
     named = list(dict.fromkeys(rows["system"]))
     compared = [] if baselines is None else list(dict.fromkeys(baselines["system"]))
     colours = system_colours([*named, *compared])
@@ -69,9 +87,10 @@ def _panels_by_class_set(
         ax.set(title=CLASS_SET_NAMES.get(classes, classes))
     axes[0, 0].set_ylabel(what)
     handles = [
-        Line2D([], [], color=colours[s], marker=m, ms=4.5) for m, s in zip(_MARKERS * len(named), named, strict=False)
+        Line2D([], [], **(TO_BEAT if s == LOG_POWER_LDA else {"color": colours[s]}), marker=m, ms=4.5)
+        for m, s in zip(_MARKERS * len(named), named, strict=False)
     ]
-    handles += [Line2D([], [], color=colours[s], ls=":", lw=1.4) for s in compared]
+    handles += [Line2D([], [], **_line(s, colours)) for s in compared]
     labels = [*_marked(rows), *(f"{s}, {lines}" for s in ([] if baselines is None else _marked(baselines)))]
     _legend(figure, handles, labels, chance, n_columns=3 if len(labels) > 3 else 4)
     return figure, axes
@@ -93,7 +112,8 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *
     Parameters
     ----------
     rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
-    baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted lines
+    baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted
+        lines; that of LOG_POWER_LDA: dash-dotted
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
     rows = rows.assign(fraction=100 * rows["fraction"])
@@ -106,6 +126,8 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *
 
 def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None, *, unit: str = "recordings") -> Figure:
     """Linear-probe accuracy over shots a class, mean over draws, one standard deviation shaded (Fig. 8).
+
+    LOG_POWER_LDA, which learns from the same shots, is a dash-dotted curve; the dashed line is ONE_CLASS.
 
     Parameters
     ----------
@@ -154,15 +176,18 @@ def batch_size(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     return figure
 
 
-def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
+def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None, *, chance: float = 0.25) -> Figure:
     """Accuracy over each hyper-parameter, a panel each, zero-shot and probe on both class sets (Fig. 4).
 
     ``rows``: columns param, param_value, default, protocol, classes, value, low, high, as
     embridge.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for the
     95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not joined.
-    Where there is a column "origin", a value that is not from this run bears the tables' mark.
+    Where there is a column "origin", a value that is not from this run bears the tables' mark. ``to_beat``: the probe
+    of LOG_POWER_LDA (columns system, classes, value), a line in the colour of its class set.
     """
     rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
+    lines = None if to_beat is None else to_beat[to_beat["system"] == LOG_POWER_LDA].dropna(subset="value")
+    to_beat = {} if lines is None else lines.set_index("classes")["value"]
     params = list(dict.fromkeys(rows["param"]))
     n_columns = min(3, len(params))
     n_rows = -(-len(params) // n_columns)
@@ -192,6 +217,8 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
         for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
             ax.axvline(values.index(value), color=GREY, ls=":", lw=1.2, zorder=0)
         _chance(ax, chance)
+        for classes, value in to_beat.items():
+            ax.axhline(value, **(TO_BEAT | {"color": SET_COLOURS[classes], "lw": 1.1}), zorder=0)
         ax.set(xlabel=PARAM_NAMES.get(param, param), xlim=(-0.4, len(values) - 0.6))
         committed = set(panel.loc[panel["origin"] != "", "param_value"]) if "origin" in panel else set()
         names = [v if _is_word(v) else f"{float(v):g}" for v in values]
@@ -201,7 +228,11 @@ def sensitivity(rows: pd.DataFrame, *, chance: float = 0.25) -> Figure:
     sets = {c: name.removesuffix(" gestures") for c, name in CLASS_SET_NAMES.items()}
     labels = [f"{PROTOCOL_NAMES.get(p, p)}, {sets.get(c, c)}" for p, c in curves]
     handles.append(Line2D([], [], color=GREY, ls=":", lw=1.2))
-    _legend(figure, handles, [*labels, "default"], chance, n_columns=2 if marked else 3, marked=marked)
+    labels.append("default")
+    if len(to_beat):
+        handles.append(Line2D([], [], **(TO_BEAT | {"color": GREY, "lw": 1.1})))
+        labels.append(LOG_POWER_LDA)
+    _legend(figure, handles, labels, chance, n_columns=2 if marked else 3, marked=marked)
     return figure
 
 

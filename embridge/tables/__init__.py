@@ -16,7 +16,19 @@ from embridge.tables.ablations import (
     table3,
     table3_rows,
 )
-from embridge.tables.cells import MISSING, cell, footnotes, interval, markdown, number, select, text_table
+from embridge.tables.cells import (
+    MISSING,
+    NOT_ABOVE,
+    OVER_LDA,
+    cell,
+    footnotes,
+    interval,
+    markdown,
+    not_above,
+    number,
+    select,
+    text_table,
+)
 from embridge.tables.headline import (
     ALIGNED,
     TABLE_2_SYSTEMS,
@@ -55,6 +67,8 @@ __all__ = [
     "DEFAULTS",
     "DIFFERENCE",
     "MISSING",
+    "NOT_ABOVE",
+    "OVER_LDA",
     "TABLE_2_SYSTEMS",
     "UNIMODAL",
     "cell",
@@ -79,6 +93,7 @@ __all__ = [
     "luck",
     "luck_line",
     "markdown",
+    "not_above",
     "number",
     "open_choice_rows",
     "open_choices",

@@ -5,14 +5,16 @@ import itertools
 import pandas as pd
 
 from embridge.splits import SETS
+from embridge.systems import NO_NETWORK
 from embridge.tables.cells import beside, cell_frame, prefer_own, select, summary, text_table
 from embridge.tables.headline import headline_rows
 
 REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")
 OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # Table 3's CASCLe row is EMBridge itself
-CPEP_MAIN = ("Vemg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
+CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
 CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
 CPEP_ABLATION = (
+    *NO_NETWORK,
     "CPEP, EMG encoder frozen",
     "CPEP, random initialisation",
     "CPEP, average pooling",
@@ -25,9 +27,9 @@ REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose")
 
 def table3_rows(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """E Table 3 as numbers; columns and ``options`` as in :func:`~embridge.tables.headline_rows`."""
-    cells = headline_rows(results, dataset, systems=(*REMOVED, *OBJECTIVES), table="E Table 3", **options)
-    group = cells["system"].isin(REMOVED).map({True: "component removed", False: "soft objective"})
-    return cells.assign(group=group)
+    cells = headline_rows(results, dataset, systems=(*NO_NETWORK, *REMOVED, *OBJECTIVES), table="E Table 3", **options)
+    groups = dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
+    return cells.assign(group=cells["system"].map(groups).fillna(cells["group"]))
 
 
 def table3(results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:

@@ -6,14 +6,21 @@ import pandas as pd
 from embridge import config
 from embridge.errors import InputError
 from embridge.paper import NOT_IN_SOURCE, lookup
+from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
+from embridge.systems import LOG_POWER_LDA
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
-HEADLINE_PARAMS = ("", "C", "k")  # what a row that belongs to no sweep may name
+HEADLINE_PARAMS = ("", "C", "k", "shrinkage")  # what a row that belongs to no sweep may name
 MISSING = "–"
 MARK = "†"  # of a cell that is not from this run
+NOT_ABOVE = "○"  # of a cell that does not beat the line without a network; hollow, as dots in the figures
+NOT_ABOVE_NOTE = f"""{NOT_ABOVE} not shown to be above {LOG_POWER_LDA}, the probe that needs no network, on the same
+gestures (zero-shot, too, is held against that probe): the 95 % interval of the difference does not lie above 0. It is
+paired by user where single users' scores are kept, else both intervals are combined as if they were independent."""
 USER_METRICS = ("user_f1", "user_recall")
 MEASURED = ("value", "low", "high", "interval_kind", "origin")
+OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high")  # how far above LOG_POWER_LDA's probe
 
 
 def number(value, digits: int = 2) -> str:
@@ -31,13 +38,29 @@ def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2, *, p
     """``0.49 [0.41, 0.57] | paper 0.757 †``: our number with its interval beside the paper's, and where ours is from.
 
     ``found``: the columns of :func:`cell_frame`. The mark stands where our number is a committed one; ``~`` before the
-    paper's where its source only estimates it. ``paper``: False leaves the paper's half out.
+    paper's where its source only estimates it, NOT_ABOVE behind ours as in :func:`marked`. ``paper``: False leaves the
+    paper's half out.
     """
     value, source = found["paper_value"], found["paper_source"]
     about = "~" if "approx." in source else ""
     theirs = NOT_IN_SOURCE if pd.isna(value) else f"paper {about}{number(value, 2 if about else 3)}"
-    text = interval(found["value"], found["low"], found["high"], digits) + (f" | {theirs}" if paper else "")
+    text = marked(found, digits) + (f" | {theirs}" if paper else "")
     return f"{text} {marks[found['origin']]}" if found["origin"] and marks else text
+
+
+def marked(found: dict, digits: int = 2) -> str:
+    """``0.39 [0.37, 0.41] ○``: a number with its interval and, where it does not beat LOG_POWER_LDA, NOT_ABOVE."""
+    return interval(found["value"], found["low"], found["high"], digits) + f" {NOT_ABOVE}" * not_above(found)
+
+
+def not_above(found: dict) -> bool:
+    """Whether a cell was compared with LOG_POWER_LDA and the difference's interval, if it has one, is not above 0."""
+    return pd.notna(found.get("over_lda")) and not found["over_lda_low"] > 0
+
+
+def not_above_note(cells: pd.DataFrame) -> tuple[str, ...]:
+    """The line that says what NOT_ABOVE means, where a cell bears it."""
+    return (" ".join(NOT_ABOVE_NOTE.split()),) if any(map(not_above, cells.to_dict("records"))) else ()
 
 
 def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
@@ -47,13 +70,14 @@ def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
 
 
 def footnotes(cells: pd.DataFrame) -> tuple[str, ...]:
-    """A line for each origin besides this run: "† long run, 2026-11-21, abc1234"."""
-    return tuple(f"{mark} {origin}" for origin, mark in origin_marks(cells).items())
+    """A line for each origin besides this run, "† long run, 2026-11-21, abc1234", and :func:`not_above_note`."""
+    return (*(f"{mark} {origin}" for origin, mark in origin_marks(cells).items()), *not_above_note(cells))
 
 
 def cell_frame(cells: list[dict], labels: list[str]) -> pd.DataFrame:
-    """Cells as tidy numbers: the labels, the columns of MEASURED, paper_value and paper_source."""
-    return pd.DataFrame(cells, columns=[*labels, *MEASURED, "paper_value", "paper_source"])
+    """Cells as tidy numbers: the labels, the columns of MEASURED, of OVER_LDA if any has them, and the paper's two."""
+    gains = OVER_LDA if any("over_lda" in found for found in cells) else ()
+    return pd.DataFrame(cells, columns=[*labels, *MEASURED, *gains, "paper_value", "paper_source"])
 
 
 def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, digits: int = 2) -> pd.DataFrame:
@@ -163,11 +187,12 @@ def pooled(rows: pd.DataFrame, pooling: str) -> pd.DataFrame:
 def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]] | None:
     """Counts (S, G, K, 2) for :func:`~embridge.statistics.bootstrap_over_seeds` from one system's "user_recall" rows.
 
-    With them their seeds and users, in order; None where there are no such rows.
+    With them their seeds (-1 of what no seed trained) and users, in order; None where there are no such rows.
     """
     rows = rows[rows["metric"] == "user_recall"]
     if rows.empty:
         return None
+    rows = rows.assign(seed=rows["seed"].fillna(-1))
     levels = [sorted(rows[c].unique()) for c in ("seed", "user", "class")]
     counts = rows.assign(hits=(rows["value"] * rows["n"]).round()).set_index(["seed", "user", "class"])[["hits", "n"]]
     counts = counts.astype(float).reindex(pd.MultiIndex.from_product(levels), fill_value=0.0)
@@ -197,11 +222,59 @@ def summary(rows: pd.DataFrame, luck: float | None = None) -> dict:
     if found and found[1] == sorted(rows["seed"]):
         numbers = bootstrap_over_seeds(found[0], luck=luck)
     else:
-        value, half = rows["value"].mean(), luck_of_training([rows["value"]]) if luck is None else luck
-        below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
-        numbers = widened(value, value - below, value + above, half / np.sqrt(len(rows)))
+        half = luck_of_training([rows["value"]]) if luck is None else luck
+        numbers = widened(*mean_interval(rows), half / np.sqrt(len(rows)))
     kind = f"95 %, {len(rows)} seeds (Student) and their users in quadrature"
     return dict(zip(MEASURED, (*numbers, kind, origin), strict=True))
+
+
+def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """The mean of rows' values with the mean square of their half-widths: the users' part of its uncertainty."""
+    value = rows["value"].mean()
+    below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
+    return value, value - below, value + above
+
+
+def lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
+    """Rows of LOG_POWER_LDA's probe, by class set: what :func:`over_lda` is over."""
+    return {c: choose(results, dataset, protocol="LP", classes=c, systems=(LOG_POWER_LDA,)) for c in SETS}
+
+
+def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
+    """How far a cell lies above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
+
+    Parameters
+    ----------
+    rows, luck : the cell's, as of :func:`summary`, whose way its interval has with seeds
+    line : of the class set, from :func:`lines`
+
+    Returns
+    -------
+    The difference and its 95 % interval: paired by user where both sides have every user's recalls of the same
+    windows; else the squared distances of both to their bounds are added, as if they were independent, which misses
+    differences and invents none
+    """
+    scores = rows[rows["metric"] != "user_recall"]
+    if scores.empty or line.empty:
+        return {}
+    one, other = recall_counts(rows), recall_counts(line)
+    if one and other and len(one[1]) == len(scores) and _same_windows(one, other):
+        luck = luck if len(one[1]) > 1 else None  # of one training the interval covers users alone, as the cell's does
+        return dict(zip(OVER_LDA, bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck), strict=True))
+    a, b = summary(rows, luck), summary(line)
+    low, high = (
+        np.hypot(a["value"] - a["low"], b["high"] - b["value"]),
+        np.hypot(a["high"] - a["value"], b["value"] - b["low"]),
+    )
+    difference = a["value"] - b["value"]
+    return dict(zip(OVER_LDA, (difference, difference - low, difference + high), strict=True))
+
+
+def _same_windows(one: tuple, other: tuple) -> bool:
+    """Whether two results of :func:`recall_counts` have the same users with as many windows of each class."""
+    return (
+        one[2] == other[2] and one[0].shape[1:] == other[0].shape[1:] and (one[0][:1, ..., 1] == other[0][..., 1]).all()
+    )
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:

@@ -8,6 +8,7 @@ import pandas as pd
 from embridge.paper import CELLS
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, luck_of_training
+from embridge.systems import LOG_POWER_LDA, NO_NETWORK
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -15,7 +16,10 @@ from embridge.tables.cells import (
     cell_frame,
     choose,
     interval,
+    marked,
+    not_above_note,
     number,
+    over_lda,
     prefer_own,
     recall_counts,
     select,
@@ -25,7 +29,7 @@ from embridge.tables.cells import (
 )
 
 UNIMODAL = ("Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
-TABLE_2_SYSTEMS = (*UNIMODAL, "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
+TABLE_2_SYSTEMS = (*NO_NETWORK, *UNIMODAL, "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
 PUBLISHED = ("NeuroPose", "emg2pose", "Vemg2pose")  # emg2pose's networks: E has no row of them on NinaPro
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")
 POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
@@ -47,14 +51,16 @@ def headline_rows(
     results : tidy rows
     dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
         its NinaPro; other datasets beside nothing
-    systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone
+    systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
+        With LOG_POWER_LDA among them each other system's cells are compared with its probe
     gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
     table : of the papers (a key of embridge.paper.TABLES) to stand beside; None: whichever has the number
 
     Returns
     -------
     DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
-    paper_value, paper_source
+    those of OVER_LDA where there is something to compare with (:func:`~embridge.tables.cells.over_lda`), paper_value,
+    paper_source
     """
     if "ninapro" in dataset:
         systems = tuple(system for system in systems if system not in PUBLISHED)
@@ -63,10 +69,11 @@ def headline_rows(
     several = results["seed"].nunique() > 1
     spread = {cell: luck(results, dataset, *cell) if several else 0.0 for cell in CELLS}
     for system, (protocol, classes) in itertools.product(systems, CELLS):
-        group = "unimodal" if system in UNIMODAL else "multi-modal"
+        group = "no network" if system in NO_NETWORK else "unimodal" if system in UNIMODAL else "multi-modal"
         labels = {"dataset": dataset, "group": group, "system": system, "protocol": protocol, "classes": classes}
         pooled = spread[protocol, classes] if system in ALIGNED else None
-        found = summary(select(rows[protocol, classes], system=system), pooled)
+        these, line = (select(rows[p, classes], system=s) for p, s in ((protocol, system), ("LP", LOG_POWER_LDA)))
+        found = summary(these, pooled) | (over_lda(these, line, pooled) if system not in NO_NETWORK else {})
         cells.append(labels | found | beside(system, protocol, classes, dataset, gallery, table=table))
     return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
@@ -130,23 +137,27 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
     """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
 
     Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
-    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed.
+    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed. What needs
+    no network has no seed: its number is that of every seed.
     """
     own, rows = headline_rows(results, dataset, systems=systems), results.assign(origin="")  # all seeds in one mean
     every, lines = headline_rows(rows, dataset, systems=systems), []
     for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
-        if mine["protocol"] == "ZS" and mine["system"] in UNIMODAL:
+        if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
             continue
         where = {c: mine[c] for c in ("system", "protocol", "classes")}
         found = choose(rows, dataset, protocol=where["protocol"], classes=where["classes"], systems=(where["system"],))
-        values = found.loc[found["metric"] == "balanced_accuracy", "value"]
+        scores = found[found["metric"] == "balanced_accuracy"]
+        several = len(scores) > 1 or mine["system"] in NO_NETWORK
         lines.append(
             where
-            | {"this run": interval(mine["value"], mine["low"], mine["high"]), "seeds": len(values)}
-            | {"mean over seeds": interval(mean["value"], mean["low"], mean["high"]) if len(values) > 1 else MISSING}
-            | {"lowest": number(values.min()), "highest": number(values.max())}
+            | {"this run": marked(mine), "seeds": int(scores["seed"].count())}
+            | {"mean over seeds": marked(mean) if several else MISSING}
+            | {"lowest": number(scores["value"].min()), "highest": number(scores["value"].max())}
         )
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    table.attrs["footnotes"] = not_above_note(pd.concat([own, every]))
+    return table
 
 
 def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:

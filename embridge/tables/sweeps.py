@@ -7,15 +7,20 @@ import pandas as pd
 
 from embridge.paper import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.splits import SETS
+from embridge.systems import LOG_POWER_LDA
 from embridge.tables.cells import (
     MEASURED,
     MISSING,
+    OVER_LDA,
     beside,
     cell_frame,
     choose,
     footnotes,
+    lines,
+    mean_interval,
     number,
     origin_marks,
+    over_lda,
     pooled,
     prefer_own,
     select,
@@ -40,7 +45,7 @@ def table4_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
         results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", classes="unseen", gallery="all", user=""
     )
     rows = rows[~rows["options"].str.contains("D_tune", regex=False)]
-    cells = []
+    cells, line = [], lines(results, dataset)["unseen"]
     sizes = sorted({*TABLE_4, *map(int, rows["batch_size"].dropna())})  # a small profile's own may be another
     for system, convention, size in itertools.product(ALIGNED, CONVENTIONS, sizes):
         part = select(rows, system=system, batch_size=size)
@@ -48,7 +53,7 @@ def table4_rows(results: pd.DataFrame, dataset: str, *, pooling: str = "max") ->
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
         paper = beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
         labels = {"system": system, "convention": convention, "batch_size": size}
-        cells.append(labels | summary(part) | paper)
+        cells.append(labels | summary(part) | over_lda(part, line) | paper)
     return cell_frame(cells, ["system", "convention", "batch_size"])
 
 
@@ -66,7 +71,7 @@ def sensitivity_rows(
 
     Params in the order of ``defaults``, values in rising order, words last; those without two values are left out.
     """
-    cells = []
+    cells, line = [], lines(results, dataset)
     for param, usual in defaults.items():
         having = select(results, dataset=dataset, system=system, param=param, metric="balanced_accuracy")
         values = sorted(having["param_value"].unique(), key=_rising)
@@ -77,7 +82,8 @@ def sensitivity_rows(
         for value, (protocol, classes) in itertools.product(values, combinations):
             labels = {"param": param, "param_value": value, "default": _rising(value) == _rising(usual)}
             labels |= {"protocol": protocol, "classes": classes}
-            found = summary(select(rows[protocol, classes], param_value=value))
+            part = select(rows[protocol, classes], param_value=value)
+            found = summary(part) | over_lda(part, line[classes])
             # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
             cells.append(labels | found | {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE})
     return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
@@ -148,12 +154,13 @@ def data_efficiency_rows(
 
     The paper prints numbers for the whole set only, which are Table 2's.
     """
-    param, cells = "paired_fraction", []
+    param, cells, line = "paired_fraction", [], lines(results, dataset)
     having = select(results, dataset=dataset, protocol="ZS", param=param, metric="balanced_accuracy")
     how = {"protocol": "ZS", "systems": systems, "pooling": pooling, "param": param}
     rows = {classes: choose(results, dataset, classes=classes, **how) for classes in SETS}
     for classes, system, text in itertools.product(SETS, systems, sorted(having["param_value"].unique(), key=_rising)):
-        found = summary(select(rows[classes], system=system, param_value=text))
+        part = select(rows[classes], system=system, param_value=text)
+        found = summary(part) | over_lda(part, line[classes])
         paper = beside(system, "ZS", classes, dataset, "all" if float(text) == 1 else "a part")
         cells.append({"classes": classes, "system": system, "fraction": float(text)} | found | paper)
     return cell_frame(cells, ["classes", "system", "fraction"])
@@ -164,24 +171,22 @@ def data_efficiency(results: pd.DataFrame, dataset: str, **options) -> pd.DataFr
     return text_table(data_efficiency_rows(results, dataset, **options), ["classes", "system"], ["fraction"])
 
 
-def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recordings") -> pd.DataFrame:
+def few_shot_rows(
+    results: pd.DataFrame, dataset: str, *, unit: str = "recordings", systems: tuple[str, ...] | None = None
+) -> pd.DataFrame:
     """Fig. 8 as numbers: linear probes on a fraction of the training set, mean over draws (and seeds).
 
     ``low`` and ``high`` are the mean less and plus one standard deviation over draws, as the paper shades it; nan for
     one draw. ``shots``: recordings (or windows) a class; of fractions that come to the same number the largest stands
-    for all. The paper prints the full set's number only, Table 2's.
+    for all. The paper prints the full set's number only, Table 2's. ``systems``: None: all. The columns of OVER_LDA are
+    over LOG_POWER_LDA with the same shots, means over draws, with the users' part of the interval.
     """
-    rows = select(
-        results,
-        dataset=dataset,
-        protocol="LP",
-        metric="balanced_accuracy",
-        param="shots_fraction",
-        options=f"unit={unit}",
-    )
-    rows = prefer_own(rows, ["system", "classes", "param_value"])
+    how = {"dataset": dataset, "protocol": "LP", "param": "shots_fraction", "options": f"unit={unit}"}
+    rows, gains = (select(results, metric=f"balanced_accuracy{kind}", **how) for kind in ("", "_difference"))
+    rows, gains = (prefer_own(found, ["system", "classes", "param_value"]) for found in (rows, gains))
     order, cells = {s: i for i, s in enumerate(TABLE_2_SYSTEMS)}, []
-    for classes, system in itertools.product(SETS, sorted(rows["system"].unique(), key=lambda s: order.get(s, 99))):
+    known = [s for s in rows["system"].unique() if systems is None or s in systems]
+    for classes, system in itertools.product(SETS, sorted(known, key=lambda s: order.get(s, 99))):
         part = select(rows, classes=classes, system=system)
         for text in sorted(part["param_value"].unique(), key=_rising):
             draws = select(part, param_value=text)
@@ -190,6 +195,8 @@ def few_shot_rows(results: pd.DataFrame, dataset: str, *, unit: str = "recording
             measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
             own = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
             own["shots"] = int(draws["n_train"].max())
+            over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
+            own |= dict(zip(OVER_LDA, mean_interval(over), strict=True)) if len(over) else {}
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
             cells.append(own | dict(zip(MEASURED, measured, strict=True)) | paper)
     labels = ["classes", "system", "fraction", "shots", "draws"]
