@@ -190,9 +190,9 @@ def tiny_study(tmp_path_factory):
     made = Study("simulated", out=tmp_path_factory.mktemp("made"), size=TINY, device="cpu")
     made.store  # noqa: B018
 
-    def study() -> Study:
+    def study(**options) -> Study:
         out = tmp_path_factory.mktemp("out")
         shutil.copytree(made.out / "data", out / "data", copy_function=os.link)
-        return Study("simulated", out=out, size=TINY, device="cpu")
+        return Study("simulated", out=out, size=TINY, device="cpu", **options)
 
     return study

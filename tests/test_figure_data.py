@@ -103,9 +103,10 @@ def test_split_bars_are_the_counts():
 
 
 def test_curves_are_means_of_epochs():
-    first, second = drawn("loss").axes[0].lines
-    np.testing.assert_allclose(first.get_ydata(), [3.5, 1.5])
-    np.testing.assert_allclose(second.get_ydata(), [7.0, 3.0])
+    for ax in drawn("loss").axes:
+        curve, new_users, guess = ax.lines
+        np.testing.assert_allclose(curve.get_ydata(), [3.5, 1.5])
+        assert new_users.get_ydata() == [0.4] and set(guess.get_ydata()) == {0.9}
     losses, tau = drawn("alignment").axes
     assert len(losses.lines) == 2 and len(tau.lines) == 1
     with pytest.raises(InputError, match="nothing"):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from embridge import statistics as st
+from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.results import COLUMNS, Page, collect, compare_predictions, evaluate_predictions, read_results, row
 
@@ -33,7 +34,7 @@ def predictions(seed=0, skill=0.5):
 
 
 def test_columns_are_the_issues():
-    assert ", ".join(COLUMNS) == ISSUE
+    assert ", ".join(COLUMNS) == f"{ISSUE}, version"
 
 
 def test_row_fills_and_checks():
@@ -130,7 +131,7 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     found = json.loads(path.read_text("utf-8"))
     assert found["notebook"] == "05_results"
     assert found["context"] == {"simulated": True, "commit": "abc", "hours": 2.0}
-    assert found["rows"] == [BASE | {"metric": "f1", "value": 0.5}]
+    assert found["rows"] == [BASE | {"metric": "f1", "value": 0.5, "version": RESULTS_VERSION}]
     assert found["figures"] == [
         {"name": "fig3a", "file": "fig3a.png", "caption": "Simulated data. Confusion.", "source": "E Fig. 3a"}
     ]
@@ -138,6 +139,21 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     assert found["notes"] == {"seconds": [1.5, None]}
     files = {p.name for p in path.parent.iterdir()}
     assert files == {"results.json", "fig3a.png", "table2.csv", "table2.md"}  # and no temporary file
+
+
+@pytest.mark.parametrize("version", [None, RESULTS_VERSION - 1, RESULTS_VERSION + 1])
+def test_rows_of_another_version_leave_the_results(tmp_path, version):
+    for name in ("05_results", "06_ablations"):
+        page = Page(name, tmp_path, context={})
+        page.rows([row(**BASE, metric="f1", value=0.5, system=name)])
+        path = page.write()
+    assert len(collect(tmp_path)) == 2
+    text = path.read_text("utf-8")
+    said = f'"version": {RESULTS_VERSION}'
+    assert text.count(said) == 1
+    path.write_text(text.replace(f", {said}", "" if version is None else f', "version": {version}'), "utf-8")
+    found = collect(tmp_path)
+    assert found["system"].tolist() == ["05_results"] and found["version"].tolist() == [RESULTS_VERSION]
     assert (path.parent / "fig3a.png").read_bytes()[:4] == b"\x89PNG"
     assert (path.parent / "table2.csv").read_text("utf-8") == "a,b\n0.5,x | y\n"
     assert (
