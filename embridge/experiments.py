@@ -289,7 +289,8 @@ class Study(Dataset):
         """(n, C * 8) log-power of eight equal parts of each window: what the line without a network sees (METHOD 1)."""
         ids = np.asarray(ids, dtype=np.int64)
         if self.store.kind == "features":
-            return self.store.power_f16[ids].reshape(len(ids), -1).astype(np.float64)
+            found = self.store.power_f16[ids].astype(np.float64)
+            return found.reshape(len(ids), found.shape[1] * POWER_PARTS)
         windows = (log_power(self.store.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
         flat = np.full(self.store.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
         return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))

@@ -139,6 +139,13 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     assert found["notes"] == {"seconds": [1.5, None]}
     files = {p.name for p in path.parent.iterdir()}
     assert files == {"results.json", "fig3a.png", "table2.csv", "table2.md"}  # and no temporary file
+    assert (path.parent / "fig3a.png").read_bytes()[:4] == b"\x89PNG"
+    assert (path.parent / "table2.csv").read_text("utf-8") == "a,b\n0.5,x | y\n"
+    assert (
+        (path.parent / "table2.md")
+        .read_text("utf-8")
+        .startswith("Simulated data. Table.\n\n| a | b |\n| --- | --- |\n")
+    )
 
 
 @pytest.mark.parametrize("version", [None, RESULTS_VERSION - 1, RESULTS_VERSION + 1])
@@ -154,13 +161,6 @@ def test_rows_of_another_version_leave_the_results(tmp_path, version):
     path.write_text(text.replace(f", {said}", "" if version is None else f', "version": {version}'), "utf-8")
     found = collect(tmp_path)
     assert found["system"].tolist() == ["05_results"] and found["version"].tolist() == [RESULTS_VERSION]
-    assert (path.parent / "fig3a.png").read_bytes()[:4] == b"\x89PNG"
-    assert (path.parent / "table2.csv").read_text("utf-8") == "a,b\n0.5,x | y\n"
-    assert (
-        (path.parent / "table2.md")
-        .read_text("utf-8")
-        .startswith("Simulated data. Table.\n\n| a | b |\n| --- | --- |\n")
-    )
 
 
 @pytest.mark.parametrize(
