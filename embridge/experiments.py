@@ -22,6 +22,7 @@ from embridge import distributed, losses, optimisation, training
 from embridge.bounds import read_npz
 from embridge.checkpoint import write_atomically
 from embridge.config import (
+    REGRESSORS,
     RESULTS_VERSION,
     ModelConfig,
     ObjectiveConfig,
@@ -68,10 +69,14 @@ class Study(Dataset):
         return replace(shape, **experiment.model), replace(stage, **train)
 
     def cost(self, experiment: Experiment) -> float:
-        """How long it trains, in epochs of a masked autoencoder (measured at quick's size, two cores)."""
+        """How long it trains, in epochs of EMG-MAE on log-power (measured at quick's size, one of two cores)."""
         with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
-        an_epoch = {"cpep": 0.8, "qformer": 2.4 if with_pose else 1.2}.get(experiment.kind, 1.0)
-        an_epoch *= {"PoseT": 3, "emg2pose": 20, "Vemg2pose": 45, "NeuroPose": 108}.get(experiment.name, 1)
+        kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
+        an_epoch = kinds.get(experiment.kind, 1.0)
+        # these always read waveforms
+        an_epoch *= {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}.get(experiment.name, 1)
+        if self.configs(experiment)[0].kind == "waveform" and experiment.name not in REGRESSORS[1:]:
+            an_epoch *= 3.5
         before = sum(self.cost(EXPERIMENTS[name]) for name in experiment.needs) if experiment.windows else 0.0
         return before + self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
 

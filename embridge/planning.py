@@ -12,8 +12,8 @@ from embridge.systems import EXPERIMENTS, trained_by
 
 # torch takes seconds to load, and so it is imported where it is needed: see :mod:`embridge.sweep`.
 
-EPOCH_SECONDS = 12.0  # of a masked autoencoder on one of two cores, at quick's size: the unit of Study.cost
-QUICK_WINDOWS = 4300  # that such an epoch has (METHOD 10)
+EPOCH_SECONDS = 6.0  # of EMG-MAE on one of two cores, at quick's size: the unit of Study.cost
+QUICK_WINDOWS = 7760  # that such an epoch has (METHOD 10)
 BUNDLE_SECONDS = 20.0  # a process takes about 5 s to load what it needs: short trainings share one
 BUNDLE_SIZE = 12  # experiments in one process: smoke's take 1 to 2 s each whatever they train, and should end together
 HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
