@@ -234,7 +234,7 @@ def profile(name: str) -> Profile:
     quick = Profile(
         name="quick",
         model=_SMALL,
-        mae=TrainConfig(epochs=20, lr=_LR, emg_norm=_NORM),
+        mae=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
         align=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
         simulation=SimulationConfig(),
         evaluation=EvalConfig(tune_users=8),
