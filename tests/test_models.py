@@ -21,8 +21,8 @@ from embridge.models.transformer import (
 )
 
 CFG = ModelConfig(
-    n_channels=3, n_joints=2, window=42, sample_rate=1, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1, n_heads=2,
-    n_queries=4,
+    n_channels=3, n_joints=2, window=42, sample_rate=1, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1,
+    n_heads=2, n_queries=4,
 )  # fmt: skip
 L_EMG, L_POSE = 10, 5  # two samples of the window are left over
 

@@ -72,8 +72,8 @@ def neuropose(n_joints=20):
 
 
 MODELS = {
-    "PoseT": lambda j: PoseT(ModelConfig(n_channels=4, n_joints=j, window=T, sample_rate=1, emg_patch=40, d=8, n_layers=1,
-                                         n_decoder_layers=1, n_heads=2)),
+    "PoseT": lambda j: PoseT(ModelConfig(n_channels=4, n_joints=j, window=T, sample_rate=1, emg_patch=40, d=8,
+                                         n_layers=1, n_decoder_layers=1, n_heads=2)),
     "NeuroPose": neuropose,
     "emg2pose": lambda j: emg2pose(4, j, **SMALL),
     "Vemg2pose": lambda j: vemg2pose(4, j, **SMALL),
@@ -162,7 +162,9 @@ def test_the_emg_turns_in_training_and_not_in_validation():
     batch = task.load(torch.arange(20), 0)
     pairs = zip(batch["emg"], stored, strict=True)
     turned = [next(s for s in (0, 1, -1) if torch.equal(b, x.roll(s, 0))) for b, x in pairs]
-    assert {0, 1, -1} == set(turned) and torch.equal(batch["pose"], torch.from_numpy(task.reader.pose_store.pose_f16[IDS]))
+    assert {0, 1, -1} == set(turned) and torch.equal(
+        batch["pose"], torch.from_numpy(task.reader.pose_store.pose_f16[IDS])
+    )
     task.config = replace(TRAIN, rotate=())
     assert torch.equal(task.load(torch.arange(20), 0)["emg"], stored)
 
@@ -176,7 +178,9 @@ def test_validation_is_the_mean_over_windows_without_dropout(monkeypatch):
     task.model.eval()
     with torch.no_grad():
         each = [
-            regression_loss(*regression.predict(task.model, task.reader.emg([i]), task.reader.pose_store.read_pose([i])))[0]
+            regression_loss(
+                *regression.predict(task.model, task.reader.emg([i]), task.reader.pose_store.read_pose([i]))
+            )[0]
             for i in VALIDATION
         ]
     assert found == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)

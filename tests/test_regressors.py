@@ -19,7 +19,16 @@ from embridge.models.regressors import regressor
 from embridge.models.tds import TDS, Rollout, TDSBlock, emg2pose, vemg2pose
 
 TINY = ModelConfig(
-    n_channels=3, n_joints=2, window=42, sample_rate=1, emg_patch=4, pose_patch=8, d=16, n_layers=2, n_decoder_layers=2, n_heads=2
+    n_channels=3,
+    n_joints=2,
+    window=42,
+    sample_rate=1,
+    emg_patch=4,
+    pose_patch=8,
+    d=16,
+    n_layers=2,
+    n_decoder_layers=2,
+    n_heads=2,
 )
 SMALL_TDS = dict(channels=2, width=2, stem=((3, 2),), stages=((3, 2, 3),), d_out=3)
 
