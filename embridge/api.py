@@ -145,7 +145,9 @@ def _frozen_pose(folder: Path, mae, describe: dict, device: str):
     """What turns normalised poses (B, J, T) into v (B, d): the Pose-MAE beside the run, unless the run is it."""
     how = describe["model"]["pose_embedding"]
     if mae is None:
-        name = describe["pose_start"]
+        name, needs = describe["pose_start"], describe["needs"]
+        if not isinstance(name, str) or not isinstance(needs, dict) or name not in needs:
+            raise InputError(f"{folder / 'config.json'}: expected the key of its Pose-MAE among needs; fetch it again")
         folder = folder.parent / f"{slug(name)}-{describe['needs'][name]}"
         describe = _description(folder)
         mae = _trained(lambda: pose_mae(_model_config(describe, folder)), folder, describe, device)

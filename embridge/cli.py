@@ -10,7 +10,17 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
-from embridge.config import DATASETS, PROFILES, SIMULATED, TOKENS, for_windows, profile, results_name, window_config
+from embridge.config import (
+    DATASETS,
+    PROFILES,
+    SIMULATED,
+    TOKENS,
+    for_dataset,
+    for_windows,
+    profile,
+    results_name,
+    window_config,
+)
 from embridge.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,7 +215,8 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
             raise InputError(
                 f"--data {options.data} is not a folder: give the one that holds {options.dataset}'s files"
             )
-    for_windows(profile(options.profile), window_config(options.dataset), options.tokens)  # or says why not
+    size = for_dataset(profile(options.profile), options.dataset)
+    for_windows(size, window_config(options.dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
     return options
 

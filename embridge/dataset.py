@@ -254,18 +254,22 @@ class Dataset:
         """
         shape = shape or self.profile.model
         emg_norm = emg_norm or self.profile.align.emg_norm
-        emg, pose = self.store_of(kind_of(shape.emg_tokens)), _NoPose()
-        scales = {}
+        emg, scales = self.store_of(kind_of(shape.emg_tokens)), {}
         if with_pose:
             pose = self.store_of(kind_of(shape.pose_tokens))
             scales |= {"pose": self.statistics_of(pose.kind)}
+        else:
+            emg = pose = _WithoutPose(emg)
         if emg.kind == "waveform" and emg_norm == "train":
             scales |= {"emg": self.statistics_of("waveform")}
         return Reader(emg, pose, scales, "log-power" if emg.kind == "features" else emg_norm, self.device)
 
 
-class _NoPose:
-    """Stands where a store's poses would be: at test no pair may be used (METHOD 4)."""
+class _WithoutPose:
+    """A store's EMG and nothing else: at test no pair may be used (METHOD 4)."""
+
+    def __init__(self, store: WindowStore):
+        self.kind, self.read_emg = store.kind, store.read_emg
 
     def __getattr__(self, name: str):
         raise InputError(f"leak: a probe or a query asked for {name} of its windows; it may read their EMG alone")

@@ -141,6 +141,7 @@ def test_security_a_metadata_table_is_bounded(tmp_path, monkeypatch):
 @pytest.mark.parametrize("where", ["data", "needs"])
 def test_security_keys_in_a_run_s_configuration_lead_nowhere_else(tmp_path, where, key):
     good = {"kind": "cpep", "model": {}, "train": {}, "moves": [], "data": 12 * "a", "needs": {"Pose-MAE": 12 * "b"}}
+    good |= {"pose_start": "Pose-MAE"}
     (tmp_path / "config.json").write_text(json.dumps(good))
     assert api._description(tmp_path) == good
     bad = good | ({"data": key} if where == "data" else {"needs": {"Pose-MAE": key}})

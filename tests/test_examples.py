@@ -64,11 +64,14 @@ def test_the_example_has_at_most_forty_lines():
 def test_recordings_of_ones_own_are_read_cut_split_and_trained_on(built):
     study = built["study"]
     table = study.store.table
-    assert len(table) == 5 * 4 * 2 and study.store.emg_f16.shape[1:] == (8, 4000)  # one window of 2 s in each 3 s
+    assert len(table) == 5 * 4 * 2 and study.store.emg_f16.shape[1:] == (8, 80)  # one window of 2 s in each 3 s
     assert {study.splits.table.user[i] for i in study.splits.pretrain} == {"anna", "ben"}
     assert set(table.gesture[study.splits.pretrain]) == {"fist", "pinch"}
     signals = study.source.recordings[0].load()
-    np.testing.assert_allclose(study.store.read_pose([0])[0], signals.pose[:4000].T, atol=1e-3)
+    waveforms = study.store_of("waveform")
+    np.testing.assert_allclose(waveforms.read_pose([0])[0], signals.pose[:4000].T, atol=1e-3)
+    frames = signals.pose[:4000].T.reshape(20, 80, 50).mean(2)
+    np.testing.assert_allclose(study.store.read_pose([0])[0], frames, atol=1e-3)
     assert not study.simulated and study.figures.name == "my-recordings-smoke"
     assert np.isfinite(built["run"].log["loss"]).all()
     assert built["run"].folder.is_relative_to(study.out / "runs")

@@ -10,12 +10,12 @@ import torch
 from conftest import TINY, write_db1
 
 from embridge import comparisons, protocols, score, views
+from embridge import config as cfg
 from embridge import statistics as st
 from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.few_shot import few_shot
-from embridge.provenance import code_hash
 from embridge.results import COLUMNS, Page, read_results
 from embridge.systems import NEIGHBOURS, of_parts
 from embridge.tables import DEFAULTS, cpep_ablation_rows
@@ -74,32 +74,20 @@ def test_the_objective_and_the_seed_are_in_the_key(study):
     assert Study("simulated", seed=1, out=study.out, size=TINY, device="cpu").key(bridge) != study.key(bridge)
 
 
-def test_a_comment_or_docstring_changes_no_key_but_code_does(tmp_path):
-    keys = []
-    for text in (
-        'def f(x):\n    """Doc."""\n    return x + 1\n',
-        'def f(x):\n    """Other words."""\n    # why\n    return x + 1\n',
-        'def f(x):\n    """Doc."""\n    return x + 2\n',
-    ):
-        file = tmp_path / f"{len(keys)}.py"  # a process reads a file once
-        file.write_text(text)
-        keys.append(code_hash(file))
-    assert keys[0] == keys[1] != keys[2]
-
-
-def test_fault_09_a_run_s_key_follows_the_code_that_trains_and_the_windows_that_code_cuts(study, monkeypatch):
-    hashed, cpep = [], EXPERIMENTS["CPEP"]
+def test_fault_09_a_run_s_key_follows_the_version_of_results_and_the_windows_that_are_cut(study, monkeypatch):
+    cpep, version = EXPERIMENTS["CPEP"], cfg.RESULTS_VERSION + 1
     before, settings, recut = study.key(cpep), score.settings(study, "CPEP"), {"notch": 50.0}
-    with monkeypatch.context() as patch:
-        patch.setattr("embridge.runs.code_hash", lambda *files: hashed.extend(file.name for file in files) or "")
-        assert again(study).key(cpep) != before
-    assert {"experiments.py", "tasks.py", "training.py", "losses.py", "qformer.py"} <= set(hashed)
     cut_otherwise = study.recut(recut).data_key
-    with monkeypatch.context() as patch:  # code that changed and cuts the same windows trains nothing anew
-        patch.setattr("embridge.survey.code_hash", lambda *_: "other code")
-        other = again(study)
-        assert other.store.key != study.store.key and other.key(cpep) == before
-        assert other.recut(recut).data_key != cut_otherwise  # whether its windows are the same is not known yet
+    for module in ("experiments", "windows", "config"):  # who trains, who cuts, and what both are made from
+        with monkeypatch.context() as patch:
+            patch.setattr(f"embridge.{module}.RESULTS_VERSION", version)
+            other = again(study)
+            assert (other.key(cpep) != before) == (module != "windows"), module
+            assert (other.store.key != study.store.key) == (module == "windows")
+            if module == "windows":  # cut again by another version, and the windows are the same
+                assert other.store.contents == study.store.contents
+            if module == "config":
+                assert other.recut(recut).data_key != cut_otherwise
     monkeypatch.setattr(type(study.store), "contents", "other windows")
     assert again(study).key(cpep) != before and score.settings(again(study), "CPEP") == settings
 
@@ -122,9 +110,9 @@ def test_leak_statistics_come_from_the_pretraining_split_only(study):
 
 def test_leak_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
-    monkeypatch.setattr(study, "_kept", lambda name, make: make())
+    monkeypatch.setattr(study, "_kept", lambda system, name, make: make())
     original = study._frozen_embeddings
-    monkeypatch.setattr(study, "_frozen_embeddings", lambda ids, how: asked.append(ids) or original(ids, how))
+    monkeypatch.setattr(study, "_frozen_embeddings", lambda ids, *how: asked.append(ids) or original(ids, *how))
     centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
     assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
     assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)
@@ -168,7 +156,7 @@ def test_leak_normalisation_and_communities_of_evaluation_windows(study):
         for what, ask in (
             ("normalisation", lambda: other.statistics),  # noqa: B023
             ("communities", lambda: other.communities(EXPERIMENTS["EMBridge"].objective)),  # noqa: B023
-            ("centring", lambda: other._frozen_embeddings(splits.pretrain, "centred")),  # noqa: B023
+            ("centring", lambda: other._frozen_embeddings(splits.pretrain, "Pose-MAE", "centred")),  # noqa: B023
         ):
             with pytest.raises(InputError, match=f"leak: .*{what}") as caught:
                 ask()
@@ -234,10 +222,11 @@ def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     assert torch.equal(blind.emg_queries("EMBridge", ids), study.emg_queries("EMBridge", ids))
     assert torch.equal(blind.untrained_features(ids), study.untrained_features(ids))
     for read in (lambda store, ids: store.read_pose(ids), lambda store, ids: torch.tensor(store.pose_f16[ids])):
-        monkeypatch.setattr("embridge.tasks.Reader.emg", lambda self, ids: read(self.store, ids))  # noqa: B023
-        for ask in (blind.features, blind.emg_queries):
-            with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
-                ask("CPEP", ids[:2])
+        for store in ("pose_store", "emg_store"):  # neither way
+            monkeypatch.setattr("embridge.tasks.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
+            for ask in (blind.features, blind.emg_queries):
+                with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
+                    ask("CPEP", ids[:2])
 
 
 def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):

@@ -75,7 +75,7 @@ def test_windows_are_exact_and_runs_done_once_they_are_there(recorded, tmp_path,
     assert forecast.main(argv) == 0 and not (tmp_path / "out").exists()
     lines, rows = told(capsys)
     assert lines[1] == f"recordings: 102, {102 * 4100 / 2000 / 3600:.1f} h"
-    assert lines[2].startswith("windows: 102, 30 of them for pre-training, 29 MB (to be cut")
+    assert lines[2].startswith("windows: 102, 30 of them for pre-training, 614 kB (to be cut")
     assert rows["Pose-MAE"][:2] == ["headline", "30"] and rows["Pose-MAE"][-1] == "-"
 
     study = Study("emg2pose", "smoke", 0, "cpu", recorded, tmp_path / "out")
@@ -86,7 +86,7 @@ def test_windows_are_exact_and_runs_done_once_they_are_there(recorded, tmp_path,
     os.chmod(tmp_path / "out", 0o755)
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")} == before
     lines, rows = told(capsys)
-    assert lines[2] == "windows: 101, 29 of them for pre-training, 29 MB (there)"
+    assert lines[2] == "windows: 101, 29 of them for pre-training, 608 kB (there)"
     assert {name: cells[-1] for name, cells in rows.items()} == {**dict.fromkeys(FEW, "-"), "Pose-MAE": "done"}
     assert [line.split(",")[0] for line in lines if "trainings" in line] == [
         "in all: 4 trainings",
@@ -125,7 +125,7 @@ def test_memory_is_what_can_be_counted_by_hand(recorded, tmp_path):
     with steps.Saved(mlp) as saved:
         mlp(torch.zeros(7, 10)).sum()
     assert saved.bytes == 4 * 7 * (10 + 20)  # both layers' inputs; ReLU keeps its output, which is the second's input
-    study = Study("simulated", "smoke", 0, "cpu", "", tmp_path)
+    study = Study("simulated", "smoke", 0, "cpu", "", tmp_path, tokens="waveform")
     step = steps.measure(study, steps.alike(EXPERIMENTS["CPEP, EMG encoder frozen"]), 16)
     d = study.profile.model.d
     assert step.trained == d * d + d + 1  # the head and the temperature

@@ -17,6 +17,7 @@ MODEL = ModelConfig(
     n_channels=10,
     n_joints=3,
     window=40,
+    sample_rate=1,
     emg_patch=4,
     pose_patch=8,
     d=16,
@@ -38,17 +39,18 @@ class Store:
 
 
 def reader():
-    return Reader(Store(), Statistics((0.1,) * 3, (1.2,) * 3, (0.0,) * 10, (1.0,) * 10), "channel")
+    store = Store()
+    return Reader(store, store, {"pose": Statistics((0.1,) * 3, (1.2,) * 3, (0.0,) * 10, (1.0,) * 10)}, "channel")
 
 
 def tasks():
     ids, train = np.arange(5, 25), TRAIN
     objective = ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0)
-    align = dict(n_pose_tokens=5, config=train, centroids=np.random.default_rng(1).standard_normal((4, 16), np.float32))
+    align = dict(config=train, centroids=np.random.default_rng(1).standard_normal((4, 16), np.float32))
     v = torch.randn(20, 16)
     return {
-        "emg": MAETask(emg_mae(MODEL), reader(), ids, "emg", train, 10),
-        "pose": MAETask(pose_mae(MODEL), reader(), ids, "pose", train, 5),
+        "emg": MAETask(emg_mae(MODEL), reader(), ids, "emg", train),
+        "pose": MAETask(pose_mae(MODEL), reader(), ids, "pose", train),
         "cpep": AlignTask(CPEP(MODEL), reader(), ids, v, objective=ObjectiveConfig(symmetric=True), **align),
         "embridge": AlignTask(QFormerModel(MODEL), reader(), ids, v, objective=objective, **align),
     }

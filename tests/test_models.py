@@ -21,8 +21,8 @@ from embridge.models.transformer import (
 )
 
 CFG = ModelConfig(
-    n_channels=3, n_joints=2, window=42, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1, n_heads=2,
-    n_queries=4,
+    n_channels=3, n_joints=2, window=42, sample_rate=1, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1,
+    n_heads=2, n_queries=4,
 )  # fmt: skip
 L_EMG, L_POSE = 10, 5  # two samples of the window are left over
 
@@ -241,7 +241,7 @@ def test_the_encoder_sees_visible_tokens_only():
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(InputError, match="expected 3 channels x 42 samples, found 42 x 3"):
+    with pytest.raises(InputError, match="expected 3 channels x 42 steps, found 42 x 3"):
         emg_encoder(CFG)(torch.randn(2, 42, 3))
     with pytest.raises(InputError, match="d = 16 must be a multiple of n_heads = 3"):
         emg_encoder(replace(CFG, n_heads=3))
@@ -358,4 +358,4 @@ def test_paper_sized_models_have_the_expected_parameters():
         "Pose-MAE": sum(p.numel() for p in pose_mae(cfg).parameters()),
         "trained in alignment": sum(p.numel() for p in QFormerModel(cfg).parameters() if p.requires_grad),
     }
-    assert count == {"EMG-MAE": 5_257_504, "Pose-MAE": 6_868_384, "trained in alignment": 10_208_929}
+    assert count == {"EMG-MAE": 5_216_544, "Pose-MAE": 6_858_144, "trained in alignment": 10_188_961}

@@ -12,8 +12,8 @@ from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.models.transformer import gather_tokens, mask_from_noise, patchify
 
 CFG = ModelConfig(
-    n_channels=3, n_joints=2, window=42, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1, n_heads=2,
-    n_queries=4,
+    n_channels=3, n_joints=2, window=42, sample_rate=1, emg_patch=4, pose_patch=8, d=16, n_layers=3, n_decoder_layers=1,
+    n_heads=2, n_queries=4,
 )  # fmt: skip
 L_EMG, L_POSE = 10, 5  # two samples of the window are left over
 
@@ -165,7 +165,7 @@ def test_the_rerun_pass_reads_emg_through_q0_and_not_q_prime():
 
 def test_the_rerun_pass_gives_queries_what_the_first_pass_gave():
     model = q_former(mprl_pass="rerun")
-    emg_tokens, queries, tokens = model.encoder(emg()), model.qformer.query_tokens[None], torch.randn(4, L_POSE, 16)
+    emg_tokens, queries, tokens = model.encoder(emg()), model.qformer.first_queries(), torch.randn(4, L_POSE, 16)
     for block in model.qformer.blocks:
         queries, tokens = block(queries, tokens, emg_tokens)
     assert torch.allclose(model.qformer.norm(queries), model.qformer.queries(emg_tokens), atol=1e-5)

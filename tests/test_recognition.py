@@ -16,7 +16,7 @@ from embridge.signals import filter_emg, normalise_emg
 from embridge.tasks import Statistics
 
 CONFIG = WindowConfig()
-SHAPE = ModelConfig(d=32, n_heads=4, n_layers=2, emg_patch=200, n_queries=3, cross_attention_blocks=(0,))
+SHAPE = ModelConfig(d=32, n_heads=4, n_layers=2, emg_patch=0.1, n_queries=3, cross_attention_blocks=(0,))
 STATISTICS = Statistics((0.0,) * 20, (1.0,) * 20, tuple(np.linspace(-1, 1, 16)), tuple(np.linspace(0.5, 2, 16)))
 
 

@@ -51,7 +51,7 @@ class Store:
         slow = np.repeat(rng.standard_normal((n, 1, T // 40)), 40, axis=2)
         self.emg_f16 = (rng.standard_normal((n, 4, T)) * np.exp(slow)).astype(np.float16)
         self.pose_f16 = (0.3 * slow + 0.1 * rng.standard_normal((n, n_joints, 1))).astype(np.float16)
-        self.config = SimpleNamespace(n_joints=n_joints)
+        self.config, self.kind = SimpleNamespace(n_joints=n_joints), "waveform"
 
     def read_emg(self, ids):
         return torch.from_numpy(self.emg_f16[np.asarray(ids)]).float()
@@ -61,7 +61,8 @@ class Store:
 
 
 def reader(n_joints=20):
-    return Reader(Store(n_joints), Statistics((0.1,) * n_joints, (0.4,) * n_joints, (0.0,) * 4, (1.0,) * 4), "window")
+    store, scales = Store(n_joints), Statistics((0.1,) * n_joints, (0.4,) * n_joints, (0.0,) * 4, (1.0,) * 4)
+    return Reader(store, store, {"pose": scales}, "window")
 
 
 def neuropose(n_joints=20):
@@ -71,8 +72,8 @@ def neuropose(n_joints=20):
 
 
 MODELS = {
-    "PoseT": lambda j: PoseT(ModelConfig(n_channels=4, n_joints=j, window=T, emg_patch=40, d=8, n_layers=1,
-                                         n_decoder_layers=1, n_heads=2)),
+    "PoseT": lambda j: PoseT(ModelConfig(n_channels=4, n_joints=j, window=T, sample_rate=1, emg_patch=40, d=8,
+                                         n_layers=1, n_decoder_layers=1, n_heads=2)),
     "NeuroPose": neuropose,
     "emg2pose": lambda j: emg2pose(4, j, **SMALL),
     "Vemg2pose": lambda j: vemg2pose(4, j, **SMALL),
@@ -123,15 +124,15 @@ def test_without_twenty_joints_the_loss_is_l1_of_z_scores():
     task = RegressionTask(MODELS["PoseT"](18), reader(18), IDS, VALIDATION, TRAIN)
     batch = task.load(torch.arange(3), 0)
     loss, parts = task.loss(batch, 3)
-    true = (task.reader.store.read_pose(IDS[:3]) - 0.1) / 0.4
+    true = (task.reader.pose_store.read_pose(IDS[:3]) - 0.1) / 0.4
     predicted = task.model(task.reader.scale_emg(batch["emg"]))
     assert parts == {} and loss.item() == pytest.approx((predicted - true).abs().mean().item(), rel=1e-5)
 
 
 def test_the_target_is_in_radians_and_covers_what_the_network_covers():
     task = Task(MODELS["Vemg2pose"](20))
-    pose = task.reader.store.read_pose(IDS[:3])
-    assert torch.equal(task.target(torch.from_numpy(task.reader.store.pose_f16[IDS[:3]])), pose)
+    pose = task.reader.pose_store.read_pose(IDS[:3])
+    assert torch.equal(task.target(torch.from_numpy(task.reader.pose_store.pose_f16[IDS[:3]])), pose)
     predicted, true = regression.predict(task.model, task.reader.emg(IDS[:3]), pose)
     assert torch.equal(true, pose[..., 22:]) and predicted.shape == true.shape
 
@@ -157,11 +158,13 @@ def test_a_rank_s_loss_counts_by_its_share(monkeypatch):
 
 def test_the_emg_turns_in_training_and_not_in_validation():
     task = Task(MODELS["PoseT"](20))
-    stored = torch.from_numpy(task.reader.store.emg_f16[IDS])
+    stored = torch.from_numpy(task.reader.emg_store.emg_f16[IDS])
     batch = task.load(torch.arange(20), 0)
     pairs = zip(batch["emg"], stored, strict=True)
     turned = [next(s for s in (0, 1, -1) if torch.equal(b, x.roll(s, 0))) for b, x in pairs]
-    assert {0, 1, -1} == set(turned) and torch.equal(batch["pose"], torch.from_numpy(task.reader.store.pose_f16[IDS]))
+    assert {0, 1, -1} == set(turned) and torch.equal(
+        batch["pose"], torch.from_numpy(task.reader.pose_store.pose_f16[IDS])
+    )
     task.config = replace(TRAIN, rotate=())
     assert torch.equal(task.load(torch.arange(20), 0)["emg"], stored)
 
@@ -175,7 +178,9 @@ def test_validation_is_the_mean_over_windows_without_dropout(monkeypatch):
     task.model.eval()
     with torch.no_grad():
         each = [
-            regression_loss(*regression.predict(task.model, task.reader.emg([i]), task.reader.store.read_pose([i])))[0]
+            regression_loss(
+                *regression.predict(task.model, task.reader.emg([i]), task.reader.pose_store.read_pose([i]))
+            )[0]
             for i in VALIDATION
         ]
     assert found == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
@@ -348,10 +353,10 @@ class Offset(Regressor):
 def test_angle_errors_are_in_degrees_for_each_window(monkeypatch):
     monkeypatch.setattr(regression, "AT_ONCE", 2)
     here = reader()
-    here.store.pose_f16[:] = 0
-    here.store.pose_f16[3, :, 10:] = 0.25
-    here.store.pose_f16[4, 0, 10:] = -0.5  # one joint of twenty
-    here.store.pose_f16[5, :, :10] = 1  # not covered
+    here.pose_store.pose_f16[:] = 0
+    here.pose_store.pose_f16[3, :, 10:] = 0.25
+    here.pose_store.pose_f16[4, 0, 10:] = -0.5  # one joint of twenty
+    here.pose_store.pose_f16[5, :, :10] = 1  # not covered
     found = angle_error(Offset(), here, np.array([3, 4, 5]))
     assert found["degrees"].tolist() == pytest.approx([np.rad2deg(0.25), np.rad2deg(0.5) / 20, 0])
     assert found["fingertip_mm"].shape == (3,) and found["fingertip_mm"][2] == 0 < found["fingertip_mm"][1]

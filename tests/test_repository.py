@@ -39,7 +39,7 @@ LAYERS = (
         "views",
         "api",
     ),  # what notebooks and command lines ask of experiments
-    ("train", "planning", "job", "sweep", "forecast"),  # commands of their own
+    ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own
     ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -14,6 +14,7 @@ from scipy import stats
 
 from embridge import alternatives, dataset, protocols, provenance, score, tables, views
 from embridge.choices import NORMALISATION, OPEN_CHOICES
+from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
 from embridge.results import Page
@@ -32,7 +33,10 @@ def test_names_parts_and_needs_of_the_registry():
     assert set(NINAPRO) <= set(EXPERIMENTS)
     assert {EXPERIMENTS[name].part for name in trained_by("quick", "simulated")} == {"headline"}
     for profile, usual in (("long", "window"), ("smoke", "window"), ("paper", "channel")):
+        emg, pose = ("waveform", "waveform") if profile == "paper" else ("log-power", "frames")
         own = {f"{s}, EMG normalisation = {usual}" for s in ("EMG-MAE", "EMBridge")}  # what all others have
+        own |= {f"{s}, EMG tokens = {emg}" for s in ("EMG-MAE", "EMBridge")}
+        own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     called = [(e.system or e.name, e.param, e.param_value, e.options, str(e.train)) for e in EXPERIMENTS.values()]
@@ -88,6 +92,9 @@ METHOD_9 = {
     "MPRL target": {"token": True},
     "pose feed-forward": {"shared": True},
     "hands": {"prompted": False},
+    "positions": {"learned": True},
+    "EMG tokens": {"waveform": True, "log-power": True},
+    "pose tokens": {"waveform": True, "frames": True},
     "EMG normalisation": {"channel": True, "window": True, "recording": True},
     "InfoNCE": {"one-way": True, "symmetric": True},
     "probe features of CPEP": {"after h": False},
@@ -107,7 +114,7 @@ def test_every_row_of_method_9_has_its_alternatives():
     assert found == METHOD_9 and list(found) == list(METHOD_9)
     assert {c.system for c in OPEN_CHOICES if c.option == "InfoNCE"} == {"CPEP", "EMBridge"}
     measured = {c.experiment for c in OPEN_CHOICES}
-    mine = {e.name for e in EXPERIMENTS.values() if e.part == "open choices" and e.kind != "emg-mae"}
+    mine = {e.name for e in EXPERIMENTS.values() if e.part == "open choices" and not e.kind.endswith("-mae")}
     assert mine == measured - {"", "EMBridge, metric = cosine"}
 
 
@@ -133,7 +140,22 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
             ("recording", {"emg_norm": "recording"}),
         )
     }
+    emg = {how: f"EMG-MAE, EMG tokens = {how}" for how in ("waveform", "log-power")}
+    pose = {how: f"Pose-MAE, pose tokens = {how}" for how in ("waveform", "frames")}
+    learned = {"pose_start": "Pose-MAE, positions = learned"}
     assert changes == {
+        "EMBridge, positions = learned": {
+            "positions": "learned", **learned, "needs": (learned["pose_start"], "EMG-MAE, positions = learned"),
+        },
+        # "waveform" is the paper profile's own
+        "EMBridge, EMG tokens = waveform": {"needs": ("Pose-MAE", emg["waveform"])},
+        "EMBridge, EMG tokens = log-power": {"needs": ("Pose-MAE", emg["log-power"]), "emg_tokens": "log-power"},
+        "EMBridge, pose tokens = waveform": {
+            "needs": (pose["waveform"], "EMG-MAE"), "pose_start": pose["waveform"],
+        },
+        "EMBridge, pose tokens = frames": {
+            "needs": (pose["frames"], "EMG-MAE"), "pose_start": pose["frames"], "pose_tokens": "frames",
+        },
         "EMBridge, pose embedding = mean": {"pose_embedding": "mean"},
         "EMBridge, pose embedding = centred": {"pose_embedding": "centred"},
         "EMBridge, metric = cosine": {"affinity": "cosine"},
@@ -148,7 +170,15 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         "EMBridge, warm restarts = T_mult 2": {"t_mult": 2},
         "CPEP, CPEP epochs = 100": {"epochs": 100},
         "EMBridge, windows after an IK failure = fixed grid": {},  # but those of its windows
-    }
+    }  # fmt: skip
+    for c in OPEN_CHOICES:  # an autoencoder that a system starts from reads and is shaped as it does
+        if c.experiment:
+            e = EXPERIMENTS[c.experiment]
+            shapes = [study.configs(EXPERIMENTS[x])[0] for x in (e.emg_start, e.pose_start, e.name)]
+            assert shapes[0].emg == shapes[2].emg and shapes[1].pose == shapes[2].pose
+            assert {s.positions for s in shapes} == {shapes[2].positions} and shapes[0].emg_tokens == shapes[
+                2
+            ].emg_tokens
     for how in ("channel", "window", "recording"):
         assert study.configs(EXPERIMENTS[f"EMG-MAE, {NORMALISATION} = {how}"])[1].emg_norm == how
 
@@ -162,7 +192,7 @@ def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monke
 
     def alone(*args, **more):  # seeds of a sweep ask for it at the same time: one cuts, the others wait
         with pytest.raises(filelock.Timeout):
-            filelock.FileLock(study.stores / "recut.lock").acquire(timeout=0)
+            filelock.FileLock(study.stores / "another.lock").acquire(timeout=0)
         built.append(build_store(*args, **more))
         return built[-1]
 
@@ -188,10 +218,10 @@ def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monke
 
 def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
     name, ids = f"EMG-MAE, {NORMALISATION} = channel", study.splits.evaluation["in"]
-    encoder = study.run(name).model.encoder
-    expected = encoder(study.reader("channel").emg(ids))[:, 0].detach()
+    encoder, shape = study.run(name).model.encoder, study.configs(EXPERIMENTS[name])[0]
+    expected = encoder(study.reader(shape, "channel").emg(ids))[:, 0].detach()
     torch.testing.assert_close(study.features(name, ids), expected)
-    other = encoder(study.reader("window").emg(ids))[:, 0].detach()
+    other = encoder(study.reader(shape, "window").emg(ids))[:, 0].detach()
     assert not torch.allclose(study.features(name, ids), other)
     for how in ("mean", "centred"):
         task = study.build(EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
@@ -276,8 +306,8 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
 
 
 def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(study, monkeypatch):
-    def make(name, table, *, hands):
-        found = make_splits(name, table, hands=hands)
+    def make(name, table, *, hands, n_tune):
+        found = make_splits(name, table, hands=hands, n_tune=n_tune)
         return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
 
     make_splits = dataset.make_splits
@@ -361,15 +391,19 @@ def test_rows_of_sweeps_carry_the_base_systems_name(study):
     assert len(set(keys)) == len(keys)
 
 
-def test_a_run_s_own_record_fits_only_while_the_code_is_the_same(study, monkeypatch):
+def test_a_run_s_own_record_fits_only_while_the_version_and_the_windows_are_the_same(study, monkeypatch):
     name = "CPEP-LS"
     assert score.recorded(study, name) is None
     rows, missing = score.rows_of([study], [name])  # makes it
     kept = score.recorded(study, name)
     assert not missing and {r["origin"] for r in kept} == {""}
     assert rows == [r for r in kept if r["param"] != "shots_fraction"]
-    monkeypatch.setattr(score, "_code", lambda: "other code")
-    assert score.recorded(study, name) is None
+    for what, other in (("experiments.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"embridge.{what}", other)
+            fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
+            assert score.recorded(fresh, name) is None, what
+    assert score.recorded(study, name) == kept
 
 
 def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agree(study, monkeypatch):
@@ -393,9 +427,11 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
     monkeypatch.setattr(score, "committed", lambda _: True)
     other = Study("simulated", out=study.out, size=replace(TINY, align=replace(TINY.align, lr=5e-4)), device="cpu")
     assert score.recorded(other, name) is None, "these rows are of another learning rate"
-    # other code, same settings: still the row, of the commit that it names
-    monkeypatch.setattr("embridge.experiments.code_fingerprint", lambda: "other code")
-    assert score.recorded(study, name)
+    with monkeypatch.context() as patch:  # windows of another machine, same settings: still the row
+        patch.setattr("embridge.store.WindowStore.contents", "others")
+        assert score.recorded(Study("simulated", out=study.out, size=TINY, device="cpu"), name)
+        patch.setattr("embridge.experiments.RESULTS_VERSION", RESULTS_VERSION + 1)
+        assert score.recorded(study, name) is None, "these rows are of another version"
     file.write_text(file.read_text()[:-20])
     with pytest.raises(InputError, match="restore or remove it"):
         score.recorded(study, name)

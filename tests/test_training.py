@@ -149,7 +149,7 @@ def test_weight_decay_is_for_matrices_of_layers_only():
     decayed, kept = ({names[id(p)] for p in group["params"]} for group in (decay, rest))
     linear = {f"{n}.weight" for n, m in model.named_modules() if isinstance(m, nn.Linear)}
     assert decayed == {n for n in linear if not n.startswith("pose_tokenizer")}
-    assert {"log_scale", "encoder.cls", "encoder.tokenizer.positions", "qformer.query_tokens"} <= kept
+    assert {"log_scale", "encoder.cls", "qformer.query_tokens"} <= kept
     assert {"qformer.mask_token", "qformer.norm.weight", "encoder.norm.bias"} <= kept
     assert not any(name.startswith("pose_tokenizer") for name in decayed | kept)
     assert len(decayed | kept) == sum(p.requires_grad for p in model.parameters())

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import embridge.windows
-from embridge.config import WindowConfig, window_config
+from embridge.config import RESULTS_VERSION, WindowConfig, window_config
 from embridge.cutting import cut, place
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
@@ -29,7 +29,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1
 from embridge.results import Page
 from embridge.signals import filter_emg
-from embridge.store import digest
+from embridge.store import checksum
 from embridge.windows import WindowStore, build_store
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
@@ -215,7 +215,11 @@ def test_fault_11_dead_channels_are_zeros_counted_and_named(tmp_path):
 def test_all_channels_dead(tmp_path):
     data = series(1100)
     data["emg"] = 0
-    assert (build(one(tmp_path / "in", data), tmp_path / "out").read_emg([0]) == 0).all()
+    source = one(tmp_path / "in", data)
+    store = build(source, tmp_path / "out")
+    assert len(store) == 0 and store.manifest["counts"]["no_signal"] == store.manifest["counts"]["grid"] == 5
+    envelope = build(source, tmp_path / "out", replace(SMALL, bandpass=None))  # at rest it may be flat
+    assert len(envelope) == 5 and (envelope.read_emg(np.arange(5)) == 0).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 199])
@@ -314,19 +318,19 @@ def test_fault_09_key_follows_configuration_reader_metadata_and_bytes(tmp_path):
     assert build(open_emg2pose(tmp_path / "elsewhere"), tmp_path / "out").key == keys[-1], "a moved dataset is the same"
 
 
-def test_fault_09_changed_code_makes_another_store_but_the_same_windows_have_the_same_contents(tmp_path, monkeypatch):
+def test_fault_09_another_results_version_makes_another_store_but_the_same_windows_have_the_same_contents(
+    tmp_path, monkeypatch
+):
     source = one(tmp_path / "in", series(1100))
-    store, hashed = build(source, tmp_path / "out"), []
-    monkeypatch.setattr("embridge.survey.code_hash", lambda *files: hashed.extend(files) or "other code")
+    store = build(source, tmp_path / "out")
+    monkeypatch.setattr("embridge.windows.RESULTS_VERSION", RESULTS_VERSION + 1)
     other = build(source, tmp_path / "out")
-    package = ROOT / "embridge"
-    assert {package / "cutting.py", package / "signals.py", *package.glob("recordings/*.py")} == set(hashed)
     assert other.key != store.key and other.contents == store.contents
     assert other.manifest["sources"] == store.manifest["sources"]
     assert embridge.windows.find_store(source, SMALL, tmp_path / "out").key == other.key
     changed = lambda *arguments: -filter_emg(*arguments)  # noqa: E731
     monkeypatch.setattr("embridge.cutting.filter_emg", changed)
-    monkeypatch.setattr("embridge.survey.code_hash", lambda *_: "changed filters")
+    monkeypatch.setattr("embridge.windows.RESULTS_VERSION", RESULTS_VERSION + 2)
     filtered = build(source, tmp_path / "out")
     assert filtered.contents != store.contents and filtered.manifest["sources"] == store.manifest["sources"]
 
@@ -472,7 +476,7 @@ def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file
     store, seen = build(source, tmp_path / "out"), []
     good, note = contents(store), tmp_path / "out" / f"{store.key}.verified.json"
     monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
-    monkeypatch.setattr("embridge.store.digest", lambda *windows: seen.append(1) or digest(*windows))
+    monkeypatch.setattr("embridge.store.checksum", lambda *windows: seen.append(1) or checksum(*windows))
     build(source, tmp_path / "out")
     assert len(seen) == len(store) == 5 and note.exists()
     build(source, tmp_path / "out")

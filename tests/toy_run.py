@@ -18,7 +18,16 @@ from embridge.models import QFormerModel
 from embridge.training import noise, train, weights_hash
 
 MODEL = ModelConfig(
-    n_channels=3, n_joints=2, window=40, emg_patch=4, pose_patch=8, d=16, n_layers=2, n_heads=2, n_queries=4
+    n_channels=3,
+    n_joints=2,
+    window=40,
+    sample_rate=1,
+    emg_patch=4,
+    pose_patch=8,
+    d=16,
+    n_layers=2,
+    n_heads=2,
+    n_queries=4,
 )
 TRAIN = TrainConfig(epochs=3, batch_size=8, lr=1e-2, seed=3)
 OBJECTIVE = ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0, k_c=2)
