@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from embridge import cli
-from embridge.bench import data, gpu, ladder, poses, report, scaling, use
+from embridge.bench import data, gpu, ladder, report, scaling, use
 from embridge.bench.measure import machine
 from embridge.bench.workers import speed_settings
-from embridge.config import ModelConfig, WindowConfig, profile
+from embridge.config import ModelConfig, WindowConfig, profile, with_tokens
 from embridge.errors import InputError
 from embridge.progress import human
 from embridge.training import set_threads
@@ -27,7 +27,6 @@ class Size:
     seconds: float  # of each of 52 recordings
     rounds: int  # repetitions of everything that is repeated
     converted: int  # recordings in a repetition of the conversion
-    rate_windows: int  # windows whose pose is looked at at lower rates
     # Training: name, network, batch size, steps a repetition. A process for each rung keeps its buffers, so a batch of
     # paper size is small: with 16 windows they take 12 GB together.
     ladders: tuple[tuple[str, ModelConfig, int, int], ...]
@@ -41,11 +40,12 @@ class Size:
 
 QUICK, PAPER = ("quick's size", profile("quick").model), ("paper size", ModelConfig())
 SMOKE = Size(
-    seconds=14, rounds=5, converted=8, rate_windows=128, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
-    memory=None, scaling=profile("smoke").model, scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
+    seconds=14, rounds=5, converted=8, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
+    memory=None, scaling=with_tokens(profile("smoke"), "waveform").model,  # no bin of 25 ms fits 40 samples
+    scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
 )  # fmt: skip
 FULL = Size(
-    seconds=53, rounds=9, converted=13, rate_windows=512, ladders=((*QUICK, 256, 3), (*PAPER, 16, 3)),
+    seconds=53, rounds=9, converted=13, ladders=((*QUICK, 256, 3), (*PAPER, 16, 3)),
     retrieval=(100_000, 1_000, 256), memory=(1_000_000, 10_000, 256), scaling=profile("quick").model,
     scaling_seconds=53, scaling_window=4000, scaling_recordings=(5, 16, 50, 160, 500),
 )  # fmt: skip
@@ -56,21 +56,22 @@ def measure(out: Path, size: Size, device: str, scratch: Path, say: Callable[[st
     about, settings = machine(device), speed_settings()
     say("simulating recordings and converting them once")
     source = data.simulate(scratch / "recordings", size.seconds)
-    store = build_store(source, WindowConfig(), scratch / "stores", progress=False)
+    stores = {
+        kind: build_store(source, WindowConfig(), scratch / "stores", kind, progress=False) for kind in data.KINDS
+    }
+    waveforms = stores["waveform"]
 
     say("conversion and reading")
     some = data.subset(source, size.converted)
     rows = data.conversion_rows(some, scratch, settings, size.rounds, every_core=size is FULL)
-    rows += data.reading_rows(store, source, settings, 3 * size.rounds, batch=256)  # one of ours takes milliseconds
-    say("pose at lower rates")
-    rows += poses.rate_rows(store, out, size.rate_windows)
+    rows += data.reading_rows(waveforms, source, settings, 3 * size.rounds, batch=256)  # one of ours takes milliseconds
 
     for name, cfg, batch, steps in size.ladders:
         say(f"training on the processor, {name}")
-        rows += ladder.rows(store, settings, size.rounds, cfg=cfg, size=name, batch=batch, steps=steps)
+        rows += ladder.rows(stores[cfg.kind], settings, size.rounds, cfg=cfg, size=name, batch=batch, steps=steps)
     if device == "cuda":
         say("training on the GPU")
-        rows += gpu.rows(store, settings, size.rounds)
+        rows += gpu.rows(waveforms, settings, size.rounds)
     else:
         rows.append(gpu.not_run())
 
@@ -78,7 +79,7 @@ def measure(out: Path, size: Size, device: str, scratch: Path, say: Callable[[st
     for (n_poses, n_queries, d), rounds in ((size.retrieval, size.rounds), (size.memory or (0, 0, 0), 0)):
         if n_poses:
             rows += use.retrieval_rows(settings, rounds, n_poses=n_poses, n_queries=n_queries, d=d)
-    rows += use.scoring_rows(settings)
+    rows += use.scoring_rows(settings, dict((PAPER, QUICK)))
 
     say("scaling")
     if size.scaling_seconds != size.seconds:

@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,10 @@ from embridge.training import set_threads
 from embridge.windows import WindowStore, build_store
 
 PART = "data"
+KINDS = {
+    "waveform": ("waveforms", "filter, cut, float16, checksums"),
+    "features": ("log-power and frames", "filter, cut, bins, float16, checksums"),
+}
 LAYOUT = "files contiguous, not compressed, in the page cache"
 
 
@@ -39,34 +44,37 @@ def subset(source: Source, n: int) -> Source:
 
 
 class Conversion:
-    """Builds the store of a source again and again, each time from nothing; a call returns seconds, and of the CPU."""
+    """Builds a store of a kind again and again, each time from nothing; a call returns seconds, and of the CPU."""
 
     def __init__(self, source: Source, folder: Path):
         self.source, self.folder = source, folder
 
-    def __call__(self, workers: int) -> tuple[float, float]:
+    def __call__(self, kind: str, workers: int) -> tuple[float, float]:
         shutil.rmtree(self.folder, ignore_errors=True)
         cpu = time.process_time()
-        seconds = timed(lambda: build_store(self.source, WindowConfig(), self.folder, workers=workers, progress=False))
+        seconds = timed(
+            lambda: build_store(self.source, WindowConfig(), self.folder, kind, workers=workers, progress=False)
+        )
         return seconds, time.process_time() - cpu
 
 
 def conversion_rows(source: Source, scratch: Path, settings: dict, rounds: int, *, every_core: bool) -> list[Row]:
-    """Recordings to windows, on one core and, with ``every_core``, on all of them; the baseline is the clock."""
+    """Recordings to windows of each kind, on one core and, with ``every_core``, on all; the baseline is the clock."""
     length = sum(r.n_samples() / r.sample_rate for r in source.recordings)
     rows = []
     with Worker(Conversion, source, scratch / "conversion", settings=settings) as worker:
         worker.ready()
-        for workers in sorted({1, available_cores() if every_core else 1}):
-            seconds, cpu = zip(*(worker(workers) for _ in range(rounds)), strict=True)
+        cores = sorted({1, available_cores() if every_core else 1})
+        for (kind, about), workers in product(KINDS.items(), cores):
+            seconds, cpu = zip(*(worker(kind, workers) for _ in range(rounds)), strict=True)
             found = spread(length / workers / s for s in seconds)
             note = f"{found['value'] / 3600:.3f} h of recording a second a core; {length:.0f} s of it"
             if workers == 1:
                 note += f"; {length / np.median(cpu):.0f} x by processor time"
-            what = "recordings to windows, a core" + (f" of {workers}, their start included" if workers > 1 else "")
-            rows.append(
-                Row(PART, what, "filter, cut, float16, checksums", "real time", **found, target="150 x", note=note)
+            what = f"recordings to windows, {about[0]}, a core" + (
+                f" of {workers}, their start included" if workers > 1 else ""
             )
+            rows.append(Row(PART, what, about[1], "real time", **found, target="150 x", note=note))
     return rows
 
 
@@ -103,7 +111,7 @@ class Reading:
 
 
 def reading_rows(store: WindowStore, source: Source, settings: dict, rounds: int, *, batch: int) -> list[Row]:
-    """Windows a second against one h5py slice a window, one open handle a file, on the same windows."""
+    """Windows a second of a store of waveforms against one h5py slice a window, one open handle a file."""
     rows = []
     with Worker(Reading, store.path, source, batch, settings=settings) as worker:
         worker.ready()

@@ -68,7 +68,7 @@ class Textbook:
     def __init__(self, task: MAETask | AlignTask, cfg: ModelConfig, frozen, once: bool):
         self.task, self.load, self.once = task, task.load, once
         aligned = isinstance(task, AlignTask)
-        model = TextbookEMBridge(cfg) if aligned else TextbookMAE(cfg, cfg.n_channels, cfg.emg_patch)
+        model = TextbookEMBridge(cfg) if aligned else TextbookMAE(cfg, cfg.emg)
         self.model = load_ours(model, task.model, frozen)
 
     def loss(self, batch: dict[str, Tensor], n: int):
@@ -93,20 +93,21 @@ def make(
 ):
     """The seeded task of "EMG-MAE", "Pose-MAE" or "EMBridge" on n samples, the store's windows over again.
 
-    memory: windows normalised in memory instead of stored ones. Returns the task and EMBridge's frozen pose encoder.
+    store: of the kind that ``cfg`` reads, else ValueError; both encoders have one kind of front end. memory: windows
+    normalised in memory instead of stored ones. Returns the task and EMBridge's frozen pose encoder.
     """
+    if store.kind != cfg.kind:
+        raise ValueError(f"store: expected one of {cfg.kind}, which the network reads, found one of {store.kind}")
     torch.manual_seed(0)
     config = TrainConfig(batch_size=batch, lr=LR, emg_norm="window", precision=precision)
-    stored = Reader(store, statistics(store), config.emg_norm, device)
+    emg_norm = config.emg_norm if cfg.emg_tokens == "waveform" else cfg.emg_tokens
+    stored = Reader(store, store, {"pose": statistics(store)}, emg_norm, device)
     reader = InMemory(stored) if memory else stored
     used = np.arange(min(n, len(store)))
     ids = np.resize(used, n)
     if stage.endswith("-MAE"):
-        build, modality, patch = {
-            "EMG-MAE": (emg_mae, "emg", cfg.emg_patch),
-            "Pose-MAE": (pose_mae, "pose", cfg.pose_patch),
-        }[stage]
-        return MAETask(build(cfg).to(device), reader, ids, modality, config, cfg.window // patch), None
+        build, modality = {"EMG-MAE": (emg_mae, "emg"), "Pose-MAE": (pose_mae, "pose")}[stage]
+        return MAETask(build(cfg).to(device), reader, ids, modality, config), None
     frozen = pose_encoder(cfg).requires_grad_(False).eval().to(device)
     v = encode(lambda x: embedding(frozen(x), cfg.pose_embedding), stored.pose, used)
     task = AlignTask(
@@ -114,7 +115,6 @@ def make(
         reader,
         ids,
         v[torch.from_numpy(ids)],
-        n_pose_tokens=cfg.window // cfg.pose_patch,
         objective=EXPERIMENTS["EMBridge"].objective,
         config=config,
         centroids=torch.randn(COMMUNITIES, cfg.d),

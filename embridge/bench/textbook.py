@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from embridge.config import ModelConfig, ObjectiveConfig
+from embridge.config import ModelConfig, ObjectiveConfig, TokenShape
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import MAE, Encoder, QFormerModel
+from embridge.models.transformer import add_positions
 
 
 def _transformer(cfg: ModelConfig, n_layers: int) -> nn.TransformerEncoder:
@@ -45,11 +46,11 @@ def _error(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 class TextbookEncoder(nn.Module):
     """Patches, positions, [CLS], ``nn.TransformerEncoder``."""
 
-    def __init__(self, cfg: ModelConfig, n_channels: int, patch: int):
+    def __init__(self, cfg: ModelConfig, shape: TokenShape):
         super().__init__()
-        self.patch = patch
-        self.embed = nn.Linear(n_channels * patch, cfg.d)
-        self.positions = nn.Parameter(torch.zeros(cfg.window // patch, cfg.d))
+        self.patch = shape.patch
+        self.embed = nn.Linear(shape.n_channels * shape.patch, cfg.d)
+        add_positions(self, cfg.positions, shape.n_tokens, cfg.d)
         self.cls = nn.Parameter(torch.zeros(1, cfg.d))
         self.layers = _transformer(cfg, cfg.n_layers)
 
@@ -69,15 +70,15 @@ class TextbookEncoder(nn.Module):
 class TextbookMAE(nn.Module):
     """He et al.'s masked autoencoder as they publish it, for windows of one modality."""
 
-    def __init__(self, cfg: ModelConfig, n_channels: int, patch: int):
+    def __init__(self, cfg: ModelConfig, shape: TokenShape):
         super().__init__()
         self.mask_ratio = cfg.mask_ratio
-        self.encoder = TextbookEncoder(cfg, n_channels, patch)
+        self.encoder = TextbookEncoder(cfg, shape)
         self.to_decoder = nn.Linear(cfg.d, cfg.d)
         self.mask_token = nn.Parameter(torch.zeros(1, cfg.d))
-        self.positions = nn.Parameter(torch.zeros(cfg.window // patch, cfg.d))
+        add_positions(self, cfg.positions, shape.n_tokens, cfg.d)
         self.decoder = _transformer(cfg, cfg.n_decoder_layers)
-        self.head = nn.Linear(cfg.d, n_channels * patch)
+        self.head = nn.Linear(cfg.d, shape.n_channels * shape.patch)
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         """The loss of windows (B, C, T) under noise (B, L), whose smallest values are masked; as ``MAE.forward``."""
@@ -122,13 +123,14 @@ class TextbookEMBridge(nn.Module):
     def __init__(self, cfg: ModelConfig):
         super().__init__()
         self.n_queries = cfg.n_queries
-        self.encoder = TextbookEncoder(cfg, cfg.n_channels, cfg.emg_patch)
-        self.pose_encoder = TextbookEncoder(cfg, cfg.n_joints, cfg.pose_patch).eval().requires_grad_(False)
+        self.encoder = TextbookEncoder(cfg, cfg.emg)
+        self.pose_encoder = TextbookEncoder(cfg, cfg.pose).eval().requires_grad_(False)
         self.query_tokens = nn.Parameter(torch.zeros(cfg.n_queries, cfg.d))
+        self.query_norm = nn.LayerNorm(cfg.d)
         self.mask_token = nn.Parameter(torch.zeros(1, cfg.d))
         self.blocks = nn.ModuleList(TextbookQBlock(cfg, i in cfg.cross_attention_blocks) for i in range(cfg.n_layers))
         self.norm = nn.LayerNorm(cfg.d)
-        self.head = nn.Linear(cfg.d, cfg.n_joints * cfg.pose_patch)
+        self.head = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch)
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(
@@ -140,7 +142,7 @@ class TextbookEMBridge(nn.Module):
             tokens = self.pose_encoder.tokens(patches)
             v = self.pose_encoder.encode(tokens)[:, 0] if v is None else v
         emg = self.encoder(x)
-        queries = self.query_tokens.expand(len(x), -1, -1)
+        queries = self.query_norm(self.query_tokens.expand(len(x), -1, -1))
         for block in self.blocks:
             queries = block(queries, self.n_queries, emg=emg)
         queries = self.norm(queries)
@@ -202,7 +204,7 @@ def _encoder(theirs: TextbookEncoder, ours: Encoder) -> Iterator[Pair]:
 
 
 def pairs(theirs: nn.Module, ours: MAE | QFormerModel, pose_encoder: Encoder | None = None) -> Iterator[Pair]:
-    """Every parameter of ours beside its place in the textbook's model; pose_encoder: of EMBridge, frozen."""
+    """Each parameter of ours, and positions, beside its place in the textbook's model; pose_encoder: of EMBridge."""
     yield from _encoder(theirs.encoder, ours.encoder)
     if isinstance(theirs, TextbookMAE):
         yield from _modules((theirs.to_decoder, ours.to_decoder), (theirs.head, ours.head))
@@ -223,7 +225,11 @@ def pairs(theirs: nn.Module, ours: MAE | QFormerModel, pose_encoder: Encoder | N
         if block.cross_attention is not None:
             yield from _attention(theirs_block.cross, block.cross_attention)
             yield from _modules((theirs_block.norm4, block.norm_cross))
-    yield from _modules((theirs.norm, ours.qformer.norm), (theirs.head, ours.decode_pose))
+    yield from _modules(
+        (theirs.query_norm, ours.qformer.query_norm),
+        (theirs.norm, ours.qformer.norm),
+        (theirs.head, ours.decode_pose),
+    )
     yield theirs.query_tokens, ALL, ours.qformer.query_tokens
     yield theirs.mask_token, ALL, ours.qformer.mask_token
     yield theirs.log_scale, ..., ours.log_scale
