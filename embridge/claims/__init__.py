@@ -114,5 +114,5 @@ def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str)
         counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
         text += f" Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
     write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_atomically(folder / "claims.md", text)
+    write_atomically(folder / "claims.md", text.rstrip() + "\n")
     return table
