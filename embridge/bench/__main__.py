@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from embridge import cli
-from embridge.bench import data, gpu, ladder, report, scaling, use
+from embridge.bench import before, data, gpu, ladder, report, scaling, use
 from embridge.bench.measure import machine
 from embridge.bench.workers import speed_settings
 from embridge.config import ModelConfig, WindowConfig, profile, with_tokens
@@ -30,6 +30,8 @@ class Size:
     # Training: name, network, batch size, steps a repetition. A process for each rung keeps its buffers, so a batch of
     # paper size is small: with 16 windows they take 12 GB together.
     ladders: tuple[tuple[str, ModelConfig, int, int], ...]
+    before: tuple[int, int]  # beside the build before: rounds, steps a turn
+    whole: bool  # whether ./run_all.sh is timed, too: this build's, and that of the build before
     retrieval: tuple[int, int, int]  # poses, queries, d; timed
     memory: tuple[int, int, int] | None  # the same, for memory alone
     scaling: ModelConfig  # the network whose training and embedding are scaled
@@ -40,12 +42,14 @@ class Size:
 
 QUICK, PAPER = ("quick's size", profile("quick").model), ("paper size", ModelConfig())
 SMOKE = Size(
-    seconds=14, rounds=5, converted=8, ladders=((*QUICK, 128, 1),), retrieval=(50_000, 500, 64),
-    memory=None, scaling=with_tokens(profile("smoke"), "waveform").model,  # no bin of 25 ms fits 40 samples
-    scaling_seconds=2, scaling_window=40, scaling_recordings=(1, 10, 100),
+    seconds=14, rounds=5, converted=8, ladders=((*QUICK, 128, 1),), before=(5, 2), whole=False,
+    retrieval=(50_000, 500, 64), memory=None,
+    # waveforms: no bin of 25 ms fits 40 samples
+    scaling=with_tokens(profile("smoke"), "waveform").model, scaling_seconds=2, scaling_window=40,
+    scaling_recordings=(1, 10, 100),
 )  # fmt: skip
 FULL = Size(
-    seconds=53, rounds=9, converted=13, ladders=((*QUICK, 256, 3), (*PAPER, 16, 3)),
+    seconds=53, rounds=9, converted=13, ladders=((*QUICK, 256, 3), (*PAPER, 16, 3)), before=(9, 6), whole=True,
     retrieval=(100_000, 1_000, 256), memory=(1_000_000, 10_000, 256), scaling=profile("quick").model,
     scaling_seconds=53, scaling_window=4000, scaling_recordings=(5, 16, 50, 160, 500),
 )  # fmt: skip
@@ -74,6 +78,11 @@ def measure(out: Path, size: Size, device: str, scratch: Path, say: Callable[[st
         rows += gpu.rows(waveforms, settings, size.rounds)
     else:
         rows.append(gpu.not_run())
+
+    say("training steps beside those of the build before")
+    rows += before.step_rows(scratch, settings, *size.before)
+    if size.whole:
+        rows += before.whole_rows(scratch, say)
 
     say("retrieval and scoring")
     for (n_poses, n_queries, d), rounds in ((size.retrieval, size.rounds), (size.memory or (0, 0, 0), 0)):
