@@ -94,12 +94,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("names", nargs="*", default=["Pose-MAE", "EMG-MAE", *ALIGNED], help="experiments")
     parser.add_argument("--epochs", type=int, default=60, help="the most, a multiple of ten")
     parser.add_argument("--profile", default="long")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--out", default="")
     options = parser.parse_args(argv)
     try:
         for name in options.names:
             check_name(name)
-            study = Study("simulated", options.profile, 0, "cpu", out=options.out)
+            study = Study("simulated", options.profile, 0, options.device, out=options.out)
             found = watch(study, name, options.epochs).assign(version=RESULTS_VERSION)
             file = Path(study.out) / "figures" / results_name("simulated", options.profile) / "epochs.csv"
             file.parent.mkdir(parents=True, exist_ok=True)
