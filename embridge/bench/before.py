@@ -137,8 +137,8 @@ class Build:
             self.process.stdin.close()  # an idle worker sees that and leaves, also when this process is killed
         try:
             self.process.wait(1)
-        except subprocess.TimeoutExpired:  # one that is at work, after Ctrl-C
-            self.process.kill()
+        except subprocess.TimeoutExpired:  # one that is at work, after Ctrl-C, and those that simulate for it
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.process.stdout.close()
 
@@ -279,11 +279,15 @@ def main(argv: list[str]) -> int:
     def say(what: str) -> None:
         print(what, file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="before-", dir=out) as scratch:
-        if options.whole:
-            rows = whole_rows(Path(scratch), say)
-        else:
-            rows = step_rows(Path(scratch), speed_settings(), options.rounds, options.steps)
+    try:
+        with tempfile.TemporaryDirectory(prefix="before-", dir=out) as scratch:
+            if options.whole:
+                rows = whole_rows(Path(scratch), say)
+            else:
+                rows = step_rows(Path(scratch), speed_settings(), options.rounds, options.steps)
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
     print(json.dumps([asdict(row) for row in rows], indent=1))
     return 0
 
