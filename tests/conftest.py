@@ -174,6 +174,35 @@ def write_ninapro(folder, database: str, subject: int, exercise: int, /, *, name
     return path
 
 
+def load_noise(recording):
+    """EMG of 8 channels on an offset, and 3 joints that wander: 4.5 s at the recording's rate."""
+    from embridge.recordings import Segment, Signals
+
+    rng, n = np.random.default_rng(len(recording.key)), round(4.5 * recording.sample_rate)
+    emg = (1e-3 * (rng.standard_normal((n, 8)) + 5)).astype(np.float32)
+    pose = rng.standard_normal((n, 3)).cumsum(0).astype(np.float32)
+    return Signals(emg, pose, (Segment(0, n, recording.gesture),))
+
+
+def noise_study(folder, size: cfg.Profile, *, windows: cfg.WindowConfig | None = None, **more):
+    """A study of a Source of one's own, two recordings of two windows: one trains, one evaluates."""
+    from embridge.experiments import Study  # loads torch
+    from embridge.recordings import Recording, Source
+    from embridge.splits import split_by_column
+
+    windows, recordings = windows or cfg.WindowConfig(n_channels=8, n_joints=3), []
+    for split in ("train", "test"):
+        path = folder / split
+        path.write_text(split)
+        about = {"key": split, "path": path, "user": split, "session": split, "gesture": "fist", "split": split}
+        about |= {"hand": "", "sample_rate": windows.sample_rate, "loader": load_noise}
+        recordings.append(Recording(**about, counter=lambda recording: round(4.5 * recording.sample_rate)))
+    classes = {"in": ("fist",), "unseen": ()}
+    source = Source("noise", folder, tuple(recordings), reader_version="1")
+    split = lambda table: split_by_column("noise", table, classes)  # noqa: E731
+    return Study(source, out=folder / "out", size=size, device="cpu", windows=windows, split=split, **more)
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
     """A complete little emg2pose folder, not to be changed; its path has a space and letters beyond ASCII."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import write_db1
+from conftest import noise_study, write_db1
 from torch.nn.functional import normalize
 
 import embridge
@@ -18,8 +18,6 @@ from embridge import config as cfg
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.recognition import filter_window
-from embridge.recordings import Recording, Segment, Signals, Source
-from embridge.splits import split_by_column
 
 SMOKE = cfg.profile("smoke")
 TINY = replace(SMOKE, model=replace(SMOKE.model, d=16, n_heads=2, n_layers=1, n_queries=3, cross_attention_blocks=(0,)))
@@ -94,30 +92,15 @@ def test_the_scale_is_measured_on_the_windows_where_none_is_given(study):
     assert not torch.allclose(made.encode_emg(emg, scale), made.encode_emg(emg, 3 * scale), atol=1e-3)
 
 
-def load_noise(recording):
-    rng = np.random.default_rng(len(recording.key))
-    emg = (1e-3 * (rng.standard_normal((9000, 8)) + 5)).astype(np.float32)
-    pose = rng.standard_normal((9000, 3)).cumsum(0).astype(np.float32)
-    return Signals(emg, pose, (Segment(0, 9000, recording.gesture),))
-
-
 def test_emg_at_2_khz_is_filtered_a_window_at_a_time(tmp_path):
-    """A stored window was filtered with its recording; of the raw one alone the study's own path expects this."""
-    windows = cfg.WindowConfig(n_channels=8, n_joints=3)
-    recordings = []
-    for split in ("train", "test"):
-        path = tmp_path / split
-        path.write_text(split)
-        about = {"key": split, "path": path, "user": split, "session": split, "gesture": "fist", "split": split}
-        about |= {"hand": "", "sample_rate": 2000.0, "loader": load_noise, "counter": lambda _: 9000}
-        recordings.append(Recording(**about))
-    classes = {"in": ("fist",), "unseen": ()}
-    study = Study(
-        Source("noise", tmp_path, tuple(recordings), reader_version="1"), out=tmp_path / "out", size=TINY,
-        device="cpu", windows=windows, split=lambda table: split_by_column("noise", table, classes),
-    )  # fmt: skip
+    """A stored window was filtered with its recording; of the raw one alone the study's own path expects this.
+
+    Of waveforms; test_front_ends.py has log-power.
+    """
+    study = noise_study(tmp_path, TINY, tokens="waveform")
+    windows = study.windows
     made, run = embridge.load(study.run("Q-Former")), study.run("Q-Former")
-    emg = recordings[1].load().emg[:8000].reshape(2, 4000, 8)
+    emg = study.source.recordings[1].load().emg[:8000].reshape(2, 4000, 8)
     filtered = torch.from_numpy(np.stack([filter_window(window, windows) for window in emg]))
     with torch.inference_mode():
         expected = normalize(run.model.queries(study.reader().scale_emg(filtered)), dim=-1)

@@ -73,7 +73,7 @@ def test_what_lies_beside_the_runs_and_what_is_read_from_it(study):
     # older ones have none
     before, written = api.load(study.run(NAME)).windows, read(file)
     file.write_text(json.dumps({name: value for name, value in written.items() if name != "provenance"}))
-    assert study._beside_runs("statistics", dict) == {k: v for k, v in written.items() if k != "provenance"}
+    assert study._beside_runs("statistics-features", dict) == {k: v for k, v in written.items() if k != "provenance"}
     assert api.load(study.run(NAME)).windows == before == study.windows
     file.write_text(json.dumps(written))
 
@@ -119,8 +119,10 @@ def test_a_page_and_the_table_of_all_pages(study):
 
 def test_nothing_else_is_left(study):
     """A new kind of artefact needs its provenance, and its test above."""
-    known = r"""stores/(sources\.json|[^/]*\.lock) | stores/\w+/(manifest\.json|windows\.npz|emg\.f16|pose\.f16)
-        | (windows|statistics)-\w+\.json | figures/simulated-smoke/(provenance\.json|results\.csv|claims\.(csv|md))
+    # features alone: a system that reads log-power and frames leaves no waveforms behind
+    known = r"""stores/(sources\.json|[^/]*\.lock) | (windows|statistics-features)-\w+\.json
+        | stores/\w+/(manifest\.json|windows\.npz|(log-power|frames|power)\.f16)
+        | figures/simulated-smoke/(provenance\.json|results\.csv|claims\.(csv|md))
         | [\w-]+-\w{12}/(config\.json|done\.json|log\.csv|weights\.safetensors|lock|(embeddings|communities)-[^/]*)
         | figures/simulated-smoke/(rows/[^/]*|05_results/results)\.json"""
     known = re.compile(rf"((data|runs)/)?({known})", re.VERBOSE)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from embridge.config import ModelConfig
+from embridge.config import ModelConfig, profile
 from embridge.errors import InputError
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.models.transformer import gather_tokens, mask_from_noise, patchify
@@ -59,6 +59,26 @@ def test_the_q_former_starts_from_pose_mae():
     assert former.norm.weight.requires_grad
     distance = torch.cdist(former.query_tokens, former.query_tokens).fill_diagonal_(1)
     assert former.query_tokens.std().item() == pytest.approx(0.02, rel=0.4) and distance.min() > 0
+
+
+def cosine_of_queries(model, x) -> float:
+    """Mean over windows and pairs of different queries, in Q'."""
+    with torch.no_grad():
+        q = torch.nn.functional.normalize(model.queries(x), dim=-1)
+    cosine = q @ q.mT
+    n = cosine.shape[-1]
+    return ((cosine.sum((1, 2)) - n) / (n * (n - 1))).mean().item()
+
+
+def test_queries_differ_from_the_start_for_they_are_normed():
+    """Of quick's size. Raw N(0, 0.02) queries drown in what self-attention adds to all of them alike."""
+    quick = profile("quick").model
+    model, x = QFormerModel(quick), torch.randn(16, quick.emg.n_channels, quick.emg.steps)
+    assert cosine_of_queries(model, x) < 0.9
+    first = model.qformer.first_queries()
+    assert same(first.mean(-1), torch.zeros(1, 16)) and first.shape == (1, 16, quick.d)
+    model.qformer.query_norm = torch.nn.Identity()
+    assert cosine_of_queries(model, x) > 0.9
 
 
 def test_queries_read_every_emg_token_and_features_are_their_mean():

@@ -23,9 +23,11 @@ from embridge.planning import Task
 from embridge.runner import main, run
 
 DECLARED = (
-    'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ndata = ""\nout = ""\nskip_broken = False'
+    'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ntokens = ""\ndata = ""\nout = ""\n'
+    "skip_broken = False"
 )
-PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "data": "", "skip_broken": False}
+PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "tokens": "", "data": ""}
+PARAMETERS |= {"skip_broken": False}
 # what embridge.results.Page writes, without its import time
 WRITE = """
 import base64, json, pathlib

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import write_db1
 
-from embridge.config import WindowConfig, window_config
+from embridge.config import WindowConfig, for_dataset, profile, window_config
 from embridge.errors import InputError
 from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, STAGES, UNSEEN_CLASSES, open_emg2pose
 from embridge.recordings.ninapro import open_db1
@@ -106,6 +106,19 @@ def test_number_of_tuning_users(n_val, n_tune):
     names = [f"{i:04d}" for i in range(n_val)]
     assert len(tune_users(names)) == n_tune
     assert tune_users(names[::-1]) == tune_users(names), "the order of the files decides nothing"
+
+
+def test_sixteen_users_of_val_are_eight_to_tune_on_and_eight_to_probe_and_emg2pose_keeps_its_three():
+    quick = profile("quick")
+    assert (quick.simulation.val_users, quick.evaluation.tune_users) == (16, 8)
+    table = emg2pose_table(val=16, sessions=1)
+    splits = make_splits("simulated", table, n_tune=quick.evaluation.tune_users)
+    tuned = [users(table, splits.tune[name]) for name in ("in", "unseen")]
+    probed, val = users(table, splits.probe_train["unseen"]), set(table.user[table.split == "val"])
+    assert tuned[0] == tuned[1] and len(tuned[0]) == len(probed) == 8 and tuned[0] | probed == val
+    real = for_dataset(quick, "emg2pose").evaluation.tune_users
+    assert len(tune_users([f"{i:02d}" for i in range(15)], 0, real)) == 3
+    assert len(tune_users(sorted(val), 0, None)) == 3  # without a number, as of emg2pose's fifteen
 
 
 def test_tuning_users_are_the_seeded_first_three():

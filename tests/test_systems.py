@@ -17,6 +17,7 @@ from embridge.choices import NORMALISATION, OPEN_CHOICES
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
+from embridge.losses import alignment_loss
 from embridge.results import Page
 from embridge.rows import KEY
 from embridge.systems import GRIDS, NINAPRO, trained_by
@@ -41,6 +42,22 @@ def test_names_parts_and_needs_of_the_registry():
     assert trained_by("paper", "ninapro") == NINAPRO
     called = [(e.system or e.name, e.param, e.param_value, e.options, str(e.train)) for e in EXPERIMENTS.values()]
     assert len(set(called)) == len(called), "two experiments would write the same rows"
+
+
+def test_embridge_without_its_q_former_is_cpep_with_communities_and_infonce_one_way():
+    e, cpep = EXPERIMENTS["EMBridge w/o Q-Former"], EXPERIMENTS["CPEP"]
+    assert e.kind == "cpep" and cpep.objective.symmetric and not EXPERIMENTS["EMBridge"].objective.symmetric
+    assert e.objective == replace(cpep.objective, soft_targets="communities", alpha=1.0, symmetric=False)
+    u, v = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0)).double()
+    scale = torch.tensor(3.0).log()
+    a, b = (torch.nn.functional.normalize(x, dim=1).numpy() for x in (u, v))
+    logits = 3 * a @ b.T
+    rows, columns = (np.log(np.exp(logits).sum(axis)) - np.diag(logits) for axis in (1, 0))
+    _, parts = alignment_loss(u, v, scale, e.objective, v[:3])
+    assert parts["info_nce"].item() == pytest.approx(rows.mean(), rel=1e-5)
+    _, parts = alignment_loss(u, v, scale, cpep.objective)
+    assert parts["info_nce"].item() == pytest.approx((rows.mean() + columns.mean()) / 2, rel=1e-5)
+    assert abs(rows.mean() - columns.mean()) > 0.01
 
 
 def test_a_sweep_changes_one_thing_and_never_to_what_it_is_already():

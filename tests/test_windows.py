@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import embridge.windows
-from embridge.config import RESULTS_VERSION, WindowConfig, window_config
+from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, window_config
 from embridge.cutting import cut, place
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
@@ -29,7 +29,7 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1
 from embridge.results import Page
 from embridge.signals import filter_emg
-from embridge.store import checksum
+from embridge.store import arrays_of, checksum
 from embridge.windows import WindowStore, build_store
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
@@ -59,7 +59,7 @@ def contents(store) -> dict[str, bytes]:
     return {f.name: f.read_bytes() for f in store.path.iterdir()}
 
 
-def interrupted(source, folder, monkeypatch, n: int, config=SMALL):
+def interrupted(source, folder, monkeypatch, n: int, **options):
     """Build until ``n`` recordings are done, then fail."""
 
     def stop(job, done=[]):  # noqa: B006
@@ -71,7 +71,7 @@ def interrupted(source, folder, monkeypatch, n: int, config=SMALL):
     with monkeypatch.context() as patched:
         patched.setattr(embridge.windows, "cut", stop)
         with pytest.raises(KeyboardInterrupt):
-            build(source, folder, config)
+            build(source, folder, **options)
 
 
 def count_cuts(monkeypatch) -> list:
@@ -335,15 +335,16 @@ def test_fault_09_another_results_version_makes_another_store_but_the_same_windo
     assert filtered.contents != store.contents and filtered.manifest["sources"] == store.manifest["sources"]
 
 
-def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", TOKENS)
+def test_an_interrupted_build_goes_on(few, tmp_path, monkeypatch, kind):
     source = open_emg2pose(few)
-    whole = build(source, tmp_path / "a")
-    interrupted(source, tmp_path / "b", monkeypatch, 12)
+    whole = build(source, tmp_path / "a", kind=kind)
+    interrupted(source, tmp_path / "b", monkeypatch, 12, kind=kind)
     assert not (tmp_path / "b" / whole.key).exists()
     with pytest.raises(InputError, match="not a whole window store"):
         WindowStore(tmp_path / "b" / f"{whole.key}.partial")
     cuts = count_cuts(monkeypatch)
-    assert contents(build(source, tmp_path / "b")) == contents(whole)
+    assert contents(build(source, tmp_path / "b", kind=kind)) == contents(whole)
     assert len(cuts) == 20 - 12
 
 
@@ -360,20 +361,24 @@ def test_recordings_without_windows_are_resumed_too(tmp_path, monkeypatch):
     assert (len(store), len(cuts)) == (8, 1)
 
 
-@pytest.mark.parametrize("damage", ["torn line", "lost block"])
+@pytest.mark.parametrize("damage", ["torn line", "lost block", "lost frames", "lost power"])
 def test_an_interrupted_build_trusts_only_what_is_there(few, tmp_path, monkeypatch, damage):
     source = open_emg2pose(few)
-    whole = build(source, tmp_path / "a")
-    interrupted(source, tmp_path / "b", monkeypatch, 12)
+    kind, file, of_recording = {  # a block of one recording, four windows
+        "lost frames": ("features", "frames.f16", 4 * 20 * 4 * 2),
+        "lost power": ("features", "power.f16", 4 * 16 * 8 * 2),
+    }.get(damage, ("waveform", "pose.f16", 4 * 20 * 200 * 2))
+    whole = build(source, tmp_path / "a", kind=kind)
+    interrupted(source, tmp_path / "b", monkeypatch, 12, kind=kind)
     partial = tmp_path / "b" / f"{whole.key}.partial"
     if damage == "torn line":
         os.truncate(partial / "journal.jsonl", (partial / "journal.jsonl").stat().st_size - 20)
     else:
-        with open(partial / "pose.f16", "r+b") as file:
-            file.seek(8 * 4 * 20 * 200 * 2)  # eight recordings of four windows lie before
-            file.write(b"\x00" * 100)
+        with open(partial / file, "r+b") as opened:
+            opened.seek(8 * of_recording)  # eight recordings lie before
+            opened.write(b"\x00" * 100)
     cuts = count_cuts(monkeypatch)
-    assert contents(build(source, tmp_path / "b")) == contents(whole)
+    assert contents(build(source, tmp_path / "b", kind=kind)) == contents(whole)
     assert len(cuts) == 20 - (11 if damage == "torn line" else 8)
 
 
@@ -387,27 +392,28 @@ def slow(job):
     return cut(job)
 w.cut = slow
 w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=200, stride_eval=200), sys.argv[2],
-              workers=1, progress=False)
+              "waveform", workers=1, progress=False)
 """
 
 
-def test_fault_20_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", TOKENS)
+def test_fault_20_kill_9_then_again_finishes_only_what_is_missing(few, tmp_path, monkeypatch, kind):
     source = open_emg2pose(few)
-    whole = build(source, tmp_path / "a")
-    folder = tmp_path / "b é"
-    process = subprocess.Popen([sys.executable, "-c", SLOW_BUILD, few, folder], cwd=ROOT)
+    whole = build(source, tmp_path / "a", kind=kind)
+    folder, script = tmp_path / "b é", SLOW_BUILD.replace("waveform", kind)
+    process = subprocess.Popen([sys.executable, "-c", script, few, folder], cwd=ROOT)
     journal = folder / f"{whole.key}.partial" / "journal.jsonl"
     deadline = time.monotonic() + 60
     while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     with pytest.raises(InputError, match="another run is building"):
-        build(source, folder)
+        build(source, folder, kind=kind)
     process.kill()
     process.wait()
     done = journal.read_bytes().count(b"\n")
     cuts = count_cuts(monkeypatch)
-    assert contents(build(source, folder)) == contents(whole), "and the killed run's lock is gone"
+    assert contents(build(source, folder, kind=kind)) == contents(whole), "and the killed run's lock is gone"
     assert len(cuts) == 20 - done < 20
 
 
@@ -452,11 +458,14 @@ def flip(path: Path, position: int, *, keep_date: bool = False) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@pytest.mark.parametrize("name", ["emg.f16", "pose.f16", "windows.npz", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["emg.f16", "pose.f16", "windows.npz", "manifest.json", "log-power.f16", "frames.f16", "power.f16"]
+)
 @pytest.mark.parametrize("fault", ["truncated", "rotted", "removed"])
 def test_fault_08_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault):
     source = one(tmp_path / "in", series(1100))
-    store = build(source, tmp_path / "out")
+    kind = "features" if name in arrays_of("features", SMALL) else "waveform"
+    store = build(source, tmp_path / "out", kind=kind)
     good = contents(store)
     path = store.path / name
     if fault == "truncated":
@@ -466,7 +475,7 @@ def test_fault_08_a_damaged_store_is_seen_and_built_again(tmp_path, name, fault)
     else:
         flip(path, path.stat().st_size // 2, keep_date=True)
     with pytest.warns(EMBridgeWarning, match="build"):
-        again = build(source, tmp_path / "out")
+        again = build(source, tmp_path / "out", kind=kind)
     assert contents(again) == good
 
 
