@@ -166,7 +166,7 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
 
 
 def lda(train_x, train_y, test_x, *, shrinkage: float | str) -> np.ndarray:
-    """Linear discriminant analysis with a shrunk covariance, the classical classifier of EMG (METHOD 8, ours).
+    """Linear discriminant analysis with a shrunk covariance, the classical classifier of EMG (ours; METHOD 1).
 
     Parameters
     ----------

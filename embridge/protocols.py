@@ -242,7 +242,7 @@ def own_shrinkage(study: Study, classes: str) -> float | str:
 
 @once
 def no_network(study: Study, classes: str) -> list[Outcome]:
-    """What a linear probe must beat (METHOD 8, ours), trained and scored on the probe's own windows.
+    """What a linear probe must beat (ours; METHOD 1's trials), trained and scored on the probe's own windows.
 
     ONE_CLASS answers every window with the commonest class of the training windows, which is 0.25 in balanced
     accuracy. LOG_POWER_LDA is linear discriminant analysis of log-power in eight parts of the window and each channel

@@ -77,7 +77,7 @@ EMBRIDGE = Experiment(
     "Q-Former with MPRL and CASCLe (E)",
     objective=ObjectiveConfig(soft_targets="communities", alpha=1.0, lam=1.0),
 )
-# Lines without a network beside every linear probe (METHOD 8, ours): what guessing gives, and the classifier to beat
+# Lines without a network beside every linear probe (ours): what guessing gives, and the classifier to beat
 ONE_CLASS, LOG_POWER_LDA = NO_NETWORK = ("One class", "Log-power + LDA")
 ALIGNED = SWEPT = ("CPEP", "Q-Former", "EMBridge")  # Table 4 and Fig. 3c vary all three, Fig. 4 the last
 # E Table 2's rows on NinaPro; its last, unlabelled row is EMBridge (METHOD 8)

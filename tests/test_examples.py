@@ -87,6 +87,8 @@ def test_what_the_section_computes_has_the_shapes_that_it_says(built):
 def test_recordings_of_ones_own_are_scored(built, classes):
     row = protocols.probe_outcome(built["study"], "EMBridge", classes).rows[0]
     assert row["dataset"] == "my-recordings" and 0 <= row["value"] <= 1 and row["paper_value"] is None
+    one, line = (outcome.rows[0] for outcome in protocols.no_network(built["study"], classes))
+    assert one["value"] == 0.5 and 0 <= line["value"] <= 1  # two classes a set
     found = {o.gallery for o in protocols.zero_shot_outcomes(built["study"], "EMBridge", classes)}
     assert {"all", "not-self"} <= found
 

@@ -376,6 +376,8 @@ def test_ninapro_db1_runs_end_to_end(tmp_path):
     assert outcomes[0].rows[0]["paper_source"] == "not in the source"
     probe = protocols.probe_outcome(study, "CPEP", "in")
     assert 0 <= probe.rows[0]["value"] <= 1 and study.context["development"]
+    one, line = protocols.no_network(study, "in")  # of envelopes, and without a D_tune
+    assert one.rows[0]["value"] == 0.25 and 0 <= line.rows[0]["value"] <= 1 and line.rows[0]["n"] == probe.rows[0]["n"]
 
 
 def test_views_answer_with_the_shapes_that_figures_draw(study):

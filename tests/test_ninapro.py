@@ -524,4 +524,6 @@ def test_a_smoke_study_end_to_end(tmp_path):
         probe = protocols.probe_outcome(study, "EMBridge", classes).rows[0]
         assert 0 <= probe["value"] <= 1 and probe["paper_value"] == values[1]
         assert float(probe["param_value"]) in study.profile.evaluation.probe_c
+        one, line = (outcome.rows[0] for outcome in protocols.no_network(study, classes))
+        assert one["value"] == 0.25 and 0 <= line["value"] <= 1 and line["n_train"] == probe["n_train"]
     assert list((tmp_path / "data").glob("simulated-ninapro-*/DB7/Subject_2/S2_E2_A1.mat"))

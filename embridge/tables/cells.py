@@ -20,7 +20,7 @@ gestures (zero-shot, too, is held against that probe): the 95 % interval of the 
 paired by user where single users' scores are kept, else both intervals are combined as if they were independent."""
 USER_METRICS = ("user_f1", "user_recall")
 MEASURED = ("value", "low", "high", "interval_kind", "origin")
-OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high")  # how far above LOG_POWER_LDA's probe
+OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high", "mark")  # how far above LOG_POWER_LDA's probe, and NOT_ABOVE
 
 
 def number(value, digits: int = 2) -> str:
@@ -50,17 +50,13 @@ def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2, *, p
 
 def marked(found: dict, digits: int = 2) -> str:
     """``0.39 [0.37, 0.41] ○``: a number with its interval and, where it does not beat LOG_POWER_LDA, NOT_ABOVE."""
-    return interval(found["value"], found["low"], found["high"], digits) + f" {NOT_ABOVE}" * not_above(found)
-
-
-def not_above(found: dict) -> bool:
-    """Whether a cell was compared with LOG_POWER_LDA and the difference's interval, if it has one, is not above 0."""
-    return pd.notna(found.get("over_lda")) and not found["over_lda_low"] > 0
+    text = interval(found["value"], found["low"], found["high"], digits)
+    return f"{text} {NOT_ABOVE}" if found.get("mark") == NOT_ABOVE else text
 
 
 def not_above_note(cells: pd.DataFrame) -> tuple[str, ...]:
     """The line that says what NOT_ABOVE means, where a cell bears it."""
-    return (" ".join(NOT_ABOVE_NOTE.split()),) if any(map(not_above, cells.to_dict("records"))) else ()
+    return (" ".join(NOT_ABOVE_NOTE.split()),) if "mark" in cells and (cells["mark"] == NOT_ABOVE).any() else ()
 
 
 def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
@@ -260,14 +256,19 @@ def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) 
     one, other = recall_counts(rows), recall_counts(line)
     if one and other and len(one[1]) == len(scores) and _same_windows(one, other):
         luck = luck if len(one[1]) > 1 else None  # of one training the interval covers users alone, as the cell's does
-        return dict(zip(OVER_LDA, bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck), strict=True))
+        return compared(*bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck))
     a, b = summary(rows, luck), summary(line)
     low, high = (
         np.hypot(a["value"] - a["low"], b["high"] - b["value"]),
         np.hypot(a["high"] - a["value"], b["value"] - b["low"]),
     )
     difference = a["value"] - b["value"]
-    return dict(zip(OVER_LDA, (difference, difference - low, difference + high), strict=True))
+    return compared(difference, difference - low, difference + high)
+
+
+def compared(value: float, low: float, high: float) -> dict:
+    """A difference from LOG_POWER_LDA as the columns of OVER_LDA: marked unless its interval is known and above 0."""
+    return dict(zip(OVER_LDA, (value, low, high, "" if low > 0 else NOT_ABOVE), strict=True))
 
 
 def _same_windows(one: tuple, other: tuple) -> bool:

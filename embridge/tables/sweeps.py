@@ -11,10 +11,10 @@ from embridge.systems import LOG_POWER_LDA
 from embridge.tables.cells import (
     MEASURED,
     MISSING,
-    OVER_LDA,
     beside,
     cell_frame,
     choose,
+    compared,
     footnotes,
     lines,
     mean_interval,
@@ -196,7 +196,7 @@ def few_shot_rows(
             own = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
             own["shots"] = int(draws["n_train"].max())
             over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
-            own |= dict(zip(OVER_LDA, mean_interval(over), strict=True)) if len(over) else {}
+            own |= compared(*mean_interval(over)) if len(over) else {}
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
             cells.append(own | dict(zip(MEASURED, measured, strict=True)) | paper)
     labels = ["classes", "system", "fraction", "shots", "draws"]
