@@ -235,7 +235,7 @@ def profile(name: str) -> Profile:
         name="quick",
         model=_SMALL,
         mae=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
-        align=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
+        align=TrainConfig(epochs=30, lr=_LR, emg_norm=_NORM),
         simulation=SimulationConfig(),
         evaluation=EvalConfig(tune_users=8),
         regressor_epochs=_REGRESSORS,
