@@ -195,7 +195,7 @@ class AlignTask:
         return f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
-        """The batch of samples (B,): stored EMG (B, C, T), v (B, d), pose (B, J, T) where it is looked at, and MPRL's noise (B, L)."""
+        """The batch of samples (B,): EMG (B, C, T), v (B, d), pose (B, J, T) if looked at, MPRL's noise (B, L)."""
         rotations = draw_rotations(self.config, self.streams, samples, epoch)
         paired = self.pairing[samples]
         batch = {
