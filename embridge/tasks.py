@@ -195,7 +195,7 @@ class AlignTask:
         return f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
-        """The batch of samples (B,): stored EMG (B, C, T), v (B, d) and, for MPRL, pose (B, J, T) and noise (B, L)."""
+        """The batch of samples (B,): EMG (B, C, T), v (B, d), pose (B, J, T) if looked at, MPRL's noise (B, L)."""
         rotations = draw_rotations(self.config, self.streams, samples, epoch)
         paired = self.pairing[samples]
         batch = {
@@ -203,8 +203,10 @@ class AlignTask:
             "v": to_device(self.v[paired], self.reader.device),
         }
         if self.pose:
+            batch["pose"] = self.pose.take(paired)
+        if self.objective.lam:
             masking = self.streams.take("mprl", samples, epoch, self.model.pose_tokenizer.n_tokens)
-            batch |= {"pose": self.pose.take(paired), "mask": to_device(masking, self.reader.device)}
+            batch["mask"] = to_device(masking, self.reader.device)
         return batch
 
     def loss(self, batch: dict[str, torch.Tensor], n: int):

@@ -196,7 +196,7 @@ def test_clean_leaves_alone_what_a_training_or_a_conversion_holds(name, tmp_path
 def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
     gone = ["runs/CPEP-0123456789ab/w.bin", "data/stores/0123456789ab/emg", "data/simulated-0123456789ab/a.hdf5"]
     gone += ["data/simulated-ninapro-0123456789ab/DB2/a.mat", "figures/simulated-ninapro-quick/report.html"]
-    gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-0123456789ab.json"]
+    gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-features-0123456789ab.json"]
     gone += ["runs/sweep/simulated-smoke-20260101-000000/1_0_log.out"]
     kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]
     # as in the repository itself, where two profiles' results are tracked

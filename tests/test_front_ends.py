@@ -196,7 +196,7 @@ def test_a_window_without_a_signal_is_dropped_and_counted_in_both_kinds(tmp_path
     write_dataset(tmp_path / "in", users=(("train", 1),), n_samples=1300)
     source = open_emg2pose(tmp_path / "in")
     data = series(1700)
-    data["emg"][:900] = 0.5  # and behind a gap in the clock, where the filter starts afresh, a signal
+    data["emg"][:900] = 0  # and behind a gap in the clock, where the filter starts afresh, a signal
     data["time"][900:] += 1
     recording = source.recordings[0]
     write_session(recording.path, data, user=recording.user)
