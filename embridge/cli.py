@@ -16,7 +16,7 @@ from embridge.config import (
     SIMULATED,
     TOKENS,
     for_dataset,
-    for_windows,
+    other_tokens,
     profile,
     results_name,
     window_config,
@@ -216,7 +216,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
                 f"--data {options.data} is not a folder: give the one that holds {options.dataset}'s files"
             )
     size = for_dataset(profile(options.profile), options.dataset)
-    for_windows(size, window_config(options.dataset), options.tokens)  # or says why not
+    options.tokens = other_tokens(size, window_config(options.dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
     return options
 

@@ -355,6 +355,11 @@ def for_windows(size: Profile, windows: WindowConfig, tokens: str = "") -> Profi
     return size
 
 
+def other_tokens(size: Profile, windows: WindowConfig, tokens: str) -> str:
+    """``tokens`` where they are another front end than the profile has on these windows anyway, else ""."""
+    return tokens if for_windows(size, windows, tokens) != for_windows(size, windows) else ""
+
+
 def for_dataset(size: Profile, dataset: str) -> Profile:
     """The profile with the stages and patches that the named dataset dictates (METHOD 1).
 

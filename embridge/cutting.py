@@ -110,7 +110,9 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
     dead = ~(np.fmax.reduce(raw, axis=0) > np.fmin.reduce(raw, axis=0))  # constant, or NaN throughout
     emg[dead] = 0
     if config.bandpass is not None:  # an envelope at rest may well be flat
-        flat = np.array([is_flat(emg[:, at : at + config.window]) for at in rows[:, 1]], bool)
+        # the filter leaves rounding of what was constant as it was recorded
+        windows = [(emg[:, at : at + config.window], raw[at : at + config.window]) for at in rows[:, 1]]
+        flat = np.array([is_flat(x) or not np.ptp(recorded, axis=0).any() for x, recorded in windows], bool)
         rows, counts["no_signal"] = rows[~flat], int(flat.sum())
     pose = np.ascontiguousarray(signals.pose.T)
     features = _features(emg, pose, rows[:, 1], config) if kind == "features" else None

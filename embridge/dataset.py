@@ -85,7 +85,8 @@ class Dataset:
             raise InputError(f"source: expected a name of its own, found {self.dataset!r}, which is taken; rename it")
         self.windows, self.split = windows or cfg.window_config(self.dataset), split
         size = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
-        self.profile, self.tokens = cfg.for_windows(size, self.windows, tokens), tokens
+        self.profile = cfg.for_windows(size, self.windows, tokens)
+        self.tokens = cfg.other_tokens(size, self.windows, tokens)
         if own:
             self.source = dataset
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
