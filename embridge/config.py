@@ -345,11 +345,9 @@ def for_windows(size: Profile, windows: WindowConfig, tokens: str = "") -> Profi
     ``tokens`` asks for features.
     """
     shape = {name: getattr(windows, name) for name in ("n_channels", "n_joints", "window", "sample_rate")}
-    size = with_tokens(size, tokens)
-    if windows.bandpass is None:
-        if tokens == "features":
-            raise InputError("tokens: expected waveform for an envelope, which has no power to measure, found features")
-        size = with_tokens(size, "waveform")
+    if windows.bandpass is None and tokens == "features":
+        raise InputError("tokens: expected waveform for an envelope, which has no power to measure, found features")
+    size = with_tokens(size, tokens if windows.bandpass else "waveform")
     size = replace(size, model=replace(size.model, **shape))
     _ = size.model.emg, size.model.pose  # or say now what does not fit
     return size
