@@ -383,7 +383,7 @@ def test_ninapro_db1_runs_end_to_end(tmp_path):
 def test_views_answer_with_the_shapes_that_figures_draw(study):
     ids = study.splits.pretrain[:3]
     seen = views.reconstruction(study, "Pose-MAE", ids)
-    assert seen["target"].shape == seen["prediction"].shape == (4, 4000) and seen["mask"].sum() == 10
+    assert seen["target"].shape == seen["prediction"].shape == (4, 80) and seen["mask"].sum() == 10
     hands, times = views.hands_through_time(study, study.splits.classes["in"], 6)
     assert len(hands) == 4 and all(h.shape == (6, 20) for h in hands.values()) and times[-1] < 2
     usage = views.query_usage(study, "EMBridge", study.splits.evaluation["in"])
