@@ -56,7 +56,7 @@ BELONGS = {
 
 EPILOG = """\
 examples:
-  ./run_all.sh                                   everything on simulated recordings, about 23 minutes
+  ./run_all.sh                                   everything on simulated recordings, about 16 minutes
   ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
   ./run_all.sh --dataset simulated-ninapro       the same on simulated recordings in NinaPro's format
   ./run_all.sh --dataset ninapro --data DIR      real recordings; README says where they come from

@@ -264,8 +264,11 @@ def rows_of(
 
 def _only_trained(study: Study, name: str) -> bool:
     """Whether an experiment's weights are here and a record of its rows is not."""
-    folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
-    return (folder / "done.json").exists() and recorded(study, name) is None
+    if recorded(study, name) is not None:
+        return False
+    if study.dataset in SIMULATED and not study.simulation_folder.exists():
+        return False  # nothing was trained on what was never written, and to ask for a key would write it
+    return (study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}" / "done.json").exists()
 
 
 def shown_beside(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[dict], list[str]]:
