@@ -133,8 +133,17 @@ class Page:
         self._notes[key] = plain(value)
 
     def write(self) -> Path:
-        """Write ``results.json`` in one go, without empty fields; returns its path."""
+        """Write ``results.json`` in one go, without empty fields; returns its path.
+
+        Figures and tables that an earlier run left in the folder and this one did not make go: they show other rows.
+        """
         _refuse_repeats([(self.name, fields) for fields in self._rows])
+        made = {
+            entry[kind] for entry in (*self._figures, *self._tables) for kind in ("file", "csv", "md") if kind in entry
+        }
+        for left in self.folder.iterdir():
+            if left.suffix in (".png", ".csv", ".md") and left.name not in made:
+                left.unlink()
         page = {
             "notebook": self.name,
             "context": self.context,

@@ -148,6 +148,17 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     )
 
 
+def test_what_an_earlier_run_left_goes_with_the_next_one(tmp_path):
+    for names in (("old", "kept"), ("kept",)):
+        page = Page("06_ablations", tmp_path, context={})
+        for name in names:
+            page.figure(figure(), name, "A figure.")
+            page.table(pd.DataFrame({"a": [1]}), f"{name}-table", "A table.")
+        path = page.write()
+    left = {"kept.png", "kept-table.csv", "kept-table.md", "results.json"}
+    assert {p.name for p in path.parent.iterdir()} == left
+
+
 @pytest.mark.parametrize("version", [None, RESULTS_VERSION - 1, RESULTS_VERSION + 1])
 def test_rows_of_another_version_leave_the_results(tmp_path, version):
     for name in ("05_results", "06_ablations"):
