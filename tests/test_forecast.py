@@ -146,7 +146,7 @@ def test_experiments_share_a_measurement_only_where_their_steps_cost_the_same():
     for other in ("EMG encoder frozen", "average pooling", "longer EMG patches", "both encoders trained"):
         assert not same("CPEP", f"CPEP, {other}")
     assert not same("emg2pose", "Vemg2pose")
-    assert len({repr(steps.alike(EXPERIMENTS[name])) for name in trained_by("paper", "emg2pose")}) < 25
+    assert len({repr(steps.alike(EXPERIMENTS[name])) for name in trained_by("paper", "emg2pose")}) < 35
 
 
 def test_every_kind_of_experiment_can_be_measured(tmp_path):

@@ -28,6 +28,8 @@ PARTS = ("headline", "Table 2", "Table 3", "C ablation")
 NAMES = [name for name, e in EXPERIMENTS.items() if e.part in PARTS]
 PUBLISHED = REGRESSORS[1:4]  # networks of the published size, whose steps take seconds
 TOLERANCE = 1e-4  # relative
+# batch normalisation over five windows: another processor's sums (AVX2) and two threads move it by 7e-5 and 4e-5
+TOLERANCES = {"NeuroPose": 5e-4}
 RENEW = (
     "if that is meant, raise RESULTS_VERSION in embridge/config.py (rows and runs of the old one are not found again) "
     "and renew tests/golden_losses.json: PYTHONPATH=. python tests/test_golden_losses.py"
@@ -81,7 +83,9 @@ def judge(found: dict[str, float], committed: dict) -> None:
         f"systems with a loss and no number, or the reverse: {set(found) ^ set(expected)}; {RENEW}"
     )
     moved = {
-        n: (found[n], expected[n]) for n in found if not abs(found[n] - expected[n]) <= TOLERANCE * abs(expected[n])
+        n: (found[n], expected[n])
+        for n in found
+        if not abs(found[n] - expected[n]) <= TOLERANCES.get(n, TOLERANCE) * abs(expected[n])
     }
     assert not moved, f"losses after three steps have moved (found, committed): {moved}; {RENEW}"
 

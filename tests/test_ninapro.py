@@ -230,7 +230,8 @@ def test_settings_are_those_of_method_1():
         )
         assert not windows.exclude_ik_failures
         for name in cfg.PROFILES:
-            plain, size = cfg.profile(name), cfg.for_dataset(cfg.profile(name), dataset)
+            plain = cfg.profile(name)
+            size = cfg.for_windows(cfg.for_dataset(plain, dataset), windows)
             assert (size.model.n_channels, size.model.n_joints) == (12, 18)
             assert (size.model.emg_patch, size.model.pose_patch) == (plain.model.emg_patch, plain.model.pose_patch)
             assert size.mae == replace(plain.mae, ring=8) and size.align == replace(plain.align, ring=8)

@@ -16,6 +16,7 @@ PARAMETERS = {
     "profile": "'smoke'",
     "seeds": "1",
     "device": "'auto'",
+    "tokens": "''",
     "data": "''",
     "out": "''",
     "skip_broken": "False",
@@ -48,7 +49,7 @@ def test_first_cell_says_what_it_is_about(notebook):
         assert word in first.source.lower(), f"the first cell does not say what you {word}"
 
 
-def test_declares_the_seven_parameters_as_plain_literals(notebook, request, tmp_path):
+def test_declares_the_eight_parameters_as_plain_literals(notebook, request, tmp_path):
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1 and tagged[0].cell_type == "code"
     lines = ast.parse(tagged[0].source).body

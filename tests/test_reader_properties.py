@@ -48,7 +48,9 @@ def cut_all(recordings, window_config):
     for recording in recordings:
         with bad_input():
             size = recording.path.stat().st_size
-            part = cut((recording, window_config, SourceFile(size, 0, "", recording.n_samples(), fresh=True)))
+            part = cut(
+                (recording, window_config, SourceFile(size, 0, "", recording.n_samples(), fresh=True), "waveform")
+            )
             assert "\n" not in part.log.get("error", "")
             found.append(part)
     return found
@@ -116,8 +118,8 @@ def test_no_emg2pose_window_is_forbidden(n, emg, pose, time, after, bandpass):
         write_hdf5(Path(folder, "a_left.hdf5"), data, {"sample_rate": 2000.0})
         write_metadata(Path(folder, "metadata.csv"), [metadata_row("a_left")])
         for part in cut_all(emg2pose.open_emg2pose(folder).recordings, window_config):
-            assert np.isfinite(part.emg).all() and np.isfinite(part.pose).all()
-            for (_, start, _), pose in zip(part.log["windows"], part.pose, strict=True):
+            assert all(np.isfinite(array).all() for array in part.arrays)
+            for (_, start, _), pose in zip(part.log["windows"], part.arrays[1], strict=True):
                 inside = data[start : start + WINDOW]
                 assert len(inside) == WINDOW, "beyond the recording's end"
                 assert (np.diff(inside["time"]) >= 0).all() and np.diff(inside["time"]).max() < 1.5 / 2000, "a gap"
@@ -212,7 +214,7 @@ def test_no_ninapro_window_is_forbidden(database):
             scipy.io.savemat(path, fields)
             recording = ninapro._recording(database, path, 1, 1)
             for part in cut_all([recording], window_config):
-                assert np.isfinite(part.emg).all() and np.isfinite(part.pose).all()
+                assert all(np.isfinite(array).all() for array in part.arrays)
                 for segment, start, _ in part.log["windows"]:
                     inside = {name: x[start : start + WINDOW] for name, x in fields.items() if name != "subject"}
                     assert {len(x) for x in inside.values()} == {WINDOW}, "beyond the recording's end"

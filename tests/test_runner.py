@@ -15,6 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from embridge import cli, notebook, provenance, report
+from embridge.config import RESULTS_VERSION
 from embridge.environment import variables
 from embridge.errors import InputError
 from embridge.kernel import NotebookFailed, check_parameters
@@ -39,7 +40,7 @@ png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsHd1b
 (folder / "t.csv").write_text("system,value\\nCPEP <b>,0.123456\\nuser,12\\n")
 (folder / "t.md").write_text("| system |")
 page = dict(notebook=NAME, context=dict(simulated=True), rows=[dict(dataset=dataset, profile=profile, system=NAME,
-            metric="m", value=0.5)], notes=dict(),
+            metric="m", value=0.5, version={version})], notes=dict(),
             figures=[dict(name="dot", file="dot.png", caption="Simulated data. A dot & more.", source="E Fig. 1")],
             tables=[dict(name="t", csv="t.csv", md="t.md", caption="Simulated data. Two rows.", source="")])
 (folder / "results.json").write_text(json.dumps(page))
@@ -61,7 +62,7 @@ def place(tmp_path, monkeypatch):
 def add(place: Path, stem: str, *sources: str, declared: str = DECLARED) -> Path:
     """Write the notebook ``stem`` with these code cells and one that writes results.json."""
     cells = [new_markdown_cell("# A notebook"), new_code_cell(declared, metadata={"tags": ["parameters"]})]
-    cells += [new_code_cell(source) for source in (*sources, WRITE.format(name=stem))]
+    cells += [new_code_cell(source) for source in (*sources, WRITE.format(name=stem, version=RESULTS_VERSION))]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     file = place / "notebooks" / f"{stem}.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), file)

@@ -176,17 +176,17 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monk
 
     found = plan("CPEP")  # short ones share a process
     assert [(task.name, task.needs) for task in found[:2]] == [
-        ("Pose-MAE, seed 0, and 1 more", ()),
-        ("CPEP, seed 0", ("Pose-MAE, seed 0, and 1 more",)),
+        ("EMG-MAE, seed 0, and 1 more", ()),  # the longer one first
+        ("CPEP, seed 0", ("EMG-MAE, seed 0, and 1 more",)),
     ]
     asked = cli.parse(list(found[0].command[found[0].command.index("embridge.train") + 1 :]), action="train")
-    assert asked.train == ["Pose-MAE", "EMG-MAE"]
+    assert asked.train == ["EMG-MAE", "Pose-MAE"]
     monkeypatch.setattr(planning, "BUNDLE_SECONDS", 0.0)
     found = plan("CPEP")
     assert [(task.name, task.needs) for task in found] == [
         (f"{name}, seed {seed}", tuple(f"{need}, seed {seed}" for need in needs))
         for seed in (0, 1)
-        for name, needs in (("Pose-MAE", ()), ("EMG-MAE", ()), ("CPEP", ("Pose-MAE", "EMG-MAE")))
+        for name, needs in (("EMG-MAE", ()), ("Pose-MAE", ()), ("CPEP", ("Pose-MAE", "EMG-MAE")))
     ]
     command = found[5].command
     asked = cli.parse(list(command[command.index("embridge.train") + 1 :]), action="train")
