@@ -127,8 +127,8 @@ def build(venv: Path, requirements: Path, root: Path, *, pip_options: tuple[str,
 def _point_at(venv: Path, root: Path) -> None:
     """Let ``venv`` import the package from ``root``: a .pth file needs no build, no network and minds no spaces.
 
-    It is code, not a bare path: Python up to 3.12 reads these files in the locale's encoding, and with LC_ALL=C it would
-    not start at all where the path has a letter beyond ASCII.
+    It is code, not a bare path: Python up to 3.12 reads these files in the locale's encoding, and with LC_ALL=C it
+    would not start at all where the path has a letter beyond ASCII.
     """
     for site in (venv / "lib").glob("python3.*/site-packages"):
         (site / "embridge.pth").write_text(f"import sys; sys.path.append({ascii(str(root))})\n", encoding="ascii")
