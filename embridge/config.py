@@ -361,8 +361,8 @@ def other_tokens(size: Profile, windows: WindowConfig, tokens: str) -> str:
 def for_dataset(size: Profile, dataset: str) -> Profile:
     """The profile with the stages and patches that the named dataset dictates (METHOD 1).
 
-    DB1's one subject gives a quarter of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
-    set by the clock: twice as many, so half of quick's updates, should fit ten minutes on two free cores.
+    DB1's one subject gives a sixth of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
+    set by the clock: twice as many, 80 at least, which is under half of quick's updates.
     DB2 and DB7 differ from emg2pose in their channels alone; of the twelve only the eight round the arm rotate.
     """
     if dataset in ("ninapro", "simulated-ninapro"):
@@ -373,8 +373,9 @@ def for_dataset(size: Profile, dataset: str) -> Profile:
         return size
 
     def longer(stage: TrainConfig) -> TrainConfig:
-        times = 1 if size.name == "smoke" else 2
-        return replace(stage, epochs=stage.epochs * times, t_0=stage.t_0 * times, emg_norm="train", ring=8)
+        if size.name != "smoke":
+            stage = replace(stage, epochs=max(80, 2 * stage.epochs), t_0=2 * stage.t_0)
+        return replace(stage, emg_norm="train", ring=8)
 
     return replace(
         size,

@@ -213,7 +213,7 @@ def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = 
     ``spread``: "perplexity" by experiment, as :func:`target_spread` gives it.
     """
     table, names = table.copy(), []
-    for param, value in zip(table.iloc[:, 0], table.iloc[:, 1].str.removesuffix(" (default)"), strict=True):
+    for param, value in zip(table.iloc[:, 0], table.iloc[:, 1].astype(str).str.removesuffix(" (default)"), strict=True):
         other = f"{system}, {param} = {value}"
         shaping = any(name.startswith(f"{system}, {param} = ") for name in spread.index)
         names.append(other if other in spread.index else system if shaping else "")

@@ -1,6 +1,7 @@
-"""The t-SNE map: the same each time, and neighbours stay neighbours."""
+"""The t-SNE map: the same each time, and neighbours stay neighbours; the perplexity beside a parameter's values."""
 
 import numpy as np
+import pandas as pd
 from openTSNE import TSNE
 
 from embridge import views
@@ -27,3 +28,12 @@ def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
     for settings in made:  # fewer than 1,000 points need neither; the notebooks' maps have more
         assert settings["random_state"] == 0
         assert settings["n_jobs"] == 1
+
+
+def test_perplexity_stands_beside_the_values_that_shape_targets():
+    spread = pd.DataFrame({"perplexity": [2.94, 14.0]}, index=["EMBridge", "EMBridge, tau_s = 0.5"])
+    table = pd.DataFrame({"param": ["tau_s", "tau_s", "M"], "value": ["0.1 (default)", "0.5", "8"], "mean": [1, 2, 3]})
+    shown = views.with_perplexity(table, spread)
+    assert shown.columns.tolist() == ["param", "value", "perplexity", "mean"]
+    assert shown["perplexity"].tolist() == ["2.9", "14.0", ""]
+    assert views.with_perplexity(table[:0].astype({"value": float}), spread).empty  # no D_tune, nothing swept
