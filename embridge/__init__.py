@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str):
     if name == "load":  # with it comes torch
-        from embridge.api import load
+        from embridge.inference import load
 
         return load
     raise AttributeError(f"module 'embridge' has no attribute {name!r}")

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 
 from embridge import protocols, tables
-from embridge.choices import OPEN_CHOICES, Choice
 from embridge.comparisons import recorded_seeds
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.experiments import ALIGNED, EXPERIMENTS, OPEN_CHOICES, Choice, of_parts
 from embridge.paper import CELLS
 from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
 from embridge.results import as_frame
 from embridge.rows import compare_predictions, row
 from embridge.splits import SETS
-from embridge.systems import ALIGNED, of_parts
+from embridge.study import Study
 from embridge.tables import DIFFERENCE
 
 # option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
@@ -35,7 +34,7 @@ PROMPTED = ("emg2pose", "simulated")  # datasets whose files say which hand was 
 
 def applicable(study: Study) -> list[Choice]:
     """The alternatives that the study's dataset and profile can measure."""
-    trained = of_parts(study.dataset, "open choices", "Fig. 4", profile_name=study.profile.name)
+    trained = of_parts(study.dataset, "open choices", "Fig. 4", profile_name=study.profile.name, tokens=study.tokens)
 
     def applies(choice: Choice) -> bool:
         if choice.experiment:

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from embridge import evaluation as ev
-from embridge.experiments import Study
 from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
 from embridge.results import row
 from embridge.score import committed, recorded
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, class_counts
+from embridge.study import Study
 from embridge.tables.cells import HEADLINE_OPTIONS
 
 SEEDS = 3  # METHOD 10: of the long profile's headline rows

@@ -17,9 +17,11 @@ import torch
 from embridge import losses, training
 from embridge.config import RESULTS_VERSION, results_name
 from embridge.errors import InputError
-from embridge.experiments import ALIGNED, EXPERIMENTS, Study
+from embridge.experiments import ALIGNED, EXPERIMENTS
 from embridge.results import write_atomically
+from embridge.study import Study
 from embridge.train import check_name
+from embridge.trained import build
 
 STEP = 10  # epochs: the first period of the learning rate
 BATCH = 256  # windows of D_tune whose poses are told apart
@@ -80,7 +82,7 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
     config = replace(study.configs(experiment)[1], epochs=epochs)
     describe = study.describe(experiment) | {"watched": epochs}
     torch.manual_seed(study.seed)
-    model, make_task = study.build(experiment)
+    model, make_task = build(study, experiment)
     folder = study.out / "runs" / "epochs" / f"{name.replace(' ', '-')}-{study.key(experiment)}-{epochs}"
     task = Watched(make_task(), study, name)
     log = training.train(task, config, folder, device=study.device, describe=describe)

@@ -4,11 +4,11 @@ import numpy as np
 
 from embridge import evaluation as ev
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA
 from embridge.protocols import once, own_c, own_shrinkage
 from embridge.results import compare_predictions, row
 from embridge.splits import SETS
-from embridge.systems import LOG_POWER_LDA
+from embridge.study import Study
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
 UNITS = ("recordings", "windows")

@@ -8,15 +8,29 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from embridge.systems import EXPERIMENTS, trained_by
+from embridge.config import Profile
+from embridge.experiments import EXPERIMENTS, Experiment, trained_by
 
 # torch takes seconds to load, and so it is imported where it is needed: see :mod:`embridge.sweep`.
 
-EPOCH_SECONDS = 6.0  # of EMG-MAE on one of two cores, at quick's size: the unit of Study.cost
+EPOCH_SECONDS = 6.0  # of EMG-MAE on one of two cores, at quick's size: the unit of :func:`cost`
 QUICK_WINDOWS = 7760  # that such an epoch has (METHOD 10)
 BUNDLE_SECONDS = 20.0  # a process takes about 5 s to load what it needs: short trainings share one
 BUNDLE_SIZE = 12  # experiments in one process: smoke's take 1 to 2 s each whatever they train, and should end together
 HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
+
+
+def cost(experiment: Experiment, size: Profile) -> float:
+    """How long it trains, in epochs of EMG-MAE on log-power (measured at quick's size, one of two cores)."""
+    shape, train = experiment.configs(size, 0)
+    with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
+    kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
+    # these always read waveforms
+    published = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}
+    an_epoch = published.get(experiment.name, kinds.get(experiment.kind, 1.0))
+    if shape.kind == "waveform" and experiment.name not in published:
+        an_epoch *= 3.5
+    return train.epochs * experiment.paired_fraction * an_epoch
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
     """
     from embridge.score import recorded
 
-    again, long = set(options.retrain) & {*trained_by("long", study.dataset)}, options.profile == "long"
+    again, long = set(options.retrain) & {*trained_by("long", study.dataset, study.tokens)}, options.profile == "long"
 
     def is_missing(name: str) -> bool:
         if study.seed >= n_seeds(name, options):
@@ -86,7 +100,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
 
 
 def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
-    from embridge.experiments import Study
+    from embridge.study import Study
     from embridge.train import prepare
 
     where = (options.data or "", options.out)
@@ -98,16 +112,17 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
         study.splits.check_evaluable()
     size = len(study.splits.pretrain) / QUICK_WINDOWS
 
-    known = trained_by(options.profile, dataset)
-    again = set(options.retrain) & {*trained_by("long", dataset)}
+    known = trained_by(options.profile, dataset, options.tokens)
+    again = set(options.retrain) & {*trained_by("long", dataset, options.tokens)}
     asked = list(dict.fromkeys([*(options.sweep or known), *options.retrain]))
     tasks = []
-    for study.seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
+    for seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
+        study = study.changed(seed=seed)
         missing = to_train(study, asked, options, finished(study))
         # the longest first, so that none is left to end alone; in pieces (long), the registry's order: tables first
         if not long:
-            missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
-        seconds = {name: study.cost(EXPERIMENTS[name]) * EPOCH_SECONDS * size for name in missing}
+            missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -cost(EXPERIMENTS[name], study.profile)))
+        seconds = {name: cost(EXPERIMENTS[name], study.profile) * EPOCH_SECONDS * size for name in missing}
         bundles: list[list[str]] = []
         for name in missing:
             last = bundles[-1] if bundles else []

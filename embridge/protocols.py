@@ -1,6 +1,6 @@
 """The two protocols of the paper on a study's systems: zero-shot retrieval and the linear probe (E 3.1, METHOD 8).
 
-They join a :class:`~embridge.experiments.Study` with :mod:`embridge.evaluation`, which knows arrays only, and
+They join a :class:`~embridge.study.Study` with :mod:`embridge.evaluation`, which knows arrays only, and
 return tidy rows (see :data:`embridge.results.COLUMNS`) beside the predictions that the figures draw.
 """
 
@@ -14,11 +14,11 @@ import pandas as pd
 import torch
 
 from embridge import evaluation as ev
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.paper import lookup
 from embridge.results import evaluate_predictions
 from embridge.splits import SETS
-from embridge.systems import LOG_POWER_LDA, ONE_CLASS
+from embridge.study import Study
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def no_network(study: Study, classes: str) -> list[Outcome]:
 
     ONE_CLASS answers every window with the commonest class of the training windows, which is 0.25 in balanced
     accuracy. LOG_POWER_LDA is linear discriminant analysis of log-power in eight parts of the window and each channel
-    (:meth:`~embridge.experiments.Study.band_power`). Neither is trained with a seed: theirs is empty, so that one row
+    (:meth:`~embridge.study.Study.band_power`). Neither is trained with a seed: theirs is empty, so that one row
     stands beside the mean over any seeds, and its interval covers users alone.
     """
     splits = study.splits

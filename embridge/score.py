@@ -15,16 +15,16 @@ import numpy as np
 from embridge import protocols
 from embridge.checkpoint import write_atomically
 from embridge.config import RESULTS_VERSION, SIMULATED, as_json, fingerprint, results_name
-from embridge.dataset import ROOT
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, slug
+from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, slug
 from embridge.few_shot import few_shot
 from embridge.hand import N_ANGLES
+from embridge.provenance import ROOT
 from embridge.regression import angle_error
 from embridge.rows import as_text, row
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
-from embridge.systems import NEIGHBOURS, SWEPT
+from embridge.study import Study
 from embridge.tables import DEFAULTS
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
@@ -42,7 +42,6 @@ def system_rows(study: Study, name: str) -> list[dict]:
     and where hyper-parameters are chosen (Fig. 4) also zero-shot on D_tune.
     """
     experiment, rows = EXPERIMENTS[name], []
-    study = study.recut(experiment.windows)
     for classes in SETS:
         if experiment.system:
             tuned = _on_tune(study, name, classes) if experiment.part == "Fig. 4" else []
@@ -63,7 +62,7 @@ def shown_rows(study: Study, name: str, classes: str) -> list[dict]:
 
 
 def sweep_origin(study: Study, name: str, params: Iterable[str] | None = None) -> list[dict]:
-    """Rows of a system in SWEPT as the member of the sweeps that start from it: the values that everybody has.
+    """Rows of a system in ALIGNED as the member of the sweeps that start from it: the values that everybody has.
 
     ``params``: "batch_size", "paired_fraction", or names of DEFAULTS (EMBridge's); None: all. Those of DEFAULTS come
     with zero-shot on D_tune; those of "k", which needs no training, with every value, but without the usual one on
@@ -71,7 +70,7 @@ def sweep_origin(study: Study, name: str, params: Iterable[str] | None = None) -
     """
     usual = {"batch_size": "", "paired_fraction": "1", **(DEFAULTS if name == "EMBridge" else {})}
     rows = []
-    for classes in SETS if name in SWEPT else ():
+    for classes in SETS if name in ALIGNED else ():
         shown, tuned = shown_rows(study, name, classes), _on_tune(study, name, classes)
         for param in usual if params is None else [p for p in usual if p in params]:
             if param == "batch_size":
@@ -166,11 +165,10 @@ def settings(study: Study, name: str) -> str:
 
     Simulated data are named by their configuration: another machine's last bits do not make them other data.
     """
-    study = study.recut(EXPERIMENTS[name].windows)
     data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.source_key
 
     def plain(experiment) -> dict:
-        return study.choices(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
+        return study.settings(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
 
     return fingerprint(plain(EXPERIMENTS[name]))
 
@@ -203,7 +201,7 @@ def record(study: Study, name: str) -> Path:
         "results_version": RESULTS_VERSION,
         "key": study.key(EXPERIMENTS[name]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        **study.recut(EXPERIMENTS[name].windows).made_from,  # which scored it
+        **study.made_from,  # which scored it
         "trained": {what: done.get(what) for what in ("commit", "made_on")},
         "configuration": study.describe(EXPERIMENTS[name]),
         "seconds": round(done["seconds"], 1),

@@ -12,6 +12,7 @@ import torch
 
 from embridge import distributed
 from embridge.config import ObjectiveConfig, TrainConfig
+from embridge.errors import InputError
 from embridge.loading import Windows, to_device
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models.mae import MAE
@@ -100,6 +101,16 @@ class Reader:
     def windows(self, modality: str, ids: np.ndarray) -> Windows:
         """The stored "emg" or "pose" of ``ids``, for a task to take batches of."""
         return Windows(self.emg_store.emg_f16 if modality == "emg" else self.pose_store.pose_f16, ids, self.device)
+
+
+class EMGAlone:
+    """A store's EMG and nothing else: at test no pair may be used (METHOD 4)."""
+
+    def __init__(self, store: WindowStore):
+        self.kind, self.read_emg = store.kind, store.read_emg
+
+    def __getattr__(self, name: str):
+        raise InputError(f"leak: a probe or a query asked for {name} of its windows; it may read their EMG alone")
 
 
 class Streams:

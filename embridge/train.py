@@ -10,10 +10,11 @@ import filelock
 
 from embridge import cli, distributed
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.experiments import EXPERIMENTS
 from embridge.progress import human
 from embridge.provenance import commit
 from embridge.score import is_recorded, record
+from embridge.study import Study
 
 UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): records will name it with a +; commit first"
 
@@ -29,7 +30,7 @@ def prepare(study: Study) -> None:
     """Make the study's recordings, windows, splits and scales where they are missing.
 
     One command at a time: of several that start together the first builds and the others open what it built. Among the
-    processes of torchrun the study lets rank 0 build. Raises InputError as :class:`~embridge.dataset.Dataset` does.
+    processes of torchrun the study lets rank 0 build. Raises InputError as :class:`~embridge.study.Study` does.
     """
     folder = study.out / "data"
     cli.make_writable(folder)

@@ -8,11 +8,11 @@ from torch.nn.functional import normalize
 
 from embridge import figures, losses, score
 from embridge.cutting import cut_signals
-from embridge.experiments import EXPERIMENTS, Study, slug
+from embridge.experiments import EXPERIMENTS, slug, trained_by
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
 from embridge.results import Page
-from embridge.systems import trained_by
+from embridge.study import Study
 from embridge.training import noise
 
 
@@ -252,7 +252,7 @@ def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataF
     Where the dataset does not train one of them, or a run is neither in ``runs/`` nor on record, this says so and
     returns None. ``cells``: columns system, protocol, classes, value.
     """
-    never = [name for name in names if name not in trained_by("long", study.dataset)]
+    never = [name for name in names if name not in trained_by("long", study.dataset, study.tokens)]
     if never:
         print(f"No curves: this dataset does not train {', '.join(never)}.")
         return None

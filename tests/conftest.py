@@ -186,9 +186,9 @@ def load_noise(recording):
 
 def noise_study(folder, size: cfg.Profile, *, windows: cfg.WindowConfig | None = None, **more):
     """A study of a Source of one's own, two recordings of two windows: one trains, one evaluates."""
-    from embridge.experiments import Study  # loads torch
     from embridge.recordings import Recording, Source
     from embridge.splits import split_by_column
+    from embridge.study import Study  # loads torch
 
     windows, recordings = windows or cfg.WindowConfig(n_channels=8, n_joints=3), []
     for split in ("train", "test"):
@@ -214,7 +214,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory):
     """A function that gives a simulated study of size TINY in a folder of its own; simulated and cut once for all."""
-    from embridge.experiments import Study  # loads torch, which most tests of files do not need
+    from embridge.study import Study  # loads torch, which most tests of files do not need
 
     made = Study("simulated", out=tmp_path_factory.mktemp("made"), size=TINY, device="cpu")
     made.store  # noqa: B018

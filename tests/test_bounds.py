@@ -2,7 +2,6 @@
 
 import _codecs
 import io
-import json
 import re
 import zipfile
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import torch
 from conftest import metadata_row, series, write_metadata, write_session
 
-from embridge import api, bounds
+from embridge import bounds
 from embridge.checkpoint import load_checkpoint, save_checkpoint
 from embridge.errors import InputError
 from embridge.models.released import read_state
@@ -135,16 +134,3 @@ def test_security_a_metadata_table_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(emg2pose.pd, "read_csv", None)
     with pytest.raises(InputError, match=rf"metadata\.csv: expected a table of at most {size - 1} bytes, found {size}"):
         emg2pose.open_emg2pose(tmp_path)
-
-
-@pytest.mark.parametrize("key", ["../../x", "", "0123456789AB", "0123456789ab/", "0123456789ab\n", None, 12])
-@pytest.mark.parametrize("where", ["data", "needs"])
-def test_security_keys_in_a_run_s_configuration_lead_nowhere_else(tmp_path, where, key):
-    good = {"kind": "cpep", "model": {}, "train": {}, "moves": [], "data": 12 * "a", "needs": {"Pose-MAE": 12 * "b"}}
-    good |= {"pose_start": "Pose-MAE"}
-    (tmp_path / "config.json").write_text(json.dumps(good))
-    assert api._description(tmp_path) == good
-    bad = good | ({"data": key} if where == "data" else {"needs": {"Pose-MAE": key}})
-    (tmp_path / "config.json").write_text(json.dumps(bad))
-    with pytest.raises(InputError, match=r"config\.json: expected keys of 12 hexadecimal digits, found"):
-        api._description(tmp_path)

@@ -12,9 +12,9 @@ from embridge import statistics as st
 from embridge.claims.evidence import Cell, Evidence, Number
 from embridge.claims.registry import CLAIMS, Claim, Comparison, beats, over, single
 from embridge.cli import ROOT
+from embridge.experiments import EXPERIMENTS
 from embridge.paper import CELLS
 from embridge.results import evaluate_predictions, read_results, row
-from embridge.systems import EXPERIMENTS
 
 SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it

@@ -9,16 +9,16 @@ import pytest
 
 from embridge import claims, figures, tables, views
 from embridge.config import for_dataset, profile
+from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, trained_by
 from embridge.paper import CELLS
 from embridge.results import as_frame, row
-from embridge.systems import EXPERIMENTS, NEIGHBOURS, SWEPT, trained_by
 
 DATASETS = ("simulated", "emg2pose", "simulated-ninapro", "ninapro", "ninapro-db1")
 GLOVES = DATASETS[2:]  # where no experiment beside Table 2's is trained
 
 
 def rows_of(name: str, dataset: str, size: str) -> list[dict]:
-    """The balanced accuracies that an experiment's pages leave: its own, or as a member of its sweep; of SWEPT both."""
+    """The balanced accuracies that an experiment's pages leave: its own, or as a member of its sweep; or both."""
     e, k = EXPERIMENTS[name], for_dataset(profile(size), dataset).evaluation.k
     found = []
 
@@ -36,9 +36,9 @@ def rows_of(name: str, dataset: str, size: str) -> list[dict]:
         usual = {"param": "k", "param_value": k} if protocol == "ZS" else {"param": "C", "param_value": 1.0}
         add(protocol, classes, **(size_of_batch if e.options else {"param": e.param, "param_value": e.param_value}
                                   if e.param else usual))  # fmt: skip
-        if name in SWEPT:
+        if name in ALIGNED:
             add(protocol, classes, param="paired_fraction", param_value="1")
-        if name in SWEPT and protocol == "ZS":
+        if name in ALIGNED and protocol == "ZS":
             both = {"batch_size": 256, "options": "corpus=class set; same epochs, same steps"}
             add(protocol, classes, **both)
         if name == "EMBridge" and protocol == "ZS":
@@ -64,7 +64,7 @@ def test_tables_have_a_line_or_none_and_no_error(made):
         assert tables.markdown(table(results, dataset)).startswith("|"), table.__name__
     of_page_05 = results[results["batch_size"].isna()]
     assert tables.markdown(tables.corpus_table(of_page_05, dataset)).startswith("|")
-    names = ("Upper bound", "EMG-MAE", *SWEPT)
+    names = ("Upper bound", "EMG-MAE", *ALIGNED)
     assert len(tables.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
     assert tables.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
     assert "second seed" in tables.luck_line(results, dataset)

@@ -13,9 +13,9 @@ from embridge import losses, protocols
 from embridge.cli import ROOT
 from embridge.config import ObjectiveConfig, WindowConfig
 from embridge.errors import InputError
-from embridge.experiments import Study
 from embridge.recordings import Source
 from embridge.splits import split_by_column
+from embridge.study import Study
 
 PEOPLE = {"train": ("anna", "ben"), "val": ("carl", "cleo"), "test": ("dora",)}
 README = (ROOT / "README.md").read_text(encoding="utf-8")

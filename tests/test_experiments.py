@@ -14,11 +14,12 @@ from embridge import config as cfg
 from embridge import statistics as st
 from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.experiments import EXPERIMENTS, NEIGHBOURS, of_parts
 from embridge.few_shot import few_shot
 from embridge.results import COLUMNS, Page, read_results
-from embridge.systems import NEIGHBOURS, of_parts
+from embridge.study import Study
 from embridge.tables import DEFAULTS, cpep_ablation_rows
+from embridge.trained import Run, build
 from embridge.training import weights_hash
 
 
@@ -76,9 +77,8 @@ def test_the_objective_and_the_seed_are_in_the_key(study):
 
 def test_fault_09_a_run_s_key_follows_the_version_of_results_and_the_windows_that_are_cut(study, monkeypatch):
     cpep, version = EXPERIMENTS["CPEP"], cfg.RESULTS_VERSION + 1
-    before, settings, recut = study.key(cpep), score.settings(study, "CPEP"), {"notch": 50.0}
-    cut_otherwise = study.recut(recut).data_key
-    for module in ("experiments", "windows", "config"):  # who trains, who cuts, and what both are made from
+    before, settings, data = study.key(cpep), score.settings(study, "CPEP"), study.data_key
+    for module in ("windows", "config"):  # who cuts, and who trains
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{module}.RESULTS_VERSION", version)
             other = again(study)
@@ -87,7 +87,7 @@ def test_fault_09_a_run_s_key_follows_the_version_of_results_and_the_windows_tha
             if module == "windows":  # cut again by another version, and the windows are the same
                 assert other.store.contents == study.store.contents
             if module == "config":
-                assert other.recut(recut).data_key != cut_otherwise
+                assert other.data_key != data
     monkeypatch.setattr(type(study.store), "contents", "other windows")
     assert again(study).key(cpep) != before and score.settings(again(study), "CPEP") == settings
 
@@ -110,9 +110,9 @@ def test_leak_statistics_come_from_the_pretraining_split_only(study):
 
 def test_leak_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
-    monkeypatch.setattr(study, "_kept", lambda system, name, make: make())
-    original = study._frozen_embeddings
-    monkeypatch.setattr(study, "_frozen_embeddings", lambda ids, *how: asked.append(ids) or original(ids, *how))
+    monkeypatch.setattr(Run, "kept", lambda run, name, make, made_from: make())
+    original = study.frozen_embeddings
+    monkeypatch.setattr(study, "frozen_embeddings", lambda ids, *how: asked.append(ids) or original(ids, *how))
     centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
     assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
     assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)
@@ -124,7 +124,7 @@ def test_pose_embeddings_and_communities_are_computed_once_and_again_where_a_byt
     before = study.pose_embeddings(ids), study.communities(objective)
     files = sorted(study.run("Pose-MAE").folder.glob("*.npz"))
     assert [file.name.split("-")[0] for file in files] == ["communities", "embeddings"]
-    monkeypatch.setattr("embridge.experiments.encode", None)  # neither is computed again
+    monkeypatch.setattr("embridge.trained.encode", None)  # neither is computed again
     other = again(study)
     assert torch.equal(other.pose_embeddings(ids), before[0])
     np.testing.assert_array_equal(other.communities(objective), before[1])
@@ -156,7 +156,7 @@ def test_leak_normalisation_and_communities_of_evaluation_windows(study):
         for what, ask in (
             ("normalisation", lambda: other.statistics),  # noqa: B023
             ("communities", lambda: other.communities(EXPERIMENTS["EMBridge"].objective)),  # noqa: B023
-            ("centring", lambda: other._frozen_embeddings(splits.pretrain, "Pose-MAE", "centred")),  # noqa: B023
+            ("centring", lambda: other.frozen_embeddings(splits.pretrain, "Pose-MAE", "centred")),  # noqa: B023
         ):
             with pytest.raises(InputError, match=f"leak: .*{what}") as caught:
                 ask()
@@ -168,8 +168,8 @@ def test_leak_training_on_windows_of_evaluation_or_of_unseen_classes(study, name
     experiment = replace(EXPERIMENTS[name], name=name if name == "PoseT" else f"{name}, leaking")
     for part, said in (("evaluation", "both in D_eval and in"), ("probe_train", "would see the unseen class")):
         ids = np.union1d(study.splits.pretrain, getattr(study.splits, part)["unseen"][:1])
-        monkeypatch.setattr("embridge.experiments.paired_subset", lambda *given: ids)  # noqa: B023
-        monkeypatch.setattr(study, "_validated", lambda: (ids, study.splits.tune["in"]))  # noqa: B023
+        monkeypatch.setattr("embridge.study.paired_subset", lambda *given: ids)  # noqa: B023
+        monkeypatch.setattr(study, "validated", lambda: (ids, study.splits.tune["in"]))  # noqa: B023
         with pytest.raises(InputError, match=f"leak: .*{said}"):
             study.run(experiment)
     monkeypatch.undo()
@@ -183,7 +183,7 @@ def test_leak_choices_on_users_of_evaluation(study):
         lambda: protocols.own_c(other, "CPEP", "in"),
         lambda: protocols.own_shrinkage(other, "in"),
         lambda: protocols.zero_shot_outcomes(other, "CPEP", "in", subset="tune"),
-        other._validated,
+        other.validated,
     ):
         with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in (D_tune|early stopping)"):
             choose()
@@ -230,7 +230,7 @@ def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
 
 
 def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):
-    _, make_task = study.build(EXPERIMENTS["CPEP, pairs shuffled"])
+    _, make_task = build(study, EXPERIMENTS["CPEP, pairs shuffled"])
     pairing = make_task().pairing
     assert sorted(pairing.tolist()) == list(range(len(study.splits.pretrain)))
     assert (pairing == torch.arange(len(pairing))).float().mean() < 0.05

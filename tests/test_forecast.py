@@ -10,13 +10,14 @@ import torch
 from conftest import series, write_dataset, write_session
 from torch import nn
 
-from embridge import cli, environment
+from embridge import cli, environment, planning
 from embridge.config import profile
-from embridge.experiments import EXPERIMENTS, Study, trained_by
+from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.forecast import __main__ as forecast
 from embridge.forecast import data, steps
 from embridge.progress import Heartbeat
 from embridge.simulator.plan import plan
+from embridge.study import Study
 
 FEW = ("Pose-MAE", "EMG-MAE", "CPEP", "CPEP, 20% of pairs")
 
@@ -25,7 +26,7 @@ FEW = ("Pose-MAE", "EMG-MAE", "CPEP", "CPEP, 20% of pairs")
 def quickly(monkeypatch):
     """Measurements that end at once, of a few systems."""
     monkeypatch.setattr(steps, "LIMIT", 0.0)
-    monkeypatch.setattr(forecast, "trained_by", lambda profile, dataset: FEW)
+    monkeypatch.setattr(forecast, "trained_by", lambda profile, dataset, tokens: FEW)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_every_kind_of_experiment_can_be_measured(tmp_path):
 
 def test_the_cost_of_a_share_of_the_pairs_and_of_larger_batches():
     study = Study("simulated", "long", device="cpu")
-    cost = {name: study.cost(EXPERIMENTS[name]) for name in trained_by("long", "simulated")}
+    cost = {name: planning.cost(EXPERIMENTS[name], study.profile) for name in trained_by("long", "simulated")}
     assert cost["EMBridge, 20% of pairs"] == pytest.approx(0.2 * cost["EMBridge"])
     assert cost["CPEP, B = 512, same epochs"] == cost["CPEP, B = 1024, same epochs"] == cost["CPEP"]
     assert cost["CPEP, B = 1024, same steps"] == 4 * cost["CPEP"]  # four times the windows

@@ -15,7 +15,6 @@ from conftest import write_ninapro
 from embridge import config as cfg
 from embridge import protocols
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import Study
 from embridge.recordings import ninapro
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import open_simulated_ninapro, planned_ninapro
@@ -25,6 +24,7 @@ from embridge.simulator import ninapro as simulator
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, draw_forearm
 from embridge.simulator.kinematics import couple, draw_style
 from embridge.splits import NINAPRO_CLASSES, make_splits, table1
+from embridge.study import Study
 from embridge.windows import build_store
 
 COMMON = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 21, 22]  # of DB2's sensors, counted from 1

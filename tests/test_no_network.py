@@ -11,9 +11,9 @@ from toy_study import Study
 from embridge import claims, few_shot, protocols, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
+from embridge.experiments import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
 from embridge.results import Page, evaluate_predictions
 from embridge.statistics import bootstrap_over_seeds, class_counts, paired_bootstrap
-from embridge.systems import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
 
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}
 USERS = np.repeat([f"u{i}" for i in range(12)], 20)

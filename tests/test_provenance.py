@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from embridge import api, claims, provenance, results, score
+from embridge import claims, inference, provenance, results, score
 from embridge.experiments import EXPERIMENTS
 from embridge.recordings import sha256
 
@@ -71,10 +71,10 @@ def test_what_lies_beside_the_runs_and_what_is_read_from_it(study):
         made = checked(read(file)["provenance"])
         assert made["windows"] == study.store.key and made["windows_sha256"] == columns_sha256(study.store)
     # older ones have none
-    before, written = api.load(study.run(NAME)).windows, read(file)
+    before, written = inference.load(study.run(NAME)).windows, read(file)
     file.write_text(json.dumps({name: value for name, value in written.items() if name != "provenance"}))
     assert study._beside_runs("statistics-features", dict) == {k: v for k, v in written.items() if k != "provenance"}
-    assert api.load(study.run(NAME)).windows == before == study.windows
+    assert inference.load(study.run(NAME)).windows == before == study.windows
     file.write_text(json.dumps(written))
 
 

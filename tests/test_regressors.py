@@ -384,7 +384,7 @@ def test_the_recipe():
 
 def test_only_a_compiled_network_loads_the_compiler():
     """It takes 4 s, and every notebook and job loads the networks."""
-    code = "import sys; import embridge.experiments; sys.exit('torch._dynamo' in sys.modules)"
+    code = "import sys; import embridge.study; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 

@@ -17,7 +17,7 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "bounds", "config", "choices", "systems", "parallel", "progress", "provenance"),
+    ("errors", "bounds", "config", "experiments", "parallel", "progress", "provenance"),
     ("cli",),  # what runs before anything is installed
     ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),
@@ -26,10 +26,9 @@ LAYERS = (
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
+    ("paper", "statistics", "retrieval", "evaluation", "rows", "tables", "results", "claims"),
     ("drawing", "figures"),
-    ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
-    ("runs", "experiments"),
+    ("trained", "study"),  # a dataset's recordings, store, splits and statistics in one place, and what trains on them
     (
         "protocols",
         "few_shot",
@@ -37,7 +36,7 @@ LAYERS = (
         "comparisons",
         "alternatives",
         "views",
-        "api",
+        "inference",
     ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own
     ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),

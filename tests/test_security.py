@@ -17,10 +17,10 @@ from conftest import SERIES, metadata_row, series, write_db1, write_metadata, wr
 
 from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
+from embridge.experiments import slug
 from embridge.recordings import Recording, session
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1
-from embridge.runs import slug
 
 # What no file of ours may name: these, and whatever is below them. A module's names in ALLOWED are harmless.
 FORBIDDEN = {

@@ -16,7 +16,8 @@ from conftest import write_db1
 
 from embridge import cli, planning, sweep
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, trained_by
+from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.study import Study
 from embridge.sweep import Task
 
 ON_DB1 = trained_by("smoke", "ninapro-db1")

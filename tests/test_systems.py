@@ -4,7 +4,6 @@ import json
 import subprocess
 from dataclasses import replace
 
-import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,16 +11,20 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import alternatives, dataset, protocols, provenance, score, tables, views
-from embridge.choices import NORMALISATION, OPEN_CHOICES
+from embridge import alternatives, protocols, provenance, score, tables, views
+from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, paired_subset
+from embridge.experiments import EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHOICES, of_parts, trained_by
 from embridge.losses import alignment_loss
 from embridge.results import Page
 from embridge.rows import KEY
-from embridge.systems import GRIDS, NINAPRO, trained_by
+from embridge.splits import paired_subset
+from embridge.study import Study
 from embridge.tables import DEFAULTS
+from embridge.trained import build
+
+NORMALISATION = "EMG normalisation"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,16 @@ def test_names_parts_and_needs_of_the_registry():
         own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
+    choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have
+    for profile, tokens in (("long", "waveform"), ("paper", "features")):
+        kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
+        assert {EXPERIMENTS[name].param for name in kept ^ other} == {*choices}
+        others = [{"log-power"}, {"frames"}] if tokens == "waveform" else [{"waveform"}, {"waveform"}]
+        for option, expected in zip(choices, others, strict=True):
+            mine = [e for e in EXPERIMENTS.values() if e.param == option]
+            assert {e.param_value for e in mine if e.name in other} == expected
+            assert {e.param_value for e in mine if e.name in kept}.isdisjoint(expected)
+        assert set(of_parts("simulated", "open choices", profile_name=profile, tokens=tokens)) <= other
     called = [(e.system or e.name, e.param, e.param_value, e.options, str(e.train)) for e in EXPERIMENTS.values()]
     assert len(set(called)) == len(called), "two experiments would write the same rows"
 
@@ -119,7 +132,6 @@ METHOD_9 = {
     "soft-target q": {"renormalised": True},
     "warm restarts": {"T_mult 2": True},
     "CPEP epochs": {"100": True},
-    "windows after an IK failure": {"fixed grid": True},
 }
 
 
@@ -140,7 +152,7 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
     study = Study("simulated", "paper", device="cpu")
 
     def flat(name):
-        told = study.choices(EXPERIMENTS[name]) | {"needs": EXPERIMENTS[name].needs, "experiment": None}
+        told = study.settings(EXPERIMENTS[name]) | {"needs": EXPERIMENTS[name].needs, "experiment": None}
         parts = {k: part if isinstance(part, dict) else {k: part} for k, part in told.items()}
         return {(k, field): value for k, part in parts.items() for field, value in part.items()}
 
@@ -186,7 +198,6 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         "EMBridge, soft-target q = renormalised": {"renormalise_q": True},
         "EMBridge, warm restarts = T_mult 2": {"t_mult": 2},
         "CPEP, CPEP epochs = 100": {"epochs": 100},
-        "EMBridge, windows after an IK failure = fixed grid": {},  # but those of its windows
     }  # fmt: skip
     for c in OPEN_CHOICES:  # an autoencoder that a system starts from reads and is shaped as it does
         if c.experiment:
@@ -200,39 +211,6 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         assert study.configs(EXPERIMENTS[f"EMG-MAE, {NORMALISATION} = {how}"])[1].emg_norm == how
 
 
-def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monkeypatch):
-    name = "EMBridge, windows after an IK failure = fixed grid"
-    stores = set(study.stores.iterdir())
-    key = study.key(EXPERIMENTS[name])
-    assert set(study.stores.iterdir()) == stores and key != study.changed(seed=1).key(EXPERIMENTS[name])
-    assert study.recut({"after_ik_failure": "restart"}) is study
-
-    def alone(*args, **more):  # seeds of a sweep ask for it at the same time: one cuts, the others wait
-        with pytest.raises(filelock.Timeout):
-            filelock.FileLock(study.stores / "another.lock").acquire(timeout=0)
-        built.append(build_store(*args, **more))
-        return built[-1]
-
-    built, build_store = [], dataset.build_store
-    monkeypatch.setattr(dataset, "build_store", alone)
-    grid = study.recut(EXPERIMENTS[name].windows)
-    run = study.run(name)
-    assert built
-    assert run.key == key == grid.key(EXPERIMENTS[name]) and grid.run(name).folder == run.folder
-    for need in ("Pose-MAE", "EMG-MAE"):
-        assert grid.run(need).key != study.key(EXPERIMENTS[need])
-    # the simulator's failures let windows restart elsewhere: other windows, and none that a failure cut short
-    assert not np.array_equal(study.store.table["start"], grid.store.table["start"])
-    assert score.settings(study, name) != score.settings(study, "EMBridge")
-
-    asked = []
-    probe = score.protocols.probe_outcome
-    monkeypatch.setattr(score.protocols, "probe_outcome", lambda s, *more: asked.append(s) or probe(s, *more))
-    rows = score.system_rows(study, name)
-    assert asked == [grid, grid] and {r["param_value"] for r in rows} == {"fixed grid"}
-    assert {r["run_key"] for r in rows} == {key}
-
-
 def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
     name, ids = f"EMG-MAE, {NORMALISATION} = channel", study.splits.evaluation["in"]
     encoder, shape = study.run(name).model.encoder, study.configs(EXPERIMENTS[name])[0]
@@ -241,7 +219,7 @@ def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
     other = encoder(study.reader(shape, "window").emg(ids))[:, 0].detach()
     assert not torch.allclose(study.features(name, ids), other)
     for how in ("mean", "centred"):
-        task = study.build(EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
+        task = build(study, EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
         v = study.pose_embeddings(study.splits.pretrain, f"EMBridge, pose embedding = {how}")
         assert torch.equal(task.v, v) and not torch.allclose(v, study.pose_embeddings(study.splits.pretrain))
         nearest = torch.nn.functional.normalize(v, dim=1) @ task.centroids.T
@@ -327,8 +305,8 @@ def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(stud
         found = make_splits(name, table, hands=hands, n_tune=n_tune)
         return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
 
-    make_splits = dataset.make_splits
-    monkeypatch.setattr(dataset, "make_splits", make)
+    make_splits = study_module.make_splits
+    monkeypatch.setattr(study_module, "make_splits", make)
     fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
     prompted = alternatives._prompted(fresh)
     assert prompted.key(EXPERIMENTS["EMBridge"]) == fresh.key(EXPERIMENTS["EMBridge"])
@@ -375,7 +353,7 @@ def test_which_encoder_moves(study):
 
 
 def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(study):
-    ids, validation = study._validated()
+    ids, validation = study.validated()
     users = study.store.table.user
     assert not set(users[ids]) & set(users[validation]) and len(validation)
     rows = score.score(study, "PoseT")
@@ -415,7 +393,7 @@ def test_a_run_s_own_record_fits_only_while_the_version_and_the_windows_are_the_
     kept = score.recorded(study, name)
     assert not missing and {r["origin"] for r in kept} == {""}
     assert rows == [r for r in kept if r["param"] != "shots_fraction"]
-    for what, other in (("experiments.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
+    for what, other in (("config.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{what}", other)
             fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
@@ -447,7 +425,7 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
     with monkeypatch.context() as patch:  # windows of another machine, same settings: still the row
         patch.setattr("embridge.store.WindowStore.contents", "others")
         assert score.recorded(Study("simulated", out=study.out, size=TINY, device="cpu"), name)
-        patch.setattr("embridge.experiments.RESULTS_VERSION", RESULTS_VERSION + 1)
+        patch.setattr("embridge.config.RESULTS_VERSION", RESULTS_VERSION + 1)
         assert score.recorded(study, name) is None, "these rows are of another version"
     file.write_text(file.read_text()[:-20])
     with pytest.raises(InputError, match="restore or remove it"):

@@ -8,12 +8,10 @@ import pytest
 
 from embridge import paper, splits, tables
 from embridge import statistics as st
-from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS
+from embridge.experiments import EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
 from embridge.results import Page, collect, evaluate_predictions, read_results, row
-from embridge.systems import NO_NETWORK
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}

@@ -18,9 +18,9 @@ from conftest import write_dataset, write_db1
 
 from embridge import cli, planning, provenance, sweep, tasks, train, training
 from embridge.errors import InputError
-from embridge.experiments import Study
 from embridge.notebook import parameters_of
 from embridge.results import Page
+from embridge.study import Study
 
 
 def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_path, capsys):
@@ -168,7 +168,7 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
 PAGE = """
 import sys
 from embridge import protocols, results
-from embridge.experiments import Study
+from embridge.study import Study
 data, out = sys.argv[1:]
 study = Study("ninapro-db1", "smoke", data=data, out=out)
 page = results.Page("page", study.figures, context=study.context)

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 import embridge.windows
 from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, window_config
 from embridge.cutting import cut, place
-from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Segment
 from embridge.recordings.emg2pose import open_emg2pose
@@ -30,6 +29,7 @@ from embridge.recordings.ninapro import open_db1
 from embridge.results import Page
 from embridge.signals import filter_emg
 from embridge.store import arrays_of, checksum
+from embridge.study import Study
 from embridge.windows import WindowStore, build_store
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
@@ -554,8 +554,8 @@ def test_fault_06_a_skipped_file_is_counted_in_results_json(tmp_path):
     os.truncate(sorted((tmp_path / "in").glob("*.hdf5"))[2], 2000)
     asked = dict(data=tmp_path / "in", out=tmp_path, device="cpu")
     with pytest.raises(InputError, match="not a readable HDF5 file"):
-        _ = Dataset("emg2pose", "smoke", **asked).store
-    study = Dataset("emg2pose", "smoke", skip_broken=True, **asked)
+        _ = Study("emg2pose", "smoke", **asked).store
+    study = Study("emg2pose", "smoke", skip_broken=True, **asked)
     page = Page("01_data", study.figures, context=study.context)
     cells = json.loads((ROOT / "notebooks" / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
     (line,) = [line for cell in cells for line in cell["source"] if line.startswith('page.note("dropped"')]

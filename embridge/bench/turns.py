@@ -20,7 +20,7 @@ from pathlib import Path
 def study(out: str):
     """Quick's networks on a few simulated recordings, enough for three batches of 256; its MAEs train for an epoch."""
     from embridge.config import EvalConfig, SimulationConfig, profile
-    from embridge.experiments import Study
+    from embridge.study import Study
 
     quick = profile("quick")
     few = SimulationConfig(
@@ -68,9 +68,10 @@ class Stages:
         if name not in self.made:
             from embridge.experiments import EXPERIMENTS
             from embridge.optimisation import Trainer
+            from embridge.trained import build
 
             _, config = self.study.configs(EXPERIMENTS[name])
-            _, make_task = self.study.build(EXPERIMENTS[name])
+            _, make_task = build(self.study, EXPERIMENTS[name])
             task = make_task()
             self.made[name] = [task, config, Trainer(task, config, "cpu"), self._order(config.seed)]
         return self.made[name][:3]

@@ -4,17 +4,17 @@ import os
 import time
 from contextlib import ExitStack
 from functools import partial
-from itertools import product
 
 import numpy as np
 import torch
 
-from embridge.bench.measure import MB, PeakMemory, Row, has_bf16, interleave, ratio, spread, timed
+from embridge.bench.measure import MB, PeakMemory, Row, interleave, ratio, spread, timed
 from embridge.bench.workers import Worker
 from embridge.config import ModelConfig, WindowConfig
+from embridge.inference import Embedder, Recogniser
 from embridge.models import QFormerModel
-from embridge.recognition import Recogniser
 from embridge.retrieval import neighbours
+from embridge.tasks import Reader
 from embridge.training import set_threads
 
 PART = "evaluation and use"
@@ -95,16 +95,17 @@ def retrieval_rows(settings: dict, rounds: int, *, n_poses: int, n_queries: int,
 class Scoring:
     """Labels one random window at a time on one core; a call returns milliseconds a window."""
 
-    def __init__(self, cfg: ModelConfig, n_poses: int, precision: str):
+    def __init__(self, cfg: ModelConfig, n_poses: int):
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         torch.set_num_threads(1)
         torch.manual_seed(0)
         self.config, self.rng = WindowConfig(), np.random.default_rng(0)
         gallery, labels = torch.randn(n_poses, cfg.d), torch.randint(4, (n_poses,))
-        self.recogniser = Recogniser(
-            QFormerModel(cfg).eval(), gallery, labels, self.config, emg_tokens=cfg.emg_tokens, precision=precision
-        )
+        norm = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens
+        reader = Reader(None, None, {}, norm)
+        embedder = Embedder("EMBridge", self.config, reader, cfg.d, QFormerModel(cfg).eval().queries)
+        self.recogniser = Recogniser(embedder, gallery, labels)
 
     def __call__(self, n: int) -> list[float]:
         shape = (n, self.config.window, self.config.n_channels)
@@ -112,20 +113,19 @@ class Scoring:
 
 
 def scoring_rows(settings: dict, sizes: dict[str, ModelConfig], n: int = 50, n_poses: int = 10_000) -> list[Row]:
-    """Milliseconds to score one new window, in float32 and, where the processor multiplies in it, in bf16.
+    """Milliseconds to score one new window.
 
     sizes : the networks by name
     """
     rows = []
-    precisions = ("fp32", "bf16") if has_bf16() else ("fp32",)
-    for (name, cfg), precision in product(sizes.items(), precisions):
-        with Worker(Scoring, cfg, n_poses, precision, settings=settings) as worker:
+    for name, cfg in sizes.items():
+        with Worker(Scoring, cfg, n_poses, settings=settings) as worker:
             worker.ready()
             worker(5)
             found = spread(worker(n))
         read = "normalise" if cfg.emg_tokens == "waveform" else "log-power"
         rows.append(
-            Row(PART, f"scoring one 2 s window, {n_poses:,} poses, {precision}", f"EMBridge, {name}, one core",
+            Row(PART, f"scoring one 2 s window, {n_poses:,} poses", f"EMBridge, {name}, one core",
                 **found, unit="ms", target="at most 10 ms",
                 note=f"filter, {read}, encode, retrieve, vote; batch of one")
         )  # fmt: skip

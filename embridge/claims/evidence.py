@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from embridge.choices import OPEN_CHOICES
+from embridge.experiments import EXPERIMENTS, OPEN_CHOICES
 from embridge.paper import CELLS
 from embridge.statistics import LEVEL, bootstrap_over_seeds, luck_of_training, mean_over_groups, widened
-from embridge.systems import EXPERIMENTS
 from embridge.tables import ALIGNED, data_efficiency_rows, headline_rows, luck, select, sensitivity_rows, table4_rows
 from embridge.tables.cells import cell_frame, choose, prefer_own, recall_counts, summary
 

@@ -9,9 +9,9 @@ import itertools
 from dataclasses import dataclass
 
 from embridge.claims.evidence import Cell
+from embridge.experiments import GRIDS
 from embridge.paper import CELLS
 from embridge.splits import SETS
-from embridge.systems import GRIDS
 
 UNIMODAL = ("EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
 RIVALS = ("CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS")

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from embridge.errors import InputError
+from embridge.experiments import LOG_POWER_LDA, NO_NETWORK
 from embridge.figures.names import CLASS_SET_NAMES, POLICY_NAMES, PROTOCOL_NAMES, pretty, wrapped
 from embridge.figures.style import (
     COMMITTED,
@@ -19,7 +20,6 @@ from embridge.figures.style import (
     new_figure,
     system_colours,
 )
-from embridge.systems import LOG_POWER_LDA, NO_NETWORK
 
 ACCURACY = "balanced accuracy"
 

@@ -6,7 +6,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from embridge.systems import LOG_POWER_LDA, ONE_CLASS
+from embridge.experiments import LOG_POWER_LDA, ONE_CLASS
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from embridge.experiments import LOG_POWER_LDA, ONE_CLASS
 from embridge.figures.names import CLASS_SET_NAMES, PARAM_NAMES, PROTOCOL_NAMES
 from embridge.figures.results import ACCURACY, errors, in_order, measured
 from embridge.figures.style import (
@@ -19,7 +20,6 @@ from embridge.figures.style import (
     new_figure,
     system_colours,
 )
-from embridge.systems import LOG_POWER_LDA, ONE_CLASS
 
 _MARKERS = "os^Dvx*P"
 

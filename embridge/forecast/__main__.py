@@ -14,13 +14,14 @@ import torch
 from embridge import cli, planning
 from embridge.config import kind_of
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, trained_by
+from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.forecast.data import Data, look_at
 from embridge.forecast.steps import Step, measure_all
 from embridge.parallel import processor
 from embridge.progress import Heartbeat, human
 from embridge.score import recorded
 from embridge.store import window_bytes
+from embridge.study import Study
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")
 
@@ -77,23 +78,21 @@ def size(n_bytes: float) -> str:
 
 def rows(study: Study, options: argparse.Namespace, steps: dict[str, Step]) -> list[Row]:
     """A row an experiment of the study's profile and dataset, whose steps take ``steps``."""
-    names = trained_by(study.profile.name, study.dataset)
+    names = trained_by(study.profile.name, study.dataset, study.tokens)
     trained, kept, left = ({name: 0 for name in names} for _ in range(3))
-    for study.seed in range(max(planning.n_seeds(name, options) for name in names)):
-        finished = planning.finished(study)
-        missing = planning.to_train(study, names, options, finished)
+    for seed in range(max(planning.n_seeds(name, options) for name in names)):
+        other = study.changed(seed=seed)
+        finished = planning.finished(other)
+        missing = planning.to_train(other, names, options, finished)
         for name in names:
             left[name] += name in missing
             trained[name] += name in finished
-            kept[name] += name not in finished and bool(recorded(study, name))
-    study.seed = 0
+            kept[name] += name not in finished and bool(recorded(other, name))
     found = []
     for name in names:
         _, config = study.configs(EXPERIMENTS[name])
         windows = len(study.windows_of(EXPERIMENTS[name]))
         seconds = config.epochs * windows * steps[name].seconds  # each epoch's last batch may be a part of one
-        if EXPERIMENTS[name].windows:  # what it needs is trained on its windows, too, which are about as many
-            seconds += sum(row.seconds for row in found if row.name in EXPERIMENTS[name].needs)
         found.append(
             Row(
                 name=name,
@@ -133,12 +132,9 @@ def embeddings_bytes(study: Study, found: list[Row]) -> int:
 
 def stores_bytes(study: Study, found: list[Row]) -> int:
     """Bytes of every window store that the rows' experiments read: features, and waveforms where one needs them."""
-    kinds = set()  # one more store where windows are cut otherwise
-    for row in found:
-        experiment = EXPERIMENTS[row.name]
-        shape, changes = study.configs(experiment)[0], str(experiment.windows)
-        kinds |= {(study.store.kind, changes), *((kind_of(t), changes) for t in (shape.emg_tokens, shape.pose_tokens))}
-    return sum(len(study.store) * window_bytes(kind, study.windows) for kind, _ in kinds)
+    shapes = [study.configs(EXPERIMENTS[row.name])[0] for row in found]
+    kinds = {study.store.kind, *(kind_of(tokens) for s in shapes for tokens in (s.emg_tokens, s.pose_tokens))}
+    return sum(len(study.store) * window_bytes(kind, study.windows) for kind in kinds)
 
 
 def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]:
@@ -209,7 +205,7 @@ def forecast(options: argparse.Namespace) -> None:
     data = look_at(study)
     print(*head(study, data, options), sep="\n", flush=True)
     with Heartbeat() as heartbeat:
-        steps = measure_all(study, trained_by(options.profile, options.dataset), heartbeat)
+        steps = measure_all(study, trained_by(options.profile, options.dataset, options.tokens), heartbeat)
     found = rows(study, options, steps)
     print("", *table(found), "", *foot(study, data, found, options), sep="\n")
 

@@ -8,13 +8,13 @@ from tqdm import tqdm
 
 from embridge.config import WindowConfig
 from embridge.errors import InputError
-from embridge.experiments import Study
 from embridge.recordings import LEAVE_OUT, Source
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import planned_ninapro, planned_simulated
 from embridge.simulator import ninapro, write
 from embridge.store import OF_RECORDING, window_bytes
+from embridge.study import Study
 from embridge.windows import find_store
 
 

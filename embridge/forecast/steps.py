@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from embridge.config import ObjectiveConfig, as_json, fingerprint
-from embridge.experiments import EXPERIMENTS, Experiment, Run, Study
+from embridge.experiments import EXPERIMENTS, Experiment, find
 from embridge.optimisation import Trainer, forget_compiled
 from embridge.progress import Heartbeat
 from embridge.store import arrays_of
+from embridge.study import Study
 from embridge.tasks import Statistics
+from embridge.trained import Run, build
 
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them
 FIRST, GROWTH = 4, 4  # windows in the first step on a CPU, and by how much batches grow from there
@@ -86,14 +88,14 @@ class Rehearsal(Study):
 
     def run(self, name: str | Experiment) -> Run:
         """The named experiment's untrained model, as if it were trained."""
-        model, _ = self.build(self._known(name))
-        return Run(name, "", Path(), model.to(self.device).eval())
+        model, _ = build(self, find(name))
+        return Run(name, "", Path(), model.to(self.device).eval(), None)
 
     def communities(self, objective: ObjectiveConfig, system: str = "", how: str | None = None) -> np.ndarray:
         """(N_c, d) noise."""
         return torch.randn(COMMUNITIES, self.profile.model.d).numpy()
 
-    def _frozen_embeddings(self, ids, system: str, how: str) -> Tensor:
+    def frozen_embeddings(self, ids, system: str, how: str) -> Tensor:
         return torch.randn(len(ids), self.profile.model.d)
 
 
@@ -120,7 +122,6 @@ def alike(experiment: Experiment) -> Experiment:
     changes |= {
         "model": model,
         "train": {},
-        "windows": {},
         "system": "",
         "param": "",
         "param_value": "",
@@ -151,7 +152,7 @@ def measure(study: Study, experiment: Experiment, batch: int) -> Step:
     if study.device != "cpu":
         forget_compiled()
     rehearsal = Rehearsal(study, batch)
-    model, make_task = rehearsal.build(experiment)
+    model, make_task = build(rehearsal, experiment)
     model.to(study.device)
     task, config = make_task(), rehearsal.configs(experiment)[1]
     trainer = Trainer(task, config, study.device)

@@ -10,7 +10,7 @@ from embridge.errors import InputError
 from embridge.splits.emg2pose import PAPER, split_emg2pose, tune_users
 from embridge.splits.ninapro import DB1_CLASSES, NINAPRO_CLASSES, split_db1, split_ninapro
 from embridge.splits.own import split_by_column
-from embridge.splits.parts import SETS, Splits
+from embridge.splits.parts import SETS, Splits, paired_subset
 
 __all__ = [
     "DB1_CLASSES",
@@ -19,6 +19,7 @@ __all__ = [
     "SETS",
     "Splits",
     "make_splits",
+    "paired_subset",
     "split_by_column",
     "table1",
     "tune_users",

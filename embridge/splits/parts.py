@@ -183,3 +183,17 @@ def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None
             if seen.setdefault(value, side) != side:
                 where = f"both in {seen[value]} and in {side}"
                 raise InputError(f"leak: the {what} {value} is {where}; correct the metadata or the split")
+
+
+def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The windows ``ids`` of a fraction of each gesture's recordings, of at least one; smaller ones lie in larger ones.
+
+    E 4 downsamples "sessions within each gesture class": a recording is one session's of one gesture.
+    """
+    if fraction >= 1:
+        return ids
+    rows, rng, chosen = table.iloc[ids], np.random.default_rng(seed), []
+    for _, recordings in rows.groupby("gesture")["recording"]:
+        names = rng.permutation(np.sort(recordings.unique()))
+        chosen += names[: max(1, round(fraction * len(names)))].tolist()
+    return ids[rows["recording"].isin(chosen).to_numpy()]

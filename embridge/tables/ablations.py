@@ -4,8 +4,8 @@ import itertools
 
 import pandas as pd
 
+from embridge.experiments import NO_NETWORK
 from embridge.splits import SETS
-from embridge.systems import NO_NETWORK
 from embridge.tables.cells import beside, cell_frame, prefer_own, select, summary, text_table
 from embridge.tables.headline import headline_rows
 

@@ -5,10 +5,10 @@ import pandas as pd
 
 from embridge import config
 from embridge.errors import InputError
+from embridge.experiments import LOG_POWER_LDA
 from embridge.paper import NOT_IN_SOURCE, lookup
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
-from embridge.systems import LOG_POWER_LDA
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
 HEADLINE_PARAMS = ("", "C", "k", "shrinkage")  # what a row that belongs to no sweep may name

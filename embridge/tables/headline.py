@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from embridge.experiments import LOG_POWER_LDA, NO_NETWORK
 from embridge.paper import CELLS
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, luck_of_training
-from embridge.systems import LOG_POWER_LDA, NO_NETWORK
 from embridge.tables.cells import (
     HEADLINE_OPTIONS,
     MISSING,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from embridge.choices import OPEN_CHOICES, Choice
+from embridge.experiments import OPEN_CHOICES, Choice
 from embridge.paper import CELLS
 from embridge.tables.cells import MEASURED, MISSING, footnotes, origin_marks, prefer_own, select, summary
 

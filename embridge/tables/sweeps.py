@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from embridge.experiments import LOG_POWER_LDA
 from embridge.paper import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.splits import SETS
-from embridge.systems import LOG_POWER_LDA
 from embridge.tables.cells import (
     MEASURED,
     MISSING,
