@@ -76,16 +76,15 @@ def look_at(study: Study, *, progress: bool = True) -> Data:
     """
     source, size, there = _simulated(study) if study.simulated else (study.source, 0, 0)
     kind = study.profile.model.kind
-    store = find_store(source, study.windows, study.stores, kind) if there == size else None
-    if store is not None:
-        lengths = [r["n_samples"] for r in store.manifest["recordings"]]
-        study.store = store
+    built = find_store(source, study.windows, study.stores, kind) if there == size else None
+    if built is not None:
+        study.store, lengths = built, [r["n_samples"] for r in built.manifest["recordings"]]
     else:
         lengths, table = _expected(study, source, progress and there == size)
         study.store = SimpleNamespace(table=table, kind=kind)
         study.data_key = study.source_key = ""  # its hash is of windows' contents: a run that is finished has another
     hours = sum(lengths) / study.windows.sample_rate / 3600
-    return Data(len(lengths), hours, size, there, built=store is not None)
+    return Data(len(lengths), hours, size, there, built is not None)
 
 
 def _simulated(study: Study) -> tuple[Source, int, int]:
@@ -128,35 +127,12 @@ def _expected(study: Study, source: Source, progress: bool) -> tuple[list[int], 
     return lengths, table
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one step of a kind of experiment takes.
-
-    Attributes
-    ----------
-    parameters, trained : numbers of all and of those that train
-    weights : bytes of the weights, as they are saved
-    checkpoint : bytes of the weights and of the optimiser's two moments
-    seconds : a window, of a batch of ``measured`` windows
-    measured : windows in the batch that was timed
-    window : bytes of a window and what comes with it in a batch
-    """
-
-    parameters: int
-    trained: int
-    weights: int
-    checkpoint: int
-    seconds: float
-    measured: int
-    window: float
-
-
-def measure_all(study: Study, names: tuple[str, ...], heartbeat: Heartbeat) -> dict[str, Step]:
-    """A step of each named experiment, measured once for those that cost the same; ``heartbeat`` gets the news."""
+def measure_all(study: Study, names: tuple[str, ...], heartbeat: Heartbeat) -> dict[str, dict]:
+    """What :func:`measure` says of each named experiment, once for those that cost the same, told ``heartbeat``."""
     groups: dict[tuple, list[str]] = {}
     for name in names:
         groups.setdefault(cost_of(study, EXPERIMENTS[name]), []).append(name)
-    found: dict[str, Step] = {}
+    found: dict[str, dict] = {}
     for number, members in enumerate(groups.values(), 1):
         heartbeat.news = f"measuring steps, {number} of {len(groups)} kinds: {members[0]}"
         experiment = EXPERIMENTS[members[0]]
@@ -204,8 +180,14 @@ def _task_of_noise(study: Study, experiment: Experiment, n: int):
     return AlignTask(model, reader, ids, torch.randn(n, shape.d), **targets)
 
 
-def measure(study: Study, experiment: Experiment, batch: int) -> Step:
-    """Train the experiment's model on noise for some steps of at most ``batch`` windows, and forget it."""
+def measure(study: Study, experiment: Experiment, batch: int) -> dict[str, float]:
+    """Train the experiment's model on noise for some steps of at most ``batch`` windows, and forget it.
+
+    Returns numbers of its ``parameters`` and of those that are ``trained``, the bytes of its ``weights``, the
+    ``seconds`` a window of a batch of ``measured`` windows, and the bytes of a ``window`` and of what comes with it.
+    """
+    if study.device != "cpu":
+        forget_compiled()
     task, config = _task_of_noise(study, experiment, batch), study.configs(experiment)[1]
     trainer = Trainer(task, config, study.device)
 
@@ -224,61 +206,14 @@ def measure(study: Study, experiment: Experiment, batch: int) -> Step:
             break
         n, before = min(GROWTH * n, batch), seconds
     seconds = min([seconds, *(step(n) for _ in range(min(3, round(LIMIT / seconds))))])
-    weights, trained = _bytes(task.model.state_dict().values()), trainer.parameters
-    found = Step(
+    return dict(
         parameters=sum(p.numel() for p in task.model.parameters()),
-        trained=sum(p.numel() for p in trained),
-        weights=weights,
-        checkpoint=weights + 2 * _bytes(trained),
+        trained=sum(p.numel() for p in trainer.parameters),
+        weights=sum(tensor.nbytes for tensor in task.model.state_dict().values()),
         seconds=seconds / n,
         measured=n,
-        window=_bytes(task.load(torch.arange(n), 0).values()) / n,
+        window=sum(tensor.nbytes for tensor in task.load(torch.arange(n), 0).values()) / n,
     )
-    if study.device != "cpu":
-        forget_compiled()
-    return found
-
-
-def _bytes(tensors) -> int:
-    return sum(t.numel() * t.element_size() for t in tensors)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one experiment takes for one seed, and for how many of its seeds it is there already.
-
-    Attributes
-    ----------
-    windows : that it trains on
-    steps : in all its epochs
-    seconds, memory : estimated, on this machine; memory in bytes, of weights, gradients, moments and a batch
-    seeds : how many it is to be trained with
-    left : of these, without what is done
-    trained, rows : seeds with finished weights, and with a record of results alone
-    """
-
-    name: str
-    windows: int
-    steps: int
-    step: Step
-    seconds: float
-    memory: float
-    seeds: int
-    left: int
-    trained: int
-    rows: int
-
-    def cells(self) -> tuple[str, ...]:
-        """The table's cells, in HEAD's order."""
-        done = "done" if self.trained else "rows" if self.rows else "-"
-        if self.seeds > 1:
-            done = f"{self.trained} of {self.seeds}" + (f", rows {self.rows}" if self.rows else "")
-        seeds = f" x {self.seeds}" if self.seeds > 1 else ""
-        numbers = (self.windows, self.steps, self.step.parameters, self.step.trained)
-        return (
-            self.name + seeds, EXPERIMENTS[self.name].part, *(f"{n:,}" for n in numbers),
-            size(self.step.weights), size(self.memory), human(self.seconds), done,
-        )  # fmt: skip
 
 
 def size(n_bytes: float) -> str:
@@ -289,58 +224,68 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes / 1e3:.0f} kB"
 
 
-def rows(study: Study, options: argparse.Namespace, steps: dict[str, Step]) -> list[Row]:
-    """A row an experiment whose step is in ``steps``, each of which the study's profile trains on its dataset."""
-    trained, kept, left = ({name: 0 for name in steps} for _ in range(3))
-    for study.seed in range(max(sweep.n_seeds(name, options) for name in steps)):
+def rows(study: Study, options: argparse.Namespace, steps: dict[str, dict]) -> pd.DataFrame:
+    """A row an experiment of ``steps``, by name: what it takes for one seed, beside what its step does.
+
+    ``windows`` that it trains on, ``steps`` in all its epochs; ``time``, s, and ``memory``, bytes of weights,
+    gradients, the optimiser's two moments and a batch, estimated on this machine; ``seeds``, how many it is to be
+    trained with, of these ``left`` without what is done, ``finished`` weights, or a ``record`` of results alone.
+    """
+    found = {name: {"seeds": sweep.n_seeds(name, options), "left": 0, "finished": 0, "record": 0} for name in steps}
+    for study.seed in range(max(row["seeds"] for row in found.values())):
         finished = sweep.finished(study)
         missing = sweep.to_train(study, steps, options, finished)
-        for name in steps:
-            left[name] += name in missing
-            trained[name] += name in finished
-            kept[name] += name not in finished and bool(recorded(study, name))
+        for name, row in found.items():
+            row["left"] += name in missing
+            row["finished"] += name in finished
+            row["record"] += name not in finished and bool(recorded(study, name))
     study.seed = 0
-    found = []
-    for name, step in steps.items():
-        experiment, config = EXPERIMENTS[name], study.configs(EXPERIMENTS[name])[1]
+    for name, row in found.items():
+        experiment, config, step = EXPERIMENTS[name], study.configs(EXPERIMENTS[name])[1], steps[name]
         windows = len(study.windows_of(experiment))
-        seconds = config.epochs * windows * step.seconds  # each epoch's last batch may be a part of one
+        seconds = config.epochs * windows * step["seconds"]  # each epoch's last batch may be a part of one
         if experiment.windows:  # what it needs is trained on its windows, too, which are about as many
-            seconds += sum(row.seconds for row in found if row.name in experiment.needs)
+            seconds += sum(found[need]["time"] for need in experiment.needs if "time" in found.get(need, ()))
+        memory = step["weights"] + 12 * step["trained"] + min(config.batch_size, windows) * step["window"]
         updates = config.epochs * math.ceil(windows / config.batch_size)
-        memory = 1.5 * step.checkpoint - step.weights / 2 + min(config.batch_size, windows) * step.window
-        seeds = sweep.n_seeds(name, options), left[name], trained[name], kept[name]
-        found.append(Row(name, windows, updates, step, seconds, memory, *seeds))
-    return found
+        row |= step | {"windows": windows, "steps": updates, "time": seconds, "memory": memory}
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
-def table(found: list[Row]) -> Iterator[str]:
+def table(found: pd.DataFrame) -> Iterator[str]:
     """The lines of the table, columns aligned."""
-    lines = [HEAD, *(row.cells() for row in found)]
+    lines = [HEAD]
+    for row in found.itertuples():
+        done = "done" if row.finished else "rows" if row.record else "-"
+        if row.seeds > 1:
+            done = f"{row.finished} of {row.seeds}" + (f", rows {row.record}" if row.record else "")
+        name = row.Index + (f" x {row.seeds}" if row.seeds > 1 else "")
+        numbers = [f"{n:,}" for n in (row.windows, row.steps, row.parameters, row.trained)]
+        sizes = size(row.weights), size(row.memory), human(row.time)
+        lines.append((name, EXPERIMENTS[row.Index].part, *numbers, *sizes, done))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         sides = ((c.ljust if i in (0, 1, 9) else c.rjust) for i, c in enumerate(line))
         yield "  ".join(side(width) for side, width in zip(sides, widths, strict=True)).rstrip()
 
 
-def disk(study: Study, data: Data, found: list[Row]) -> dict[str, int]:
+def disk(study: Study, data: Data, found: pd.DataFrame) -> dict[str, int]:
     """Bytes on disk by what takes them: each store that the rows' experiments read, the weights, what goes along."""
-    kinds = {(study.store.kind, "{}")}  # one more store where windows are cut otherwise
-    for row in found:
-        shape, changes = study.configs(EXPERIMENTS[row.name])[0], str(EXPERIMENTS[row.name].windows)
-        kinds |= {(kind_of(tokens), changes) for tokens in (shape.emg_tokens, shape.pose_tokens)}
-    stores = sum(len(study.store.table) * window_bytes(kind, study.windows) for kind, _ in kinds)
-    # those of the pre-training windows, kept beside each Pose-MAE's weights
-    aligned = [row for row in found if EXPERIMENTS[row.name].aligned]
-    spaces = {study.pose_space(row.name) for row in aligned if not EXPERIMENTS[row.name].pose_trained}
-    spaces = {(system, how.replace("centred", "cls")) for system, how in spaces}
-    seeds = max((row.seeds for row in aligned), default=0)
+    kinds, spaces, seeds = set(), set(), 0
+    for name in found.index:
+        experiment, shape = EXPERIMENTS[name], study.configs(EXPERIMENTS[name])[0]
+        read = study.store.kind, kind_of(shape.emg_tokens), kind_of(shape.pose_tokens)
+        kinds |= {(kind, str(experiment.windows)) for kind in read}  # one more store where windows are cut otherwise
+        seeds = max(seeds, found.seeds[name]) if experiment.aligned else seeds
+        if experiment.aligned and not experiment.pose_trained:  # embeddings are kept beside each Pose-MAE's weights
+            start, how = study.pose_space(name)
+            spaces.add((start, how.replace("centred", "cls")))
     return {
         "recordings": data.recordings_bytes,
-        "windows": stores,
-        "weights": sum(row.seeds * row.step.weights for row in found),
+        "windows": sum(len(study.store.table) * window_bytes(kind, study.windows) for kind, _ in kinds),
+        "weights": (found.seeds * found.weights).sum(),
         "pose embeddings": 4 * study.profile.model.d * len(study.splits.pretrain) * len(spaces) * seeds,
-        "a checkpoint": max(row.step.checkpoint for row in found),
+        "a checkpoint": (found.weights + 8 * found.trained).max(),
     }
 
 
@@ -350,11 +295,9 @@ def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]
     where = f"{torch.get_num_threads()} threads of {processor()} (load {os.getloadavg()[0]:.1f})"
     where = where if study.device == "cpu" else torch.cuda.get_device_name()
     yield f"dataset {study.dataset}, profile {study.profile.name}, seeds {options.seeds}, on {where}"
-    written = ""
-    if study.simulated:
-        there = data.recordings_there
-        state = "there" if there == data.recordings_bytes else f"{size(there)} there" if there else "to be simulated"
-        written = f", {size(data.recordings_bytes)} ({state})"
+    there = data.recordings_there
+    state = "there" if there == data.recordings_bytes else f"{size(there)} there" if there else "to be simulated"
+    written = f", {size(data.recordings_bytes)} ({state})" if study.simulated else ""
     yield f"recordings: {data.recordings:,}, {data.hours:.1f} h{written}"
     exact = "there" if data.built else "to be cut; an estimate from recordings' lengths, before exclusions"
     n = len(study.store.table)
@@ -366,29 +309,25 @@ def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]
         yield f"note: {problem}"
 
 
-def foot(study: Study, data: Data, found: list[Row], options: argparse.Namespace) -> Iterator[str]:
+def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namespace) -> Iterator[str]:
     """Totals, what the numbers are, and how one row is run alone."""
-    for what, times in (("in all", "seeds"), ("still to train", "left")):
-        number = sum(getattr(row, times) for row in found)
-        steps = sum(getattr(row, times) * row.steps for row in found)
-        seconds = sum(getattr(row, times) * row.seconds for row in found)
-        yield f"{what}: {number} trainings, {steps:,} steps, {human(seconds)} one after another"
-    parts = disk(study, data, found)
-    there = next(path for path in (study.out, *study.out.parents) if path.exists())
+    for what, times in (("in all", found.seeds), ("still to train", found.left)):
+        seconds = human((times * found.time).sum())
+        yield f"{what}: {times.sum()} trainings, {(times * found.steps).sum():,} steps, {seconds} one after another"
+    parts, there = disk(study, data, found), next(p for p in (study.out, *study.out.parents) if p.exists())
     yield f"disk: {size(sum(parts.values()))} ({', '.join(f'{name} {size(n)}' for name, n in parts.items() if n)})"
     yield f"  {size(shutil.disk_usage(there).free)} are free at {there}"
     yield ""
     yield "time: of training alone, from real steps of untrained models on noise, made just now"
     if study.device == "cpu":
-        least = min(row.step.measured for row in found)
-        yield f"  with batches of {least} windows or more; it is taken to grow with the batch."
+        yield f"  with batches of {found.measured.min()} windows or more; it is taken to grow with the batch."
     yield "memory: of weights, gradients, the optimiser's moments and a batch; what the forward pass keeps for the"
     yield "  backward one comes on top."
-    if any(EXPERIMENTS[row.name].kind == "regressor" for row in found):
+    if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
         yield "Regressors may stop early; their steps and time are the most."
     if study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
-    name = next((row.name for row in found if row.left and EXPERIMENTS[row.name].needs), found[-1].name)
+    name = next((name for name in found.index if found.left[name] and EXPERIMENTS[name].needs), found.index[-1])
     alone = shlex.join(["./run_all.sh", "--train", name, *cli.arguments(options)])
     yield f"one row alone, with what it needs: {alone}"
 

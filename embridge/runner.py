@@ -22,6 +22,7 @@ from contextlib import chdir, closing, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from embridge import cli, report, sweep
 from embridge.errors import InputError, NotebookFailed, Stopped
@@ -120,9 +121,8 @@ class Job:
     def is_current(self, key: str) -> bool:
         """Whether it ran with this key and all that it wrote is still there."""
         page = self.folder / self.stem / "results.json"
-        if not (page.exists() and self.file(".html").exists() and self.file(".ipynb").exists()):
-            return False
-        return self.record().get("key") == key and not report.missing_files(page)
+        there = all(file.exists() for file in (page, self.file(".html"), self.file(".ipynb")))
+        return there and self.record().get("key") == key and not report.missing_files(page)
 
     def run(self, key: str, parameters: dict, stop: "Signals", tell: Callable, environment: dict[str, str]) -> float:
         """Execute it, note that it ran with ``key``, and return the seconds; errors as :func:`execute`.
@@ -133,8 +133,7 @@ class Job:
         self.file(".key.json").unlink(missing_ok=True)
         execute(self.notebook, self.file(".ipynb"), parameters, stop, tell=tell, environment=environment)
         seconds = round(time.monotonic() - began, 1)
-        text = json.dumps({"key": key, "seconds": seconds, "finished": time.time()}, indent=1)
-        self.file(".key.tmp").write_text(text, encoding="utf-8")
+        self.file(".key.tmp").write_text(json.dumps({"key": key, "seconds": seconds, "finished": time.time()}))
         os.replace(self.file(".key.tmp"), self.file(".key.json"))
         return seconds
 
@@ -172,19 +171,6 @@ class Signals:
         """Raise Stopped when a signal came: between cells an idle kernel does not listen to interrupts."""
         if self.number:
             raise Stopped(self.number)
-
-
-class _Tee:
-    """What papermill writes the kernel's output to: the log, and whoever tells the news."""
-
-    def __init__(self, log, tell: Callable[[str], None]):
-        self.log, self.tell, self.flush = log, tell, log.flush
-
-    def write(self, text):
-        """Append to the log and tell the last line."""
-        self.log.write(text)
-        if line := last_line(text):
-            self.tell(line)
 
 
 def check_parameters(notebook: Path, parameters: dict) -> None:
@@ -249,6 +235,11 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
     with closing(ensure_event_loop()), copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
         started = []
 
+        def write(text: str) -> None:
+            log.write(text)
+            if line := last_line(text):
+                tell(line)
+
         class Kernel(AsyncKernelManager):
             """This notebook's kernel, known to whoever passes signals on, its own messages in the log."""
 
@@ -258,6 +249,7 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
                 stop.kernels.add(self)
                 await super().start_kernel(stderr=log, env={**os.environ, **environment}, **kwargs)
 
+        printed = SimpleNamespace(write=write, flush=log.flush)
         try:
             papermill.execute_notebook(
                 _literal(notebook),
@@ -266,8 +258,8 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                stdout_file=_Tee(log, tell),
-                stderr_file=_Tee(log, tell),
+                stdout_file=printed,
+                stderr_file=printed,
                 start_timeout=180,
                 iopub_timeout=60,  # the default of 4 s is missed on a busy machine
                 kernel_manager_class=Kernel,
@@ -390,9 +382,8 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> None:
 
         if not torch.cuda.is_available():
             raise InputError("--device cuda: PyTorch sees no CUDA device here; use --device cpu or auto")
-    parameters, results = parameters_of(options), cli.results_folder(options)
+    parameters, results, places = parameters_of(options), cli.results_folder(options), None
     print(f"EMBridge: dataset {options.dataset}, profile {options.profile}, seeds {options.seeds}", flush=True)
-    places = None
     # notebooks asked for one by one, and those of another folder, train what they need themselves: in turn
     own = folder == cli.NOTEBOOKS and not options.only
     if own and outdated([Job(notebook, results) for notebook in options.notebooks], parameters):

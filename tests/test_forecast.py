@@ -106,23 +106,30 @@ def test_steps_and_parameters_are_those_of_training(recorded, tmp_path):
     study = Study("emg2pose", "smoke", 0, "cpu", recorded, tmp_path, size=size)
     forecast.look_at(study, progress=False)
     options = cli.parse(["--profile", "smoke", "--dataset", "emg2pose", "--data", str(recorded)], action="plan")
-    found = {row.name: row for row in forecast.rows(study, options, forecast.measure_all(study, FEW, Heartbeat()))}
-    assert found["CPEP, 20% of pairs"].windows == 5  # one recording of each gesture's six
+    found = forecast.rows(study, options, forecast.measure_all(study, FEW, Heartbeat()))
+    assert found.windows["CPEP, 20% of pairs"] == 5  # one recording of each gesture's six
     real = Study("emg2pose", "smoke", 0, "cpu", recorded, tmp_path, size=size)
     for name in ("Pose-MAE", "CPEP, 20% of pairs"):
-        run, row = real.run(name), found[name]
+        run, row = real.run(name), found.loc[name]
         assert run.done["steps"] == row.steps
-        assert row.step.parameters == sum(p.numel() for p in run.model.parameters())
-        assert row.step.weights == pytest.approx((run.folder / "weights.safetensors").stat().st_size, abs=20_000)
+        assert row.parameters == sum(p.numel() for p in run.model.parameters())
+        assert row.memory > row.weights + 12 * row.trained
+        assert row.weights == pytest.approx((run.folder / "weights.safetensors").stat().st_size, abs=20_000)
 
 
 def test_memory_is_what_can_be_counted_by_hand(recorded, tmp_path):
     study = Study("simulated", "smoke", 0, "cpu", "", tmp_path, tokens="waveform")
-    step = forecast.measure(study, EXPERIMENTS["CPEP, EMG encoder frozen"], 16)
+    name = "CPEP, EMG encoder frozen"
+    step = forecast.measure(study, EXPERIMENTS[name], 16)
     d = study.profile.model.d
-    assert step.trained == d * d + d + 1  # the head and the temperature
-    assert step.weights == 4 * step.parameters and step.checkpoint == 4 * (step.parameters + 2 * step.trained)
-    assert step.window == 2 * study.windows.n_channels * study.windows.window + 4 * d  # its EMG, float16, and v
+    assert step["trained"] == d * d + d + 1  # the head and the temperature
+    assert step["weights"] == 4 * step["parameters"]
+    window = 2 * study.windows.n_channels * study.windows.window + 4 * d  # its EMG, float16, and v
+    assert step["window"] == window
+    forecast.look_at(study, progress=False)
+    options = cli.parse(["--profile", "smoke", "--out", str(tmp_path)], action="plan")
+    memory = forecast.rows(study, options, {name: step}).memory[name]
+    assert memory == 4 * step["parameters"] + 3 * 4 * step["trained"] + 64 * window  # smoke's batches
 
 
 def test_experiments_share_a_measurement_only_where_their_steps_cost_the_same(tmp_path):
@@ -146,8 +153,8 @@ def test_every_kind_of_experiment_can_be_measured(tmp_path):
     study = Study("simulated", "smoke", 0, "cpu", "", tmp_path)
     for name in ("Q-Former", "EMBridge", "CPEP, both encoders trained", "CPEP, longer EMG patches", "PoseT"):
         step = forecast.measure(study, EXPERIMENTS[name], 4)
-        assert step.seconds > 0 and step.measured == 4 and step.window > 0
-        assert step.parameters >= step.trained > 0
+        assert step["seconds"] > 0 and step["measured"] == 4 and step["window"] > 0
+        assert step["parameters"] >= step["trained"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
