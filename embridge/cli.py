@@ -6,7 +6,6 @@ Standard library only: it runs before anything is installed.
 import argparse
 import difflib
 import fcntl
-import os
 import re
 import shutil
 import sys
@@ -110,12 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
     add("--seeds", metavar="N", type=_number(1, 1000), default=1, help="seeds for each experiment (default: 1)")
-    add(
-        "--hours",
-        metavar="H",
-        type=_number(0.001, 10_000, float),
-        help="start no training that would not end within H hours",
-    )
+    hours = _number(0.001, 10_000, float)
+    add("--hours", metavar="H", type=hours, help="start no training that would not end within H hours")
     add("--retrain", metavar="NAME", action="append", default=[],
         help="train this experiment anew for its results' rows")  # fmt: skip
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
@@ -265,11 +260,6 @@ def _remade(out: Path) -> list[Path]:
     return [path for path in found if path.exists() and not path.is_symlink()]
 
 
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [Path(top, name) for top, _, names in os.walk(path) for name in names]
-    return sum(file.lstat().st_size for file in files)
-
-
 # Locks below --out of whoever writes there: a run or sweep, a training (also one that Slurm started), who cuts windows.
 HELD = ("figures/*/run.lock", "runs/*/lock", "data/build.lock", "data/stores/*.lock")
 
@@ -287,7 +277,7 @@ def clean(out: Path) -> None:
                 raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
     total = 0
     for path in _remade(out):
-        size = _size(path)
+        size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
         total += size
         print(f"removed {path} ({size:,} bytes)")
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -278,8 +278,7 @@ def run(
     Raises InputError where Slurm refuses a job; KeyboardInterrupt when local jobs have been stopped (those on Slurm go
     on).
     """
-    free = list(at_once) if executor is None else [{} for _ in tasks]
-    jobs, logs, taken, ended, left = {}, {}, {}, {}, []
+    free, jobs, logs, taken, ended, left = list(at_once), {}, {}, {}, {}, []
     until = time.monotonic() + (hours or float("inf")) * 3600
 
     def end(name: str, problem: str) -> None:
@@ -291,7 +290,7 @@ def run(
             while len(ended) + len(left) < len(tasks):
                 for name, job in jobs.items():
                     if name not in ended and job.done():
-                        free.append(taken[name])
+                        free += [taken.pop(name)] if name in taken else []
                         end(name, f"failed, log: {logs[name]}" if job.exception() else "")
                 # all that ended first: a place that gets free goes to the first task that waits, not to the next one
                 for task in tasks:
@@ -307,7 +306,7 @@ def run(
                         continue
                     elif executor is not None:
                         jobs[name] = _submit(executor, task, dict(slurm or {}), jobs)
-                        logs[name], taken[name] = jobs[name].paths.stdout, {}
+                        logs[name] = jobs[name].paths.stdout
                     elif free and all(need in ended for need in task.needs):
                         taken[name] = free.pop(0)
                         logs[name] = folder / f"{len(jobs) + 1:03}-{_plain(name)}.log"
