@@ -27,7 +27,7 @@ SHOWN = 20  # differences printed
 
 
 class Comparison(NamedTuple):
-    """What :func:`compare` found: rows equal, rows within tolerance, and a sentence for each difference."""
+    """The outcome of :func:`compare`: rows equal, rows within tolerance, and a sentence for each difference."""
 
     equal: int
     near: int

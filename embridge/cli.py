@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _number(low: float, high: float, kind: type = int):
-    """What reads a number from ``low`` to ``high``, whole or not."""
+    """Return a reader of numbers from ``low`` to ``high``, whole ones by default."""
     what = "whole number" if kind is int else "number"
 
     def read(text: str) -> float:
@@ -194,7 +194,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
 
 
 def arguments(options: argparse.Namespace, **changes) -> list[str]:
-    """What says which data are computed with, how and where, as arguments of another command; without defaults."""
+    """The options that name data, size, device and place, as another command's arguments; without defaults."""
     found = ["--skip-broken"] if options.skip_broken else []
     for name, value in (vars(options) | changes).items():
         if name in ("profile", "dataset", "data", "tokens", "device", "out") and value and value not in ("auto", ROOT):
@@ -231,7 +231,7 @@ def command(stopped: str, *failures: type[Exception]) -> Callable:
 
 
 def results_folder(options: argparse.Namespace) -> Path:
-    """Where a run with these options puts its figures and tables."""
+    """The folder of the figures and tables of a run with these options."""
     return options.out / "figures" / cfg.results_name(options.dataset, options.profile, options.tokens)
 
 

@@ -144,7 +144,7 @@ def _point_at(venv: Path, root: Path) -> None:
 
 
 def usable_home() -> bool:
-    """Whether HOME names a folder that can be written to."""
+    """True where HOME names a folder that can be written to."""
     home = os.environ.get("HOME", "")
     return bool(home) and os.path.isdir(home) and os.access(home, os.W_OK)
 

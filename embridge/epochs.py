@@ -1,4 +1,4 @@
-"""How many epochs D_tune prefers, in multiples of ten: ``python -m embridge.epochs`` (METHOD 10).
+"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.epochs`` (METHOD 10).
 
 The learning rate restarts every ten epochs, so one long training passes through the end of every shorter one: its error
 on D_tune after 10, 20, ... epochs is theirs, to the bit. D_eval is never looked at. The numbers of the default are

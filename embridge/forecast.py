@@ -52,7 +52,7 @@ COMMUNITIES = 138  # N_c on emg2pose, E A.6
 
 @dataclass(frozen=True)
 class Data:
-    """What a study's experiments read.
+    """The recordings that a study's experiments read.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def _expected(study: Study, source: Source, progress: bool) -> tuple[list[int], 
 
 
 def measure_all(study: Study, names: tuple[str, ...], heartbeat: Heartbeat) -> dict[str, dict]:
-    """What :func:`measure` says of each named experiment, once for those that cost the same, told ``heartbeat``."""
+    """Measure each named experiment, once for those that cost the same; ``heartbeat`` gets the news."""
     groups: dict[tuple, list[str]] = {}
     for name in names:
         groups.setdefault(cost_of(study, EXPERIMENTS[name]), []).append(name)
@@ -141,7 +141,7 @@ def measure_all(study: Study, names: tuple[str, ...], heartbeat: Heartbeat) -> d
 
 
 def cost_of(study: Study, experiment: Experiment) -> tuple:
-    """What decides the work of a step: experiments for which it is equal share a measurement.
+    """All that decides the work of a step: experiments for which it is equal share a measurement.
 
     Soft targets are (B, B) beside encoders of (B, L, d): which ones, and whether there are any, is not told apart; nor
     is what embeds poses, which happens before. A CPU's time grows with the batch, so that its stage's usual one stands
@@ -290,7 +290,7 @@ def disk(study: Study, data: Data, found: pd.DataFrame) -> dict[str, int]:
 
 
 def head(study: Study, data: Data, options: argparse.Namespace) -> Iterator[str]:
-    """What is asked for, and what the data are."""
+    """The lines above the table: the question, and the data."""
     # a load above 0: others are at work, and what is measured takes longer than it would alone
     where = f"{torch.get_num_threads()} threads of {processor()} (load {os.getloadavg()[0]:.1f})"
     where = where if study.device == "cpu" else torch.cuda.get_device_name()

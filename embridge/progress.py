@@ -56,7 +56,7 @@ class Heartbeat:
             print(f"\r\x1b[K{line}" if self.terminal else line, end=end, flush=True)
 
     def line(self) -> str:
-        """What is shown now."""
+        """The line that is shown now."""
         elapsed, news = time.monotonic() - self._start, self.news() if callable(self.news) else self.news
         parts = [human(elapsed)]
         if self.expected is not None:

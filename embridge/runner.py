@@ -114,12 +114,12 @@ class Job:
         return _digest(cells, parameters, code_key(code, root), data, records if shows else "")
 
     def record(self) -> dict:
-        """What is noted of its last run that ended well: its "key", the "seconds" it took; {} without one."""
+        """The note of its last run that ended well: its "key", the "seconds" it took; {} without one."""
         file = self.file(".key.json")
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def is_current(self, key: str) -> bool:
-        """Whether it ran with this key and all that it wrote is still there."""
+        """True where it ran with this key and all that it wrote is still there."""
         page = self.folder / self.stem / "results.json"
         there = all(file.exists() for file in (page, self.file(".html"), self.file(".ipynb")))
         return there and self.record().get("key") == key and not report.missing_files(page)
@@ -198,7 +198,7 @@ def _literal(path: Path) -> str:
 
 
 def _failure(copy: Path, problem: Exception) -> NotebookFailed:
-    """What is told about a notebook that did not finish."""
+    """The error that names a notebook that did not finish, its cell, the problem and the log."""
     import nbformat
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -347,7 +347,7 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
 
 
 def parameters_of(options: Namespace) -> dict:
-    """What the command line hands to every notebook."""
+    """The parameters that the command line hands to every notebook."""
     names = ("dataset", "profile", "seeds", "device", "tokens", "skip_broken")
     told = {name: getattr(options, name) for name in names}
     return told | {"data": str(options.data or ""), "out": str(options.out)}

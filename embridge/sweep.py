@@ -59,6 +59,11 @@ def n_seeds(name: str, options: argparse.Namespace) -> int:
     return max(options.seeds, HEADLINE_SEEDS if headline else 1)
 
 
+def retrained(dataset: str, options: argparse.Namespace) -> set[str]:
+    """Names of the experiments that are to be trained again on a dataset, for their records."""
+    return set(options.retrain) & {*trained_by("long", dataset)}
+
+
 def finished(study) -> set[str]:
     """Names of the experiments that are trained, with the study's seed."""
     runs = {path.parent.name.rpartition("-")[2] for path in (study.out / "runs").glob("*/done.json")}
@@ -72,7 +77,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
     """
     from embridge.score import recorded
 
-    again, long = set(options.retrain) & {*trained_by("long", study.dataset)}, options.profile == "long"
+    again, long = retrained(study.dataset, options), options.profile == "long"
 
     def is_missing(name: str) -> bool:
         if study.seed >= n_seeds(name, options):
@@ -112,15 +117,15 @@ def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
     if not options.sweep:  # everything, so its evaluation, too: said before hours of training
         study.splits.check_evaluable()
     asked = dict.fromkeys([*(options.sweep or trained_by(options.profile, dataset)), *options.retrain])
-    again = set(options.retrain) & {*trained_by("long", dataset)}
     tasks = []
     for study.seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
-        tasks += _of_seed(study, asked, again, options)
+        tasks += _of_seed(study, asked, options)
     return tasks
 
 
-def _of_seed(study, asked: Iterable[str], again: set[str], options: argparse.Namespace) -> Iterator[Task]:
-    missing = to_train(study, asked, options, finished(study))
+def _of_seed(study, asked: Iterable[str], options: argparse.Namespace) -> Iterator[Task]:
+    """The tasks of the study's seed, short ones of one kind bundled."""
+    missing, again = to_train(study, asked, options, finished(study)), retrained(study.dataset, options)
     # the longest first, so that none is left to end alone; in pieces (long), the registry's order: tables first
     if options.profile != "long":
         missing.sort(key=lambda name: (bool(EXPERIMENTS[name].needs), -study.cost(EXPERIMENTS[name])))
@@ -149,9 +154,9 @@ def _of_seed(study, asked: Iterable[str], again: set[str], options: argparse.Nam
 
 
 def places(device: str, jobs: int | None) -> list[dict[str, str]]:
-    """What each of the local jobs that run at once gets of this machine, as environment variables.
+    """The share of this machine that each of the local jobs that run at once gets, as environment variables.
 
-    A share of the threads and, where there are GPUs, one of them. ``jobs`` at once; None: one a GPU, or one a core up
+    Some of the threads and, where there are GPUs, one of them. ``jobs`` at once; None: one a GPU, or one a core up
     to LOCAL_JOBS. The steps of small models are many short operations, which more threads hardly shorten: two processes
     with a thread each train 1.2 to 1.3 times as much as one with two (quick's models, two cores).
     """
@@ -203,7 +208,7 @@ class LocalJob:
             self.process = subprocess.Popen(command, env=env, stdout=file, stderr=file, start_new_session=True)
 
     def done(self) -> bool:
-        """Whether it has ended."""
+        """True when it has ended."""
         return self.process.poll() is not None
 
     def exception(self) -> int | None:
@@ -247,7 +252,7 @@ def _plain(name: str) -> str:
 
 
 def _progress(log: Path) -> str:
-    """How far the job of a log is, from its progress bar's last state: "(34 %, 06:12 to go)"; "" before there is one.
+    """The last state of the progress bar in a job's log, as "(34 %, 06:12 to go)"; "" before there is one.
 
     The part of the log behind the last few lines is enough, whatever its length.
     """
