@@ -293,7 +293,7 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict
     cli.make_writable(folder / "notebooks")
     for notebook in notebooks:
         check_parameters(notebook, parameters)
-    from embridge import claims, results
+    from embridge import claims, results  # with pandas: nothing that fails early waits for it
 
     jobs, places = [Job(notebook, folder) for notebook in notebooks], places or [{}]
     with sweep.only_run(folder), Signals() as stop:
@@ -332,16 +332,17 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
             heartbeat.print(f"{titles[job]}: done in {human(seconds)}")
         except (NotebookFailed, Stopped, OSError) as problem:
             failed.append(problem)
-        news.pop(job.stem, None)
-        free.append(place)
+        finally:
+            news.pop(job.stem, None)
+            free.append(place)
 
     with ThreadPoolExecutor(len(places)) as pool:
         for _ in pool.map(work, keys):
             results.collect(next(iter(keys)).folder)
     stop.check()
-    left = ", ".join(job.stem for job in keys if job not in begun)
-    if failed and left and isinstance(failed[0], NotebookFailed):
-        raise NotebookFailed(f"{failed[0]}\n  not run: {left}") from failed[0]
+    left = [job.stem for job in keys if job not in begun]
+    if left and failed and isinstance(failed[0], NotebookFailed):
+        raise NotebookFailed(f"{failed[0]}\n  not run: {', '.join(left)}") from failed[0]
     if failed:
         raise failed[0]
 
@@ -392,8 +393,7 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> None:
         if failed:
             raise NotebookFailed(f"{len(failed)} experiments did not train; the first {failed[0]}")
         places = sweep.places(options.device, None)
-    page = run(options.notebooks, results, parameters, places)
-    report.show(page.parent)
+    report.show(run(options.notebooks, results, parameters, places).parent)
 
 
 if __name__ == "__main__":
