@@ -39,8 +39,8 @@ LAYERS = (
         "views",
         "api",
     ),  # what notebooks and command lines ask of experiments
-    ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own
-    ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),
+    ("train", "epochs", "sweep", "forecast"),  # commands of their own
+    ("environment", "report", "runner", "bench", "check"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "embridge").rglob("*.py"))
@@ -110,7 +110,7 @@ def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, ca
 
 def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS))
-    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel", "notebook"}
+    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "sweep"}
     (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.windows import x\n")
     assert imports(tmp_path / "a.py") == {"models", "windows"}
 
