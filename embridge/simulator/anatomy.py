@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embridge.simulator import stream
 from embridge.simulator.gestures import N_DOFS
 from embridge.simulator.physiology import Physiology
-from embridge.simulator.streams import stream
 
 N_ELECTRODES = 16
 TERRITORIES = 2  # independent groups of motor units in a muscle, side by side
