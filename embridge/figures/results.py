@@ -1,5 +1,7 @@
 """Figures of results, drawn from the cells of :mod:`embridge.tables` or small arrays."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -181,7 +183,7 @@ def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
     ax = axes[0, 0]
     x = np.arange(1, len(scores) + 1)
     ax.vlines(x, scores.min(axis=1), scores.max(axis=1), color="#BBBBBB", lw=1.2, zorder=1)
-    for marker, (system, colour) in zip("s^oDvP*X", style.system_colours(scores.columns).items(), strict=False):
+    for marker, (system, colour) in zip(cycle("s^oDvP*X"), style.system_colours(scores.columns).items(), strict=False):
         found = scores[system]
         label = f"{system} (mean {found.mean():.2f})"
         ax.axhline(found.mean(), color=colour, ls="--", lw=1, zorder=0)

@@ -1,5 +1,7 @@
 """Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from the cells of :mod:`embridge.tables`."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +16,7 @@ def _styles(systems) -> dict[str, dict]:
     colours = style.system_colours(systems)
     return {
         system: (style.TO_BEAT if system == LOG_POWER_LDA else {"color": colour}) | {"marker": marker, "ms": 4.5}
-        for marker, (system, colour) in zip("os^Dvx*P", colours.items(), strict=False)
+        for marker, (system, colour) in zip(cycle("os^Dvx*P"), colours.items(), strict=False)
     }
 
 
