@@ -141,7 +141,7 @@ def hands_of_classes(poses: dict[str, np.ndarray], *, times: np.ndarray) -> Figu
 
 
 def split_overview(table1: pd.DataFrame) -> Figure:
-    """How many users, sessions and windows each subset of the split holds (Table 1), the paper's count as a diamond.
+    """The users, sessions and windows in each subset of the split (Table 1), the paper's counts as diamonds.
 
     ``table1``: a row a subset: "split" (its name), the counts, and beside any count "paper: <count>" where the paper
     has it (missing elsewhere), as embridge.splits.table1 gives it.

@@ -43,7 +43,7 @@ def tsne_panels(panels: dict[str, np.ndarray], labels: np.ndarray, class_names) 
 
 
 def cosine_histogram(cosines: dict[str, np.ndarray]) -> Figure:
-    """How alike embeddings are: the distribution of pairwise cosines, its mean as a dotted line.
+    """The distribution of the cosines between pairs of embeddings, its mean as a dotted line.
 
     ``cosines`` maps a name to (P,) cosines. Means near 1 warn that every soft target would be uniform (METHOD 2).
     """

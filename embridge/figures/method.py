@@ -48,7 +48,7 @@ class _Canvas:
         )
 
     def label(self, x, y, text):
-        """What an arrow carries."""
+        """A name beside an arrow."""
         self.text(x, y, text, color="#333333")
 
     def row(self, y, x, *boxes):

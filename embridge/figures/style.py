@@ -172,7 +172,7 @@ def system_colours(names) -> dict:
 
 
 def handle(**style) -> Line2D:
-    """What stands in a legend for lines or marks of this style; nothing beside a mere text."""
+    """A legend's handle for lines or marks of this style; without a style, for text alone."""
     return Line2D([], [], **style or {"ls": ""})
 
 

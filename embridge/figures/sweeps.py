@@ -12,7 +12,7 @@ from embridge.systems import LOG_POWER_LDA, ONE_CLASS
 
 
 def _styles(systems) -> dict[str, dict]:
-    """How the curve of each system is drawn: its colour and a marker, LOG_POWER_LDA in its own line."""
+    """The look of each system's curve: its colour and a marker, LOG_POWER_LDA in its own line."""
     colours = style.system_colours(systems)
     return {
         system: (style.TO_BEAT if system == LOG_POWER_LDA else {"color": colour}) | {"marker": marker, "ms": 4.5}
@@ -21,7 +21,7 @@ def _styles(systems) -> dict[str, dict]:
 
 
 def _curves(ax, rows: pd.DataFrame, x: str, styles: dict, *, band: bool = False, step: float = 0.0) -> None:
-    """A curve a system with its spread: whiskers, ``step`` apart so that none hides another, or a band; and chance."""
+    """A curve a system with its spread: whiskers, ``step`` apart so that none hides another, or a band."""
     systems = rows.groupby("system", sort=False)
     for k, (system, part) in enumerate(systems):
         part = part.sort_values(x)
@@ -163,8 +163,8 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     classes, value), a line in the colour of its class set.
     """
     rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
-    to_beat = rows[:0].assign(system="") if to_beat is None else to_beat[to_beat["system"] == LOG_POWER_LDA]
-    to_beat = to_beat.dropna(subset="value").set_index("classes")["value"]
+    found = [] if to_beat is None else to_beat[to_beat["system"] == LOG_POWER_LDA].dropna(subset="value").itertuples()
+    to_beat = {line.classes: line.value for line in found}
     params = list(dict.fromkeys(rows["param"]))
     marked = (rows["origin"] != "").any()
     figure, axes = style.grid(len(params), 3, row=1.95, margin=0.7 + 0.35 * marked, sharey=True)
@@ -203,7 +203,7 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
 
 
 def choice_forest(cells: pd.DataFrame) -> Figure:
-    """What each alternative to a default changes, with 95 % intervals: a panel a protocol, a mark a class set.
+    """The change that each alternative to a default makes, with 95 % intervals: a panel a protocol, a mark a class set.
 
     A filled mark's interval excludes 0: right of it the alternative scores better than the default.
 

@@ -55,7 +55,7 @@ def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[st
 
 
 def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> Figure:
-    """What happens in alignment, a panel a quantity (parts of the loss, temperature, learning rate).
+    """The course of alignment, a panel a quantity (parts of the loss, temperature, learning rate).
 
     See which parts still fall at the end, and which never did.
 
@@ -88,7 +88,7 @@ def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> 
 def reconstructions(
     target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str = "SD"
 ) -> Figure:
-    """What a masked autoencoder saw and what it filled in: the input in grey, masked patches shaded, the guess there.
+    """A masked autoencoder's input in grey, its masked patches shaded, and what it filled in there.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def reconstructions(
 
 
 def query_usage(usage: dict[str, np.ndarray]) -> Figure:
-    """How often each query is the one nearest to the paired pose: ``usage`` maps a system to (M,) shares.
+    """The share of windows whose pose each query was the nearest to: ``usage`` maps a system to (M,) shares.
 
     The dashed line is an even share, 1 / M: where few bars pass it by far, the other queries do no work.
     """

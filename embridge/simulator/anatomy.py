@@ -107,7 +107,7 @@ def draw_forearm(seed: int, user: str, physiology: Physiology) -> Forearm:
 
 @dataclass(frozen=True)
 class Band:
-    """How electrodes sit in one session on one arm: ``mixing`` (C, n_sources) and ``noise`` (C,) of the sensors."""
+    """Electrodes on one arm in one session: ``mixing`` (C, n_sources) and ``noise`` (C,) of the sensors."""
 
     mixing: np.ndarray
     noise: np.ndarray

@@ -121,7 +121,7 @@ def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int) -
 def record(
     rng: np.random.Generator, active: np.ndarray, forearm: Forearm, band: Band, n: int, p: Physiology, hertz: int
 ) -> np.ndarray:
-    """What C electrodes record, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
+    """The recording of C electrodes, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
 
     ``hertz`` is the frequency of the room's mains.
     """

@@ -29,7 +29,7 @@ SPAN_SCALE = np.minimum((LIMITS[:, 1] - LIMITS[:, 0]) / 1.9, 1.0)
 
 @dataclass(frozen=True)
 class Style:
-    """How one user moves: ``poses`` (n_poses, 24), the user's own version of every pose, and the tempo."""
+    """One user's way to move: ``poses`` (n_poses, 24), the user's own version of every pose, and the tempo."""
 
     poses: np.ndarray
     tempo: float
@@ -38,7 +38,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Programme:
-    """What one hand does: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s."""
+    """One hand's movements: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s."""
 
     poses: np.ndarray
     starts: np.ndarray

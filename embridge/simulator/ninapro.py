@@ -90,7 +90,7 @@ GLOVE: tuple[tuple[float, dict[int, float]], ...] = (
 
 @dataclass(frozen=True)
 class Fit:
-    """How the glove fits one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
+    """The glove's fit on one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
 
     offset: np.ndarray
     gain: np.ndarray
@@ -124,7 +124,7 @@ class PlannedMat:
 
     @property
     def path(self) -> Path:
-        """Where the site's archives put it."""
+        """Its place in the site's archives."""
         folder = f"DB2_s{self.subject}" if self.database == "DB2" else f"Subject_{self.subject}"
         return Path(self.database, folder, f"S{self.subject}_E{self.exercise}_A1.mat")
 
@@ -136,7 +136,7 @@ def plan_ninapro(config: NinaProSimulationConfig) -> tuple[PlannedMat, ...]:
 
 
 def n_samples(file: PlannedMat, config: NinaProSimulationConfig) -> int:
-    """How many samples a file holds."""
+    """The length of a file in samples."""
     return len(MOVEMENTS[file.exercise]) * _block_samples(config)
 
 
@@ -179,7 +179,7 @@ def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
 def _draw_programme(
     file: PlannedMat, config: NinaProSimulationConfig, style: Style, p: Physiology
 ) -> tuple[Programme, np.ndarray]:
-    """What the hand does, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
+    """The movements of the hand, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
 
     The hand follows the film with a delay; the refined labels ("restimulus") are those of the hand.
     """

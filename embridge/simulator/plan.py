@@ -1,4 +1,4 @@
-"""Which files a simulated dataset holds: the rows of ``metadata.csv``, as emg2pose arranges users and stages."""
+"""The files of a simulated dataset: the rows of ``metadata.csv``, as emg2pose arranges users and stages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class PlannedFile:
 
     @property
     def n_samples(self) -> int:
-        """How many samples it will hold."""
+        """Its length in samples."""
         return round(self.seconds * SAMPLE_RATE)
 
     @property
@@ -48,7 +48,7 @@ class PlannedFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies in the dataset's folder."""
+        """Its place in the dataset's folder."""
         return Path(f"{self.filename}.hdf5")
 
     def row(self) -> dict[str, str]:
