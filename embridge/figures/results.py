@@ -89,7 +89,8 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
             ax.barh(y, part["value"], xerr=errors(part), height=0.62, color=[colours[s] for s in part["system"]],
                     alpha=0.75, error_kw=_WHISKERS)  # fmt: skip
             for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
-                beside_zero(ax, at, *("no row",) if np.isnan(value) else (f"{value:.2f}{mark}", "black"))
+                text, colour = ("no row", style.GREY) if np.isnan(value) else (f"{value:.2f}{mark}", "black")
+                beside_zero(ax, at, text, colour)
             if compared:
                 ax.plot(part["paper_value"].astype(float), y, **style.PAPERS)
             ax.axvline(style.CHANCE, **style.DASHED)

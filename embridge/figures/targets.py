@@ -56,7 +56,12 @@ def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -
     matrix, labels = _sorted(similarity, labels)
     image = _show(ax, matrix)
     bounds = _mark_blocks(ax, labels)
-    ax.set_yticks((bounds[:-1] + bounds[1:]) / 2, [style.pretty(class_names[k]) for k in np.unique(labels)])
+    middles, names, last = (bounds[:-1] + bounds[1:]) / 2, [], -np.inf
+    for k, middle in zip(np.unique(labels), middles, strict=True):
+        thin = middle - last < len(labels) / 24  # about 24 lines of type fit beside the matrix
+        names.append("" if thin else style.pretty(class_names[k]))
+        last = last if thin else middle
+    ax.set_yticks(middles, names)
     ax.tick_params(length=0)
     ax.set(xlabel="pose window, in the same order", ylabel="EMG window, by gesture")
     figure.colorbar(image, ax=ax, label="cosine", shrink=0.8)
