@@ -151,7 +151,7 @@ FIGURES = {
     "alignment": lambda: f.alignment_curves(
         {"CPEP": LOG, "EMBridge": LOG.drop(columns="tau")}, {"loss": "loss", "tau": "temperature τ"}),
     "reconstructions": lambda: f.reconstructions(
-        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3]),
+        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3], unit="SD"),
     "queries": lambda: f.query_usage({"Q-Former": np.array([0.1, 0.9]), "EMBridge": np.array([0.5, 0.5])}),
     "contrast": lambda: f.tsne_panels({"pose": XY, "EMG": XY * 3}, LABELS, IN_CLASSES),
     "tsne": lambda: f.tsne_panels(

@@ -57,9 +57,8 @@ def recording_traces(
     label = "joint angle (rad)" if any(fingers) else "glove sensor (raw value)"
     bottom.set(xlabel="time (s)", ylabel=label, xlim=(time[0], time[-1]))
     entries = {finger: style.handle(color=colour) for finger, colour in colours.items() if finger in fingers}
-    for start, stop in style.spans(failures):
-        for ax in (top, bottom):
-            ax.axvspan(start / sample_rate, stop / sample_rate, color=_FAILURE, lw=0, zorder=0)
+    for ax in (top, bottom):
+        style.shade(ax, failures, sample_rate, color=_FAILURE)
     if failures.any():
         entries["no pose: tracking failed"] = Patch(color=_FAILURE)
     if entries:

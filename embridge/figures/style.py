@@ -198,10 +198,11 @@ def name_lines(ax, names) -> None:
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def spans(mask) -> list[tuple[int, int]]:
-    """Half-open runs (start, stop) in which a boolean (T,) mask is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, dtype=bool), [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+def shade(ax, mask, sample_rate: float, **look) -> None:
+    """Shade the stretches in which a boolean (T,) mask over samples is true, behind the curves over time in s."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2):
+        ax.axvspan(start / sample_rate, stop / sample_rate, **look, lw=0, zorder=0)
 
 
 def pretty(name: str) -> str:

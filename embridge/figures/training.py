@@ -86,7 +86,7 @@ def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> 
 
 
 def reconstructions(
-    target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str = "SD"
+    target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str
 ) -> Figure:
     """A masked autoencoder's input in grey, its masked patches shaded, and what it filled in there.
 
@@ -101,18 +101,17 @@ def reconstructions(
     hidden = np.repeat(np.asarray(mask, dtype=bool), length // len(mask))
     time = np.arange(length) / sample_rate
     guess = np.where(hidden, prediction, np.nan)
+    masked = {"color": style.PALE, "alpha": 0.6}
     figure, axes = style.new_figure(n, 1, height=0.9 + 0.85 * n, sharex=True)
     for ax, shown, filled, name in zip(axes[:, 0], target, guess, names, strict=True):
-        for start, stop in style.spans(hidden):
-            ax.axvspan(start / sample_rate, stop / sample_rate, color=style.PALE, alpha=0.6, lw=0, zorder=0)
+        style.shade(ax, hidden, sample_rate, **masked)
         given = ax.plot(time, shown, color=style.GREY, lw=1.0)
         made = ax.plot(time, filled, color=style.OKABE_ITO[4], lw=1.4)
         ax.set_title(style.joint_label(name), loc="left", pad=2, fontsize=style.SMALL)
         ax.locator_params(axis="y", nbins=3)
     axes[-1, 0].set(xlabel="time (s)", xlim=(0, length / sample_rate))
     figure.supylabel(f"signal ({unit})", fontsize=style.SMALL)
-    masked = Patch(color=style.PALE, alpha=0.6)
-    style.legend_below(figure, {"input": given[0], "reconstruction": made[0], "masked patch": masked})
+    style.legend_below(figure, {"input": given[0], "reconstruction": made[0], "masked patch": Patch(**masked)})
     return figure
 
 

@@ -209,12 +209,12 @@ def _draw_programme(
     return Programme(np.stack(poses), np.array(starts), np.array(moves)), np.array(times)
 
 
-def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiology: Physiology = PHYSIOLOGY) -> dict:
+def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     """The fields of one file: ``emg`` (T, 12) in V, ``glove`` (T, 22 or 18) raw, four labels (T, 1) and scalars (1, 1).
 
     The same arguments give the same values, whatever was simulated before.
     """
-    seed, p, user = config.seed, physiology, file.user
+    seed, p, user = config.seed, PHYSIOLOGY, file.user
     style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
     band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
     programme, times = _draw_programme(file, config, style, p)
