@@ -502,7 +502,7 @@ def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, 
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(simulator.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match="S1_E2_A1.mat: could not write"):
         open_simulated_ninapro(tmp_path, LITTLE, progress=False)
     assert not list(tmp_path.rglob("*.part"))

@@ -27,7 +27,7 @@ LAYERS = (
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
     ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
-    ("drawing", "figures"),
+    ("figures",),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
     (

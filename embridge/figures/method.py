@@ -28,7 +28,7 @@ class _Canvas:
     def text(self, x, y, text, **style):
         self.ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": SMALL, "linespacing": 1.15} | style)
 
-    def box(self, x0, x1, y, text, kind, *, height=11.0, frozen=False):
+    def box(self, x0, x1, y, text, kind, height=11.0, frozen=False):
         """A box from x0 to x1 centred on y; dashed if its weights are frozen."""
         self.ax.add_patch(
             FancyBboxPatch(
@@ -38,7 +38,7 @@ class _Canvas:
         )  # fmt: skip
         self.text((x0 + x1) / 2, y, text)
 
-    def arrow(self, *points, text="", at=None):
+    def arrow(self, *points):
         """An arrow through the points, its head at the last one."""
         line = np.array(points, dtype=float)
         if len(line) > 2:
@@ -46,8 +46,17 @@ class _Canvas:
         self.ax.add_patch(
             FancyArrowPatch(*line[-2:], arrowstyle="-|>", mutation_scale=8, color=GREY, lw=1.1, shrinkA=0, shrinkB=0)
         )
-        if text:
-            self.text(*at, text, color="#333333")
+
+    def label(self, x, y, text):
+        """A name beside an arrow."""
+        self.text(x, y, text, color="#333333")
+
+    def row(self, y, x, *boxes):
+        """Boxes (x0, x1, text, kind and :meth:`box`'s options), an arrow into each, into the first one from ``x``."""
+        for x0, x1, text, kind, *options in boxes:
+            self.arrow((x, y), (x0, y))
+            self.box(x0, x1, y, text, kind, *options)
+            x = x1
 
     def stage(self, y, text):
         self.ax.plot([0, 144], [y + 4.5, y + 4.5], color="#CCCCCC", lw=0.8)
@@ -58,14 +67,10 @@ class _Canvas:
         t = np.linspace(0, 1, 240)
         for k in range(3):
             burst = np.exp(-(((t - 0.3 - 0.2 * k) / 0.16) ** 2))
-            self.ax.plot(
-                2 + 14 * t,
-                y + 3 - 3 * k + 1.5 * burst * np.sin(2 * np.pi * (19 + 4 * k) * t),
-                color=_EDGE["emg"],
-                lw=0.7,
-            )
+            wave = burst * np.sin(2 * np.pi * (19 + 4 * k) * t)
+            self.ax.plot(2 + 14 * t, y + 3 - 3 * k + 1.5 * wave, color=_EDGE["emg"], lw=0.7)
 
-    def hand(self, x, y, name, scale=0.062):
+    def hand(self, x, y, name, scale):
         draw_hand(self.ax, np.array(_ICONS[name], dtype=float), at=(x, y - 1.4), scale=scale)
 
     def tokens(self, x, y, kind, hidden):
@@ -92,12 +97,13 @@ def _pretraining(c: _Canvas, top: float) -> None:
         c.arrow((18, y), (23, y))
         c.tokens(24, y, kind, hidden)
         c.text(34.4, y - 4.2, "tokens, half masked")
-        c.arrow((46, y), (53, y))
-        c.box(53, 80, y, f"{name} encoder\n(sees the rest)", kind)
-        c.arrow((80, y), (88, y))
-        c.box(88, 108, y, "light decoder", "plain")
-        c.arrow((108, y), (116, y))
-        c.box(116, 142, y, "error on the\nmasked patches", "loss")
+        c.row(
+            y,
+            46,
+            (53, 80, f"{name} encoder\n(sees the rest)", kind),
+            (88, 108, "light decoder", "plain"),
+            (116, 142, "error on the\nmasked patches", "loss"),
+        )
 
 
 def _alignment(c: _Canvas, top: float) -> None:
@@ -107,50 +113,41 @@ def _alignment(c: _Canvas, top: float) -> None:
     c.tokens(5, first + 1.5, "pose", (1, 2, 4, 7))
     c.text(15.5, first - 3.6, "masked pose tokens")
     c.arrow((28, first + 1.5), (52, first + 1.5))
-    c.box(52, 84, first, "second pass: pose sees\nqueries and pose,\nqueries see queries", "query", height=12.5)
-    c.arrow((84, first), (92, first))
-    c.box(92, 113, first, "$g$: fill in the\nmasked tokens", "pose")
-    c.arrow((113, first), (122, first))
-    c.box(122, 142, first, "$L_{\\mathrm{MPRL}}$", "loss")
-    c.arrow((68, second + 8.5), (68, first - 6.3), text="$Q'$", at=(71.5, (first + second) / 2 + 1.3))
+    c.box(52, 84, first, "second pass: pose sees\nqueries and pose,\nqueries see queries", "query", 12.5)
+    c.row(first, 84, (92, 113, "$g$: fill in the\nmasked tokens", "pose"), (122, 142, "$L_{\\mathrm{MPRL}}$", "loss"))
+    c.arrow((68, second + 8.5), (68, first - 6.3))
+    c.label(71.5, (first + second) / 2 + 1.3, "$Q'$")
     # Q-Former
     c.emg(second + 1)
     c.text(9, second - 6, "EMG")
-    c.arrow((18, second), (23, second))
-    c.box(23, 44, second, "EMG encoder", "emg")
-    c.arrow((44, second), (52, second), text="K, V", at=(47.7, second + 2.8))
-    c.box(
-        52,
-        84,
+    queries = "Q-Former: $M$ learned\nqueries, self-attention,\ncross-attention to EMG,\nfeed-forward"
+    c.row(
         second,
-        "Q-Former: $M$ learned\nqueries, self-attention,\ncross-attention to EMG,\nfeed-forward",
-        "query",
-        height=17,
+        18,
+        (23, 44, "EMG encoder", "emg"),
+        (52, 84, queries, "query", 17),
+        (92, 113, "best query $u_i$,\ncosine to each\n$v_j$, gives $q_{ij}$", "query", 14),
+        (122, 142, "$L_{\\mathrm{InfoNCE}}$", "loss"),
     )
-    c.arrow((84, second), (92, second), text="$Q'$", at=(88, second + 3))
-    c.box(92, 113, second, "best query $u_i$,\ncosine to each\n$v_j$, gives $q_{ij}$", "query", height=14)
-    c.arrow((113, second), (122, second))
-    c.box(122, 142, second, "$L_{\\mathrm{InfoNCE}}$", "loss")
+    c.label(47.7, second + 2.8, "K, V")
+    c.label(88, second + 3, "$Q'$")
     # CASCLe
     c.hand(9, third + 1.5, "peace", 0.058)
     c.text(9, third - 6.5, "paired pose")
-    c.arrow((18, third), (23, third))
-    c.box(23, 44, third, "Pose encoder\n(frozen)", "pose", frozen=True)
-    c.arrow((44, third), (52, third), text="$v$", at=(46, third + 2.6))
     c.arrow((48, third), (48, third + 11), (102.5, third + 11), (102.5, second - 7))
-    c.box(
-        52,
-        84,
+    c.arrow((117.5, second), (117.5, third + 3), (122, third + 3))
+    affinity = "affinity to the nearest\nof $N_c$ communities, $S_{pc}$,\nso between poses, $S_{pp}$"
+    c.row(
         third,
-        "affinity to the nearest\nof $N_c$ communities, $S_{pc}$,\nso between poses, $S_{pp}$",
-        "pose",
-        height=14,
+        18,
+        (23, 44, "Pose encoder\n(frozen)", "pose", 11, True),
+        (52, 84, affinity, "pose", 14),
+        (92, 113, "soft targets $\\tilde{y}_{ij}$:\nsoftmax at $τ_s$,\nself left out", "pose", 14),
+        (122, 142, "$L_{\\mathrm{CASCLe}}$", "loss"),
     )
-    c.arrow((84, third), (92, third))
-    c.box(92, 113, third, "soft targets $\\tilde{y}_{ij}$:\nsoftmax at $τ_s$,\nself left out", "pose", height=14)
-    c.arrow((113, third), (122, third), text="$\\tilde{y}$", at=(117, third - 2.9))
-    c.arrow((117.5, second), (117.5, third + 3), (122, third + 3), text="$q$", at=(119.5, (second + third) / 2))
-    c.box(122, 142, third, "$L_{\\mathrm{CASCLe}}$", "loss")
+    c.label(46, third + 2.6, "$v$")
+    c.label(117, third - 2.9, "$\\tilde{y}$")
+    c.label(119.5, (second + third) / 2, "$q$")
     c.text(82, third - 11.5, "$L = L_{\\mathrm{InfoNCE}} + α\\,L_{\\mathrm{CASCLe}} + λ\\,L_{\\mathrm{MPRL}}$",
            fontsize=SMALL + 2)  # fmt: skip
 
@@ -160,25 +157,24 @@ def _zero_shot(c: _Canvas, top: float) -> None:
     first, second = top - 9, top - 24
     c.emg(first + 1)
     c.text(9, first - 5.6, "EMG, new")
-    c.arrow((18, first), (23, first))
-    c.box(23, 48, first, "EMG encoder,\nQ-Former", "query")
-    c.arrow((48, first), (63, first), text="$M$ queries", at=(55.3, first + 2.8))
-    c.box(63, 94, first, "cosine to every pose,\nbest of the $M$ queries", "query")
-    c.arrow((94, first), (101, first))
-    c.box(101, 119, first, "$k$ nearest\nposes", "plain")
-    c.arrow((119, first), (127, first))
-    c.box(127, 142, first, "majority\nvote", "plain")
+    c.row(
+        first,
+        18,
+        (23, 48, "EMG encoder,\nQ-Former", "query"),
+        (63, 94, "cosine to every pose,\nbest of the $M$ queries", "query"),
+        (101, 119, "$k$ nearest\nposes", "plain"),
+        (127, 142, "majority\nvote", "plain"),
+    )
+    c.label(55.3, first + 2.8, "$M$ queries")
     for k, name in enumerate(_ICONS):
         c.hand(4 + 7.2 * k, second + 1.3, name, 0.04)
     c.text(11, second - 5.6, "labelled poses")
-    c.arrow((22.5, second), (26.5, second))
-    c.box(26.5, 50, second, "Pose encoder\n(frozen)", "pose", frozen=True)
-    c.arrow((50, second), (78, second), (78, first - 5.5), text="$v_1 … v_G$", at=(64, second + 2.6))
+    c.row(second, 22.5, (26.5, 50, "Pose encoder\n(frozen)", "pose", 11, True))
+    c.arrow((50, second), (78, second), (78, first - 5.5))
+    c.label(64, second + 2.6, "$v_1 … v_G$")
     c.arrow((134.5, first - 5.5), (134.5, second + 3))
     c.text(134.5, second, "gesture")
-    c.text(
-        92, second - 3.4, "linear probe instead: logistic regression on the mean query", ha="center", color="#333333"
-    )
+    c.label(92, second - 3.4, "linear probe instead: logistic regression on the mean query")
 
 
 def method_drawing() -> Figure:
