@@ -19,9 +19,9 @@ from embridge import cli
 from embridge.errors import InputError
 from embridge.progress import Heartbeat, human
 
-# pytest's options where --test runs everything: a process a core, and at least 90 % of the package's lines reached.
-WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov-report=term:skip-covered".split()
-WHOLE_TEST += ["--cov-fail-under=90"]
+# pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
+WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=benchmarks".split()
+WHOLE_TEST += ["--cov-report=term:skip-covered", "--cov-fail-under=90"]
 VENV = cli.ROOT / ".venv"
 REQUIREMENTS = cli.ROOT / "requirements.txt"
 
@@ -227,7 +227,7 @@ def main(argv: list[str]) -> int:
     env = variables(state, own_settings=options.action in ("lab", "plan"), test=options.action == "test")
     if own:
         module = {"run": "runner", "plan": "forecast"}.get(options.action, options.action)
-        command = [f"embridge.{module}", *argv]
+        command = ["benchmarks" if options.action == "bench" else f"embridge.{module}", *argv]
     else:  # both read their settings from the repository
         os.chdir(cli.ROOT)
         lab = ["jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *options.rest]

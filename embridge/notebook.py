@@ -22,7 +22,6 @@ from embridge.errors import InputError, NotebookFailed, Stopped
 
 # What lies below the package and cannot change what a notebook computes: an edit here runs nothing again.
 HARNESS = (
-    "bench",
     "check.py",
     "claims",
     "cli.py",

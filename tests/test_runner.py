@@ -153,8 +153,8 @@ def test_what_makes_a_notebook_run_again(place):
         return job.key({**PARAMETERS, **changes}, code_key(package), data_key(str(data)))
 
     first = key()
-    (package / "bench").mkdir()
-    for name in ("runner.py", "train.py", "sweep.py", "bench/report.py"):  # decide nothing that a notebook computes
+    (package / "claims").mkdir()
+    for name in ("runner.py", "train.py", "sweep.py", "claims/report.py"):  # decide nothing that a notebook computes
         (package / name).write_text("")
     assert key() == first
     assert key(seeds=2) != first
