@@ -19,9 +19,9 @@ from embridge import cli
 from embridge.errors import InputError
 from embridge.progress import Heartbeat, human, last_line
 
-# pytest's options where --test runs everything: a process a core, and at least 90 % of the package's lines reached.
-WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov-report=term:skip-covered".split()
-WHOLE_TEST += ["--cov-fail-under=90"]
+# pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
+WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=benchmarks".split()
+WHOLE_TEST += ["--cov-report=term:skip-covered", "--cov-fail-under=90"]
 # What does each action.
 COMMANDS = {
     "run": "embridge.runner",
@@ -29,7 +29,7 @@ COMMANDS = {
     "sweep": "embridge.sweep",
     "plan": "embridge.forecast",
     "check": "embridge.check",
-    "bench": "embridge.bench",
+    "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"
 REQUIREMENTS = cli.ROOT / "requirements.txt"

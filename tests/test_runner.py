@@ -139,7 +139,7 @@ def test_what_makes_a_notebook_run_again(place):
     sources = ("%matplotlib inline\nimport embridge.losses", "from embridge.models import train")
     job = Job(add(place, "01_first", *sources), place)
     package, data = place / "embridge", place / "data"
-    for folder in (package / "models", package / "bench", data):
+    for folder in (package / "models", package / "claims", data):
         folder.mkdir(parents=True)
     (package / "losses.py").write_text("def loss():\n    from embridge import hand")
     (package / "hand.py").write_text("a = 1")
@@ -149,7 +149,7 @@ def test_what_makes_a_notebook_run_again(place):
         return job.key({**PARAMETERS, **changes}, data_key(str(data)), root=place)
 
     first = key()
-    for name in ("runner.py", "train.py", "sweep.py", "bench/report.py"):  # decide nothing that a notebook computes
+    for name in ("runner.py", "train.py", "sweep.py", "claims/report.py"):  # decide nothing that a notebook computes
         (package / name).write_text("from embridge import losses")
     assert key() == first
     assert key(seeds=2) != first
