@@ -3,19 +3,58 @@
 This is what the workers that fill a store run; it knows no store and needs no torch.
 """
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from embridge.config import WindowConfig, n_bins
 from embridge.errors import InputError
-from embridge.recordings import Recording, Segment, Signals, sha256
+from embridge.files import sha256
+from embridge.recordings import Recording, Segment, Signals
 from embridge.signals import F16_MAX, POWER_PARTS, emg_features, filter_emg, is_flat, log_power, pose_frames, unusable
-from embridge.store import arrays_of, checksum
-from embridge.survey import SourceFile
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
 HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
+
+
+def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
+    """What a store of a kind holds of each window, the shapes by file name; the EMG first, then the pose."""
+    if kind == "waveform":
+        return {
+            "emg.f16": (config.n_channels, config.window),
+            "pose.f16": (config.n_joints, config.window),
+        }
+    bins = n_bins(config)
+    return {
+        "log-power.f16": (config.n_channels, bins),
+        "frames.f16": (config.n_joints, bins),
+        "power.f16": (config.n_channels, POWER_PARTS),
+    }
+
+
+def window_bytes(kind: str, config: WindowConfig) -> int:
+    """What a store of a kind keeps of each window on disk."""
+    return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
+
+
+def checksum(emg: np.ndarray, *rest: np.ndarray) -> int:
+    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the rest."""
+    low = 0
+    for array in rest:
+        low = zlib.crc32(array, low)
+    return zlib.crc32(emg) << 32 | low
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One recording's file as it was summed; ``fresh`` if that was just now, so that it need not be summed again."""
+
+    size: int  # bytes
+    mtime_ns: int
+    sha256: str
+    n_samples: int
+    fresh: bool = False
 
 
 @dataclass

@@ -17,13 +17,13 @@ from embridge import config as cfg
 from embridge import distributed, training
 from embridge.config import as_json, fingerprint, kind_of
 from embridge.errors import InputError
+from embridge.files import write_atomically
 from embridge.provenance import provenance
 from embridge.recordings import Source
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_db1, open_ninapro
 from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
-from embridge.store import write_atomically
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 

@@ -18,7 +18,7 @@ from embridge import losses, training
 from embridge.config import RESULTS_VERSION, results_name
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, Study
-from embridge.results import write_atomically
+from embridge.files import write_atomically
 from embridge.train import check_name
 
 STEP = 10  # epochs: the first period of the learning rate

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embridge.config import WindowConfig
-from embridge.cutting import cut
+from embridge.cutting import SourceFile, cut
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import emg2pose, ninapro, session
-from embridge.survey import SourceFile
 
 WINDOW = 8
 FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))

@@ -17,11 +17,11 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "bounds", "config", "choices", "systems", "parallel", "progress", "provenance"),
+    ("errors", "files", "config", "choices", "systems", "parallel", "progress", "provenance"),
     ("cli",),  # what runs before anything is installed
     ("hand",),  # joints and geometry, and how a hand is drawn
     ("recordings", "simulator"),
-    ("signals", "store", "survey", "cutting", "windows"),
+    ("signals", "cutting", "store", "windows"),
     ("splits",),
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import LEAVE_OUT, Recording, Source, sha256
+from embridge.files import sha256
+from embridge.recordings import LEAVE_OUT, Recording, Source
 from embridge.recordings.session import SAMPLE_RATE, count, load, opened
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
