@@ -10,17 +10,8 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
-from embridge.config import (
-    DATASETS,
-    PROFILES,
-    SIMULATED,
-    TOKENS,
-    for_dataset,
-    other_tokens,
-    profile,
-    results_name,
-    window_config,
-)
+from embridge.config import PROFILES, TOKENS, other_tokens, profile, results_name
+from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
 from embridge.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ import time
 from html import escape
 from pathlib import Path
 
-from embridge.config import SIMULATED
+from embridge.datasets import SIMULATED
 from embridge.provenance import commit, libraries
 
 STYLE = """

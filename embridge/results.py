@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from embridge import __version__
-from embridge.config import RESULTS_VERSION, as_json, for_dataset, for_windows, profile, window_config
+from embridge.config import RESULTS_VERSION, as_json, for_windows, profile
+from embridge.datasets import for_dataset, window_config
 from embridge.errors import InputError
 from embridge.files import sha256, write_atomically
 from embridge.provenance import libraries, provenance

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from embridge import protocols
-from embridge.config import RESULTS_VERSION, SIMULATED, as_json, fingerprint, results_name
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
 from embridge.dataset import ROOT
+from embridge.datasets import SIMULATED
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot

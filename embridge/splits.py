@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from embridge.datasets import DATASETS
 from embridge.errors import InputError
 from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
 from embridge.recordings.ninapro import gesture_name
@@ -406,12 +407,7 @@ def make_splits(
     """
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
-    if dataset == "ninapro-db1":
-        splits = split_db1(table)
-    elif dataset in ("ninapro", "simulated-ninapro"):
-        splits = split_ninapro(dataset, table, seed)
-    else:
-        splits = split_emg2pose(dataset, table, seed, hands, n_tune)
+    splits = DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
     if not len(splits.pretrain):
         raise InputError(
             f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"

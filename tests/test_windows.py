@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import embridge.windows
-from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, window_config
+from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig
 from embridge.cutting import cut, place
 from embridge.dataset import Dataset
+from embridge.datasets import window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Segment
 from embridge.recordings.emg2pose import open_emg2pose

@@ -7,7 +7,7 @@ import pandas as pd
 
 from embridge.claims.evidence import Cell, Evidence, Number
 from embridge.claims.registry import CLAIMS, MARGIN, Claim, Comparison
-from embridge.config import SIMULATED
+from embridge.datasets import SIMULATED
 from embridge.files import write_atomically
 from embridge.tables import markdown
 

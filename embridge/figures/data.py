@@ -7,9 +7,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from embridge.errors import InputError
+from embridge.figures.hand import FINGER_COLOURS, draw_hand
 from embridge.figures.names import wrapped
 from embridge.figures.style import GREY, OKABE_ITO, PALE, WIDTH, legend_below, new_figure, spans
-from embridge.hand import FINGER_COLOURS, FINGERS, draw_hand
+from embridge.hand import FINGERS
 
 _FAILURE = "#F2C9C0"
 
@@ -129,7 +130,7 @@ def hands_of_classes(
     ----------
     poses : gesture to (n_frames, 20) joint angles, rad; the same number of frames for all
     times : (n_frames,) seconds, printed above the columns
-    hand, view : see embridge.hand.draw_hand
+    hand, view : see embridge.figures.hand.draw_hand
     """
     frames = {len(p) for p in poses.values()}
     if len(frames) != 1:

@@ -5,9 +5,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from embridge.figures.hand import draw_hand
 from embridge.figures.names import pretty
 from embridge.figures.style import PALE, class_colours, legend_below, new_figure
-from embridge.hand import draw_hand
 
 
 def _scatter(ax, xy: np.ndarray, colours, *, size: float) -> None:
