@@ -44,14 +44,14 @@ class Splits:
     dataset: str
     pretrain: np.ndarray
     probe_train: dict[str, np.ndarray]
-    tune: dict[str, np.ndarray]
     evaluation: dict[str, np.ndarray]
     classes: dict[str, tuple[str, ...]]
-    group_kind: str
-    policies: tuple[str, ...]
     table: pd.DataFrame
-    has_tuning: bool
     remedy: str
+    tune: dict[str, np.ndarray] = field(default_factory=lambda: {name: where([]) for name in SETS})
+    has_tuning: bool = False
+    group_kind: str = "user"
+    policies: tuple[str, ...] = ("all", "not-self", "other-users")
     probe_apart: str = "user"
     paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -62,18 +62,14 @@ class Splits:
         if shown.any():
             gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
             raise InputError(f"leak: the unseen class {gesture} is in pre-training; leave its windows out")
-        probed = np.setdiff1d(np.concatenate(list(self.probe_train.values())), self.pretrain)
-        sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": self._both(self.tune)}
-        sides["D_eval"] = self._both(self.evaluation)
+        probed = np.setdiff1d(joined(self.probe_train), self.pretrain)
+        sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": joined(self.tune)}
+        sides["D_eval"] = joined(self.evaluation)
         disjoint(sides, self.table.segment, "labelled stretch")
         disjoint(sides, self.table.digest, "window content")
         if self.probe_apart not in ("user", "repetition"):
             raise InputError(f"splits: expected probe_apart 'user' or 'repetition', found {self.probe_apart!r}")
         self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
-
-    @staticmethod
-    def _both(part: dict[str, np.ndarray]) -> np.ndarray:
-        return np.concatenate([part[classes] for classes in SETS])
 
     def learn_from(self, ids, what: str, *, tuning: bool = False) -> np.ndarray:
         """``ids`` (B,) as they are, after a look that ``what`` learns nothing of D_eval from these windows.
@@ -83,7 +79,7 @@ class Splits:
         """
         ids = row_ids(ids)
         column = "user" if self.group_kind == "user" else "segment"
-        disjoint({"D_eval": self._both(self.evaluation), what: ids}, self.table[column], column)
+        disjoint({"D_eval": joined(self.evaluation), what: ids}, self.table[column], column)
         shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
         if shown:
             raise InputError(f"leak: {what} would see the unseen class {min(shown)}; take windows of pre-training")
@@ -96,7 +92,7 @@ class Splits:
         ``probe_apart`` says so.
         """
         ids, values = row_ids(ids), self.table.user if self.probe_apart == "user" else self._repetition
-        disjoint({"D_eval": self._both(self.evaluation), "probe-train": ids}, values, self.probe_apart)
+        disjoint({"D_eval": joined(self.evaluation), "probe-train": ids}, values, self.probe_apart)
         return ids
 
     def named(self) -> dict[str, np.ndarray]:
@@ -114,24 +110,20 @@ class Splits:
     def groups(self, ids) -> np.ndarray:
         """What the bootstrap resamples, a string for each window (B,): its user, or user/movement/repetition."""
         rows = self.table.iloc[row_ids(ids)]
-        if self.group_kind == "user":
-            return rows.user.to_numpy(dtype=str)
-        return repetition_of(rows)
+        return rows.user.to_numpy(dtype=str) if self.group_kind == "user" else repetition_of(rows)
 
     def exclusion(self, policy: str, ids) -> np.ndarray | None:
         """Codes (B,) int64: a gallery window with the query's code is excluded; None: nothing is (METHOD 8)."""
         if policy == "all":
             return None
-        if policy == "not-self":
-            return row_ids(ids)
-        if policy not in ("other-users", "other-repetitions"):
+        keys = {
+            "not-self": np.arange(len(self.table)),
+            "other-users": self.table.user,
+            "other-repetitions": self._repetition,
+        }
+        if policy not in keys:
             raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
-        return self._codes[policy][row_ids(ids)]
-
-    @cached_property
-    def _codes(self) -> dict[str, np.ndarray]:
-        keys = {"other-users": self.table.user, "other-repetitions": self._repetition}
-        return {policy: pd.factorize(key)[0].astype(np.int64) for policy, key in keys.items()}
+        return pd.factorize(keys[policy])[0].astype(np.int64)[row_ids(ids)]
 
     @cached_property
     def _repetition(self) -> pd.Series:
@@ -144,9 +136,8 @@ class Splits:
             part, _, class_set = name.partition(", ")
             if part == "pre-training" or (part == "D_tune" and not self.has_tuning):
                 continue
-            found = set(self.labels(class_set, ids))
-            absent = [c for i, c in enumerate(self.classes[class_set]) if i not in found]
-            if absent:
+            found = set(self.table.gesture.iloc[ids])
+            if absent := [c for c in self.classes[class_set] if c not in found]:
                 users = self.table.user.iloc[ids].nunique()
                 missing.append(f"{name} ({users} users) has no window of {', '.join(absent)}")
         if missing:
@@ -171,6 +162,11 @@ def where(mask) -> np.ndarray:
     return np.flatnonzero(np.asarray(mask)).astype(np.int64)
 
 
+def joined(part: dict[str, np.ndarray]) -> np.ndarray:
+    """The ids of both class sets of a part."""
+    return np.concatenate([part[classes] for classes in SETS])
+
+
 def _check_files(table: pd.DataFrame) -> None:
     twice = table.duplicated(["recording", "start"])
     if twice.any():
@@ -192,9 +188,7 @@ def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None
                 raise InputError(f"leak: the {what} {value} is {where}; correct the metadata or the split")
 
 
-# emg2pose: E Table 1 on its users, stages and sessions
-
-# E Table 1 and A.2.2: (gestures, users, sessions) where they are printed
+# emg2pose. E Table 1 and A.2.2: (gestures, users, sessions) where they are printed
 PAPER = {
     "pre-training": (23, 158, None),
     "probe-train, in": (4, 158, None),
@@ -227,31 +221,27 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
     if hands == "prompted":
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
     rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
-    test, val = table.split == "test", table.split == "val"
+    train, val, test = (table.split == name for name in ("train", "val", "test"))
     kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
+    evaluation = {name: where(rows[name] & test & (table.generalization == kinds[name])) for name in SETS}
     splits = Splits(
         dataset=dataset,
-        pretrain=where(table.split == "train"),
-        probe_train={
-            "in": where(rows["in"] & (table.split == "train")),
-            "unseen": where(rows["unseen"] & val & ~for_tune),
-        },
+        pretrain=where(train),
+        probe_train={"in": where(rows["in"] & train), "unseen": where(rows["unseen"] & val & ~for_tune)},
         tune={name: where(rows[name] & val & for_tune) for name in SETS},
-        evaluation={name: where(rows[name] & test & (table.generalization == kinds[name])) for name in SETS},
+        evaluation=evaluation,
         classes=classes,
-        group_kind="user",
-        policies=("all", "not-self", "other-users"),
         table=table,
         has_tuning=True,
         remedy=_remedy(table),
         paper=PAPER,
-        notes=_session_notes(table, rows, test, kinds, classes),
+        notes=tuple(_session_note(name, table.iloc[evaluation[name]], classes[name]) for name in SETS),
     )
     sides = {
         "pre-training": splits.pretrain,
-        "D_tune": np.concatenate(list(splits.tune.values())),
+        "D_tune": joined(splits.tune),
         "probe-train, unseen": splits.probe_train["unseen"],
-        "D_eval": np.concatenate(list(splits.evaluation.values())),
+        "D_eval": joined(evaluation),
     }
     disjoint(sides, table.user, "user")
     disjoint(sides, table.session, "session")
@@ -260,28 +250,22 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
 
 
 def _remedy(table: pd.DataFrame) -> str:
-    have = table.drop_duplicates("user").groupby("split").user.size()
+    have = table.drop_duplicates("user").split.value_counts()
     per_split = ", ".join(f"{have.get(split, 0)} {split}" for split in ("train", "val", "test"))
-    text = f"Users found: {per_split}; add files of val (two users or more) and test users"
-    if table.user.nunique() != 1:
-        return text
-    return f"One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. {text}"
+    one = "One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. "
+    only = one if table.user.nunique() == 1 else ""
+    return f"{only}Users found: {per_split}; add files of val (two users or more) and test users"
 
 
-def _session_notes(table, rows, test, kinds, classes) -> tuple[str, ...]:
+def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) -> str:
     """Sessions a class of D_eval against A.2.2's 80, and 40 for unseen class 3."""
-    notes = []
-    for name in SETS:
-        chosen = table[rows[name] & test & (table.generalization == kinds[name])]
-        sessions = chosen.groupby("gesture").session.nunique()
-        found = [int(sessions.get(gesture, 0)) for gesture in classes[name]]
-        paper = PAPER_SESSIONS[name]
-        difference = [f - p for f, p in zip(found, paper, strict=True)]
-        notes.append(
-            f"D_eval, {name}: {' / '.join(map(str, found))} sessions a class; the paper counts "
-            f"{' / '.join(map(str, paper))} (difference {' / '.join(f'{d:+d}' for d in difference)})."
-        )
-    return tuple(notes)
+    sessions = evaluated.groupby("gesture").session.nunique()
+    found, paper = [int(sessions.get(gesture, 0)) for gesture in classes], PAPER_SESSIONS[name]
+    difference = [f - p for f, p in zip(found, paper, strict=True)]
+    return (
+        f"D_eval, {name}: {' / '.join(map(str, found))} sessions a class; the paper counts "
+        f"{' / '.join(map(str, paper))} (difference {' / '.join(f'{d:+d}' for d in difference)})."
+    )
 
 
 # NinaPro
@@ -314,27 +298,20 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
         dataset=dataset,
         pretrain=where(pretrain),
         probe_train={name: where(rows[name] & probed) for name in SETS},
-        tune={name: np.zeros(0, np.int64) for name in SETS},
         evaluation={name: where(rows[name] & ~probed & table.eval_grid) for name in SETS},
         classes=NINAPRO_CLASSES,
-        group_kind="user",
         policies=("all", "not-self", "other-repetitions", "other-users"),
         table=table,
-        has_tuning=False,
         remedy="Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more",
         probe_apart="repetition",
         notes=NINAPRO_NOTES,
     )
-    downstream_parts = {
-        "probe-train": np.concatenate(list(splits.probe_train.values())),
-        "D_eval": np.concatenate(list(splits.evaluation.values())),
-    }
-    sides = {"pre-training": splits.pretrain, **downstream_parts}
+    parts = {"probe-train": joined(splits.probe_train), "D_eval": joined(splits.evaluation)}
     # the same users are probed on and evaluated on: the paper's protocol
-    both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(downstream_parts.values()))}
+    both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(parts.values()))}
     disjoint(both, table.user, "user")
     disjoint(both, table.session, "session")
-    disjoint(sides, pd.Series(repetition_of(table)), "repetition")
+    disjoint({"pre-training": splits.pretrain, **parts}, pd.Series(repetition_of(table)), "repetition")
     return splits
 
 
@@ -355,13 +332,11 @@ def split_db1(table: pd.DataFrame) -> Splits:
         dataset="ninapro-db1",
         pretrain=where(~evaluated & ~rows["unseen"]),
         probe_train={name: where(~evaluated & rows[name]) for name in SETS},
-        tune={name: np.zeros(0, np.int64) for name in SETS},
         evaluation={name: where(evaluated & rows[name] & table.eval_grid) for name in SETS},
         classes=DB1_CLASSES,
         group_kind="movement-repetition",
         policies=("all", "other-repetitions", *(("other-users",) if table.user.nunique() > 1 else ())),
         table=table,
-        has_tuning=False,
         remedy="Add complete exercise 1 files",
         probe_apart="repetition",
         notes=("Subject 1 is a development subject: choices were made with it in view.",),
@@ -380,13 +355,9 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
         dataset=dataset,
         pretrain=where(train & ~rows["unseen"]),
         probe_train={"in": where(train & rows["in"]), "unseen": where(val & rows["unseen"])},
-        tune={name: np.zeros(0, np.int64) for name in SETS},
         evaluation={name: where(test & rows[name] & table.eval_grid) for name in SETS},
         classes=classes,
-        group_kind="user",
-        policies=("all", "not-self", "other-users"),
         table=table,
-        has_tuning=False,
         remedy="Add recordings of each class whose split is train or test, and of the unseen ones val and test",
     )
     sides = {"train": where(train), "val": where(val), "test": where(test)}
@@ -401,9 +372,8 @@ def make_splits(
     """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
 
     ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
-    repetitions. ``hands="prompted"`` keeps, in
-    emg2pose's labelled parts, only files whose hand was prompted to move (pre-training uses all files). Raises
-    InputError where a rule is broken.
+    repetitions. ``hands="prompted"`` keeps, in emg2pose's labelled parts, only files whose hand was prompted to move
+    (pre-training uses all files). Raises InputError where a rule is broken.
     """
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
@@ -420,13 +390,8 @@ def table1(splits: Splits) -> pd.DataFrame:
     rows = []
     for name, ids in splits.named().items():
         part = splits.table.iloc[ids]
-        row = {"split": name} | {c: part[c].nunique() for c in ("gesture", "user", "session", "recording")}
-        row["windows"] = len(part)
-        paper = splits.paper.get(name, (None, None, None))
-        row |= dict(zip(("paper: gestures", "paper: users", "paper: sessions"), paper, strict=True))
-        rows.append(row)
-    table = pd.DataFrame(rows).rename(
-        columns={"gesture": "gestures", "user": "users", "session": "sessions", "recording": "files"}
-    )
-    counts = [c for c in table.columns if c.startswith("paper")]
-    return table.astype(dict.fromkeys(counts, "Int64"))
+        counts = (part[column].nunique() for column in ("gesture", "user", "session", "recording"))
+        rows.append((name, *counts, len(part), *splits.paper.get(name, (None, None, None))))
+    printed = ["paper: gestures", "paper: users", "paper: sessions"]
+    columns = ["split", "gestures", "users", "sessions", "files", "windows", *printed]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(printed, "Int64"))
