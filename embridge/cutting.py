@@ -19,7 +19,7 @@ HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter'
 
 
 def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
-    """What a store of a kind holds of each window, the shapes by file name; the EMG first, then the pose."""
+    """The arrays of one window in a store of a kind, their shapes by file name; the EMG first, then the pose."""
     if kind == "waveform":
         return {
             "emg.f16": (config.n_channels, config.window),
@@ -34,7 +34,7 @@ def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
 
 
 def window_bytes(kind: str, config: WindowConfig) -> int:
-    """What a store of a kind keeps of each window on disk."""
+    """The bytes of one window in a store of a kind."""
     return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
 
 
@@ -61,14 +61,14 @@ class SourceFile:
 class Part:
     """The windows of one recording, or the reason why it has none."""
 
-    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see store.arrays_of
+    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see arrays_of
     log: dict = field(default_factory=dict)  # JSON values: what the journal and the manifest keep
 
 
 def place(
     segments: tuple[Segment, ...], failed: np.ndarray, broken: np.ndarray, config: WindowConfig
 ) -> tuple[np.ndarray, dict]:
-    """Where windows lie: (n, 3) rows of segment index, start, offset in the valid stretch; and what was lost.
+    """Place windows: (n, 3) rows of segment index, start, offset in the valid stretch; and counts of what was lost.
 
     ``failed`` (T,) marks frames without a pose, ``broken`` (T,) samples with a NaN. A window is inside one segment and
     touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """What tells one dataset from another; its methods are those of emg2pose and of its simulation.
+    """One dataset by its name; the methods are those of emg2pose and of its simulation.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class NamedDataset:
         return open_emg2pose(folder, skip_broken=skip_broken)
 
     def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
-        """How much the simulator writes at a profile."""
+        """The amount that the simulator writes at a profile."""
         return size.simulation
 
     def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
@@ -152,7 +152,7 @@ SIMULATED = tuple(name for name, record in DATASETS.items() if record.simulated)
 
 
 def window_config(dataset: str) -> WindowConfig:
-    """How the named dataset is filtered and cut."""
+    """The settings by which the named dataset is filtered and cut."""
     return DATASETS[dataset].windows
 
 

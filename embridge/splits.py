@@ -20,7 +20,7 @@ SETS = ("in", "unseen")
 
 @dataclass(frozen=True)
 class Splits:
-    """Which windows serve what. All ids are rows of ``table``, int64, ascending.
+    """The windows of each part of a dataset. All ids are rows of ``table``, int64, ascending.
 
     Whoever makes one, the rules that hold for every dataset are checked: InputError where a file is there twice, a
     labelled stretch or a window's content is on two sides, an unseen class is among the pre-training windows, or the
@@ -108,7 +108,7 @@ class Splits:
         return classes.get_indexer(self.table.gesture.to_numpy()[row_ids(ids)]).astype(np.int64)
 
     def groups(self, ids) -> np.ndarray:
-        """What the bootstrap resamples, a string for each window (B,): its user, or user/movement/repetition."""
+        """The bootstrap's group of each window (B,), a string: its user, or user/movement/repetition."""
         rows = self.table.iloc[row_ids(ids)]
         return rows.user.to_numpy(dtype=str) if self.group_kind == "user" else repetition_of(rows)
 

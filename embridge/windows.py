@@ -46,7 +46,7 @@ def _disk_errors(folder: Path, needed: int = 0):
 
 
 def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
-    """What ``sources.json`` in ``folder`` says of each recording's file, by key, and the recordings it does not know.
+    """The files that ``sources.json`` in ``folder`` knows, by recording key, and the recordings that it does not know.
 
     A file of another size or date is not known. Writes nothing.
     """

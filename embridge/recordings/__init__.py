@@ -1,4 +1,4 @@
-"""Where recordings come from: every source yields the same :class:`Recording`."""
+"""Recordings: every source yields the same :class:`Recording`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -32,7 +32,7 @@ UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, KeyError, 
 
 @dataclass(frozen=True)
 class Database:
-    """What tells one NinaPro database from another."""
+    """One NinaPro database: its files, shapes and labels."""
 
     name: str
     file: str  # regular expression with the groups `subject` and `exercise`; any case, any nesting
@@ -165,7 +165,7 @@ def _list(
 
 
 def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
-    """Which of the database's subjects have no file: named in a warning, since a subset is a use and not a mistake."""
+    """The database's subjects without a file: named in a warning, since a subset is a use and not a mistake."""
     there = {r.user for r in recordings}
     missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
     if missing:
