@@ -77,7 +77,7 @@ def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndar
 
 
 def bin_edges(n_samples: int, n: int) -> np.ndarray:
-    """The first sample of each of n bins of a window, and where the last one ends: floor(i T / n), (n + 1,) (METHOD 1)."""
+    """The first samples of n bins of a window, and the end of the last one: floor(i T / n), (n + 1,) (METHOD 1)."""
     return np.arange(n + 1) * n_samples // n
 
 
@@ -106,7 +106,7 @@ def log_power(x: np.ndarray, n: int) -> np.ndarray | None:
 
 
 def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
-    """The input of a "log-power" encoder from a filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1 to 5; ours).
+    """The input of a "log-power" encoder from a filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1-5; ours).
 
     :func:`log_power` less its mean, over its SD, both over all channels and bins; zeros where all bins are equal. The
     one function for windows that are stored and for those that are labelled as they come. None where the window
