@@ -4,7 +4,7 @@ This is what the workers that fill a store run; it knows no store and needs no t
 """
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Part:
     """The windows of one recording, or the reason why it has none."""
 
     arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see arrays_of
-    log: dict = field(default_factory=dict)  # JSON values: what the journal and the manifest keep
+    log: dict  # JSON values: what the journal and the manifest keep
 
 
 def place(
@@ -103,26 +103,20 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
     An InputError comes back in ``log["error"]``, for the caller to judge.
     """
     recording, config, file, kind = job
-    nothing = Part(
-        [np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()],
-        {
-            "windows": [], "digests": [], "checksums": [], "segments": [], "scale": 1.0, "dead_channels": [],
-            "counts": {},
-        },
-    )  # fmt: skip
+    log = {name: [] for name in ("windows", "digests", "checksums", "segments", "dead_channels")}
+    log |= {"scale": 1.0, "counts": {}}
     try:
         if not file.fresh and (found := sha256(recording.path)) != file.sha256:
             raise InputError(
                 f"{recording.path}: its bytes have changed although size and date have not (SHA-256 {found[:12]}..., "
                 f"was {file.sha256[:12]}...); fetch it again"
             )
-        if file.n_samples < config.window:  # length first, whatever its clock says
-            nothing.log["counts"] = {"short": 1}
-            return nothing
-        return cut_signals(recording, recording.load(), config, kind)
+        if file.n_samples >= config.window:  # length first, whatever its clock says
+            return cut_signals(recording, recording.load(), config, kind)
+        log["counts"] = {"short": 1}
     except (InputError, FileNotFoundError) as error:
-        nothing.log["error"] = str(error)
-        return nothing
+        log["error"] = str(error)
+    return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
 
 
 def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:
