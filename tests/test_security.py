@@ -202,6 +202,17 @@ def test_security_what_a_mat_header_claims_is_bounded(tmp_path, unread):
                 read()
 
 
+def test_security_a_metadata_table_is_bounded(tmp_path, monkeypatch):
+    write_session(tmp_path / "a.hdf5", series(300))
+    write_metadata(tmp_path / "metadata.csv", [metadata_row("a")])
+    size = (tmp_path / "metadata.csv").stat().st_size
+    assert emg2pose.open_emg2pose(tmp_path).recordings
+    monkeypatch.setattr(emg2pose, "MOST_METADATA", size - 1)
+    monkeypatch.setattr(emg2pose.pd, "read_csv", None)
+    with pytest.raises(InputError, match=rf"metadata\.csv: expected a table of at most {size - 1} bytes, found {size}"):
+        emg2pose.open_emg2pose(tmp_path)
+
+
 CELL = np.full((3, 10), "any amount of it", object)
 
 
