@@ -19,11 +19,7 @@ def test_text_and_bytes_are_written_as_they_are_and_the_last_contents_are_kept(t
 
 def test_a_lock_names_its_holder_and_is_free_afterwards(tmp_path):
     path = tmp_path / "new" / "lock"
-    with (
-        locked(path, "it is HOLDER"),
-        pytest.raises(InputError, match=r"^it is process \d+ on "),
-        locked(path, "HOLDER"),
-    ):
+    with locked(path, ""), pytest.raises(InputError, match=r"^it is process \d+ on "), locked(path, "it is HOLDER"):
         pass
     with locked(path, "free"):
         pass
