@@ -66,13 +66,11 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
 
 def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndarray:
     """Samples (T,) bool that hold a NaN or an infinity, in the EMG with the filter's ring on both sides."""
+    from scipy.ndimage import maximum_filter1d
+
     bad = ~np.isfinite(emg).all(axis=1)
-    if bad.any() and ring(config):
-        at = np.flatnonzero(bad)
-        edge = np.zeros(len(bad) + 1, dtype=np.int64)
-        np.add.at(edge, np.maximum(at - ring(config), 0), 1)
-        np.add.at(edge, np.minimum(at + ring(config) + 1, len(bad)), -1)
-        bad = np.cumsum(edge[:-1]) > 0
+    if bad.any():
+        bad = maximum_filter1d(bad, 2 * ring(config) + 1, mode="constant")
     return bad | ~np.isfinite(pose).all(axis=1)
 
 

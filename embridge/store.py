@@ -104,17 +104,9 @@ class WindowStore:
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
         return pd.DataFrame(table, index=pd.RangeIndex(len(self)))
 
-    @cached_property
-    def emg_f16(self) -> np.ndarray:
-        return self._array(0)
-
-    @cached_property
-    def pose_f16(self) -> np.ndarray:
-        return self._array(1)
-
-    @cached_property
-    def power_f16(self) -> np.ndarray:
-        return self._array(2)
+    emg_f16 = cached_property(lambda self: self._array(0))
+    pose_f16 = cached_property(lambda self: self._array(1))
+    power_f16 = cached_property(lambda self: self._array(2))
 
     def _array(self, number: int) -> np.ndarray:
         name, (width, steps) = list(self.arrays.items())[number]
