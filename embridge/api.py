@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from embridge.bounds import read_npz
 from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
 from embridge.cutting import robust_scale
 from embridge.errors import InputError
+from embridge.files import read_npz
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel

@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 
 from embridge import config as cfg
+from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--profile", choices=cfg.PROFILES, default="quick", help="how much of everything (default: quick)")
-    add("--dataset", choices=cfg.DATASETS, default="simulated", help="which recordings (default: simulated)")
+    add("--dataset", choices=datasets.DATASETS, default="simulated", help="which recordings (default: simulated)")
     add("--tokens", choices=cfg.TOKENS, default="",
         help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
         "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
@@ -176,7 +177,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
         options.out = ROOT / "check"
     dataset = options.dataset
-    if dataset in cfg.SIMULATED:
+    if dataset in datasets.SIMULATED:
         for name in ("data", "skip_broken"):
             if getattr(options, name):
                 name = f"--{name.replace('_', '-')}"
@@ -187,8 +188,8 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
         options.data = Path(options.data).absolute()
         if not options.data.is_dir():
             raise InputError(f"--data {options.data} is not a folder: give the one that holds {dataset}'s files")
-    size = cfg.for_dataset(cfg.profile(options.profile), dataset)
-    options.tokens = cfg.other_tokens(size, cfg.window_config(dataset), options.tokens)  # or says why not
+    size = datasets.for_dataset(cfg.profile(options.profile), dataset)
+    options.tokens = cfg.other_tokens(size, datasets.window_config(dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
     return options
 
@@ -252,7 +253,7 @@ def _remade(out: Path) -> list[Path]:
     key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
     found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
     found = [path for path in found if key.fullmatch(path.name)]
-    for names in product(cfg.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
+    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]

@@ -16,14 +16,12 @@ import torch
 from embridge import config as cfg
 from embridge import distributed, training
 from embridge.config import as_json, fingerprint, kind_of
+from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
 from embridge.errors import InputError
+from embridge.files import write_atomically
 from embridge.provenance import provenance
 from embridge.recordings import Source
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1, open_ninapro
-from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.splits import Splits, make_splits
-from embridge.store import write_atomically
 from embridge.tasks import Reader, Statistics, measure_statistics
 from embridge.windows import WindowStore, build_store
 
@@ -74,17 +72,17 @@ class Dataset:
         own = isinstance(dataset, Source)
         if own != (windows is not None) or own != (split is not None):
             raise InputError("dataset: expected a Source with windows and split, or a name without; give all three")
-        if not own and dataset not in cfg.DATASETS:
-            raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
+        if not own and dataset not in DATASETS:
+            raise InputError(f"dataset: expected one of {', '.join(DATASETS)}, found {dataset!r}")
         if size is None and profile not in cfg.PROFILES:
             raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
         self.dataset, self.seed = dataset.name if own else dataset, int(seed)
-        if own and self.dataset in cfg.DATASETS:
+        if own and self.dataset in DATASETS:
             raise InputError(f"source: expected a name of its own, found {self.dataset!r}, which is taken; rename it")
-        self.windows, self.split = windows or cfg.window_config(self.dataset), split
-        size = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
+        self.windows, self.split = windows or window_config(self.dataset), split
+        size = for_dataset(size or cfg.profile(profile), self.dataset)
         self.profile = cfg.for_windows(size, self.windows, tokens)
         self.tokens = cfg.other_tokens(size, self.windows, tokens)
         if own:
@@ -125,7 +123,7 @@ class Dataset:
 
     @property
     def simulated(self) -> bool:
-        return self.dataset in cfg.SIMULATED or (self.split is not None and self.source.simulated)
+        return self.dataset in SIMULATED or (self.split is not None and self.source.simulated)
 
     @property
     def figures(self) -> Path:
@@ -142,7 +140,7 @@ class Dataset:
             "seed": self.seed,
             "device": self.device,
             "simulated": self.simulated,
-            "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
+            "development": self.dataset in DATASETS and DATASETS[self.dataset].development,
             **self.made_from,
             "configuration": as_json(self.profile),
         }
@@ -160,7 +158,7 @@ class Dataset:
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
         """How much the simulator writes."""
-        return self.profile.ninapro if self.dataset == "simulated-ninapro" else self.profile.simulation
+        return DATASETS[self.dataset].simulation(self.profile)
 
     @property
     def simulation_folder(self) -> Path:
@@ -176,13 +174,11 @@ class Dataset:
     def source(self) -> Source:
         """The recordings; the simulator writes what is missing first."""
         if self.simulated:
-            ninapro = self.dataset == "simulated-ninapro"
             with distributed.first():
-                return (open_simulated_ninapro if ninapro else open_simulated)(self.simulation_folder, self.simulation)
+                return DATASETS[self.dataset].open(self.simulation_folder, simulation=self.simulation)
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
-        readers = {"emg2pose": open_emg2pose, "ninapro": open_ninapro, "ninapro-db1": open_db1}
-        return readers[self.dataset](self.data, skip_broken=self.skip_broken)
+        return DATASETS[self.dataset].open(self.data, skip_broken=self.skip_broken)
 
     @cached_property
     def store(self) -> WindowStore:

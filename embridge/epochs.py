@@ -17,7 +17,7 @@ from embridge import cli, losses, training
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, Study
-from embridge.results import write_atomically
+from embridge.files import write_atomically
 from embridge.train import RESUMES, check_name
 
 STEP = 10  # epochs: the first period of the learning rate

@@ -19,8 +19,6 @@ import pandas as pd
 import torch
 
 from embridge import distributed, losses, optimisation, training
-from embridge.bounds import read_npz
-from embridge.checkpoint import write_atomically
 from embridge.config import (
     REGRESSORS,
     RESULTS_VERSION,
@@ -33,6 +31,7 @@ from embridge.config import (
 )
 from embridge.dataset import Dataset
 from embridge.errors import EMBridgeWarning, InputError
+from embridge.files import read_npz, write_atomically
 from embridge.models.cpep import CPEP
 from embridge.models.mae import emg_mae, pose_mae
 from embridge.models.qformer import QFormerModel

@@ -7,7 +7,7 @@ import platform
 import time
 from pathlib import Path
 
-from embridge.config import SIMULATED
+from embridge.datasets import SIMULATED
 from embridge.provenance import commit, libraries
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from embridge import protocols
-from embridge.checkpoint import write_atomically
-from embridge.config import RESULTS_VERSION, SIMULATED, as_json, fingerprint, results_name
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
 from embridge.dataset import ROOT
+from embridge.datasets import SIMULATED
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, slug
 from embridge.few_shot import few_shot
+from embridge.files import write_atomically
 from embridge.hand import N_ANGLES
 from embridge.regression import angle_error
 from embridge.rows import as_text, row
@@ -212,7 +213,7 @@ def record(study: Study, name: str) -> Path:
     }
     file = record_file(study, name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, as_text(found, rows).encode())
+    write_atomically(file, as_text(found, rows))
     return file
 
 

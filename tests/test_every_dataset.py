@@ -8,7 +8,8 @@ import itertools
 import pytest
 
 from embridge import claims, figures, tables, views
-from embridge.config import for_dataset, profile
+from embridge.config import profile
+from embridge.datasets import for_dataset
 from embridge.paper import CELLS
 from embridge.results import as_frame, row
 from embridge.systems import EXPERIMENTS, NEIGHBOURS, SWEPT, trained_by

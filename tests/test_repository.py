@@ -17,12 +17,12 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "bounds", "config", "choices", "systems", "parallel", "progress", "provenance"),
-    ("cli",),  # what runs before anything is installed
-    ("hand",),  # joints and geometry, and how a hand is drawn
+    ("errors", "files", "config", "choices", "systems", "parallel", "progress", "provenance"),
+    ("hand",),  # joints and geometry
     ("recordings", "simulator"),
-    ("signals", "store", "survey", "cutting", "windows"),
-    ("splits",),
+    ("signals", "cutting", "store", "windows"),
+    ("splits", "datasets"),
+    ("cli",),  # runs before anything is installed: what is heavy above is imported when it is called
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),

@@ -7,8 +7,8 @@ import pandas as pd
 
 from embridge.claims.evidence import Cell, Evidence, Number
 from embridge.claims.registry import CLAIMS, MARGIN, Claim, Comparison
-from embridge.config import SIMULATED
-from embridge.results import write_atomically
+from embridge.datasets import SIMULATED
+from embridge.files import write_atomically
 from embridge.tables import markdown
 
 __all__ = ["CLAIMS", "Claim", "Comparison", "Evidence", "claims_table", "verdict", "write"]

@@ -7,7 +7,8 @@ from matplotlib.patches import Patch
 
 from embridge.errors import InputError
 from embridge.figures import style
-from embridge.hand import FINGER_COLOURS, FINGERS, draw_hand
+from embridge.figures.hand import FINGER_COLOURS, draw_hand
+from embridge.hand import FINGERS
 
 _FAILURE = "#F2C9C0"
 

@@ -5,7 +5,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from embridge.figures import style
-from embridge.hand import draw_hand
+from embridge.figures.hand import draw_hand
 
 
 def _scatter(ax, xy: np.ndarray, colours, *, size: float) -> None:

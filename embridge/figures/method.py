@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from embridge.figures.hand import draw_hand
 from embridge.figures.style import GREY, SMALL, new_figure
-from embridge.hand import draw_hand
 
 _UNIT = 20  # drawing units an inch, so that type of a fixed size fits the boxes
 _FILL = {"emg": "#D6E8F5", "pose": "#FBE7C6", "query": "#D3EFE3", "loss": "white", "plain": "#F2F2F2"}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from embridge import config
+from embridge.datasets import for_dataset
 from embridge.errors import InputError
 from embridge.paper import NOT_IN_SOURCE, lookup
 from embridge.splits import SETS
@@ -137,7 +138,7 @@ def unswept(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _usual_k(dataset: str) -> int:
-    return config.for_dataset(config.profile("paper"), dataset).evaluation.k
+    return for_dataset(config.profile("paper"), dataset).evaluation.k
 
 
 def choose(
