@@ -69,10 +69,12 @@ class Evidence:
     """
 
     def __init__(self, results: pd.DataFrame, dataset: str):
-        self.results, self.dataset = select(results, dataset=dataset), dataset
+        metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
+        self.results, self.dataset = select(results, dataset=dataset, metric=metrics), dataset
         self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
         self._luck = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
+        self._sweep = cache(lambda system, param: sweep(self.results, dataset, system, param))
 
     def _number(self, cell: Cell, own: bool = False) -> Number | None:
         if cell.measure in GAINS:
@@ -84,7 +86,7 @@ class Evidence:
     def _balanced_accuracy(self, cell: Cell, own: bool) -> Number | None:
         rows = self.results if own else self._all_seeds
         if cell.param:
-            rows = sweep(self.results, self.dataset, cell.system, cell.param)
+            rows = self._sweep(cell.system, cell.param)
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
         rows = choose(rows, self.dataset, **where, value=cell.value or None)
         scores, luck = rows.loc[rows["metric"] == "balanced_accuracy", "value"], self._luck[cell.measure, cell.classes]

@@ -1,5 +1,7 @@
 """What all tables share: rows chosen from the tidy results, one number for a cell, and one way to print it."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -122,20 +124,23 @@ def markdown(table: pd.DataFrame) -> str:
 
 def select(results: pd.DataFrame, **equal) -> pd.DataFrame:
     """Rows whose columns equal the given values; a tuple allows several. Unknown columns raise InputError."""
-    keep = np.ones(len(results), dtype=bool)
+    keep = np.arange(len(results))
     for column, value in equal.items():
         if column not in results:
             raise InputError(f"results: expected a column of the tidy results, found {column!r}")
-        keep &= results[column].isin(value if isinstance(value, tuple) else (value,)).to_numpy()
-    return results[keep]
+        keep = keep[results[column].iloc[keep].isin(value if isinstance(value, tuple) else (value,)).to_numpy()]
+    return results.iloc[keep]
 
 
 def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Leave out committed rows where this run has any of the same ``by``: a mean never mixes the two."""
-    mine = (rows["origin"] == "").groupby([rows[c] for c in by], dropna=False).transform("any")
-    return rows[(rows["origin"] == "") | ~mine.astype(bool)]
+    own = rows["origin"] == ""
+    if own.all():
+        return rows
+    return rows[own | ~own.groupby([rows[c] for c in by], dropna=False).transform("any").astype(bool)]
 
 
+@cache
 def usual_k(dataset: str) -> int:
     """How many neighbours vote in zero-shot on a dataset."""
     return for_dataset(profile("paper"), dataset).evaluation.k
@@ -159,9 +164,9 @@ def sweep(
     "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``: of batch sizes,
     the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
     """
-    rows = select(results, dataset=dataset, system=system)
+    metrics = ("balanced_accuracy", "user_recall") if param == "k" else "balanced_accuracy"
+    rows = select(results, dataset=dataset, system=system, metric=metrics)
     own = unswept(rows[rows["options"].isin((*HEADLINE_OPTIONS, "D_tune")) & rows["batch_size"].isna()])
-    own = select(own, metric="balanced_accuracy", user="")
     if param == "batch_size":
         usual = own["profile"].map({name: str(profile(name).align.batch_size) for name in PROFILES})
         rows = rows[rows["batch_size"].notna() & rows["options"].str.startswith(HEADLINE_OPTIONS[1])]
@@ -170,7 +175,7 @@ def sweep(
         own = select(own, protocol="ZS", options=HEADLINE_OPTIONS[1])
     else:
         rows, usual = select(rows, param=param), (DEFAULTS | {"paired_fraction": "1"}).get(param)
-    if param == "k" or usual is None or own.empty:
+    if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
         return rows
     own = own.assign(param=param, param_value=usual)
     there = (

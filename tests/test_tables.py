@@ -12,6 +12,7 @@ from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
+from embridge.numbers import CELLS
 from embridge.results import Page, collect, evaluate_predictions, read_results, row
 from embridge.systems import ALIGNED, NO_NETWORK
 
@@ -370,21 +371,60 @@ def test_sweeps_do_not_enter_the_headline(results, gathered):
 
 def test_sensitivity_has_a_row_for_each_value(gathered):
     values = ("0.5", "0.1", "0.05")
-    rows = gathered(*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("k", ("10", "1")),
-                    *swept("metric", ("cosine",)))  # fmt: skip
-    cells = tables.numbers("fig4", rows, "simulated")
-    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c", "k"]  # a single metric is no sweep
+    rows = [*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("metric", ("cosine",))]
+    cells = tables.numbers("fig4", gathered(*rows), "simulated")
+    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c"]  # a single metric is no sweep
     assert cells[cells["param"] == "k_c"]["param_value"].unique().tolist() == ["5", "10", "all"]
-    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5", "10"}
-    assert set(cells.loc[cells["param"] == "k", "protocol"]) == {"ZS"} and len(cells) == 3 * 4 + 3 * 4 + 2 * 2
-    table = printed("fig4", rows, "simulated").set_index(["param", "param_value"])
+    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5"} and len(cells) == 3 * 4 + 3 * 4
+    table = printed("fig4", gathered(*rows), "simulated").set_index(["param", "param_value"])
     assert table.columns.tolist() == ["LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
     assert table.loc[("tau_s", "0.1 (default)"), "ZS unseen"] == "0.31 [0.21, 0.41]"
+
+    rows = gathered(*rows, *swept("k", ("10", "1")))  # of which 10 is the system as it is, with the metric "dot", too
+    cells = tables.numbers("fig4", rows, "simulated")
+    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c", "metric", "k"]
+    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5", "dot", "10"}
+    assert set(cells.loc[cells["param"] == "k", "protocol"]) == {"ZS"}
+    assert len(cells) == 3 * 4 + 3 * 4 + 2 * 4 + 2 * 2
+    table = printed("fig4", rows, "simulated").set_index(["param", "param_value"])
     assert table.loc[("k", "1"), "LP in"] == "–"
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, twice):
+    """Results of older versions hold the row again under every parameter's name."""
+    usual = {"LP": {"param": "C", "param_value": "1.0"}, "ZS": {}}
+    own = [r | usual[r["protocol"]] for r in swept("k", ("10",), ALIGNED, profile="quick")]
+    tuned = [r | {"options": "D_tune", "value": r["value"] + 0.1} for r in own if r["protocol"] == "ZS"]
+    own += [r for r in tuned if r["system"] == "EMBridge"]
+    members = swept("tau_s", ("0.5",), profile="quick") + swept("paired_fraction", ("0.4",), ALIGNED, profile="quick")
+    members += [r | {"options": "D_tune"} for r in members if r["param"] == "tau_s" and r["protocol"] == "ZS"]
+    members += [one(0.2, system="CPEP", classes="unseen", batch_size=512, profile="quick",
+                    **ZS | {"options": "corpus=class set; same steps"})]  # fmt: skip
+    again = [r | {"param": p, "param_value": v} for p, v in (("tau_s", "0.1"), ("paired_fraction", "1")) for r in own
+             if p != "paired_fraction" or r["options"] != "D_tune"]  # fmt: skip
+    both = {"batch_size": 256, "options": "corpus=class set; same epochs, same steps"}
+    again += [r | both for r in own if r["options"] == ZS["options"]]
+    rows = gathered(*own, *members, *(again if twice else ()))
+    value = {(r["system"], r["protocol"], r["classes"], r["options"]): r["value"] for r in own}
+
+    cells = tables.numbers("fig4", rows, "simulated")
+    assert cells["param_value"].tolist() == ["0.1"] * 4 + ["0.5"] * 4
+    assert cells["value"].tolist()[:4] == [value["EMBridge", p, c, ZS["options"] * (p == "ZS")] for p, c in CELLS]
+    assert set(cells["interval_kind"]) == {"95 % bootstrap over user"}  # of one row, not of a mean
+    cells = tables.tune_rows(rows, "simulated")
+    assert cells["param_value"].tolist() == ["0.1", "0.5"] and cells["default"].tolist() == [True, False]
+    assert cells["in"].iloc[0] == value["EMBridge", "ZS", "in", "D_tune"]
+    cells = tables.numbers("fig3c", rows, "simulated").query("fraction == 1")
+    expected = [value[s, "ZS", c, ZS["options"]] for c in splits.SETS for s in ALIGNED]
+    assert cells["value"].tolist() == expected
+    cells = tables.numbers("table4", rows, "simulated").query("batch_size == 256")
+    assert cells["value"].tolist() == [value[s, "ZS", "unseen", ZS["options"]] for s in ALIGNED for _ in range(2)]
 
 
 def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
     objective, model = EXPERIMENTS["EMBridge"].objective, ModelConfig()
+    assert table_cells.DEFAULTS["metric"] == "dot"
     assert {k: v for k, v in table_cells.DEFAULTS.items() if k != "metric"} == {
         name: f"{value:g}"
         for name, value in {
@@ -511,9 +551,8 @@ def test_table_4_tells_the_same_epochs_from_the_same_steps(gathered):
     for size, options in ((256, "same epochs, same steps"), (512, "same epochs"), (512, "same steps")):
         more = ZS | {"options": f"corpus=class set, {options}", "batch_size": size, "param": "batch_size"}
         rows.append(one(0.4 + 0.1 * len(rows), system="CPEP", classes="unseen", param_value=size, **more))
-    rows.append(one(0.9, system="CPEP", classes="unseen", **ZS))  # the headline's row is none of these
     tuned = ZS | {"options": "D_tune; same epochs", "batch_size": 512}
-    rows.append(one(0.9, system="CPEP", classes="unseen", **tuned))  # nor is D_tune's
+    rows.append(one(0.9, system="CPEP", classes="unseen", **tuned))  # D_tune's is none of these
     table = printed("table4", gathered(*rows), "simulated").set_index(["system", "convention"])
     assert table.columns.tolist() == ["batch size 256", "batch size 512", "batch size 1024", "source"]
     assert table.loc[("CPEP", "same epochs")].tolist() == [
@@ -521,6 +560,10 @@ def test_table_4_tells_the_same_epochs_from_the_same_steps(gathered):
     ]  # fmt: skip
     assert table.loc[("CPEP", "same steps"), "batch size 512"] == "0.60 [0.50, 0.70] | not in the source"
     assert table.loc[("CPEP", "same steps"), "batch size 256"] == "0.40 [0.30, 0.50] | not in the source"
+    # the headline's row has the profile's own batch size, smoke's 64
+    own = printed("table4", gathered(*rows, one(0.9, system="CPEP", classes="unseen", **ZS)), "simulated")
+    own = own.set_index(["system", "convention"]).loc["CPEP"]
+    assert own["batch size 64"].str.startswith("0.90").all() and own["batch size 256"].str.startswith("0.40").all()
 
 
 def test_few_shot_is_mean_and_deviation_over_draws(gathered):
