@@ -127,7 +127,7 @@ class Evidence:
         own = select(self.results, system=cell.system, **where, **{"class": int(cell.value)}).to_dict("records")
         if not own:
             return None
-        (found,), f1, pair = own, self._f1("class")[0], cell.system.split(" - ")
+        found, f1, pair = own[-1], self._f1("class")[0], cell.system.split(" - ")
         gain = pd.Series([found["value"]])
         if set(pair) <= set(f1):
             gain = (f1[pair[0]] - f1[pair[1]]).unstack("class")[found["class"]]

@@ -14,11 +14,28 @@ from embridge.results import row
 from embridge.score import committed, recorded
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, class_counts
-from embridge.table_cells import HEADLINE_OPTIONS, select
+from embridge.systems import NO_NETWORK
+from embridge.table_cells import (
+    HEADLINE_OPTIONS,
+    MISSING,
+    choose,
+    footnotes,
+    interval,
+    marked,
+    number,
+    select,
+    summary,
+)
+from embridge.tables import UNIMODAL, headline_rows, scores_of
 
 SEEDS = 3  # METHOD 10: of the long profile's headline rows
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
+EXPECTED = {
+    "Labels shuffled": "chance, 0.25",
+    "CPEP, pairs shuffled": "chance, 0.25",
+    "Untrained encoder": "what a random network gives",
+}
 SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
@@ -112,6 +129,32 @@ def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tupl
     return rows
 
 
+def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
+    """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
+
+    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
+    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed. What needs
+    no network has no seed: its number is that of every seed.
+    """
+    rows, lines = results.assign(origin=""), []  # all seeds in one mean
+    own, every = (headline_rows(frame, dataset, systems=systems) for frame in (results, rows))
+    for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
+        if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
+            continue
+        where = {c: mine[c] for c in ("system", "protocol", "classes")}
+        scores = scores_of(choose(rows, dataset, **where))
+        several = len(scores) > 1 or mine["system"] in NO_NETWORK
+        lines.append(
+            where
+            | {"this run": marked(mine), "seeds": int(scores["seed"].count())}
+            | {"mean over seeds": marked(mean) if several else MISSING}
+            | {"lowest": number(scores["value"].min()), "highest": number(scores["value"].max())}
+        )
+    table = pd.DataFrame(lines)
+    table.attrs["footnotes"] = footnotes(pd.concat([own, every]).assign(origin=""))
+    return table
+
+
 def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
     """Rows that would betray a mistake: an untrained encoder, shuffled pairs, and probes of CPEP on shuffled labels.
 
@@ -141,6 +184,33 @@ def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:
             )
         )  # fmt: skip
     return rows
+
+
+def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The controls (RELIABILITY) in both class sets, beside what each should give.
+
+    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws; of
+    shuffled pairs that several seeds trained with, the mean and the lowest and highest of them.
+    """
+    lines = []
+    for system, should in EXPECTED.items():
+        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
+            draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
+            line = {"protocol": protocol, "gallery": gallery or MISSING, "should be": should}
+            for classes in SETS:
+                of_set = select(part, classes=classes)
+                v = of_set["value"]
+                if draws:
+                    name, told = f"{system}, {draws} draws", (v.mean(), *v.quantile([0.025, 0.975]))
+                elif system == "CPEP, pairs shuffled" and seeds > 1:
+                    name, told = f"{system}, {seeds} trainings", (v.mean(), v.min(), v.max())
+                else:
+                    found = summary(of_set)
+                    told = found["value"], found["low"], found["high"]
+                line[classes] = interval(*told)
+            lines.append({"control": name} | line)
+    return pd.DataFrame(lines)
 
 
 def judge_controls(results: pd.DataFrame, dataset: str) -> str:

@@ -26,8 +26,6 @@ from embridge.table_cells import (
     cell_frame,
     choose,
     footnotes,
-    interval,
-    marked,
     mean_interval,
     number,
     origin_marks,
@@ -60,13 +58,8 @@ CPEP_ABLATION = (
 )
 REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose")
 CONVENTIONS = ("same epochs", "same steps")  # of Table 4; E trains all batch sizes for the same epochs
-CONTROLS = {
-    "Labels shuffled": "chance, 0.25",
-    "CPEP, pairs shuffled": "chance, 0.25",
-    "Untrained encoder": "what a random network gives",
-}
 _GROUPS = dict.fromkeys(NO_NETWORK, "no network") | dict.fromkeys(UNIMODAL, "unimodal")
-_TABLE_3_GROUPS = dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
+_PARTS = dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
 
 # ---- cells as numbers ---------------------------------------------------------------------------------------------
 
@@ -122,7 +115,8 @@ def _lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
     return {c: choose(results, dataset, protocol="LP", classes=c, system=LOG_POWER_LDA) for c in SETS}
 
 
-def _scores(rows: pd.DataFrame) -> pd.DataFrame:
+def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are scores, without those of single users."""
     return rows[rows["metric"] == "balanced_accuracy"]
 
 
@@ -169,7 +163,7 @@ def _gallery_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 def _corpus_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6)."""
     rows = select(results, dataset=dataset, protocol="ZS", system=ALIGNED, gallery="all", pooling="max")
-    rows = unswept(_scores(rows[rows["batch_size"].isna()]))
+    rows = prefer_own(unswept(scores_of(rows[rows["batch_size"].isna()])), ["system"])
     corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
     for classes, system, corpus in itertools.product(SETS, ALIGNED, corpora):
         found = summary(choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
@@ -222,7 +216,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     cells, lines = [], _lines(results, dataset)
     for param, usual in defaults(dataset).items():
         rows = sweep(results, dataset, "EMBridge", param)
-        values = sorted(_scores(rows)["param_value"].unique(), key=rising)
+        values = sorted(scores_of(rows)["param_value"].unique(), key=rising)
         for value, (protocol, classes) in itertools.product(values if len(values) > 1 else (), CELLS):
             if (param, protocol) == ("k", "LP"):  # a probe has no neighbours
                 continue
@@ -266,7 +260,7 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     The paper prints numbers for the whole set only, which are Table 2's.
     """
     rows = {system: sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
-    values = {v for found in rows.values() for v in _scores(select(found, protocol="ZS"))["param_value"]}
+    values = {v for found in rows.values() for v in scores_of(select(found, protocol="ZS"))["param_value"]}
     cells, lines = [], _lines(results, dataset)
     for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=rising)):
         part = choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
@@ -328,18 +322,13 @@ class Table:
     digits: int = 2
 
 
+TABLE_3 = {"systems": (*NO_NETWORK, *REMOVED, *OBJECTIVES), "table": "E Table 3", "groups": _GROUPS | _PARTS}
 TABLES = {
     "table2": Table(headline_rows, ("group", "system")),
     "table3": Table(
-        partial(
-            headline_rows, systems=(*NO_NETWORK, *REMOVED, *OBJECTIVES), table="E Table 3",
-            groups=_GROUPS | _TABLE_3_GROUPS,
-        ),
-        ("group", "system"), named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
+        partial(headline_rows, **TABLE_3), ("group", "system"), named={"system": {"EMBridge": "CASCLe (EMBridge)"}}
     ),
-    "table4": Table(
-        _table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}
-    ),
+    "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
     "fig4": Table(_fig4_rows, ("param", "param_value")),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
@@ -351,7 +340,7 @@ TABLES = {
     "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
     "cpep_gain": Table(_cpep_gain, columns=("classes",)),
     "cpep_ablation": Table(partial(headline_rows, systems=CPEP_ABLATION, table="C ablation")),
-}  # fmt: skip
+}
 
 
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
@@ -367,8 +356,8 @@ def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
         cells = cells.assign(**{column: shown})
     if "default" in cells:
         cells = cells.assign(param_value=cells["param_value"] + cells["default"].map({True: " (default)", False: ""}))
-    several = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
-    return text_table(cells, [*several, *table.index], list(table.columns), digits=table.digits)
+    index = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
+    return text_table(cells, [*index, *table.index], list(table.columns), digits=table.digits)
 
 
 def tune_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -385,59 +374,6 @@ def tune_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
     table.attrs["footnotes"] = footnotes(cells)
     return table
-
-
-def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
-    """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
-
-    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
-    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed. What needs
-    no network has no seed: its number is that of every seed.
-    """
-    rows, lines = results.assign(origin=""), []  # all seeds in one mean
-    own, every = (headline_rows(frame, dataset, systems=systems) for frame in (results, rows))
-    for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
-        if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
-            continue
-        where = {c: mine[c] for c in ("system", "protocol", "classes")}
-        scores = _scores(choose(rows, dataset, **where))
-        several = len(scores) > 1 or mine["system"] in NO_NETWORK
-        lines.append(
-            where
-            | {"this run": marked(mine), "seeds": int(scores["seed"].count())}
-            | {"mean over seeds": marked(mean) if several else MISSING}
-            | {"lowest": number(scores["value"].min()), "highest": number(scores["value"].max())}
-        )
-    table = pd.DataFrame(lines)
-    table.attrs["footnotes"] = footnotes(pd.concat([own, every]).assign(origin=""))
-    return table
-
-
-def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The controls (RELIABILITY) in both class sets, beside what each should give.
-
-    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws; of
-    shuffled pairs that several seeds trained with, the mean and the lowest and highest of them.
-    """
-    lines = []
-    for system, should in CONTROLS.items():
-        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
-        for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
-            draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
-            line = {"protocol": protocol, "gallery": gallery or MISSING, "should be": should}
-            for classes in SETS:
-                of_set = select(part, classes=classes)
-                v = of_set["value"]
-                if draws:
-                    name, told = f"{system}, {draws} draws", (v.mean(), *v.quantile([0.025, 0.975]))
-                elif system == "CPEP, pairs shuffled" and seeds > 1:
-                    name, told = f"{system}, {seeds} trainings", (v.mean(), v.min(), v.max())
-                else:
-                    found = summary(of_set)
-                    told = found["value"], found["low"], found["high"]
-                line[classes] = interval(*told)
-            lines.append({"control": name} | line)
-    return pd.DataFrame(lines)
 
 
 def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from embridge import claims, differences, figures, open_choices, table_cells, tables, views
+from embridge import claims, comparisons, differences, figures, open_choices, table_cells, tables, views
 from embridge.config import for_dataset, profile
 from embridge.numbers import CELLS
 from embridge.results import as_frame, row
@@ -61,13 +61,13 @@ def test_tables_have_a_line_or_none_and_no_error(made):
     for table in (
         tables.tune_table(tables.tune_rows(results, dataset)),
         tables.user_gain_table(results, dataset),
-        tables.controls_table(results, dataset),
+        comparisons.controls_table(results, dataset),
     ):
         assert table_cells.markdown(table).startswith("|")
     of_page_05 = results[results["batch_size"].isna()]
     assert table_cells.markdown(tables.text("corpora", tables.numbers("corpora", of_page_05, dataset))).startswith("|")
     names = ("Upper bound", "EMG-MAE", *SWEPT)
-    assert len(tables.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
+    assert len(comparisons.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
     assert differences.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
     assert "second seed" in differences.seed_spread_line(results, dataset)
     none = open_choices.numbers(results, dataset, [])

@@ -8,7 +8,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from toy_study import Study
 
-from embridge import claims, differences, few_shot, protocols, table_cells, tables
+from embridge import claims, comparisons, differences, few_shot, protocols, table_cells, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
 from embridge.results import Page, evaluate_predictions
@@ -210,7 +210,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     assert luck and tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_seeds(counts, other, luck=luck))
     own = cells[cells["system"] == LOG_POWER_LDA].dropna(subset="value").squeeze()
     assert "seeds" not in own["interval_kind"]  # users alone
-    table = tables.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
+    table = comparisons.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
     table = table.set_index(["system", "protocol", "classes"])
     shown = table.loc[(LOG_POWER_LDA, "LP", "unseen")]
     assert shown["seeds"] == 0 and shown["mean over seeds"] == shown["this run"] and shown["lowest"] == "0.50"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embridge import differences, numbers, open_choices, splits, table_cells, tables
+from embridge import comparisons, differences, numbers, open_choices, splits, table_cells, tables
 from embridge import statistics as st
 from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
@@ -292,7 +292,7 @@ def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
     long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in ((1, 0.4), (2, 0.5))]
 
     def line(*rows):
-        table = tables.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
+        table = comparisons.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
         assert len(table) == 4 + 2  # an unimodal system has no zero-shot
         return table.set_index(["system", "protocol", "classes"]).loc[("CPEP", "ZS", "unseen")].tolist()
 
@@ -314,9 +314,9 @@ def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
     ]
     pairs = {"system": "CPEP, pairs shuffled", "protocol": "ZS", "gallery": "not-self"}
     rows += [one(0.24 + 0.02 * s, seed=s, classes=c, **pairs) for s in range(3) for c in ("in", "unseen")]
-    table = tables.controls_table(gathered(*rows), "simulated").set_index("control")
+    table = comparisons.controls_table(gathered(*rows), "simulated").set_index("control")
     assert table.loc["CPEP, pairs shuffled, 3 trainings", "in"] == "0.26 [0.24, 0.28]"
-    alone = tables.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
+    alone = comparisons.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
     assert alone.set_index("control").loc["CPEP, pairs shuffled", "in"] == "0.24 [0.14, 0.34]"
     assert table.loc["Labels shuffled, 11 draws", "in"] == "0.25 [0.20, 0.30]"  # quantiles 0.2025 and 0.2975
     assert table.loc["Untrained encoder", "unseen"] == "0.30 [0.20, 0.40]"
