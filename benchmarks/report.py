@@ -13,7 +13,7 @@ from embridge.figures.style import new_figure
 from embridge.parallel import available_cores
 from embridge.provenance import provenance
 from embridge.results import Page
-from embridge.tables import MISSING, markdown
+from embridge.table_cells import MISSING, markdown
 
 CAPTION = (
     "How fast: each row is measured in one run, ours and baseline in turn; median, in brackets the extremes over the "

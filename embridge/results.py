@@ -28,7 +28,7 @@ from embridge.rows import (
     plain,
     row,
 )
-from embridge.tables import markdown
+from embridge.table_cells import markdown
 
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 

@@ -26,7 +26,7 @@ from embridge.rows import as_text, row
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
 from embridge.systems import NEIGHBOURS, SWEPT
-from embridge.tables import DEFAULTS
+from embridge.table_cells import DEFAULTS
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
 

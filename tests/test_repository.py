@@ -26,7 +26,10 @@ LAYERS = (
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
+    (
+        *("numbers", "statistics", "retrieval", "recognition", "evaluation", "rows"),
+        *("table_cells", "differences", "tables", "results", "claims_list", "claims"),
+    ),
     ("figures",),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
@@ -35,7 +38,7 @@ LAYERS = (
         "few_shot",
         "score",
         "comparisons",
-        "alternatives",
+        "open_choices",
         "views",
         "api",
     ),  # what notebooks and command lines ask of experiments
