@@ -13,7 +13,7 @@ from embridge.claims_list import CLAIMS, MARGIN, Cell, Claim
 from embridge.datasets import SIMULATED
 from embridge.differences import comparable, paired, quadrature, score_of, seed_spread
 from embridge.numbers import CELLS
-from embridge.results import write_atomically
+from embridge.files import write_atomically
 from embridge.statistics import LEVEL, luck_of_training, mean_over_groups, widened
 from embridge.systems import ALIGNED
 from embridge.table_cells import choose, markdown, mean_interval, prefer_own, recall_counts, select, summary, sweep
