@@ -8,8 +8,7 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,19 +20,18 @@ from embridge.results import KEY, read_results
 TOLERANCE = 0.08  # of a score and of its interval's ends
 DEGREES = 1.0  # of an error in degrees
 COUNTS = ("n", "n_train")
+NUMBERS = (*COUNTS, "value", "low", "high")
 MATCHED = [column for column in KEY if column != "profile"]
 DETAILS = ("class", "user", "true", "predicted")  # rows without an interval are compared by their mean over these
 SHOWN = 20  # differences printed
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What :func:`compare` found: rows equal, rows within tolerance, and a sentence for each difference."""
+class Comparison(NamedTuple):
+    """The outcome of :func:`compare`: rows equal, rows within tolerance, and a sentence for each difference."""
 
     equal: int
     near: int
     moved: list[str]
-    same_machine: bool
 
 
 def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool) -> Comparison:
@@ -47,47 +45,39 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
     old, new = _by_key(committed), _by_key(fresh)
     equal, near, moved = 0, 0, []
     alone: dict[str, list[tuple[dict, dict]]] = {}  # rows without an interval, by what their mean is of
-    for name in [*old, *(name for name in new if name not in old)]:
-        told = {column: value for column, value in zip(MATCHED, name, strict=True) if value}
-        what = _said(told)
-        if name not in old or name not in new:
-            moved.append(f"{what}: only in the {'committed' if name in old else 'fresh'} results")
+    for key in dict.fromkeys([*old, *new]):
+        told = {column: value for column, value in zip(MATCHED, key, strict=True) if value}
+        if key not in old or key not in new:
+            moved.append(f"{_said(told)}: only in the {'committed' if key in old else 'fresh'} results")
             continue
-        before, after = old[name], new[name]
-        numbers = [(column, before[column], after[column]) for column in (*COUNTS, "value", "low", "high")]
-        bare = pd.isna(before["low"]), pd.isna(after["low"])
-        differ = [(c, a, b) for c, a, b in numbers if not (a == b or (pd.isna(a) and pd.isna(b)))]
+        before, after = old[key], new[key]
+        differ = [c for c in NUMBERS if not (before[c] == after[c] or (pd.isna(before[c]) and pd.isna(after[c])))]
         equal += not differ
-        if same_machine or any(column in COUNTS for column, _, _ in differ) or before["origin"]:
-            if differ:
-                moved.append(f"{what}: " + ", ".join(f"{c} {a:.6g} is now {b:.6g}" for c, a, b in differ))
-        elif any(bare) and not all(bare):
-            moved.append(f"{what}: has an interval only in the {'fresh' if bare[0] else 'committed'} results")
+        bare = pd.isna(before["low"]), pd.isna(after["low"])
+        if same_machine or set(differ) & set(COUNTS) or before["origin"]:
+            problem = ", ".join(f"{c} {before[c]:.6g} is now {after[c]:.6g}" for c in differ)
         elif all(bare):
             group = _said({column: value for column, value in told.items() if column not in DETAILS})
             alone.setdefault(group, []).append((before, after))
+            continue
+        elif any(bare):
+            problem = f"has an interval only in the {'fresh' if bare[0] else 'committed'} results"
         else:
             tolerance = DEGREES if before["metric"].endswith("_deg") else TOLERANCE
-            far = [(c, a, b) for c, a, b in differ if not abs(a - b) <= tolerance]
-            if far:
-                said = ", ".join(f"{c} {a:.3f} is now {b:.3f}" for c, a, b in far)
-                moved.append(f"{what}: {said}, tolerance {tolerance}")
-            near += bool(differ) and not far
-    for what, pairs in alone.items():
-        differ, said = _together(pairs)
-        near += 0 if said else differ
-        moved += [f"{what}: {said}"] if said else []
-    return Comparison(equal, near, moved, same_machine)
-
-
-def _together(pairs: list[tuple[dict, dict]]) -> tuple[int, str]:
-    """How many of a mean's rows differ, and what to say where the mean itself moved too far."""
-    old, new = (pd.Series([pair[side]["value"] for pair in pairs], dtype=float) for side in (0, 1))
-    differ = int((~((old == new) | (old.isna() & new.isna()))).sum())
-    tolerance = TOLERANCE + sum(before["n"] for before, _ in pairs) ** -0.5
-    if not differ or abs(old.mean() - new.mean()) <= tolerance:
-        return differ, ""
-    return differ, f"mean {old.mean():.3f} is now {new.mean():.3f}, tolerance {tolerance:.3f}"
+            far = [c for c in differ if not abs(before[c] - after[c]) <= tolerance]
+            problem = ", ".join(f"{c} {before[c]:.3f} is now {after[c]:.3f}" for c in far)
+            problem += f", tolerance {tolerance}" if far else ""
+        moved += [f"{_said(told)}: {problem}"] if problem else []
+        near += bool(differ) and not problem
+    for group, pairs in alone.items():
+        values = pd.DataFrame([(before["value"], after["value"]) for before, after in pairs], dtype=float)
+        differ = int((values[0].ne(values[1]) & values.notna().any(axis=1)).sum())
+        tolerance, (was, now) = TOLERANCE + sum(before["n"] for before, _ in pairs) ** -0.5, values.mean()
+        if differ and not abs(was - now) <= tolerance:
+            moved.append(f"{group}: mean {was:.3f} is now {now:.3f}, tolerance {tolerance:.3f}")
+        else:
+            near += differ
+    return Comparison(equal, near, moved)
 
 
 def _said(columns: dict[str, str]) -> str:
@@ -113,40 +103,21 @@ def _committed(name: str) -> bytes:
     )
 
 
-def _made_on(page: bytes) -> dict | None:
-    return json.loads(page)["context"].get("made_on")
-
-
-def check(folder: Path) -> Comparison:
-    """Compare the results in ``folder`` (``.../figures/<dataset>-<profile>``) with those committed under its name."""
-    where = f"figures/{folder.name}"
-    page = "05_results/results.json"
-    # kept as bytes until they are parsed: git's copy never lies on the disk
-    committed = read_results(io.BytesIO(_committed(f"{where}/results.csv")))
-    made_on = _made_on(_committed(f"{where}/{page}")), _made_on((folder / page).read_bytes())
-    return compare(
-        committed,
-        read_results(folder / "results.csv"),
-        same_machine=None not in made_on and len(set(map(str, made_on))) == 1,
-    )
-
-
+@cli.command(runner.KEPT)
 def main(argv: list[str]) -> int:
     """The command line; 0 where nothing moved, 1 where something did or a run failed, 2 for bad input."""
-    try:
-        options = cli.parse(argv, action="check")
-        folder = cli.results_folder(options)
-        _committed(f"figures/{folder.name}/results.csv")  # before the run, which takes long
-        rest = [argument for argument in argv if argument != "--check"]
-        code = runner.main([*rest, "--out", str(options.out)])
-        if code:
-            return code
-        found = check(folder)
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    options = cli.parse(argv, action="check")
+    folder, page = cli.results_folder(options), "05_results/results.json"
+    # kept as bytes until they are parsed: git's copy never lies on the disk; read before the run, which takes long
+    committed, made = (_committed(f"figures/{folder.name}/{name}") for name in ("results.csv", page))
+    rest = [argument for argument in argv if argument != "--check"]
+    if code := runner.main([*rest, "--out", str(options.out)]):
+        return code
+    made_on = [json.loads(text)["context"].get("made_on") for text in (made, (folder / page).read_bytes())]
+    same = made_on[0] is not None and made_on[0] == made_on[1]
+    found = compare(read_results(io.BytesIO(committed)), read_results(folder / "results.csv"), same_machine=same)
     how = "the same machine and versions: exact"
-    if not found.same_machine:
+    if not same:
         how = f"elsewhere: scores and the ends of their intervals within {TOLERANCE}, degrees within {DEGREES:g}, means"
         how += f" of what has no interval within {TOLERANCE} + 1 / sqrt(windows)"
     print(f"\ncompared with the committed results ({how}): {found.equal:,} rows equal, {found.near:,} near")

@@ -1,45 +1,30 @@
-"""The command line of ``run_all.sh``: what may be asked for, and ``--clean``. Standard library only."""
+"""The command line of ``run_all.sh``: what may be asked for, how a command ends, and ``--clean``.
+
+Standard library only: it runs before anything is installed.
+"""
 
 import argparse
 import difflib
 import fcntl
-import os
 import re
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
+from functools import wraps
 from itertools import product
 from pathlib import Path
 
-from embridge.config import (
-    DATASETS,
-    PROFILES,
-    SIMULATED,
-    TOKENS,
-    for_dataset,
-    other_tokens,
-    profile,
-    results_name,
-    window_config,
-)
-from embridge.errors import InputError
+from embridge import config as cfg
+from embridge import datasets
+from embridge.errors import InputError, NotebookFailed, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-COMMITTED = (
-    "simulated-quick",
-    "simulated-long",
-    "simulated-ninapro-long",
-)  # below figures/: pictures and tables that git tracks
-ACTIONS = (
-    "test",
-    "lab",
-    "clean",
-    "train",
-    "sweep",
-    "plan",
-    "bench",
-    "check",
-)  # what can be done instead of running notebooks
+# below figures/: pictures and tables that git tracks
+COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")
+# what can be done instead of running notebooks
+ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check")
 # Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
 BELONGS = {
     "only": ("run",),
@@ -84,25 +69,20 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (./run_all.sh --help lists the options)")
 
 
-def _whole(low: int, high: int):
-    """What reads a whole number from ``low`` to ``high``."""
+def _number(low: float, high: float, kind: type = int):
+    """Return a reader of numbers from ``low`` to ``high``, whole ones by default."""
+    what = "whole number" if kind is int else "number"
 
-    def read(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-        return int(text)
+    def read(text: str) -> float:
+        try:
+            found = kind(text)
+        except ValueError:
+            found = low - 1
+        if not low <= found <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
+        return found
 
     return read
-
-
-def _positive(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return found
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -121,27 +101,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("--profile", choices=PROFILES, default="quick", help="how much of everything (default: quick)")
-    add("--dataset", choices=DATASETS, default="simulated", help="which recordings (default: simulated)")
-    add(
-        "--tokens",
-        choices=TOKENS,
-        default="",
+    add("--profile", choices=cfg.PROFILES, default="quick", help="how much of everything (default: quick)")
+    add("--dataset", choices=datasets.DATASETS, default="simulated", help="which recordings (default: simulated)")
+    add("--tokens", choices=cfg.TOKENS, default="",
         help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
-        "profile's; paper: waveform, else features, but for envelopes)",
-    )
+        "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
     add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
     add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
-    add("--seeds", metavar="N", type=_whole(1, 1000), default=1, help="seeds for each experiment (default: 1)")
-    add("--hours", metavar="H", type=_positive, help="start no training that would not end within H hours")
-    add(
-        "--retrain",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="train this experiment anew for its results' rows",
-    )
+    add("--seeds", metavar="N", type=_number(1, 1000), default=1, help="seeds for each experiment (default: 1)")
+    hours = _number(0.001, 10_000, float)
+    add("--hours", metavar="H", type=hours, help="start no training that would not end within H hours")
+    add("--retrain", metavar="NAME", action="append", default=[],
+        help="train this experiment anew for its results' rows")  # fmt: skip
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
     add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
     group = parser.add_argument_group("instead of the notebooks, one of")
@@ -155,8 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     add = parser.add_argument_group("only with one of these").add_argument
-    add("--seed", metavar="S", type=_whole(0, 999), default=0, help="--train: the seed (default: 0)")
-    add("--jobs", metavar="J", type=_whole(1, 1000), help="--sweep: at most J local processes, also where Slurm is")
+    add("--seed", metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
+    add("--jobs", metavar="J", type=_number(1, 1000), help="--sweep: at most J local processes, also where Slurm is")
     add("--slurm", metavar="KEY=VALUE", type=_pair, nargs="+", action="extend", default=[],
         help="--sweep: options of sbatch for each job, such as partition=gpu gpus-per-node=1")  # fmt: skip
     add("--full", action="store_true", help="--bench: the whole table (default: a quick look)")
@@ -204,26 +176,64 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     options.out = Path(options.out).absolute()
     if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
         options.out = ROOT / "check"
-    for name, given in (("--data", options.data is not None), ("--skip-broken", options.skip_broken)):
-        if given and options.dataset in SIMULATED:
-            raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
-    if options.dataset not in SIMULATED:
-        if options.data is None:
-            raise InputError(f"--dataset {options.dataset} needs --data DIR, the folder of its files (see README)")
+    dataset = options.dataset
+    if dataset in datasets.SIMULATED:
+        for name in ("data", "skip_broken"):
+            if getattr(options, name):
+                name = f"--{name.replace('_', '-')}"
+                raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
+    elif options.data is None:
+        raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see README)")
+    else:
         options.data = Path(options.data).absolute()
         if not options.data.is_dir():
-            raise InputError(
-                f"--data {options.data} is not a folder: give the one that holds {options.dataset}'s files"
-            )
-    size = for_dataset(profile(options.profile), options.dataset)
-    options.tokens = other_tokens(size, window_config(options.dataset), options.tokens)  # or says why not
+            raise InputError(f"--data {options.data} is not a folder: give the one that holds {dataset}'s files")
+    size = datasets.for_dataset(cfg.profile(options.profile), dataset)
+    options.tokens = cfg.other_tokens(size, datasets.window_config(dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
     return options
 
 
+def arguments(options: argparse.Namespace, **changes) -> list[str]:
+    """The options that name data, size, device and place, as another command's arguments; without defaults."""
+    found = ["--skip-broken"] if options.skip_broken else []
+    for name, value in (vars(options) | changes).items():
+        if name in ("profile", "dataset", "data", "tokens", "device", "out") and value and value not in ("auto", ROOT):
+            found += [f"--{name}", str(value)]
+    return found
+
+
+def command(stopped: str, *failures: type[Exception]) -> Callable:
+    """A decorator for a ``main``: what ends it is told in one line on stderr and becomes its exit code.
+
+    2 for bad input; 1 for a notebook that failed, what the system refuses (a full disk, a folder gone) and
+    ``failures``; 130 or 143 for a signal, with what ``stopped`` says.
+    """
+
+    def decorate(main: Callable) -> Callable:
+        @wraps(main)
+        def run(*args, **kwargs) -> int:
+            try:
+                return main(*args, **kwargs) or 0
+            except InputError as problem:
+                told, code = f"error: {problem}", 2
+            except (NotebookFailed, OSError, *failures) as problem:
+                told, code = f"error: {problem}", 1
+            except KeyboardInterrupt:
+                told, code = f"stopped: {stopped}", 130
+            except Stopped as problem:
+                told, code = f"stopped: {stopped}", 128 + problem.args[0]
+            print(told, file=sys.stderr)
+            return code
+
+        return run
+
+    return decorate
+
+
 def results_folder(options: argparse.Namespace) -> Path:
-    """Where a run with these options puts its figures and tables."""
-    return options.out / "figures" / results_name(options.dataset, options.profile, options.tokens)
+    """The folder of the figures and tables of a run with these options."""
+    return options.out / "figures" / cfg.results_name(options.dataset, options.profile, options.tokens)
 
 
 def make_writable(folder: Path) -> None:
@@ -243,17 +253,12 @@ def _remade(out: Path) -> list[Path]:
     key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
     found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
     found = [path for path in found if key.fullmatch(path.name)]
-    for name in map("-".join, [*product(DATASETS, PROFILES), *product(DATASETS, PROFILES, TOKENS)]):
-        folder = out / "figures" / name
+    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
+        folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]
     found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
     return [path for path in found if path.exists() and not path.is_symlink()]
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [Path(top, name) for top, _, names in os.walk(path) for name in names]
-    return sum(file.lstat().st_size for file in files)
 
 
 # Locks below --out of whoever writes there: a run or sweep, a training (also one that Slurm started), who cuts windows.
@@ -273,7 +278,7 @@ def clean(out: Path) -> None:
                 raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
     total = 0
     for path in _remade(out):
-        size = _size(path)
+        size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
         total += size
         print(f"removed {path} ({size:,} bytes)")
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -3,33 +3,72 @@
 This is what the workers that fill a store run; it knows no store and needs no torch.
 """
 
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
 from embridge.config import WindowConfig, n_bins
 from embridge.errors import InputError
-from embridge.recordings import Recording, Segment, Signals, sha256
+from embridge.files import sha256
+from embridge.recordings import Recording, Segment, Signals
 from embridge.signals import F16_MAX, POWER_PARTS, emg_features, filter_emg, is_flat, log_power, pose_frames, unusable
-from embridge.store import arrays_of, checksum
-from embridge.survey import SourceFile
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
 HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
+
+
+def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
+    """The arrays of one window in a store of a kind, their shapes by file name; the EMG first, then the pose."""
+    if kind == "waveform":
+        return {
+            "emg.f16": (config.n_channels, config.window),
+            "pose.f16": (config.n_joints, config.window),
+        }
+    bins = n_bins(config)
+    return {
+        "log-power.f16": (config.n_channels, bins),
+        "frames.f16": (config.n_joints, bins),
+        "power.f16": (config.n_channels, POWER_PARTS),
+    }
+
+
+def window_bytes(kind: str, config: WindowConfig) -> int:
+    """The bytes of one window in a store of a kind."""
+    return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
+
+
+def checksum(emg: np.ndarray, *rest: np.ndarray) -> int:
+    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the rest."""
+    low = 0
+    for array in rest:
+        low = zlib.crc32(array, low)
+    return zlib.crc32(emg) << 32 | low
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One recording's file as it was summed; ``fresh`` if that was just now, so that it need not be summed again."""
+
+    size: int  # bytes
+    mtime_ns: int
+    sha256: str
+    n_samples: int
+    fresh: bool = False
 
 
 @dataclass
 class Part:
     """The windows of one recording, or the reason why it has none."""
 
-    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see store.arrays_of
-    log: dict = field(default_factory=dict)  # JSON values: what the journal and the manifest keep
+    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see arrays_of
+    log: dict  # JSON values: what the journal and the manifest keep
 
 
 def place(
     segments: tuple[Segment, ...], failed: np.ndarray, broken: np.ndarray, config: WindowConfig
 ) -> tuple[np.ndarray, dict]:
-    """Where windows lie: (n, 3) rows of segment index, start, offset in the valid stretch; and what was lost.
+    """Place windows: (n, 3) rows of segment index, start, offset in the valid stretch; and counts of what was lost.
 
     ``failed`` (T,) marks frames without a pose, ``broken`` (T,) samples with a NaN. A window is inside one segment and
     touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",
@@ -64,26 +103,20 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
     An InputError comes back in ``log["error"]``, for the caller to judge.
     """
     recording, config, file, kind = job
-    nothing = Part(
-        [np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()],
-        {
-            "windows": [], "digests": [], "checksums": [], "segments": [], "scale": 1.0, "dead_channels": [],
-            "counts": {},
-        },
-    )  # fmt: skip
+    log = {name: [] for name in ("windows", "digests", "checksums", "segments", "dead_channels")}
+    log |= {"scale": 1.0, "counts": {}}
     try:
         if not file.fresh and (found := sha256(recording.path)) != file.sha256:
             raise InputError(
                 f"{recording.path}: its bytes have changed although size and date have not (SHA-256 {found[:12]}..., "
                 f"was {file.sha256[:12]}...); fetch it again"
             )
-        if file.n_samples < config.window:  # length first, whatever its clock says
-            nothing.log["counts"] = {"short": 1}
-            return nothing
-        return cut_signals(recording, recording.load(), config, kind)
+        if file.n_samples >= config.window:  # length first, whatever its clock says
+            return cut_signals(recording, recording.load(), config, kind)
+        log["counts"] = {"short": 1}
     except (InputError, FileNotFoundError) as error:
-        nothing.log["error"] = str(error)
-        return nothing
+        log["error"] = str(error)
+    return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
 
 
 def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:

@@ -17,13 +17,33 @@ from pathlib import Path
 
 from embridge import cli
 from embridge.errors import InputError
-from embridge.progress import Heartbeat, human
+from embridge.progress import Heartbeat, human, last_line
 
-# pytest's options where --test runs everything: a process a core, and at least 90 % of the package's lines reached.
-WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov-report=term:skip-covered".split()
-WHOLE_TEST += ["--cov-fail-under=90"]
+# pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
+WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=benchmarks".split()
+WHOLE_TEST += ["--cov-report=term:skip-covered", "--cov-fail-under=90"]
+# What does each action.
+COMMANDS = {
+    "run": "embridge.runner",
+    "train": "embridge.train",
+    "sweep": "embridge.sweep",
+    "plan": "embridge.forecast",
+    "check": "embridge.check",
+    "bench": "benchmarks",
+}
 VENV = cli.ROOT / ".venv"
 REQUIREMENTS = cli.ROOT / "requirements.txt"
+# Variables that name where libraries keep what is a user's, and the folders that stand in for it.
+KEPT_FOR_A_USER = {
+    "MPLCONFIGDIR": "matplotlib",
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_CONFIG_DIR": "jupyter/config",
+    "JUPYTER_DATA_DIR": "jupyter/data",
+    "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_CONFIG_HOME": "config",
+    "XDG_DATA_HOME": "share",
+}
 
 
 class SetupError(RuntimeError):
@@ -57,20 +77,9 @@ def active() -> Path | None:
 def _run(command: list[str], log: Path, what: str) -> None:
     """Run a command with its output in ``log`` and a heartbeat on the screen; raises SetupError with the log's end."""
     with log.open("ab") as sink, Heartbeat(every=20) as heartbeat:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        try:
-            while process.poll() is None:
-                lines = log.read_text(errors="replace").splitlines()
-                heartbeat.news = lines[-1].strip() if lines else ""
-                try:
-                    process.wait(timeout=1.0)
-                except subprocess.TimeoutExpired:
-                    continue
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-    if process.returncode:
+        heartbeat.news = lambda: last_line(log.read_text(errors="replace"))
+        done = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    if done.returncode:
         tail = "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-15:])
         raise SetupError(f"{what} failed; the end of {log}:\n{tail}")
 
@@ -135,7 +144,7 @@ def _point_at(venv: Path, root: Path) -> None:
 
 
 def usable_home() -> bool:
-    """Whether HOME names a folder that can be written to."""
+    """True where HOME names a folder that can be written to."""
     home = os.environ.get("HOME", "")
     return bool(home) and os.path.isdir(home) and os.access(home, os.W_OK)
 
@@ -168,17 +177,7 @@ def variables(state: Path, *, own_settings: bool, test: bool = False) -> dict[st
     if not usable_home():
         env["HOME"] = str(state / "home")
     if not (own_settings and usable_home()):
-        for name, folder in (
-            ("MPLCONFIGDIR", "matplotlib"),
-            ("IPYTHONDIR", "ipython"),
-            ("JUPYTER_CONFIG_DIR", "jupyter/config"),
-            ("JUPYTER_DATA_DIR", "jupyter/data"),
-            ("JUPYTER_RUNTIME_DIR", "jupyter/runtime"),
-            ("XDG_CACHE_HOME", "cache"),
-            ("XDG_CONFIG_HOME", "config"),
-            ("XDG_DATA_HOME", "share"),
-        ):
-            env[name] = str(state / folder)
+        env |= {name: str(state / folder) for name, folder in KEPT_FOR_A_USER.items()}
     for name in ("HOME", "MPLCONFIGDIR", "IPYTHONDIR"):  # these warn or fail where the folder is absent
         if name in env:
             Path(env[name]).mkdir(parents=True, exist_ok=True)
@@ -197,44 +196,32 @@ def interpreter() -> Path:
     return build(VENV, REQUIREMENTS, cli.ROOT, pip_options=() if usable_home() else ("--no-cache-dir",))
 
 
+@cli.command("run the same command again", SetupError)
 def main(argv: list[str]) -> int:
     """Check the arguments, set up, and become the runner, a command of the package, pytest or JupyterLab.
 
     Returns an exit code where it does not come to that.
     """
-    try:
-        options = cli.parse(argv)
-        if options.action == "clean":
-            cli.clean(options.out)
-            return 0
-        if options.action in ("run", "sweep", "check"):
-            cli.make_writable(cli.results_folder(options))
-        elif options.action in ("train", "bench"):
-            cli.make_writable(options.out)
-        python = str(interpreter())
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except SetupError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped: run the same command again", file=sys.stderr)
-        return 130
-    own = options.action not in ("test", "lab")
-    writes = own and options.action != "plan"
-    state = (options.out if writes else cli.ROOT) / ".cache"
-    env = variables(state, own_settings=options.action in ("lab", "plan"), test=options.action == "test")
-    if own:
-        module = {"run": "runner", "plan": "forecast"}.get(options.action, options.action)
-        command = [f"embridge.{module}", *argv]
+    options = cli.parse(argv)
+    action = options.action
+    if action == "clean":
+        cli.clean(options.out)
+        return 0
+    if action in ("run", "sweep", "check"):
+        cli.make_writable(cli.results_folder(options))
+    elif action in ("train", "bench"):
+        cli.make_writable(options.out)
+    python = str(interpreter())
+    state = (options.out if action not in ("test", "lab", "plan") else cli.ROOT) / ".cache"
+    env = variables(state, own_settings=action in ("lab", "plan"), test=action == "test")
+    if action in COMMANDS:
+        command = [COMMANDS[action], *argv]
     else:  # both read their settings from the repository
         os.chdir(cli.ROOT)
         lab = ["jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *options.rest]
-        command = ["pytest", *(options.rest or WHOLE_TEST)] if options.action == "test" else lab
-    command = [python, "-P", "-m", *command]
+        command = ["pytest", *(options.rest or WHOLE_TEST)] if action == "test" else lab
     sys.stdout.flush()
-    os.execve(python, command, env)
+    os.execve(python, [python, "-P", "-m", *command], env)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many epochs D_tune prefers, in multiples of ten: ``python -m embridge.epochs`` (METHOD 10).
+"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.epochs`` (METHOD 10).
 
 The learning rate restarts every ten epochs, so one long training passes through the end of every shorter one: its error
 on D_tune after 10, 20, ... epochs is theirs, to the bit. D_eval is never looked at. The numbers of the default are
@@ -8,19 +8,18 @@ committed in ``figures/simulated-long/epochs.csv``; what was chosen stands in :m
 import argparse
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from embridge import losses, training
-from embridge.config import RESULTS_VERSION, results_name
+from embridge import cli, losses, training
+from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS
-from embridge.results import write_atomically
+from embridge.files import write_atomically
 from embridge.study import Study
-from embridge.train import check_name
+from embridge.train import RESUMES, check_name
 from embridge.trained import build
 
 STEP = 10  # epochs: the first period of the learning rate
@@ -44,13 +43,8 @@ class Watched:
     """
 
     def __init__(self, task, study: Study, name: str):
-        self.task, self.model, self.n_samples, self.load, self.loss = (
-            task,
-            task.model,
-            task.n_samples,
-            task.load,
-            task.loss,
-        )
+        self.task, self.model, self.n_samples = task, task.model, task.n_samples
+        self.load, self.loss = task.load, task.loss
         self.batches, self.reader = tune_batches(study), task.reader
         self.modality = getattr(task, "modality", None)
         self.poses = None if self.modality else [study.pose_embeddings(ids, name) for ids in self.batches]
@@ -90,7 +84,8 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main(argv: list[str]) -> int:
+@cli.command(RESUMES)
+def main(argv: list[str]) -> None:
     """Train what ``argv`` names and add its errors to ``epochs.csv``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m embridge.epochs", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=["Pose-MAE", "EMG-MAE", *ALIGNED], help="experiments")
@@ -99,25 +94,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--out", default="")
     options = parser.parse_args(argv)
-    try:
-        for name in options.names:
-            check_name(name)
-            study = Study("simulated", options.profile, 0, options.device, out=options.out)
-            found = watch(study, name, options.epochs).assign(version=RESULTS_VERSION)
-            file = Path(study.out) / "figures" / results_name("simulated", options.profile) / "epochs.csv"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if file.exists():
-                others = pd.read_csv(file)
-                found = pd.concat([others[others["system"] != name], found])
-            write_atomically(file, found.to_csv(index=False, lineterminator="\n"))
-            print(found[found["system"] == name].to_string(index=False), flush=True)
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
+    for name in options.names:
+        check_name(name)
+        study = Study("simulated", options.profile, 0, options.device, out=options.out)
+        found = watch(study, name, options.epochs).assign(version=RESULTS_VERSION)
+        file = study.figures / "epochs.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            others = pd.read_csv(file)
+            found = pd.concat([others[others["system"] != name], found])
+        write_atomically(file, found.to_csv(index=False, lineterminator="\n"))
+        print(found[found["system"] == name].to_string(index=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,7 @@ NO_NETWORK, UNIMODAL, MULTIMODAL = (
     tuple(name for name, (group, _) in TABLE_2.items() if group == wanted)
     for wanted in ("no network", "unimodal", "multi-modal")
 )
+GROUPS = {name: group for name, (group, _) in TABLE_2.items()}
 COLOURS = {name: colour for name, (_, colour) in TABLE_2.items() if colour}
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")  # Table 4 and Fig. 3c vary all three, Fig. 4 the last
 PUBLISHED = REGRESSORS[1:4]  # emg2pose's networks: E has no row of them on NinaPro
@@ -158,6 +159,8 @@ PUBLISHED = REGRESSORS[1:4]  # emg2pose's networks: E has no row of them on Nina
 NINAPRO = ("Pose-MAE", "EMG-MAE", "PoseT", "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
 REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")  # E Table 3, its upper half
 OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # its lower half, whose CASCLe row is EMBridge itself
+TABLE_3_SYSTEMS = (*NO_NETWORK, *REMOVED, *OBJECTIVES)
+TABLE_3_GROUPS = GROUPS | dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
 CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", UPPER_BOUND)
 
 # Fig. 4 and E 4: values beside EMBridge's own
@@ -328,6 +331,19 @@ def find(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
     return EXPERIMENTS[name]
+
+
+def cost(experiment: Experiment, size: Profile) -> float:
+    """How long it trains at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core)."""
+    shape, train = experiment.configs(size, 0)
+    with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
+    kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
+    # these always read waveforms
+    published = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}
+    an_epoch = published.get(experiment.name, kinds.get(experiment.kind, 1.0))
+    if shape.kind == "waveform" and experiment.name not in published:
+        an_epoch *= 3.5
+    return train.epochs * experiment.paired_fraction * an_epoch
 
 
 def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, ...]:

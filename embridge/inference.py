@@ -17,12 +17,12 @@ from scipy.signal import sosfreqz
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from embridge.bounds import read_npz
 from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
 from embridge.cutting import robust_scale
 from embridge.errors import InputError
 from embridge.experiments import slug
+from embridge.files import read_npz
 from embridge.models import new_model, pose_encoder
 from embridge.retrieval import majority
 from embridge.signals import emg_features, pose_frames, sections

@@ -31,48 +31,40 @@ class Heartbeat:
 
     On a terminal one line is rewritten every second; elsewhere a line is printed every ``every`` seconds.
     ``expected`` is the step's likely duration in s (None: not known).
-    The body sets ``news``.
+    The body sets ``news``, a text or a function that returns one.
     """
 
     def __init__(self, *, expected: float | None = None, every: float = 30.0):
-        self.news = ""
-        self.expected = expected
+        self.news, self.expected = "", expected
         self.terminal = sys.stdout.isatty()
         self.every = 1.0 if self.terminal else every
-        self._start = time.monotonic()
-        self._stop = threading.Event()
+        self._start, self._stop = time.monotonic(), threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self):
-        self._start = time.monotonic()
         self._thread.start()
         return self
 
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
-        if self.terminal:
-            print("\r\x1b[K", end="", flush=True)
+        self.print("", end="")
 
-    def print(self, line: str) -> None:
+    def print(self, line: str, end: str = "\n") -> None:
         """Print a line that stays, above the one that is rewritten."""
-        print(f"\r\x1b[K{line}" if self.terminal else line, flush=True)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the step began."""
-        return time.monotonic() - self._start
+        if self.terminal or line:
+            print(f"\r\x1b[K{line}" if self.terminal else line, end=end, flush=True)
 
     def line(self) -> str:
-        """What is shown now."""
-        parts = [human(self.elapsed)]
+        """The line that is shown now."""
+        elapsed, news = time.monotonic() - self._start, self.news() if callable(self.news) else self.news
+        parts = [human(elapsed)]
         if self.expected is not None:
-            left = max(self.expected - self.elapsed, 0.0)
-            parts.append(f"about {human(left)} to go" if left else "longer than expected")
-        return "      " + ", ".join(parts) + (f": {self.news}" if self.news else "")
+            left = self.expected - elapsed
+            parts.append(f"about {human(left)} to go" if left > 0 else "longer than expected")
+        return "      " + ", ".join(parts) + (f": {news}" if news else "")
 
     def _beat(self):
         while not self._stop.wait(self.every):
             width = shutil.get_terminal_size((110, 24)).columns - 1
-            text = self.line()[:width]
-            print(f"\r\x1b[K{text}" if self.terminal else text, end="" if self.terminal else "\n", flush=True)
+            self.print(self.line()[:width], end="" if self.terminal else "\n")

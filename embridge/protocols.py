@@ -15,7 +15,7 @@ import torch
 
 from embridge import evaluation as ev
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
-from embridge.paper import lookup
+from embridge.numbers import lookup
 from embridge.results import evaluate_predictions
 from embridge.splits import SETS
 from embridge.study import Study

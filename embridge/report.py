@@ -5,33 +5,12 @@ import csv
 import json
 import platform
 import time
-from html import escape
 from pathlib import Path
 
-from embridge.config import SIMULATED
+from embridge.datasets import SIMULATED
 from embridge.provenance import commit, libraries
 
-STYLE = """
-:root { color-scheme: light; }
-body { margin: 0 auto; max-width: 60rem; padding: 1rem 1.5rem 4rem; background: #fff; color: #1b1f24;
-       font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.7rem; margin: 1rem 0 .3rem; }
-h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; padding-top: .8rem; border-top: 1px solid #d4d9df; }
-a { color: #0b57a4; }
-.simulated { background: #fff3cd; border: 1px solid #b88600; padding: .6rem .9rem; margin: 1rem 0; font-weight: 600; }
-.facts, .small { color: #4d5661; font-size: .88rem; }
-nav ol { columns: 2 20rem; padding-left: 1.2rem; font-size: .92rem; }
-figure { margin: 1.6rem 0; }
-figure img { max-width: 100%; height: auto; }
-figcaption { margin: .4rem 0; max-width: 48rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #e3e7eb; }
-th { border-bottom: 2px solid #8a949e; }
-td.number { text-align: right; }
-#claims td { white-space: normal; vertical-align: top; min-width: 6rem; }
-@media print { .scroll { overflow: visible; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
-"""
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def pages(folder: Path) -> list[dict]:
@@ -59,71 +38,22 @@ def _number(text: str) -> str | None:
     return text if text.lstrip("+-").isdecimal() else f"{value:.4g}"
 
 
-def table_html(file: Path) -> str:
-    """A CSV file as an HTML table: numbers shortened and to the right, everything else as it stands."""
+def _rows(file: Path) -> list[list[str]]:
     with file.open(newline="", encoding="utf-8") as handle:
-        head, *body = list(csv.reader(handle))
-    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
-    for row in body:
-        shown = [(_number(cell), cell) for cell in row]
-        cells = [f"<td>{escape(t)}</td>" if n is None else f'<td class="number">{escape(n)}</td>' for n, t in shown]
-        lines.append("<tr>" + "".join(cells) + "</tr>")
-    return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
+        return list(csv.reader(handle))
 
 
-def _caption(entry: dict) -> str:
-    source = f' <span class="small">Source: {escape(entry["source"])}.</span>' if entry.get("source") else ""
-    return f"<figcaption>{escape(entry['caption'])}{source}</figcaption>"
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
-def _anchor(page: dict, entry: dict) -> str:
-    return escape(f"{page['notebook']}-{entry['name']}", quote=True)
-
-
-def _section(page: dict, notebooks: Path) -> str:
-    """One notebook's part: when it ran, its page, its tables and figures."""
-    name, folder = page["notebook"], page["folder"]
-    record = notebooks / f"{name}.key.json"
-    if record.exists():
-        ran = json.loads(record.read_text())
-        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ran["finished"]))
-        facts = f'run {when}, {ran["seconds"]:.0f} s; <a href="notebooks/{escape(name)}.html">executed notebook</a>'
-    else:
-        facts = "not run here: these are the results that came with the repository or from an unfinished run"
-    parts = [f'<h2 id="{escape(name)}">{escape(name)}</h2>', f'<p class="facts">{facts}</p>']
-    for entry in page["tables"]:
-        body = table_html(folder / entry["csv"])
-        parts.append(f'<figure id="{_anchor(page, entry)}">{_caption(entry)}{body}</figure>')
-    for entry in page["figures"]:
-        data = base64.b64encode((folder / entry["file"]).read_bytes()).decode("ascii")
-        image = f'<img src="data:image/png;base64,{data}" alt="{escape(entry["caption"], quote=True)}">'
-        parts.append(f'<figure id="{_anchor(page, entry)}">{image}{_caption(entry)}</figure>')
-    return "\n".join(parts)
-
-
-def _claims(folder: Path) -> str:
-    """The claims table, where there is one."""
+def _claims(folder: Path) -> dict:
+    """The claims' caption and table, {} where there are none; without rows where the papers claim nothing."""
     file = folder / "claims.csv"
     if not file.exists():
-        return ""
+        return {}
     caption, _, table = file.with_suffix(".md").read_text(encoding="utf-8").partition("\n\n")
-    shown = table_html(file) if table else ""  # of some datasets the papers claim nothing
-    return (
-        '<h2 id="claims">What the papers claim, and what holds here</h2>\n'
-        f"<figure><figcaption>{escape(caption)}</figcaption>{shown}</figure>"
-    )
-
-
-def _contents(found: list[dict], claims: bool) -> str:
-    lines = ['<li><a href="#claims">claims</a> (table)</li>'] if claims else []
-    for page in found:
-        entries = [("table", entry) for entry in page["tables"]] + [("figure", entry) for entry in page["figures"]]
-        inner = "".join(
-            f'<li><a href="#{_anchor(page, entry)}">{escape(entry["name"])}</a> ({kind})</li>'
-            for kind, entry in entries
-        )
-        lines.append(f'<li><a href="#{escape(page["notebook"])}">{escape(page["notebook"])}</a><ul>{inner}</ul></li>')
-    return "<nav><ol>\n" + "\n".join(lines) + "\n</ol></nav>"
+    return {"caption": caption, "rows": _rows(file) if table else []}
 
 
 def write(folder: Path, parameters: dict) -> Path:
@@ -132,35 +62,31 @@ def write(folder: Path, parameters: dict) -> Path:
     ``parameters`` are the run's; only tables and figures that the notebooks' ``results.json`` name are shown, each
     with its caption. The page needs no other file; its links lead to the executed notebooks beside it.
     """
+    import jinja2  # whoever needs another function of this module need not load it
+
     found = pages(folder)
-    dataset, profile = parameters.get("dataset", ""), parameters.get("profile", "")
-    versions = ", ".join(f"{name} {version}" for name, version in libraries().items())
-    banner = ""
-    if dataset in SIMULATED:
-        banner += (
-            '<p class="simulated">Simulated data. Every number below comes from a forearm simulator; none is a result '
-            "on recordings of people.</p>"
-        )
-    if profile == "smoke":
-        banner += (
-            '<p class="simulated">Smoke profile: it shows that the parts fit together. Its numbers mean nothing.</p>'
-        )
-    facts = (
-        f"Dataset {dataset}, profile {profile}, seeds {parameters.get('seeds', '')}; written "
-        f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; commit {commit()}; {versions}; "
-        f"{platform.machine()}, {platform.system()}."
-    )
-    body = "\n".join(_section(page, folder / "notebooks") for page in found)
-    claims, title = _claims(folder), f"EMBridge: {dataset}, {profile}"
-    page = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        f'<p class="facts">{escape(facts)}</p>\n{banner}\n{_contents(found, bool(claims))}\n{claims}\n{body}\n'
-        "</body>\n</html>\n"
+    for page in found:
+        record = folder / "notebooks" / f"{page['notebook']}.key.json"
+        page["ran"] = ran = json.loads(record.read_text()) if record.exists() else {}
+        ran |= {"at": _time(ran["finished"])} if ran else {}
+        for entry in page["tables"]:
+            entry["rows"] = _rows(page["folder"] / entry["csv"])
+        for entry in page["figures"]:
+            entry["data"] = base64.b64encode((page["folder"] / entry["file"]).read_bytes()).decode("ascii")
+    template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    html = template.render(
+        {name: parameters.get(name, "") for name in ("dataset", "profile", "seeds")},
+        simulated=parameters.get("dataset") in SIMULATED,
+        written=_time(time.time()),
+        commit=commit(),
+        versions=", ".join(f"{name} {version}" for name, version in libraries().items()),
+        machine=f"{platform.machine()}, {platform.system()}",
+        pages=found,
+        claims=_claims(folder),
+        number=_number,
     )
     file = folder / "report.html"
-    file.write_text(page, encoding="utf-8")
+    file.write_text(html, encoding="utf-8")
     return file
 
 

@@ -5,7 +5,6 @@ tables and figures are made from it alone. ``folder/provenance.json`` says what 
 """
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from embridge import __version__
-from embridge.config import RESULTS_VERSION, as_json, for_dataset, for_windows, profile, window_config
+from embridge.config import RESULTS_VERSION, as_json, for_windows, profile
+from embridge.datasets import for_dataset, window_config
 from embridge.errors import InputError
+from embridge.files import sha256, write_atomically
 from embridge.provenance import libraries, provenance
-from embridge.recordings import sha256
 from embridge.rows import (
     COLUMNS,
     INTEGERS,
@@ -28,7 +28,7 @@ from embridge.rows import (
     plain,
     row,
 )
-from embridge.tables import markdown
+from embridge.table_cells import markdown
 
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
@@ -241,16 +241,3 @@ def _slug(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise InputError(f"results: expected a name of letters, digits, '-', '_' and '.', found {name!r}")
     return name
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader finds the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from embridge import protocols
-from embridge.checkpoint import write_atomically
-from embridge.config import RESULTS_VERSION, SIMULATED, as_json, fingerprint, results_name
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
+from embridge.datasets import SIMULATED
 from embridge.errors import InputError
-from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, slug
+from embridge.experiments import ALIGNED, DEFAULTS, EXPERIMENTS, NEIGHBOURS, slug
 from embridge.few_shot import few_shot
+from embridge.files import write_atomically
 from embridge.hand import N_ANGLES
 from embridge.provenance import ROOT
 from embridge.regression import angle_error
@@ -25,7 +26,6 @@ from embridge.rows import as_text, row
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
-from embridge.tables import DEFAULTS
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
 
@@ -210,7 +210,7 @@ def record(study: Study, name: str) -> Path:
     }
     file = record_file(study, name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, as_text(found, rows).encode())
+    write_atomically(file, as_text(found, rows))
     return file
 
 

@@ -66,18 +66,16 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
 
 def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndarray:
     """Samples (T,) bool that hold a NaN or an infinity, in the EMG with the filter's ring on both sides."""
+    from scipy.ndimage import maximum_filter1d
+
     bad = ~np.isfinite(emg).all(axis=1)
-    if bad.any() and ring(config):
-        at = np.flatnonzero(bad)
-        edge = np.zeros(len(bad) + 1, dtype=np.int64)
-        np.add.at(edge, np.maximum(at - ring(config), 0), 1)
-        np.add.at(edge, np.minimum(at + ring(config) + 1, len(bad)), -1)
-        bad = np.cumsum(edge[:-1]) > 0
+    if bad.any():
+        bad = maximum_filter1d(bad, 2 * ring(config) + 1, mode="constant")
     return bad | ~np.isfinite(pose).all(axis=1)
 
 
 def bin_edges(n_samples: int, n: int) -> np.ndarray:
-    """Where n bins of a window begin, and where the last one ends: floor(i T / n), (n + 1,) (METHOD 1)."""
+    """The first samples of n bins of a window, and the end of the last one: floor(i T / n), (n + 1,) (METHOD 1)."""
     return np.arange(n + 1) * n_samples // n
 
 
@@ -88,7 +86,7 @@ def bin_means(x: np.ndarray, n: int) -> np.ndarray:
 
 
 def is_flat(x: np.ndarray) -> bool:
-    """Whether a window (C, T) holds one value throughout: its SD is 0, and there is nothing to scale it by."""
+    """True where a window (C, T) holds one value throughout: its SD is 0, and there is nothing to scale it by."""
     return bool(x.max() == x.min())
 
 
@@ -106,7 +104,7 @@ def log_power(x: np.ndarray, n: int) -> np.ndarray | None:
 
 
 def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
-    """What a "log-power" encoder sees of one filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1 to 5; ours).
+    """The input of a "log-power" encoder from a filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1-5; ours).
 
     :func:`log_power` less its mean, over its SD, both over all channels and bins; zeros where all bins are equal. The
     one function for windows that are stored and for those that are labelled as they come. None where the window
@@ -120,7 +118,7 @@ def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
 
 
 def pose_frames(pose: np.ndarray, n: int) -> np.ndarray:
-    """What a "frames" encoder sees of one window's angles (J, T), before statistics: bin means (J, n) float16."""
+    """The input of a "frames" encoder from one window's angles (J, T), before scaling: bin means (J, n) float16."""
     return np.clip(bin_means(pose, n), -F16_MAX, F16_MAX).astype(np.float16)
 
 
@@ -153,7 +151,7 @@ def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "to
 
 
 def channel_order(shifts: "torch.Tensor", n_channels: int, ring: int | None = None) -> "torch.Tensor":
-    """Which channel stands where after a roll of channels 0..ring-1 by ``shifts`` (B,) places: (B, C) long (E A.6).
+    """The order of channels after a roll of channels 0..ring-1 by ``shifts`` (B,) places: (B, C) long (E A.6).
 
     As ``torch.roll`` does it for each window; ``ring=None`` means all C. Channels behind the ring stay where they are.
     """

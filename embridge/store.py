@@ -4,11 +4,8 @@ A store holds what one front end reads of the windows: "waveform", filtered samp
 "features", log-power and frames (6 kB). Stores of both kinds have the same windows in the same order.
 """
 
-import hashlib
 import json
-import os
 import zipfile
-import zlib
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,68 +14,21 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from embridge.bounds import read_npz
-from embridge.config import WindowConfig, fingerprint, n_bins
+from embridge.config import WindowConfig, fingerprint
+from embridge.cutting import arrays_of, checksum, window_bytes
 from embridge.errors import InputError
-from embridge.signals import POWER_PARTS
+from embridge.files import read_npz, sha256, write_atomically
 
 STORE_VERSION = 2  # raise it when the same windows would be kept in other files
 VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
-OF_RECORDING = (
-    "user",
-    "session",
-    "hand",
-    "moving_hand",
-    "split",
-    "generalization",
-)  # columns that come from the recording
-
-
-def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
-    """What a store of a kind holds of each window, the shapes by file name; the EMG first, then the pose."""
-    if kind == "waveform":
-        return {
-            "emg.f16": (config.n_channels, config.window),
-            "pose.f16": (config.n_joints, config.window),
-        }
-    bins = n_bins(config)
-    return {
-        "log-power.f16": (config.n_channels, bins),
-        "frames.f16": (config.n_joints, bins),
-        "power.f16": (config.n_channels, POWER_PARTS),
-    }
-
-
-def checksum(emg: np.ndarray, *rest: np.ndarray) -> int:
-    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the rest."""
-    low = 0
-    for array in rest:
-        low = zlib.crc32(array, low)
-    return zlib.crc32(emg) << 32 | low
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary file in the same folder, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); {len(text)} bytes are needed") from error
+# columns of the table that come from the recording, and those that are kept in windows.npz
+OF_RECORDING = ("user", "session", "hand", "moving_hand", "split", "generalization")
+OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
 
 
 def seal(body: dict) -> str:
     """A manifest as JSON with a checksum of itself."""
     return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
-
-
-def window_bytes(kind: str, config: WindowConfig) -> int:
-    """What a store of a kind keeps of each window on disk."""
-    return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
 
 
 class WindowStore:
@@ -103,7 +53,7 @@ class WindowStore:
         self.path = Path(path)
         try:
             manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
-            table_sum = hashlib.sha256((self.path / "windows.npz").read_bytes()).hexdigest()
+            table_sum = sha256(self.path / "windows.npz")
             self.kind: str = manifest["kind"]
             fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["config"].items()}
             self.config = WindowConfig(**fields)
@@ -154,17 +104,9 @@ class WindowStore:
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
         return pd.DataFrame(table, index=pd.RangeIndex(len(self)))
 
-    @cached_property
-    def emg_f16(self) -> np.ndarray:
-        return self._array(0)
-
-    @cached_property
-    def pose_f16(self) -> np.ndarray:
-        return self._array(1)
-
-    @cached_property
-    def power_f16(self) -> np.ndarray:
-        return self._array(2)
+    emg_f16 = cached_property(lambda self: self._array(0))
+    pose_f16 = cached_property(lambda self: self._array(1))
+    power_f16 = cached_property(lambda self: self._array(2))
 
     def _array(self, number: int) -> np.ndarray:
         name, (width, steps) = list(self.arrays.items())[number]
@@ -222,5 +164,5 @@ def check(store: WindowStore, progress: bool = False) -> None:
     if known or len(store) * store.bytes_each <= VERIFY_BYTES:
         return store.verify(VERIFY_BYTES)
     store.verify(progress=progress)
-    with suppress(InputError):  # in a folder that cannot be written it is verified as a whole each time
+    with suppress(OSError):  # in a folder that cannot be written it is verified as a whole each time
         write_atomically(note, state)

@@ -22,19 +22,17 @@ from torch import Tensor
 from embridge import checkpoint, distributed, losses, optimisation, training
 from embridge import config as cfg
 from embridge.config import as_json, fingerprint, kind_of
+from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
+from embridge.files import write_atomically
 from embridge.models import emg_encoder
 from embridge.provenance import ROOT, provenance
 from embridge.recordings import Source
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1, open_ninapro
-from embridge.recordings.simulated import open_simulated, open_simulated_ninapro
 from embridge.signals import POWER_FLOOR, POWER_PARTS, log_power
-from embridge.splits import Splits, make_splits, paired_subset
-from embridge.store import write_atomically
+from embridge.splits import Splits, make_splits
 from embridge.tasks import EMGAlone, Reader, Statistics, encode, measure_statistics
-from embridge.trained import Run, build, encoder_embedding, remembered
+from embridge.trained import Run, build, encoder_embedding, paired_subset, remembered
 from embridge.windows import WindowStore, build_store
 
 
@@ -82,18 +80,18 @@ class Study:
         own = isinstance(dataset, Source)
         if own != (windows is not None) or own != (split is not None):
             raise InputError("dataset: expected a Source with windows and split, or a name without; give all three")
-        if not own and dataset not in cfg.DATASETS:
-            raise InputError(f"dataset: expected one of {', '.join(cfg.DATASETS)}, found {dataset!r}")
+        if not own and dataset not in DATASETS:
+            raise InputError(f"dataset: expected one of {', '.join(DATASETS)}, found {dataset!r}")
         if size is None and profile not in cfg.PROFILES:
             raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
         self.dataset, self.seed = dataset.name if own else dataset, int(seed)
-        if own and self.dataset in cfg.DATASETS:
+        if own and self.dataset in DATASETS:
             raise InputError(f"source: expected a name of its own, found {self.dataset!r}, which is taken; rename it")
         self.own_source, self.split = dataset if own else None, split
-        self.windows = windows or cfg.window_config(self.dataset)
-        size = cfg.for_dataset(size or cfg.profile(profile), self.dataset)
+        self.windows = windows or window_config(self.dataset)
+        size = for_dataset(size or cfg.profile(profile), self.dataset)
         self.profile = cfg.for_windows(size, self.windows, tokens)
         self.tokens = cfg.other_tokens(size, self.windows, tokens)
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
@@ -118,12 +116,12 @@ class Study:
 
     @property
     def simulated(self) -> bool:
-        return self.own_source.simulated if self.own_source else self.dataset in cfg.SIMULATED
+        return self.own_source.simulated if self.own_source else self.dataset in SIMULATED
 
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
         """How much the simulator writes."""
-        return self.profile.ninapro if self.dataset == "simulated-ninapro" else self.profile.simulation
+        return DATASETS[self.dataset].simulation(self.profile)
 
     @property
     def simulation_folder(self) -> Path:
@@ -150,7 +148,7 @@ class Study:
             "seed": self.seed,
             "device": self.device,
             "simulated": self.simulated,
-            "development": self.dataset == "ninapro-db1",  # DB1's subject 1 was used in development (METHOD 1)
+            "development": self.dataset in DATASETS and DATASETS[self.dataset].development,
             **self.made_from,
             "configuration": as_json(self.profile),
         }
@@ -171,13 +169,11 @@ class Study:
         if self.own_source:
             return self.own_source
         if self.simulated:
-            ninapro = self.dataset == "simulated-ninapro"
             with distributed.first():
-                return (open_simulated_ninapro if ninapro else open_simulated)(self.simulation_folder, self.simulation)
+                return DATASETS[self.dataset].open(self.simulation_folder, simulation=self.simulation)
         if self.data is None:
             raise InputError(f"{self.dataset}: give the folder that holds it with --data DIR")
-        readers = {"emg2pose": open_emg2pose, "ninapro": open_ninapro, "ninapro-db1": open_db1}
-        return readers[self.dataset](self.data, skip_broken=self.skip_broken)
+        return DATASETS[self.dataset].open(self.data, skip_broken=self.skip_broken)
 
     @cached_property
     def store(self) -> WindowStore:

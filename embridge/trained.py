@@ -16,10 +16,9 @@ import pandas as pd
 from torch import Tensor, nn
 
 from embridge import distributed
-from embridge.bounds import read_npz
-from embridge.checkpoint import write_atomically
 from embridge.errors import EMBridgeWarning
 from embridge.experiments import Experiment
+from embridge.files import read_npz, write_atomically
 from embridge.models import Encoder, embedding, new_model, regressor
 from embridge.regression import RegressionTask
 from embridge.tasks import AlignTask, MAETask, Reader, encode
@@ -131,3 +130,17 @@ def remembered(function: Callable[[str, np.ndarray], Tensor], most: int) -> Call
     """The function of a name and window ids (n,), which keeps its last ``most`` answers: not to be changed in place."""
     kept = lru_cache(maxsize=most)(lambda name, ids: function(name, np.frombuffer(ids, np.int64)))
     return lambda name, ids: kept(name, np.asarray(ids, np.int64).tobytes())
+
+
+def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The windows ``ids`` of a fraction of each gesture's recordings, of at least one; smaller ones lie in larger ones.
+
+    E 4 downsamples "sessions within each gesture class": a recording is one session's of one gesture.
+    """
+    if fraction >= 1:
+        return ids
+    rows, rng, chosen = table.iloc[ids], np.random.default_rng(seed), []
+    for _, recordings in rows.groupby("gesture")["recording"]:
+        names = rng.permutation(np.sort(recordings.unique()))
+        chosen += names[: max(1, round(fraction * len(names)))].tolist()
+    return ids[rows["recording"].isin(chosen).to_numpy()]

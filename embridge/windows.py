@@ -1,5 +1,9 @@
 """Recordings -> a float16 window store of one kind, built once (METHOD 1; RELIABILITY 4, 7-9).
 
+The SHA-256 of each source file is kept in ``sources.json`` beside the stores, by path, size and date, so that a file
+is summed once. When a store is built, files that were summed earlier are summed again: a difference is bytes that
+rotted.
+
 Workers cut recordings (:mod:`embridge.cutting`); this process appends the results in the recordings' order and notes
 each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
 """
@@ -8,36 +12,120 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
-from embridge.cutting import cut
+from embridge.cutting import SourceFile, arrays_of, checksum, cut
 from embridge.errors import EMBridgeWarning, InputError
+from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
 from embridge.recordings import LEAVE_OUT, Recording, Source
-from embridge.store import (
-    OF_RECORDING,
-    STORE_VERSION,
-    WindowStore,
-    arrays_of,
-    check,
-    checksum,
-    seal,
-    window_bytes,
-    write_atomically,
-)
-from embridge.survey import made_from, summed, survey
+from embridge.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
 
-__all__ = ["WindowStore", "build_store", "find_store"]
-
+SAVE_SECONDS = 30.0  # between two writes of sources.json
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
+
+
+@contextmanager
+def _disk_errors(folder: Path, needed: int = 0):
+    """Tell a full or read-only disk in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        space = f"; the window store needs {needed} bytes, {shutil.disk_usage(folder).free} are free" if needed else ""
+        raise InputError(f"{folder}: cannot be written ({error.strerror}){space}") from error
+
+
+def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
+    """The files that ``sources.json`` in ``folder`` knows, by recording key, and the recordings that it does not know.
+
+    A file of another size or date is not known. Writes nothing.
+    """
+    cache, files, todo = _known_sums(folder), {}, []
+    for recording in source.recordings:
+        known = cache.get(str(recording.path.resolve()))
+        status = recording.path.stat()
+        if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+            files[recording.key] = SourceFile(**known)
+        else:
+            todo.append(recording)
+    return files, todo
+
+
+def _known_sums(folder: Path) -> dict[str, dict]:
+    path = folder / "sources.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def survey(
+    source: Source, folder: Path, *, workers: int, progress: bool, skip_broken: bool
+) -> tuple[dict[str, SourceFile], list[tuple[str, str]]]:
+    """Sum each recording's file: what was found by recording key, and (file, reason) of broken ones.
+
+    Raises InputError at the first broken file unless ``skip_broken``.
+    """
+    cache, broken = _known_sums(folder), []
+    files, todo = summed(source, folder)
+
+    def save() -> None:
+        with _disk_errors(folder):
+            write_atomically(folder / "sources.json", json.dumps(cache))
+
+    saved = time.monotonic()
+    pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
+    try:
+        sums = pool.map(sha256, [r.path for r in todo])
+        bar = tqdm(sums, "source files", len(todo), mininterval=5, disable=not (progress and todo))
+        for recording, total in zip(todo, bar, strict=True):
+            try:
+                n_samples, status = recording.n_samples(), recording.path.stat()
+            except InputError as error:
+                if not skip_broken:
+                    raise InputError(f"{error}{LEAVE_OUT}") from error
+                broken.append((recording.path.name, str(error)))
+                continue
+            file = SourceFile(status.st_size, status.st_mtime_ns, total, n_samples)
+            files[recording.key] = replace(file, fresh=True)
+            cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save()
+                saved = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if todo:
+        save()
+    return files, broken
+
+
+def _made_from(source: Source, recordings: list[Recording], files: dict[str, SourceFile], config: WindowConfig) -> str:
+    """Hash of what a store's windows are made from, whatever code makes them."""
+    columns = [[r.key, r.gesture, *(getattr(r, name) for name in OF_RECORDING)] for r in recordings]
+    sums = [[files[r.key].size, files[r.key].sha256] for r in recordings]
+    return fingerprint(STORE_VERSION, source.name, source.reader_version, as_json(config), columns, sums)
+
+
+def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
+    """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
+
+    Writes nothing and sums no file: a source that was never surveyed has no store.
+    """
+    files, unknown = summed(source, Path(folder))
+    if unknown:
+        return None
+    sources = _made_from(source, list(source.recordings), files, config)
+    try:
+        return WindowStore(Path(folder) / fingerprint(sources, kind, RESULTS_VERSION))
+    except InputError:  # absent, unfinished or damaged
+        return None
 
 
 def build_store(
@@ -53,10 +141,9 @@ def build_store(
     """Build ``folder/<key>`` of a kind, "waveform" or "features", or open it where it is already whole.
 
     The key is a hash of the kind, the configuration, the reader's version, every recording's columns, size and SHA-256,
-    and RESULTS_VERSION. A damaged store (:func:`~embridge.store.check`) is built again, with a warning;
-    an interrupted one goes on. Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it
-    in the manifest), for features of an envelope, for too little space, and where another process is building the same
-    store.
+    and RESULTS_VERSION. A damaged store (:func:`check`) is built again, with a warning; an interrupted one goes on.
+    Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it in the manifest), for
+    features of an envelope, for too little space, and where another process is building the same store.
     """
     if kind == "features" and config.bandpass is None:
         raise InputError(f"{source.name}: an envelope has no power to measure; read it as waveforms")
@@ -68,48 +155,21 @@ def build_store(
     workers = workers or available_cores()
     files, broken = survey(source, folder, workers=workers, progress=progress, skip_broken=skip_broken)
     recordings = [r for r in source.recordings if r.key in files]
-    sources = made_from(source, recordings, files, config)
-    key = _key(sources, kind)
-    path = folder / key
+    sources = _made_from(source, recordings, files, config)
+    path = folder / fingerprint(sources, kind, RESULTS_VERSION)
     store = _open_whole(path, progress)
     if store is None:
-        with _disk_errors(folder):
-            lock = FileLock(folder / f"{key}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout as error:
-                raise InputError(f"{path}: another run is building this store; wait for it or stop it") from error
-        try:
-            if _open_whole(path, progress) is None:
+        busy = f"{path}: another run is building this store (HOLDER); wait for it or stop it"
+        with locked(folder / f"{path.name}.lock", busy):
+            if _open_whole(path, progress) is None:  # as it was before the lock was ours
                 shutil.rmtree(path, ignore_errors=True)
-                builder = _Builder(path, sources, source, recordings, files, config, kind, broken, skip_broken)
-                builder.run(workers, progress)
-        finally:
-            lock.release()
+                building = _Build(path, sources, source, recordings, files, config, kind, broken, skip_broken)
+                building.run(workers, progress)
         store = WindowStore(path)
     if store.manifest["broken"] and not skip_broken:
         file, reason = store.manifest["broken"][0]
         raise InputError(f"{reason} (this store was built without {file}; accept that with --skip-broken)")
     return store
-
-
-def _key(sources: str, kind: str) -> str:
-    return fingerprint(sources, kind, RESULTS_VERSION)
-
-
-def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
-    """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
-
-    Writes nothing and sums no file: a source that was never surveyed has no store.
-    """
-    files, unknown = summed(source, Path(folder))
-    if unknown:
-        return None
-    try:
-        sources = made_from(source, list(source.recordings), files, config)
-        return WindowStore(Path(folder) / _key(sources, kind))
-    except InputError:  # absent, unfinished or damaged
-        return None
 
 
 def _open_whole(path: Path, progress: bool) -> WindowStore | None:
@@ -124,64 +184,57 @@ def _open_whole(path: Path, progress: bool) -> WindowStore | None:
     return store
 
 
-@contextmanager
-def _disk_errors(folder: Path, needed: int = 0):
-    """Tell a full or read-only disk in one sentence."""
-    try:
-        yield
-    except OSError as error:
-        space = f"; the window store needs {needed} bytes, {shutil.disk_usage(folder).free} are free" if needed else ""
-        raise InputError(f"{folder}: cannot be written ({error.strerror}){space}") from error
-
-
-class _Builder:
+@dataclass
+class _Build:
     """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
 
-    def __init__(self, path, sources, source, recordings, files, config, kind, broken, skip_broken):
-        self.path, self.partial, self.sources = path, path.with_name(f"{path.name}.partial"), sources
-        self.source, self.recordings, self.files, self.config = source, recordings, files, config
-        self.broken, self.skip_broken = list(broken), skip_broken
-        self.kind, self.shapes = kind, arrays_of(kind, config)
-        self.window_bytes = window_bytes(kind, config)
-        self.logs: list[dict] = []  # one a recording, without its windows
-        columns = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
-        self.columns: dict[str, list[np.ndarray]] = {name: [] for name in columns}
-        self.n_windows = self.n_segments = 0
-        self.gestures: dict[str, int] = {}
+    path: Path
+    sources: str
+    source: Source
+    recordings: list[Recording]
+    files: dict[str, SourceFile]
+    config: WindowConfig
+    kind: str
+    broken: list[tuple[str, str]]
+    skip_broken: bool
+    logs: list[dict] = field(default_factory=list)  # one a recording, without its windows
+    columns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {name: [] for name in OF_WINDOW})
+    n_windows: int = 0
+    n_segments: int = 0
+    gestures: dict[str, int] = field(default_factory=dict)
 
     def run(self, workers: int, progress: bool) -> None:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
-        bound = sum(self._most_windows(self.files[r.key].n_samples) for r in self.recordings)
-        self._check_space(bound)
-        with _disk_errors(self.path.parent, bound * self.window_bytes), ExitStack() as opened:
-            self.partial.mkdir(exist_ok=True)
-            for name in (*self.shapes, "journal.jsonl"):
-                (self.partial / name).touch()
-            *arrays, journal = (
-                opened.enter_context(open(self.partial / name, "r+b")) for name in (*self.shapes, "journal.jsonl")
-            )
-            for file, size in zip(arrays, self._sizes(), strict=True):
-                _reserve(file, bound * size)
-            self._replay(arrays, journal)
-            self._append(arrays, journal, workers, progress)
-            for file, size in zip(arrays, self._sizes(), strict=True):
-                file.truncate(self.n_windows * size)
-                os.fsync(file.fileno())
-        with _disk_errors(self.path.parent, bound * self.window_bytes):
+        self.partial = self.path.with_name(f"{self.path.name}.partial")
+        self.shapes = arrays_of(self.kind, self.config)
+        sizes = [2 * width * steps for width, steps in self.shapes.values()]  # bytes of one window in each array
+        # starts are at least a stride apart within a stretch and a window apart across two
+        step = min(self.config.stride_train, self.config.window)
+        most = sum(max(0, (self.files[r.key].n_samples - self.config.window) // step + 1) for r in self.recordings)
+        needed = most * sum(sizes)
+        self._check_space(needed)
+        with _disk_errors(self.path.parent, needed):
+            with ExitStack() as opened:
+                self.partial.mkdir(exist_ok=True)
+                for name in (*self.shapes, "journal.jsonl"):
+                    (self.partial / name).touch()
+                *arrays, journal = (
+                    opened.enter_context(open(self.partial / name, "r+b")) for name in (*self.shapes, "journal.jsonl")
+                )
+                for file, size in zip(arrays, sizes, strict=True):
+                    if most and hasattr(os, "posix_fallocate"):  # or, on macOS, a full disk is met by a write
+                        os.posix_fallocate(file.fileno(), 0, most * size)
+                self._replay(arrays, journal)
+                for file, size in zip(arrays, sizes, strict=True):
+                    file.seek(self.n_windows * size)
+                self._append(arrays, journal, workers, progress)
+                for file, size in zip(arrays, sizes, strict=True):
+                    file.truncate(self.n_windows * size)
+                    os.fsync(file.fileno())
             self._finish()
 
-    def _sizes(self) -> list[int]:
-        """Bytes of one window in each array."""
-        return [2 * width * steps for width, steps in self.shapes.values()]
-
-    def _most_windows(self, n_samples: int) -> int:
-        """An upper bound: starts are at least a stride apart within a stretch and a window apart across two."""
-        step = min(self.config.stride_train, self.config.window)
-        return max(0, (n_samples - self.config.window) // step + 1)
-
-    def _check_space(self, bound: int) -> None:
-        needed = bound * self.window_bytes
-        have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16")) if self.partial.is_dir() else 0
+    def _check_space(self, needed: int) -> None:
+        have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16"))
         free = shutil.disk_usage(self.path.parent).free
         if needed - have > free:
             raise InputError(
@@ -198,11 +251,12 @@ class _Builder:
         for line, recording in zip(journal, self.recordings, strict=False):
             try:
                 log = json.loads(line)
-                n, shapes = len(log["checksums"]), self.shapes.values()
-                block = [self._block(file, shape, n) for file, shape in zip(arrays, shapes, strict=True)]
+                n, blocks = len(log["checksums"]), []
+                for file, (width, steps) in zip(arrays, self.shapes.values(), strict=True):
+                    blocks.append(np.frombuffer(file.read(2 * n * width * steps), np.float16).reshape(n, width, steps))
             except ValueError:
                 break
-            if [checksum(*window) for window in zip(*block, strict=True)] != log["checksums"]:
+            if [checksum(*window) for window in zip(*blocks, strict=True)] != log["checksums"]:
                 break
             if log.get("error") and not self.skip_broken:
                 break
@@ -210,13 +264,6 @@ class _Builder:
             good += len(line)
         journal.seek(good)
         journal.truncate()
-        for file, size in zip(arrays, self._sizes(), strict=True):
-            file.seek(self.n_windows * size)
-
-    def _block(self, file, shape: tuple[int, int], n: int) -> np.ndarray:
-        size = 2 * shape[0] * shape[1]
-        file.seek(self.n_windows * size)
-        return np.frombuffer(file.read(n * size), np.float16).reshape(n, *shape)
 
     def _append(self, arrays, journal, workers: int, progress: bool) -> None:
         todo = self.recordings[len(self.logs) :]
@@ -298,7 +345,7 @@ class _Builder:
             "n_windows": self.n_windows,
             "counts": totals,
             "gestures": list(self.gestures),
-            "table_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "table_sha256": sha256(table),
             "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
             "skipped": [list(x) for x in self.source.skipped],
             "broken": [list(x) for x in self.broken],
@@ -308,9 +355,3 @@ class _Builder:
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)
-
-
-def _reserve(file, size: int) -> None:
-    """Reserve disk space so that a full disk is met now; without the call (macOS) writes still fail plainly."""
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)

@@ -167,7 +167,7 @@ def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
         ([], "embridge.runner"),
         (["--train", "EMBridge"], "embridge.train"),
         (["--sweep", "CPEP"], "embridge.sweep"),
-        (["--bench"], "embridge.bench"),
+        (["--bench"], "benchmarks"),
     ],
 )
 def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, monkeypatch):

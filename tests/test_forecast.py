@@ -6,15 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import series, write_dataset, write_session
-from torch import nn
 
-from embridge import cli, environment, planning
+from embridge import cli, environment, forecast
 from embridge.config import profile
-from embridge.experiments import EXPERIMENTS, trained_by
-from embridge.forecast import __main__ as forecast
-from embridge.forecast import data, steps
+from embridge.experiments import EXPERIMENTS, cost, trained_by
 from embridge.progress import Heartbeat
 from embridge.simulator.plan import plan
 from embridge.study import Study
@@ -25,7 +21,7 @@ FEW = ("Pose-MAE", "EMG-MAE", "CPEP", "CPEP, 20% of pairs")
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Measurements that end at once, of a few systems."""
-    monkeypatch.setattr(steps, "LIMIT", 0.0)
+    monkeypatch.setattr(forecast, "LIMIT", 0.0)
     monkeypatch.setattr(forecast, "trained_by", lambda profile, dataset, tokens: FEW)
 
 
@@ -109,35 +105,39 @@ def test_steps_and_parameters_are_those_of_training(recorded, tmp_path):
     smoke = profile("smoke")
     size = replace(smoke, align=replace(smoke.align, batch_size=4, epochs=2))
     study = Study("emg2pose", "smoke", 0, "cpu", recorded, tmp_path, size=size)
-    data.look_at(study, progress=False)
+    forecast.look_at(study, progress=False)
     options = cli.parse(["--profile", "smoke", "--dataset", "emg2pose", "--data", str(recorded)], action="plan")
-    found = {row.name: row for row in forecast.rows(study, options, steps.measure_all(study, FEW, Heartbeat()))}
-    assert found["CPEP, 20% of pairs"].windows == 5  # one recording of each gesture's six
+    found = forecast.rows(study, options, forecast.measure_all(study, FEW, Heartbeat()))
+    assert found.windows["CPEP, 20% of pairs"] == 5  # one recording of each gesture's six
     real = Study("emg2pose", "smoke", 0, "cpu", recorded, tmp_path, size=size)
     for name in ("Pose-MAE", "CPEP, 20% of pairs"):
-        run, row = real.run(name), found[name]
+        run, row = real.run(name), found.loc[name]
         assert run.done["steps"] == row.steps
-        assert row.step.parameters == sum(p.numel() for p in run.model.parameters())
-        assert row.step.weights == pytest.approx((run.folder / "weights.safetensors").stat().st_size, abs=20_000)
+        assert row.parameters == sum(p.numel() for p in run.model.parameters())
+        assert row.memory > row.weights + 12 * row.trained
+        assert row.weights == pytest.approx((run.folder / "weights.safetensors").stat().st_size, abs=20_000)
 
 
 def test_memory_is_what_can_be_counted_by_hand(recorded, tmp_path):
-    mlp = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
-    with steps.Saved(mlp) as saved:
-        mlp(torch.zeros(7, 10)).sum()
-    assert saved.bytes == 4 * 7 * (10 + 20)  # both layers' inputs; ReLU keeps its output, which is the second's input
     study = Study("simulated", "smoke", 0, "cpu", "", tmp_path, tokens="waveform")
-    step = steps.measure(study, steps.alike(EXPERIMENTS["CPEP, EMG encoder frozen"]), 16)
+    name = "CPEP, EMG encoder frozen"
+    step = forecast.measure(study, EXPERIMENTS[name], 16)
     d = study.profile.model.d
-    assert step.trained == d * d + d + 1  # the head and the temperature
-    assert step.fixed == 4 * (step.parameters + 3 * step.trained) and step.checkpoint == step.fixed - 4 * step.trained
-    own = 2 * study.windows.n_channels * study.windows.window  # its EMG, float16
-    assert own < step.saved < 10 * own and step.memory(32) == round(step.fixed + 32 * step.saved)
+    assert step["trained"] == d * d + d + 1  # the head and the temperature
+    assert step["weights"] == 4 * step["parameters"]
+    window = 2 * study.windows.n_channels * study.windows.window + 4 * d  # its EMG, float16, and v
+    assert step["window"] == window
+    forecast.look_at(study, progress=False)
+    options = cli.parse(["--profile", "smoke", "--out", str(tmp_path)], action="plan")
+    memory = forecast.rows(study, options, {name: step}).memory[name]
+    assert memory == 4 * step["parameters"] + 3 * 4 * step["trained"] + 64 * window  # smoke's batches
 
 
-def test_experiments_share_a_measurement_only_where_their_steps_cost_the_same():
+def test_experiments_share_a_measurement_only_where_their_steps_cost_the_same(tmp_path):
+    study = Study("emg2pose", "paper", 0, "cpu", tmp_path, tmp_path)
+
     def same(one: str, other: str) -> bool:
-        return steps.alike(EXPERIMENTS[one]) == steps.alike(EXPERIMENTS[other])
+        return len({forecast.cost_of(study, EXPERIMENTS[name]) for name in (one, other)}) == 1
 
     assert same("CPEP", "CPEP-LS") and same("CPEP", "CPEP, 20% of pairs") and same("CPEP", "CPEP, B = 512, same steps")
     assert same("CPEP", "CPEP, random initialisation") and same("EMBridge", "EMBridge, k_c = all")
@@ -147,24 +147,24 @@ def test_experiments_share_a_measurement_only_where_their_steps_cost_the_same():
     for other in ("EMG encoder frozen", "average pooling", "longer EMG patches", "both encoders trained"):
         assert not same("CPEP", f"CPEP, {other}")
     assert not same("emg2pose", "Vemg2pose")
-    assert len({repr(steps.alike(EXPERIMENTS[name])) for name in trained_by("paper", "emg2pose")}) < 35
+    assert len({forecast.cost_of(study, EXPERIMENTS[name]) for name in trained_by("paper", "emg2pose")}) < 35
 
 
 def test_every_kind_of_experiment_can_be_measured(tmp_path):
     study = Study("simulated", "smoke", 0, "cpu", "", tmp_path)
     for name in ("Q-Former", "EMBridge", "CPEP, both encoders trained", "CPEP, longer EMG patches", "PoseT"):
-        step = steps.measure(study, steps.alike(EXPERIMENTS[name]), 4)
-        assert step.seconds > 0 and step.measured == 4 and step.saved > 0
-        assert step.parameters >= step.trained > 0
+        step = forecast.measure(study, EXPERIMENTS[name], 4)
+        assert step["seconds"] > 0 and step["measured"] == 4 and step["window"] > 0
+        assert step["parameters"] >= step["trained"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cost_of_a_share_of_the_pairs_and_of_larger_batches():
     study = Study("simulated", "long", device="cpu")
-    cost = {name: planning.cost(EXPERIMENTS[name], study.profile) for name in trained_by("long", "simulated")}
-    assert cost["EMBridge, 20% of pairs"] == pytest.approx(0.2 * cost["EMBridge"])
-    assert cost["CPEP, B = 512, same epochs"] == cost["CPEP, B = 1024, same epochs"] == cost["CPEP"]
-    assert cost["CPEP, B = 1024, same steps"] == 4 * cost["CPEP"]  # four times the windows
+    took = {name: cost(EXPERIMENTS[name], study.profile) for name in trained_by("long", "simulated")}
+    assert took["EMBridge, 20% of pairs"] == pytest.approx(0.2 * took["EMBridge"])
+    assert took["CPEP, B = 512, same epochs"] == took["CPEP, B = 1024, same epochs"] == took["CPEP"]
+    assert took["CPEP, B = 1024, same steps"] == 4 * took["CPEP"]  # four times the windows
 
 
 @pytest.mark.parametrize("spoil", ["empty", "not HDF5", "short"])

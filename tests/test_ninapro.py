@@ -14,6 +14,7 @@ from conftest import write_ninapro
 
 from embridge import config as cfg
 from embridge import protocols
+from embridge.datasets import for_dataset, window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import ninapro
 from embridge.recordings.ninapro import open_ninapro
@@ -193,7 +194,7 @@ def test_what_real_files_have_and_harms_nothing(tmp_path):
 
 def test_a_microvolt_survives_the_store(tmp_path):
     """float16's normal range ends at 61e-6: without the recording's scale this would be lost."""
-    config = cfg.window_config("ninapro")
+    config = window_config("ninapro")
     n, t = 3 * 4000, np.arange(3 * 4000) / config.sample_rate
     emg = (1e-6 * np.sin(2 * np.pi * (80 + 7 * np.arange(12)) * t[:, None])).astype(np.float32)
     labels = np.repeat([1, 2, 3], 4000)[:, None]
@@ -220,7 +221,7 @@ def test_a_microvolt_survives_the_store(tmp_path):
 
 def test_settings_are_those_of_method_1():
     for dataset in ("ninapro", "simulated-ninapro"):
-        windows = cfg.window_config(dataset)
+        windows = window_config(dataset)
         assert (windows.n_channels, windows.n_joints, windows.sample_rate, windows.window) == (12, 18, 2000.0, 4000)
         assert (windows.bandpass, windows.notch, windows.stride_train, windows.stride_eval) == (
             (2, 250),
@@ -231,7 +232,7 @@ def test_settings_are_those_of_method_1():
         assert not windows.exclude_ik_failures
         for name in cfg.PROFILES:
             plain = cfg.profile(name)
-            size = cfg.for_windows(cfg.for_dataset(plain, dataset), windows)
+            size = cfg.for_windows(for_dataset(plain, dataset), windows)
             assert (size.model.n_channels, size.model.n_joints) == (12, 18)
             assert (size.model.emg_patch, size.model.pose_patch) == (plain.model.emg_patch, plain.model.pose_patch)
             assert size.mae == replace(plain.mae, ring=8) and size.align == replace(plain.align, ring=8)
@@ -405,7 +406,7 @@ def test_simulated_files_have_the_real_ones_fields_shapes_and_units(simulated):
 
 
 def test_simulated_windows_serve_every_class(simulated, tmp_path):
-    store = build_store(simulated, cfg.window_config("simulated-ninapro"), tmp_path, workers=1, progress=False)
+    store = build_store(simulated, window_config("simulated-ninapro"), tmp_path, workers=1, progress=False)
     assert store.table.groupby(["user", "gesture", "repetition"]).size().tolist() == [1] * (2 * 40 * 2)
     make_splits("simulated-ninapro", store.table).check_evaluable()
 
@@ -502,7 +503,7 @@ def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, 
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(simulator.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match="S1_E2_A1.mat: could not write"):
         open_simulated_ninapro(tmp_path, LITTLE, progress=False)
     assert not list(tmp_path.rglob("*.part"))

@@ -9,7 +9,7 @@ import pytest
 
 from embridge import claims, inference, provenance, results, score
 from embridge.experiments import EXPERIMENTS
-from embridge.recordings import sha256
+from embridge.files import sha256
 
 NAME = "EMBridge"
 

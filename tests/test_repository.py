@@ -17,32 +17,36 @@ from embridge.environment import missing
 
 # Data goes one way: a module may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "bounds", "config", "experiments", "parallel", "progress", "provenance"),
-    ("cli",),  # what runs before anything is installed
-    ("hand",),  # joints and geometry, and how a hand is drawn
+    ("errors", "files", "config", "experiments", "parallel", "progress", "provenance"),
+    ("hand",),  # joints and geometry
     ("recordings", "simulator"),
-    ("signals", "store", "survey", "cutting", "windows"),
-    ("splits",),
+    ("signals", "cutting", "store", "windows"),
+    ("splits", "datasets"),
+    ("cli",),  # runs before anything is installed: what is heavy above is imported when it is called
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "evaluation", "rows", "tables", "results", "claims"),
-    ("drawing", "figures"),
+    (
+        *("numbers", "statistics", "retrieval", "evaluation", "rows"),
+        *("table_cells", "differences", "tables", "results", "claims_list", "claims"),
+    ),
+    ("figures",),
     ("trained", "study"),  # a dataset's recordings, store, splits and statistics in one place, and what trains on them
     (
         "protocols",
         "few_shot",
         "score",
         "comparisons",
-        "alternatives",
+        "open_choices",
         "views",
         "inference",
     ),  # what notebooks and command lines ask of experiments
-    ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own
-    ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),
+    ("train", "epochs", "sweep", "forecast"),  # commands of their own
+    ("environment", "report", "runner", "check"),
+    ("benchmarks",),  # outside the package: nothing imports it
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MODULES = sorted((ROOT / "embridge").rglob("*.py"))
+MODULES = sorted(file for folder in ("embridge", "benchmarks") for file in (ROOT / folder).rglob("*.py"))
 SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
 
@@ -58,14 +62,17 @@ def text_files() -> list[Path]:
 
 
 def imports(file: Path) -> set[str]:
-    """The first name below ``embridge`` of each import in a file, also those inside functions."""
+    """The first name below ``embridge``, or ``benchmarks``, of each import in a file, also those inside functions."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("embridge.")}
+            found |= {"benchmarks" for alias in node.names if alias.name.split(".")[0] == "benchmarks"}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import hides its layer"
-            if node.module == "embridge":
+            if node.module.split(".")[0] == "benchmarks":
+                found.add("benchmarks")
+            elif node.module == "embridge":
                 found |= {alias.name for alias in node.names} - {"__version__"}
             elif node.module.startswith("embridge."):
                 found.add(node.module.split(".")[1])
@@ -73,7 +80,8 @@ def imports(file: Path) -> set[str]:
 
 
 def layer(file: Path) -> str:
-    return file.relative_to(ROOT / "embridge").parts[0].removesuffix(".py")
+    parts = file.relative_to(ROOT).parts
+    return parts[0] if parts[0] == "benchmarks" else parts[1].removesuffix(".py")
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
@@ -109,9 +117,11 @@ def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, ca
 
 def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS))
-    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel", "notebook"}
+    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "sweep"}
     (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.windows import x\n")
     assert imports(tmp_path / "a.py") == {"models", "windows"}
+    (tmp_path / "b.py").write_text("import benchmarks.data\nfrom benchmarks import use\n")
+    assert imports(tmp_path / "b.py") == {"benchmarks"}
 
 
 def test_what_runs_before_set_up_needs_only_the_standard_library():
@@ -183,5 +193,5 @@ def test_what_is_imported_is_asked_for():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge"}:
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge", "benchmarks"}:
                 assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"

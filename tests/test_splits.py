@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from conftest import write_db1
 
-from embridge.config import WindowConfig, for_dataset, profile, window_config
+from embridge.config import WindowConfig, profile
+from embridge.datasets import for_dataset, window_config
 from embridge.errors import InputError
 from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, STAGES, UNSEEN_CLASSES, open_emg2pose
 from embridge.recordings.ninapro import open_db1

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import write_db1
 
-from embridge import cli, planning, sweep
+from embridge import cli, sweep
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.study import Study
@@ -182,7 +182,7 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monk
     ]
     asked = cli.parse(list(found[0].command[found[0].command.index("embridge.train") + 1 :]), action="train")
     assert asked.train == ["EMG-MAE", "Pose-MAE"]
-    monkeypatch.setattr(planning, "BUNDLE_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "BUNDLE_SECONDS", 0.0)
     found = plan("CPEP")
     assert [(task.name, task.needs) for task in found] == [
         (f"{name}, seed {seed}", tuple(f"{need}, seed {seed}" for need in needs))

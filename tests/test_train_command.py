@@ -16,10 +16,10 @@ import pytest
 import torch
 from conftest import write_dataset, write_db1
 
-from embridge import cli, planning, provenance, sweep, tasks, train, training
+from embridge import cli, provenance, sweep, tasks, train, training
 from embridge.errors import InputError
-from embridge.notebook import parameters_of
 from embridge.results import Page
+from embridge.runner import parameters_of
 from embridge.study import Study
 
 
@@ -284,7 +284,7 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
     told = capsys.readouterr().err.splitlines()[-1]
     assert str(broken) in told and told.endswith("leave out what cannot be read with --skip-broken")
 
-    (task,) = planning.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
+    (task,) = sweep.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
     assert train.main(list(task.command[task.command.index("Pose-MAE") :])) == 0 and len(hashes(tmp_path)) == 1
 
     page_01 = json.loads((cli.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import embridge.windows
-from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, window_config
+from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig
 from embridge.cutting import cut, place
+from embridge.datasets import window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import Segment
 from embridge.recordings.emg2pose import open_emg2pose
@@ -511,7 +512,7 @@ def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file
 def test_a_large_store_whose_folder_cannot_be_written_is_checked_as_a_whole_each_time(tmp_path, monkeypatch):
     store = build(one(tmp_path / "in", series(1100)), tmp_path / "out")
     monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
-    monkeypatch.setattr("embridge.store.os.fsync", lambda _: os.write(-1, b""))  # fails
+    monkeypatch.setattr("embridge.files.os.fsync", lambda _: os.write(-1, b""))  # fails
     embridge.store.check(store)
     flip(store.path / "emg.f16", 5, keep_date=True)
     with pytest.raises(InputError, match="window 0 "):

@@ -1,8 +1,8 @@
 """Weights of the networks that Salter et al. 2024 released, as Lightning ``.ckpt`` files, under our names (METHOD 7).
 
-A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it names
-(:mod:`embridge.bounds`); what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only
-``state_dict`` is used. The weights are CC BY-NC-SA 4.0.
+A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it
+names; what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only ``state_dict`` is used. The
+weights are CC BY-NC-SA 4.0.
 They expect EMG as the dataset's files hold it, neither filtered nor normalised.
 
 The key map, published name to ours; each published one has ``model.`` before it. i, n: a layer's number in the
@@ -28,9 +28,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.serialization import safe_globals
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from embridge.bounds import PLAIN, named_in_pickles
 from embridge.config import ModelConfig
 from embridge.errors import InputError
 from embridge.models.base import Regressor
@@ -72,7 +71,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """
     refused = set()
     try:
-        named = named_in_pickles(file) - PLAIN
+        named = set(get_unsafe_globals_in_checkpoint(file))
         inert = {name for name in named if name in _INERT or name.startswith("omegaconf.")}
         refused = named - inert
         if refused:

@@ -1,6 +1,5 @@
-"""Where recordings come from: every source yields the same :class:`Recording`."""
+"""Recordings: every source yields the same :class:`Recording`."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,9 +86,3 @@ class Source:
     reader_version: str
     simulated: bool = False
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

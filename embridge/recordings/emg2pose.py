@@ -5,18 +5,27 @@ one file is open in a process, and none between calls.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pandas as pd
 
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import LEAVE_OUT, Recording, Source, sha256
-from embridge.recordings.session import SAMPLE_RATE, count, load, opened
+from embridge.files import sha256
+from embridge.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
 READER_VERSION = "emg2pose-1"
 MOST_METADATA = 2**26  # bytes, ten times what the dataset's 25,253 rows take; pandas needs many times a CSV's size
+SAMPLE_RATE = 2000.0  # Hz
+N_CHANNELS, N_ANGLES = 16, 20
+MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
+BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
+CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 
 IN_CLASSES = (
     "ThumbsSwipesWholeHand",
@@ -149,20 +158,8 @@ def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
         )
     if rows.empty:
         raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
-    recordings = [
-        _recording(
-            files[r.filename],
-            simulated,
-            user=r.user,
-            session=r.session,
-            gesture=r.stage,
-            hand=r.side,
-            moving_hand=r.moving_hand,
-            split=r.split,
-            generalization=r.generalization,
-        )
-        for r in rows.itertuples(index=False)
-    ]
+    named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
+    recordings = [_recording(files[row.pop("filename")], simulated, **row) for row in named]
     return recordings, [(f"{stem}.hdf5", f"no row in {csv.name}") for stem in unknown]
 
 
@@ -175,33 +172,27 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
     recordings, skipped = [], []
     for stem, path in files.items():
         try:
-            with opened(path) as group:
-                attributes = {name: _text(group.attrs.get(name, "")) for name in ("user", "session", "stage", "side")}
+            with _opened(path) as group:
+                user, session, stage, hand = (
+                    value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+                    for value in (group.attrs.get(name, "") for name in ("user", "session", "stage", "side"))
+                )
         except InputError as error:
             if not skip_broken:
                 raise InputError(f"{error}{LEAVE_OUT}") from error
             skipped.append((path.name, str(error)))
             continue
-        hand = attributes["side"]
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
             warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
-        gesture = attributes["stage"].removesuffix("_both")
-        recordings.append(
-            _recording(
-                path, simulated, user=attributes["user"], session=attributes["session"], gesture=gesture, hand=hand
-            )
-        )
+        gesture = stage.removesuffix("_both")
+        recordings.append(_recording(path, simulated, user=user, session=session, gesture=gesture, hand=hand))
     return recordings, skipped
 
 
-def _recording(path: Path, simulated: bool, **fields) -> Recording:
+def _recording(path: Path, simulated: bool, **columns: str) -> Recording:
     return Recording(
-        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=load, counter=count, **fields
+        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=_load, counter=_count, **columns
     )
-
-
-def _text(value) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _verify(folder: Path, files: dict[str, Path]) -> None:
@@ -215,3 +206,92 @@ def _verify(folder: Path, files: dict[str, Path]) -> None:
             raise InputError(f"{manifest}: has no line for {path.name}; make it again from files that you trust")
         if sha256(path) != sums[stem]:
             raise InputError(f"{path}: its SHA-256 differs from sha256.txt, so its bytes have changed; fetch it again")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.Group]:
+    """The ``emg2pose`` group of one file; closes it whatever happens, and tells library errors plainly."""
+    try:
+        with h5py.File(path, "r") as file:
+            for name in ("emg2pose", "emg2pose/timeseries"):
+                link = file.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    found = "a link, which may lead to another file" if link else "none"
+                    raise InputError(f"{path}: expected the dataset emg2pose/timeseries and found {found}")
+            yield file["emg2pose"]
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: not a readable HDF5 file ({error}); fetch it again") from error
+
+
+def _check_layout(path: Path, series: h5py.Dataset) -> None:
+    if not isinstance(series, h5py.Dataset) or series.external or series.is_virtual:
+        raise InputError(f"{path}: expected timeseries to be a dataset with its samples in this file; fetch it again")
+    if (size := max(series.size or 0, *(series.chunks or (0,))) * series.dtype.itemsize) > MAX_BYTES:
+        raise InputError(f"{path}: its header claims {size} bytes, expected at most {MAX_BYTES}; fetch it again")
+    fields = series.dtype.fields or {}
+    for name, shape in (("time", ()), ("joint_angles", (N_ANGLES,)), ("emg", (N_CHANNELS,))):
+        if name not in fields:
+            raise InputError(f"{path}: timeseries has no field {name}; found {', '.join(fields) or 'no fields'}")
+        if fields[name][0].shape != shape:
+            raise InputError(
+                f"{path}: expected {name} of shape {shape} in each sample, found {fields[name][0].shape}"
+                " (samples come first, channels second)"
+            )
+        if fields[name][0].base.kind not in "fiu":
+            raise InputError(f"{path}: expected real numbers in {name}, found {fields[name][0].base}; fetch it again")
+    if series.ndim != 1:
+        raise InputError(f"{path}: expected timeseries of shape (T,), found {series.shape}")
+
+
+def _count(recording: Recording) -> int:
+    with _opened(recording.path) as group:
+        _check_layout(recording.path, group["timeseries"])
+        return len(group["timeseries"])
+
+
+def _load(recording: Recording) -> Signals:
+    """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
+    with _opened(recording.path) as group:
+        _check_layout(recording.path, group["timeseries"])
+        rate = group.attrs.get("sample_rate", SAMPLE_RATE)
+        series = group["timeseries"][:]
+    breaks = _breaks(recording.path, series["time"], rate)
+    edges = (0, *breaks, len(series))
+    return Signals(
+        emg=_by_channel(series["emg"]),
+        pose=_by_channel(series["joint_angles"]),
+        segments=tuple(Segment(a, b, recording.gesture) for a, b in zip(edges, edges[1:], strict=False)),
+        breaks=breaks,
+    )
+
+
+def _by_channel(values: np.ndarray) -> np.ndarray:
+    """A field (T, n) of the records as float32 whose channels lie each in one piece, which filters and cuts go along.
+
+    Block by block, for each sample is 152 bytes of its record: channel by channel takes three times as long.
+    """
+    out = np.empty(values.shape[::-1], np.float32)
+    for start in range(0, len(values), BLOCK):
+        out[:, start : start + BLOCK] = values[start : start + BLOCK].T
+    return out.T
+
+
+def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
+    """Samples before which the clock jumps; refuses a clock that runs back or at another rate."""
+    with np.errstate(invalid="ignore"):  # what is not finite is told below
+        step = np.diff(time.astype(np.float64)) * SAMPLE_RATE
+    problem = ""
+    if np.ndim(rate) or rate != SAMPLE_RATE:
+        problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate}"
+    elif not np.isfinite(step).all():
+        problem = "its clock holds NaN"
+    elif (step < 0).any():
+        problem = f"its clock runs backward at sample {int(np.argmax(step < 0)) + 1}"
+    elif len(step) and not 0.99 < np.median(step) < 1.01:
+        problem = f"its clock ticks every {np.median(step) / SAMPLE_RATE:g} s, expected {1 / SAMPLE_RATE:g}"
+    if problem and len(time) < CLOCK_MIN:
+        warnings.warn(f"{path}: {problem}; too short to matter", EMBridgeWarning, stacklevel=4)
+        return ()
+    if problem:
+        raise InputError(f"{path}: {problem}; resample or leave the file out")
+    return tuple(int(i) + 1 for i in np.flatnonzero(step > 1.5))

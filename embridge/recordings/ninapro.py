@@ -11,7 +11,8 @@ unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files;
 import re
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, KeyError, 
 
 @dataclass(frozen=True)
 class Database:
-    """What tells one NinaPro database from another."""
+    """One NinaPro database: its files, shapes and labels."""
 
     name: str
     file: str  # regular expression with the groups `subject` and `exercise`; any case, any nesting
@@ -165,7 +166,7 @@ def _list(
 
 
 def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
-    """Which of the database's subjects have no file: named in a warning, since a subset is a use and not a mistake."""
+    """The database's subjects without a file: named in a warning, since a subset is a use and not a mistake."""
     there = {r.user for r in recordings}
     missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
     if missing:
@@ -192,12 +193,19 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
     )
 
 
-def _declared(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell whatever scipy raises for a damaged file in one sentence."""
     try:
-        found = scipy.io.whosmat(path)
+        yield
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+
+
+def _declared(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
+    with _readable(path):
+        found = scipy.io.whosmat(path)
     names = [name for name, _, _ in found]
     return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
 
@@ -211,45 +219,44 @@ def _count(recording: Recording) -> int:
 
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
-    path = recording.path
-    shapes = _declared(path)
-    lengths = _check_shapes(database, path, shapes)
+    path, shapes = recording.path, _declared(recording.path)
+    n = _check_shapes(database, path, shapes)  # beyond it a sample has no label, or no pose
     says_subject = not database.names_decide and shapes.get("subject") == (1, 1)
     content = _read(path, [*FIELDS, "subject"] if says_subject else FIELDS)
     if says_subject:
         subject, found = recording.user[1:], f"{content['subject'][0, 0]:g}"
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
-    n = min(lengths.values())  # beyond it a sample has no label, or no pose
     glove = content["glove"][:n]
     kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
-    _check_glove(path, glove, kept)
+    # on DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one
+    broken = ~np.isfinite(glove).all(axis=0) | ((np.ptp(glove, axis=0) == 0) if n else False)
+    if columns := ", ".join(str(i + 1) for i in kept if broken[i]):
+        raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
     return Signals(
         emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
         pose=np.ascontiguousarray(glove[:, kept], dtype=np.float32),
-        segments=_segments(path, exercise, *database.exercises[exercise], content, n),
+        segments=_segments(database, exercise, path, content, n),
     )
 
 
 def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Segment, ...]:
     """The segments alone, for which the two fields of labels are enough."""
     path = recording.path
-    n = min(_check_shapes(database, path, _declared(path)).values())
-    return _segments(path, exercise, *database.exercises[exercise], _read(path, FIELDS[2:]), n)
+    n = _check_shapes(database, path, _declared(path))
+    return _segments(database, exercise, path, _read(path, FIELDS[2:]), n)
 
 
 def _read(path: Path, names: Sequence[str]) -> dict:
-    try:
+    with _readable(path):
         content = scipy.io.loadmat(path, variable_names=list(names))
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
     if imaginary := [name for name in names if name in content and np.iscomplexobj(content[name])]:
         raise InputError(f"{path}: expected real numbers in {imaginary[0]}, found complex ones; fetch it again")
     return content
 
 
-def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
-    """Samples of each field, before anything is read; InputError for a missing field or a wrong shape."""
+def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Samples that all fields have, before anything is read; InputError for a missing field or a wrong shape."""
     if missing := [name for name in FIELDS if name not in shapes]:
         raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
     for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
@@ -261,25 +268,15 @@ def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, .
             raise InputError(f"{path}: {name} has {n} samples, expected at most {MAX_HOURS:g} h; fetch it again")
         if abs(n - lengths["emg"]) > database.slack * lengths["emg"]:
             raise InputError(f"{path}: {name} has {n} samples where emg has {lengths['emg']}")
-    return lengths
+    return min(lengths.values())
 
 
-def _check_glove(path: Path, glove: np.ndarray, kept: list[int]) -> None:
-    """On DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one."""
-    broken = ~np.isfinite(glove).all(axis=0)
-    if len(glove):
-        broken |= np.ptp(glove, axis=0) == 0
-    if columns := ", ".join(str(i + 1) for i in kept if broken[i]):
-        raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
-
-
-def _segments(
-    path: Path, exercise: int, n_movements: int, firsts: tuple[int, ...], content: dict, n: int
-) -> tuple[Segment, ...]:
+def _segments(database: Database, exercise: int, path: Path, content: dict, n: int) -> tuple[Segment, ...]:
     """Runs of one label and one repetition in n samples; rest (0) and unnumbered repetitions are in none.
 
-    ``firsts`` are the numbers that the exercise's first movement may have; the labels must fit exactly one of them.
+    The labels must fit exactly one of the numbers that the exercise's first movement may have.
     """
+    n_movements, firsts = database.exercises[exercise]
     for name in FIELDS[2:]:
         if wrong := [x for x in np.unique(content[name]) if not 0 <= x < 256 or x % 1]:
             raise InputError(f"{path}: expected whole numbers 0 to 255 in {name}, found {wrong[0]:g}; leave it out")
