@@ -38,8 +38,8 @@ def repository(tmp_path, monkeypatch):
 class Fake:
     """Stands for a build's Steps: the build before takes 3 s a step, this one 1.5 s, and waits a hundredth of it."""
 
-    def __init__(self, make, build, before, *_, **__):
-        self.seconds = 3.0 if before else 1.5
+    def __init__(self, make, *options, **_):
+        self.seconds = 3.0 if options[1] else 1.5
 
     def __enter__(self):
         return lambda stage, steps: (self.seconds, 0.01)
@@ -137,7 +137,8 @@ def toy_build(tmp_path, monkeypatch):
     def write(code: str):
         root = tmp_path / "build"
         root.mkdir()
-        (root / "run_all.sh").write_text(f"#!{sys.executable}\n{code}")
+        (root / "run.py").write_text(code)
+        (root / "run_all.sh").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{root}/run.py" "$@"\n')
         (root / "run_all.sh").chmod(0o755)
         monkeypatch.setattr(training, "check_out", lambda folder: root)
         monkeypatch.setattr(training, "ROOT", root)
