@@ -87,5 +87,6 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
     with open(file, "rb") as stream:
         if stream.read(2) != b"PK":  # numpy would take another file for an array or a pickle
             raise ValueError("it is no zip archive")
-    with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
