@@ -61,7 +61,7 @@ class Job:
         import nbformat
 
         cells = [[cell.cell_type, cell.source] for cell in nbformat.read(self.notebook, as_version=4).cells]
-        reads = any(kind == "code" and "score." in source for kind, source in cells)
+        reads = any(kind == "code" and "records." in source for kind, source in cells)
         return _digest(cells, parameters, code, data, *([rows] if reads else []))
 
     def record(self) -> dict:

@@ -65,7 +65,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
     ``done``: those that are :func:`finished`. Rows that are recorded need no weights, but notebooks look into the
     headline's.
     """
-    from embridge.score import recorded
+    from embridge.records import recorded
 
     again, long = set(options.retrain) & {*trained_by("long", study.dataset)}, options.profile == "long"
 

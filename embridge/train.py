@@ -13,7 +13,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.progress import human
 from embridge.provenance import commit
-from embridge.score import is_recorded, record
+from embridge.records import record
 
 UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): records will name it with a +; commit first"
 
@@ -66,8 +66,7 @@ def main(argv: list[str]) -> int:
                     print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
         # one process scores, and in the session the others would wait for it, or for one who makes what it shares
         for name in options.train if first else ():
-            if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
-                print(f"rows: {record(study, name)}", flush=True)
+            print(f"rows: {record(study, name).file}", flush=True)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

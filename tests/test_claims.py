@@ -13,7 +13,8 @@ from embridge.claims.evidence import Cell, Evidence, Number
 from embridge.claims.registry import CLAIMS, Claim, Comparison, beats, over, single
 from embridge.cli import ROOT
 from embridge.paper import CELLS
-from embridge.results import evaluate_predictions, read_results, row
+from embridge.results import read_results, row
+from embridge.scoring import evaluate_predictions
 from embridge.systems import EXPERIMENTS
 
 SHARE = "share of users with a higher F1 less 0.5"

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from embridge import claims, figures, tables, views
+from embridge import claims, explore, figures, tables
 from embridge.config import for_dataset, profile
 from embridge.paper import CELLS
 from embridge.results import as_frame, row
@@ -90,13 +90,13 @@ def test_a_comparison_is_drawn_or_a_sentence_says_that_there_is_none(made):
     )
     for cells_of, what, over, draw in comparisons:
         cells = cells_of(results, dataset)
-        alone = views.alone(cells, what, over)
+        alone = explore.alone(cells, what, over)
         if over == "fraction":  # E prints no share's number, so quick has nothing to draw beside its own
             assert bool(alone) == (cells["fraction"].nunique() == 1), alone
         else:
             assert bool(alone) == (dataset in GLOVES), alone
         assert alone.startswith(f"Nothing to compare: of these {what} only ") if alone else draw(cells).axes
-    assert views.alone(tables.table3_rows(results[:0], dataset), "systems").endswith("has a number here.")
+    assert explore.alone(tables.table3_rows(results[:0], dataset), "systems").endswith("has a number here.")
     figures.table2_bars(tables.headline_rows(results, dataset))
     figures.sensitivity(tables.sensitivity_rows(results, dataset))  # k needs no training
 

@@ -26,17 +26,16 @@ LAYERS = (
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
+    ("paper", "statistics", "retrieval", "recognition", "evaluation", "tables", "results", "claims"),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
     (
-        "protocols",
-        "few_shot",
-        "score",
+        "scoring",
+        "records",
         "comparisons",
         "alternatives",
-        "views",
+        "explore",
         "api",
     ),  # what notebooks and command lines ask of experiments
     ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own

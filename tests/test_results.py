@@ -12,7 +12,8 @@ from matplotlib.text import Text
 from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.results import COLUMNS, Page, collect, compare_predictions, evaluate_predictions, read_results, row
+from embridge.results import COLUMNS, Page, collect, read_results, row
+from embridge.scoring import compare_predictions, evaluate_predictions
 
 matplotlib.use("Agg")
 BASE = {"dataset": "simulated", "profile": "smoke"}
@@ -90,14 +91,12 @@ def test_evaluate_predictions_emits_every_metric():
 
 
 def test_a_repetition_is_no_user():
-    """DB1's groups hold one class each: per-user rows only where users are given."""
+    """DB1's groups hold one class each, and so no user's F1."""
     y = np.repeat(np.arange(4), 6)
     groups = np.repeat(np.arange(12), 2)
     rows = evaluate_predictions(y, y, groups, n_classes=4, **BASE)
     assert "user_f1" not in {r["metric"] for r in rows}
     assert rows[0]["interval_kind"] == "95 % bootstrap over movement-repetition"
-    rows = evaluate_predictions(y, y, groups, n_classes=4, users=np.full(24, "s1"), **BASE)
-    assert [r["user"] for r in rows if r["metric"] == "user_f1"] == ["s1"]
 
 
 def test_compare_predictions_is_the_paired_interval():

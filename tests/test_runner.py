@@ -173,7 +173,7 @@ def test_what_makes_a_notebook_run_again(place):
 def test_new_rows_of_the_long_profile_run_the_pages_that_read_them(place):
     rows = place / "figures" / "simulated-long" / "rows"
     rows.mkdir(parents=True)
-    reads, other = (Job(add(place, stem, source), place) for stem, source in (("05_a", "score.rows_of"), ("01_b", "1")))
+    reads, other = (Job(add(place, stem, source), place) for stem, source in (("05_a", "records.read"), ("01_b", "1")))
     quick = {**PARAMETERS, "profile": "quick", "out": str(place)}
 
     def keys(parameters):

@@ -12,7 +12,8 @@ from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
-from embridge.results import Page, collect, evaluate_predictions, read_results, row
+from embridge.results import Page, collect, read_results, row
+from embridge.scoring import evaluate_predictions
 from embridge.systems import NO_NETWORK
 
 BASE = {"dataset": "simulated", "profile": "smoke"}

@@ -167,12 +167,12 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
 
 PAGE = """
 import sys
-from embridge import protocols, results
+from embridge import results, scoring
 from embridge.experiments import Study
 data, out = sys.argv[1:]
 study = Study("ninapro-db1", "smoke", data=data, out=out)
 page = results.Page("page", study.figures, context=study.context)
-page.rows(protocols.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
+page.rows(scoring.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
 page.write()
 results.collect(study.figures)
 """

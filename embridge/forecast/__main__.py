@@ -19,7 +19,7 @@ from embridge.forecast.data import Data, look_at
 from embridge.forecast.steps import Step, measure_all
 from embridge.parallel import processor
 from embridge.progress import Heartbeat, human
-from embridge.score import recorded
+from embridge.records import recorded
 from embridge.store import window_bytes
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")
