@@ -27,6 +27,7 @@ from embridge.statistics import mean_over_groups
 from embridge.systems import LOG_POWER_LDA, ONE_CLASS
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
+UPPER_BOUND = {"Pose-MAE": "Upper bound"}  # what rows call its probe
 OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the classes
 
 
@@ -133,11 +134,6 @@ class Outcome:
     predicted: np.ndarray  # (n,) predicted classes, -1: no vote
     groups: np.ndarray  # (n,) what the bootstrap resamples
     more: dict  # arguments of evaluate_predictions and columns that all rows share
-
-    @property
-    def seed(self) -> int | None:
-        """Its training's."""
-        return self.more["seed"]
 
     @property
     def shared(self) -> dict:
@@ -291,16 +287,12 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
 @once
 def probe_outcome(study: Study, system: str, classes: str, *, features=None, options: str = "") -> Outcome:
     """Linear probe of a frozen encoder (E 3.1); "Pose-MAE" is the upper bound; parameters as of :func:`probe`."""
-    found, name = probe(study, system, classes, features), _called(system)
+    found, name = probe(study, system, classes, features), UPPER_BOUND.get(system, system)
     more = {"param": "C", "param_value": found.setting, "n_train": len(found.y), "recalls": not options}
     if system in EXPERIMENTS and features is None:
         more |= {"run_key": study.run(system).key, **_paper(name, "LP", classes, study.dataset)}
     ids = study.splits.evaluation[classes]
     return _outcome(study, name, "LP", classes, ids, found.predict(), options=options, **more)
-
-
-def _called(system: str) -> str:
-    return "Upper bound" if system == "Pose-MAE" else system
 
 
 @once
@@ -367,7 +359,7 @@ def few_shot(
     for part in ev.few_shot_subsets(own.y, units, fractions, n_draws=n_draws, seed=study.seed):
         how = {"param": "shots_fraction", "param_value": part.fraction, "n_train": part.shots, "draw": part.draw}
         how |= {"options": f"unit={unit}", "run_key": run_key}
-        o = _outcome(study, _called(system), "LP", classes, ids, own.predict(part.rows), **how)
+        o = _outcome(study, UPPER_BOUND.get(system, system), "LP", classes, ids, own.predict(part.rows), **how)
         rows.append(o.rows[0])
         if system != LOG_POWER_LDA:
             more = {name: value for name, value in o.more.items() if name != "group_kind"}
