@@ -24,7 +24,8 @@ from embridge.errors import InputError, NotebookFailed, Stopped
 HARNESS = (
     "bench",
     "check.py",
-    "claims",
+    "claims.py",
+    "claims_list.py",
     "cli.py",
     "environment.py",
     "forecast",

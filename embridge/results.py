@@ -22,7 +22,7 @@ from embridge.config import RESULTS_VERSION, as_json, for_dataset, for_windows, 
 from embridge.errors import InputError
 from embridge.provenance import ROOT, libraries, provenance
 from embridge.recordings import sha256
-from embridge.tables import markdown
+from embridge.table_cells import markdown
 
 COLUMNS = (
     "dataset", "profile", "seed", "system", "protocol", "classes", "gallery", "pooling", "metric", "class", "user",

@@ -19,7 +19,7 @@ from embridge import statistics as st
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study
 from embridge.hand import N_ANGLES
-from embridge.paper import lookup
+from embridge.numbers import lookup
 from embridge.regression import angle_error
 from embridge.results import row
 from embridge.splits import SETS

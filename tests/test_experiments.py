@@ -18,7 +18,7 @@ from embridge.experiments import EXPERIMENTS, Study
 from embridge.results import COLUMNS, Page, read_results
 from embridge.scoring import few_shot
 from embridge.systems import LOG_POWER_LDA, NEIGHBOURS, of_parts
-from embridge.tables import cpep_ablation_rows
+from embridge.tables import numbers
 from embridge.training import weights_hash
 
 
@@ -449,7 +449,7 @@ def test_a_part_has_the_experiments_of_its_dataset():
 def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, capsys, monkeypatch):
     page, names = Page("p", tmp_path, context={}), ("CPEP", "CPEP, both encoders trained")
     study.run("CPEP")
-    cells = cpep_ablation_rows(page.frame(), "simulated")
+    cells = numbers("cpep_ablation", page.frame(), "simulated")
     assert explore.divergence(study, page, names, cells, "") is None
     assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
     glove = Study("ninapro-db1", "smoke", device="cpu", out=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from toy_study import Study
 
-from embridge import claims, scoring, tables
+from embridge import claims, comparisons, differences, scoring, table_cells, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
 from embridge.results import Page
@@ -20,7 +20,12 @@ from embridge.systems import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}
 USERS = np.repeat([f"u{i}" for i in range(12)], 20)
 Y = np.tile(np.arange(4), 60)
-*NUMBERS, _ = tables.OVER_LDA
+*NUMBERS, _ = table_cells.OVER_LDA
+
+
+def printed(name, results, dataset, **options):
+    """One of the tables as text."""
+    return tables.text(name, tables.numbers(name, results, dataset, **options))
 
 
 def by_sklearn(x, y, test_x, shrinkage):
@@ -151,26 +156,28 @@ def test_only_what_beats_the_line_bears_no_mark(tmp_path):
         scored(ONE_CLASS, 0.25, seed=None),
     ]
     rows = frame(tmp_path, LINE(), *probes, scored("CPEP", 0.52, "ZS"), scored("EMBridge", 0.95, "ZS"))
-    table = tables.table2(rows, "simulated").set_index("system")
-    marked = {(s, c) for s in table.index for c in ("LP unseen", "ZS unseen") if tables.NOT_ABOVE in table.loc[s, c]}
+    table = printed("table2", rows, "simulated").set_index("system")
+    marked = {
+        (s, c) for s in table.index for c in ("LP unseen", "ZS unseen") if table_cells.NOT_ABOVE in table.loc[s, c]
+    }
     assert marked == {("Q-Former", "LP unseen"), ("CPEP", "ZS unseen"), ("EMG-MAE", "LP unseen")}
-    assert table.loc["Q-Former", "LP unseen"].endswith(f"] {tables.NOT_ABOVE} | paper 0.493")
+    assert table.loc["Q-Former", "LP unseen"].endswith(f"] {table_cells.NOT_ABOVE} | paper 0.493")
     (note,) = table.attrs["footnotes"]
-    assert note.startswith(f"{tables.NOT_ABOVE} not shown to be above {LOG_POWER_LDA}") and note in tables.markdown(
-        table
-    )
+    assert note.startswith(
+        f"{table_cells.NOT_ABOVE} not shown to be above {LOG_POWER_LDA}"
+    ) and note in table_cells.markdown(table)
     assert table["LP unseen"].iloc[1].startswith("0.50 [") and table["LP in"].iloc[1].startswith("–")
-    ablation = tables.cpep_ablation(rows, "simulated")
-    assert (ablation.loc[ablation["system"] == "CPEP", "ZS unseen"].str.contains(tables.NOT_ABOVE)).all()
-    above = tables.table2(frame(tmp_path, LINE(), scored("CPEP", 0.95)), "simulated")
-    assert tables.NOT_ABOVE not in tables.markdown(above)  # nor its explanation
+    ablation = printed("cpep_ablation", rows, "simulated")
+    assert (ablation.loc[ablation["system"] == "CPEP", "ZS unseen"].str.contains(table_cells.NOT_ABOVE)).all()
+    above = printed("table2", frame(tmp_path, LINE(), scored("CPEP", 0.95)), "simulated")
+    assert table_cells.NOT_ABOVE not in table_cells.markdown(above)  # nor its explanation
 
 
 def test_without_the_line_nothing_is_compared(tmp_path):
     rows = frame(tmp_path, scored("CPEP", 0.3), scored("EMBridge", 0.3, "ZS"))
-    assert tables.NOT_ABOVE not in tables.markdown(tables.table2(rows, "simulated"))
+    assert table_cells.NOT_ABOVE not in table_cells.markdown(printed("table2", rows, "simulated"))
     cells = tables.headline_rows(frame(tmp_path, LINE(), scored("CPEP", 0.3)), "simulated", systems=("CPEP",))
-    assert not set(tables.OVER_LDA) & set(cells)  # who does not show the line does not pay for its bootstrap
+    assert not set(table_cells.OVER_LDA) & set(cells)  # who does not show the line does not pay for its bootstrap
 
 
 def test_the_gain_is_paired_by_user(tmp_path):
@@ -196,7 +203,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     rows = frame(tmp_path, LINE(), *seeds)
     cells = tables.headline_rows(rows, "simulated", systems=(*NO_NETWORK, "CPEP"))
     found = cells[cells["over_lda"].notna()].squeeze()
-    luck = tables.luck(rows, "simulated", "LP", "unseen")
+    luck = differences.seed_spread(rows, "simulated", "LP", "unseen")
     pred = [np.where(np.random.default_rng([s, 0]).permutation(np.arange(240)) / 240 < r, Y, (Y + 1) % 4)
             for s, r in enumerate((0.55, 0.6, 0.65))]  # fmt: skip
     line = np.where(np.random.default_rng([0, 9]).permutation(np.arange(240)) / 240 < 0.5, Y, (Y + 1) % 4)
@@ -205,7 +212,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     assert luck and tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_seeds(counts, other, luck=luck))
     own = cells[cells["system"] == LOG_POWER_LDA].dropna(subset="value").squeeze()
     assert "seeds" not in own["interval_kind"]  # users alone
-    table = tables.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
+    table = comparisons.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
     table = table.set_index(["system", "protocol", "classes"])
     shown = table.loc[(LOG_POWER_LDA, "LP", "unseen")]
     assert shown["seeds"] == 0 and shown["mean over seeds"] == shown["this run"] and shown["lowest"] == "0.50"
@@ -214,8 +221,8 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
 
 def test_a_score_without_an_interval_is_not_called_above(tmp_path):
     rows = [r | {"low": None, "high": None} for r in scored("CPEP", 0.95) if r["metric"] == "balanced_accuracy"]
-    table = tables.table2(frame(tmp_path, rows, LINE()), "simulated").set_index("system")
-    assert table.loc["CPEP", "LP unseen"].startswith(f"0.95 {tables.NOT_ABOVE}")
+    table = printed("table2", frame(tmp_path, rows, LINE()), "simulated").set_index("system")
+    assert table.loc["CPEP", "LP unseen"].startswith(f"0.95 {table_cells.NOT_ABOVE}")
 
 
 def test_the_lines_change_no_claim(tmp_path):
@@ -262,13 +269,14 @@ def test_few_shots_of_the_line_are_the_probes_draws(tmp_path):
     assert (over[6]["value"], over[6]["low"], over[6]["high"]) == expected
 
     rows = frame(tmp_path, line, both)
-    cells = tables.few_shot_rows(rows, "simulated").set_index(["system", "fraction"])
+    cells = tables.numbers("fig8", rows, "simulated").set_index(["system", "fraction"])
     some = pd.DataFrame([r for r in over if r["param_value"] == "0.25"])
     gain = cells.loc[("EMBridge", 0.25), NUMBERS].tolist()
     below, above = (np.sqrt(np.square(some[c] - some["value"]).mean()) for c in ("low", "high"))
     assert gain == pytest.approx([some["value"].mean(), some["value"].mean() - below, some["value"].mean() + above])
     assert cells.loc[LOG_POWER_LDA, "over_lda"].isna().all()
-    shown = tables.few_shot(rows, "simulated", systems=("EMBridge",))
+    numbers = tables.numbers("fig8", rows, "simulated")
+    shown = tables.text("fig8", numbers[numbers["system"] == "EMBridge"])
     assert LOG_POWER_LDA not in shown.columns and len(shown) == 5
-    marks = shown["EMBridge"].str.contains(tables.NOT_ABOVE).tolist()
+    marks = shown["EMBridge"].str.contains(table_cells.NOT_ABOVE).tolist()
     assert marks == [not low > 0 for low in cells.loc["EMBridge", "over_lda_low"]]

@@ -26,7 +26,10 @@ LAYERS = (
     ("models", "losses"),
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "tables", "results", "claims"),
+    (
+        *("numbers", "statistics", "retrieval", "recognition", "evaluation"),
+        *("table_cells", "differences", "tables", "results", "claims_list", "claims"),
+    ),
     ("drawing", "figures"),
     ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
     ("runs", "experiments"),
@@ -34,7 +37,7 @@ LAYERS = (
         "scoring",
         "records",
         "comparisons",
-        "alternatives",
+        "open_choices",
         "explore",
         "api",
     ),  # what notebooks and command lines ask of experiments

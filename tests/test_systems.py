@@ -12,15 +12,16 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import alternatives, dataset, explore, provenance, records, scoring, tables
+from embridge import dataset, explore, open_choices, provenance, records, scoring, tables
 from embridge.choices import NORMALISATION, OPEN_CHOICES
 from embridge.config import RESULTS_VERSION
+from embridge.differences import DIFFERENCE
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Study, paired_subset
 from embridge.losses import alignment_loss
 from embridge.results import KEY, Page
 from embridge.systems import GRIDS, NINAPRO, trained_by
-from embridge.tables import DEFAULTS
+from embridge.table_cells import DEFAULTS
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +255,8 @@ def by_choice(rows, metric):
 
 
 def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study, tmp_path, monkeypatch):
-    rows = alternatives.evaluated(study)
-    scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, tables.DIFFERENCE)
+    rows = open_choices.evaluated(study)
+    scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, DIFFERENCE)
     chosen = [c for c in OPEN_CHOICES if not c.experiment]
     assert (
         set(scores)
@@ -279,15 +280,15 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         assert differences[cell]["interval_kind"] == "95 % paired bootstrap"
     cpep, ids = study.run("CPEP").model, study.splits.evaluation["in"]
     head = cpep.features(study.reader().emg(ids), after_head=True)
-    torch.testing.assert_close(alternatives._after_head(study)(ids), head.detach())
+    torch.testing.assert_close(open_choices._after_head(study)(ids), head.detach())
     # every file of the simulator is of a prompted hand
     assert {(d["value"], d["low"], d["high"]) for k, d in differences.items() if k[0] == "hands"} == {(0.0, 0.0, 0.0)}
 
     page = Page("10", tmp_path, context={})
     name = "CPEP, InfoNCE = one-way"
     trained = records.read([study], [name])[0][0].rows
-    usual = alternatives.defaults([study])
-    compared = alternatives.compared(study, trained, usual)
+    usual = open_choices.defaults([study])
+    compared = open_choices.trained(study, trained, usual)
     page.rows([*rows, *trained, *compared, *records.score(study, "EMBridge")])
     page.write()  # refuses a row that stands twice
     assert {(r["param"], r["system"]) for r in compared} == {("InfoNCE", "CPEP")} and len(compared) == 4
@@ -310,7 +311,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         other["value"] += 0.2 * (other["system"] == "CPEP")
     seeds = pd.concat([usual[usual["metric"] == "balanced_accuracy"], *others], ignore_index=True)
     (again,) = (
-        r for r in alternatives.compared(study, trained, seeds) if r["protocol"] == "ZS" and r["classes"] == "in"
+        r for r in open_choices.trained(study, trained, seeds) if r["protocol"] == "ZS" and r["classes"] == "in"
     )
     assert again["value"] == pytest.approx(a["value"] - b["value"] - 0.4 / 3)
     assert again["interval_kind"] == "95 %, users and seeds in quadrature"
@@ -329,25 +330,28 @@ def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(stud
     make_splits = dataset.make_splits
     monkeypatch.setattr(dataset, "make_splits", make)
     fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
-    prompted = alternatives._prompted(fresh)
+    prompted = open_choices._prompted(fresh)
     assert prompted.key(EXPERIMENTS["EMBridge"]) == fresh.key(EXPERIMENTS["EMBridge"])
     (hands,) = (c for c in OPEN_CHOICES if c.option == "hands")
-    other = alternatives._alternative(fresh, hands, "LP", "in")
+    other = open_choices._alternative(fresh, hands, "LP", "in")
     assert len(other.y) == len(fresh.splits.evaluation["in"][::2])
-    assert alternatives._paired(other.rows[0], other, scoring.probe_outcome(fresh, "EMBridge", "in"), fresh) is None
+    assert (
+        open_choices._less_by_window(other.rows[0], other, scoring.probe_outcome(fresh, "EMBridge", "in"), fresh)
+        is None
+    )
 
 
 def test_only_what_a_dataset_can_measure_is_asked_of_it():
     for name, lacking in (("ninapro-db1", {"hands"}), ("ninapro", {"hands"})):
         study = Study(name, "smoke", device="cpu")
         study.splits = type("S", (), {"policies": ("all", "not-self", "other-repetitions")})
-        found = [c for c in alternatives.applicable(study) if not c.experiment]
+        found = [c for c in open_choices.applicable(study) if not c.experiment]
         asked = {c.option for c in OPEN_CHOICES if not c.experiment} - lacking
         assert {c.option for c in found} == asked and "other-users" not in {c.alternative for c in found}
-        assert len(found) == len(alternatives.applicable(study))
+        assert len(found) == len(open_choices.applicable(study))
     paper = Study("simulated", "paper", device="cpu")
     paper.splits = study.splits
-    norms = {c.alternative for c in alternatives.applicable(paper) if c.option == NORMALISATION}
+    norms = {c.alternative for c in open_choices.applicable(paper) if c.option == NORMALISATION}
     assert norms == {"window", "recording"}
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator
 from embridge.bench.measure import Row
 from embridge.figures.style import class_colours, new_figure
 from embridge.results import Page
-from embridge.tables import MISSING, markdown
+from embridge.table_cells import MISSING, markdown
 
 CAPTION = (
     "How fast: each row is measured in one run, ours and baseline in turn; median, in brackets the extremes over the "

@@ -17,7 +17,7 @@ BATCH_SIZE = 256  # E A.6
 class PaperNumber:
     """One published number, or a cell that its source leaves empty (``value`` None).
 
-    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1.
+    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``approx``: its source only estimates it.
     """
 
     system: str
@@ -41,7 +41,8 @@ def _cells(values: dict, source: str, **more) -> list[PaperNumber]:
     ]
 
 
-def _zero_shot_unseen(values: dict, source: str, metric: str, **more) -> list[PaperNumber]:
+def _unseen(values: dict, source: str, metric: str, **more) -> list[PaperNumber]:
+    """A zero-shot number on unseen gestures for each system."""
     return [PaperNumber(s, "ZS", "unseen", v, source, metric=metric, **more) for s, v in values.items()]
 
 
@@ -115,19 +116,17 @@ TABLES: dict[str, tuple[PaperNumber, ...]] = {  # earlier tables win a look-up: 
     ),
     "E Table 3": tuple(_cells({"EMBridge" if s == "CASCLe" else s: v for s, v in TABLE_3.items()}, "E Table 3")),
     "E Table 4": tuple(
-        number
-        for size, row in TABLE_4.items()
-        for number in _zero_shot_unseen(row, "E Table 4", "balanced_accuracy", batch_size=size)
+        n for b, row in TABLE_4.items() for n in _unseen(row, "E Table 4", "balanced_accuracy", batch_size=b)
     ),
     "E Fig. 3a": tuple(
-        number
-        for class_, row in enumerate((_NO_F1, F1_CLASS_1, _NO_F1, F1_CLASS_3))
-        for number in _zero_shot_unseen(row, "E 3.3", "class_f1", class_=class_)
+        n
+        for k, row in enumerate((_NO_F1, F1_CLASS_1, _NO_F1, F1_CLASS_3))
+        for n in _unseen(row, "E 3.3", "class_f1", class_=k)
     ),
     "E Fig. 3b": (
-        *_zero_shot_unseen(USER_F1, "E 3.3", "user_f1"),
-        *_zero_shot_unseen(USER_GAIN, "E 3.3", "user_gain"),
-        *_zero_shot_unseen(OVERALL_GAIN, "E 3.3", "overall_gain"),
+        *_unseen(USER_F1, "E 3.3", "user_f1"),
+        *_unseen(USER_GAIN, "E 3.3", "user_gain"),
+        *_unseen(OVERALL_GAIN, "E 3.3", "overall_gain"),
     ),
     "C main": (
         *_cells(CPEP_MAIN, f"C, {_SECONDARY}"),
@@ -165,8 +164,7 @@ def lookup(
     """
     wanted = (system, protocol, classes, _DATASETS.get(dataset, dataset), metric, class_, batch_size)
     for n in NUMBERS if table is None else TABLES[table]:
-        if n.value is None or (n.approx and table is None):
-            continue
-        if wanted == (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size):
+        cell = (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size)
+        if cell == wanted and n.value is not None and not (n.approx and table is None):
             return n.value, n.source
     return None, NOT_IN_SOURCE

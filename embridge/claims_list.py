@@ -8,10 +8,9 @@ supposes (averaged queries behind CPEP's better probe) and how fast a loss falls
 import itertools
 from dataclasses import dataclass
 
-from embridge.claims.evidence import Cell
-from embridge.paper import CELLS
+from embridge.numbers import CELLS
 from embridge.splits import SETS
-from embridge.systems import GRIDS
+from embridge.systems import BATCH_SIZES, GRIDS
 
 UNIMODAL = ("EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
 RIVALS = ("CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS")
@@ -20,6 +19,32 @@ ZS, LP = (("ZS", "in"), ("ZS", "unseen")), (("LP", "in"), ("LP", "unseen"))
 CHANCE = 0.25
 MARGIN = 0.05  # of balanced accuracy: what still counts as robust, ten times what E Table 4 shows for EMBridge
 C = "C, per a summary"
+
+
+PRINTED = {"batch_size": "B = {}", "class": "gesture {}", "shots_fraction": "{} of shots"}  # others: "k_c = 10"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured number: a system, or a pair "A - B", under "LP", "ZS" or another measure, on a class set.
+
+    ``param`` and ``value``: what differs from the system as it is, or the "class" that is looked at; "": nothing.
+    """
+
+    system: str
+    measure: str
+    classes: str
+    param: str = ""
+    value: str = ""
+
+    @property
+    def name(self) -> str:
+        """The system and what differs: "EMBridge, k_c = 10"."""
+        if not self.param:
+            return self.system
+        if self.param == "paired_fraction":
+            return f"{self.system}, {float(self.value):.0%} of pairs"
+        return f"{self.system}, {PRINTED.get(self.param, f'{self.param} = {{}}').format(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -61,18 +86,18 @@ def over(a: Cell, b: Cell) -> Comparison:
 
 
 def beats(systems, rivals, cells=ZS) -> tuple[Comparison, ...]:
-    """Each system is above each rival in each (protocol, classes); names, or (name, setting)."""
-    named = [[s if isinstance(s, tuple) else (s, "") for s in names] for names in (systems, rivals)]
+    """Each system is above each rival in each (protocol, classes); names, or (name, param, value)."""
+    named = [[(s,) if isinstance(s, str) else s for s in names] for names in (systems, rivals)]
     return tuple(
-        over(Cell(a, p, c, with_a), Cell(b, p, c, with_b))
-        for (a, with_a), (b, with_b), (p, c) in itertools.product(*named, cells)
+        over(Cell(a, p, c, *with_a), Cell(b, p, c, *with_b))
+        for (a, *with_a), (b, *with_b), (p, c) in itertools.product(*named, cells)
     )
 
 
-def above_probes(system: str, rivals, setting: str = "", protocol: str = "ZS", sets=SETS) -> tuple[Comparison, ...]:
+def above_probes(system: str, rivals, setting: tuple = (), protocol: str = "ZS", sets=SETS) -> tuple[Comparison, ...]:
     """A system under one protocol is above rivals' linear probes."""
     return tuple(
-        over(Cell(system, protocol, c, setting), Cell(rival, "LP", c)) for rival, c in itertools.product(rivals, sets)
+        over(Cell(system, protocol, c, *setting), Cell(rival, "LP", c)) for rival, c in itertools.product(rivals, sets)
     )
 
 
@@ -89,21 +114,20 @@ def wider(label: str, rival: str, first: tuple[str, str], second: tuple[str, str
     return Comparison(f"lead over {rival}, {label}", terms)
 
 
-def single(system: str, measure: str, setting: str = "") -> Comparison:
+def single(system: str, measure: str, *setting: str) -> Comparison:
     """A measured difference, on unseen gestures, is above 0."""
-    cell = Cell(system, measure, "unseen", setting)
+    cell = Cell(system, measure, "unseen", *setting)
     return Comparison(f"{cell.name}, {measure} unseen", ((1, cell),))
 
 
-def swept(param: str, values) -> tuple[tuple[str, str], ...]:
-    """EMBridge with other values of a parameter, as :func:`beats` takes systems."""
-    return tuple(("EMBridge", f"{param} = {value}") for value in values)
+def swept(param: str, values, system: str = "EMBridge") -> tuple[tuple[str, str, str], ...]:
+    """A system with other values of a parameter, as :func:`beats` takes systems."""
+    return tuple((system, param, f"{value}") for value in values)
 
 
 F1_GAINS = tuple(f"EMBridge - {rival}" for rival in ("CPEP", "Q-Former"))
-SIZES = tuple(f"B = {size}" for size in (512, 1024))
 BATCH = (("ZS", "unseen"),)
-HALF = "0.5 of shots"
+HALF = ("shots_fraction", "0.5")
 
 CLAIMS = (
     # ---- E: Table 2 and what the text says of it
@@ -133,7 +157,7 @@ CLAIMS = (
     Claim("With half the shots EMBridge is above all baselines on all shots, on unseen gestures", "E A.4, Fig. 8",
           above_probes("EMBridge", [*UNIMODAL, *RIVALS], HALF, "LP", ["unseen"])),
     Claim("Half the shots are about as good as all, on unseen gestures", "E A.4, Fig. 8",
-          beats([("EMBridge", HALF)], ["EMBridge"], [("LP", "unseen")]), robust=True),
+          beats([("EMBridge", *HALF)], ["EMBridge"], [("LP", "unseen")]), robust=True),
     # ---- E on NinaPro
     Claim("EMBridge is best in zero-shot on NinaPro, too", "E 3.3", beats(["EMBridge"], RIVALS), about="ninapro"),
     Claim("EMBridge's zero-shot is above the unimodal probes on NinaPro, too (E Table 2's unlabelled row, if it is "
@@ -148,10 +172,10 @@ CLAIMS = (
           beats(["CPEP"], ["EMBridge"], [("LP", "unseen")]), about="ninapro"),
     # ---- E: classes and users
     Claim("EMBridge has the higher F1 in every unseen gesture (zero-shot)", "E 3.3, Fig. 3a",
-          tuple(single(pair, "F1", f"gesture {k}") for pair in F1_GAINS for k in range(4))),
+          tuple(single(pair, "F1", "class", f"{k}") for pair in F1_GAINS for k in range(4))),
     Claim("EMBridge's F1 gains most in gestures 1 and 3 (zero-shot, unseen)", "E 3.3, Fig. 3a",
           tuple(Comparison(f"{pair}, F1 of gestures 1, 3 less that of 0, 2", tuple(
-              (w, Cell(pair, "F1", "unseen", f"gesture {k}")) for k, w in enumerate((-0.5, 0.5, -0.5, 0.5))
+              (w, Cell(pair, "F1", "unseen", "class", f"{k}")) for k, w in enumerate((-0.5, 0.5, -0.5, 0.5))
           )) for pair in F1_GAINS)),
     Claim("A held-out user's F1 is higher with EMBridge, on average (zero-shot, unseen)", "E 3.3, Fig. 3b",
           tuple(single(pair, "user F1") for pair in F1_GAINS)),
@@ -166,16 +190,16 @@ CLAIMS = (
           beats(["EMBridge"], PARTS[1:], [("LP", "unseen"), ("ZS", "unseen")])),
     # CPEP as it is has the symmetric InfoNCE; beside it two things would change
     Claim("CASCLe improves CPEP (both with E's one-way InfoNCE), too", "E 4, Table 3",
-          beats([PARTS[0]], [("CPEP", "InfoNCE = one-way")], CELLS)),
+          beats([PARTS[0]], [("CPEP", "InfoNCE", "one-way")], CELLS)),
     Claim("CASCLe is above label smoothing and SoftCLIP in zero-shot", "E 4, Table 3",
           beats(["EMBridge"], ["Label Smoothing", "SoftCLIP"])),
     # ---- E: batch size, pairs, hyper-parameters
     Claim("Batches larger than 256 hurt CPEP and the Q-Former (zero-shot, unseen, same epochs)", "E A.6, Table 4",
-          tuple(c for s in ("CPEP", "Q-Former") for c in beats([s], [(s, size) for size in SIZES], BATCH))),
+          tuple(c for s in ("CPEP", "Q-Former") for c in beats([s], swept("batch_size", BATCH_SIZES, s), BATCH))),
     Claim("EMBridge is robust to the batch size (zero-shot, unseen, same epochs)", "E A.6, Table 4",
-          beats([("EMBridge", size) for size in SIZES], ["EMBridge"], BATCH), robust=True),
+          beats(swept("batch_size", BATCH_SIZES), ["EMBridge"], BATCH), robust=True),
     Claim("With 40 % of the pairs EMBridge's zero-shot is above every unimodal probe on all data", "E 4, Fig. 3c",
-          above_probes("EMBridge", UNIMODAL, "40% of pairs")),
+          above_probes("EMBridge", UNIMODAL, ("paired_fraction", "0.4"))),
     Claim("k_c of 10 and 20 is worse than 5", "E 4, Fig. 4b", beats(["EMBridge"], swept("k_c", (10, 20)), CELLS)),
     Claim("A moderate temperature of the soft targets is best", "E 4, Fig. 4",
           beats(["EMBridge"], swept("tau_s", (0.02, 0.5)))),
@@ -191,7 +215,7 @@ CLAIMS = (
           (*beats(["EMBridge"], swept("k", (1,))), *beats(swept("k", (50,)), ["EMBridge"]))),
     # ---- C
     Claim("CPEP retrieves gestures that no training saw", C, above_chance("CPEP")),
-    # C says "emg2pose", and its numbers are those of E's Vemg2pose (embridge.paper)
+    # C says "emg2pose", and its numbers are those of E's Vemg2pose (embridge.numbers)
     Claim("CPEP's probe gains over Vemg2pose's (C: 21 % on known, 72 % on unseen gestures)", C,
           beats(["CPEP"], ["Vemg2pose"], LP), relative=True),
     Claim("CPEP's zero-shot on unseen gestures is above Vemg2pose's probe (C: 0.481 over 0.312)", C,

@@ -1,14 +1,15 @@
 """What all tables share: rows chosen from the tidy results, one number for a cell, and one way to print it."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
-from embridge import config
+from embridge.config import PROFILES, EvalConfig, ModelConfig, for_dataset, profile
 from embridge.errors import InputError
-from embridge.paper import NOT_IN_SOURCE, lookup
-from embridge.splits import SETS
+from embridge.numbers import NOT_IN_SOURCE, lookup
 from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
-from embridge.systems import LOG_POWER_LDA
+from embridge.systems import EMBRIDGE, LOG_POWER_LDA
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
 HEADLINE_PARAMS = ("", "C", "k", "shrinkage")  # what a row that belongs to no sweep may name
@@ -18,9 +19,22 @@ NOT_ABOVE = "○"  # of a cell that does not beat the line without a network; ho
 NOT_ABOVE_NOTE = f"""{NOT_ABOVE} not shown to be above {LOG_POWER_LDA}, the probe that needs no network, on the same
 gestures (zero-shot, too, is held against that probe): the 95 % interval of the difference does not lie above 0. It is
 paired by user where single users' scores are kept, else both intervals are combined as if they were independent."""
-USER_METRICS = ("user_f1", "user_recall")
 MEASURED = ("value", "low", "high", "interval_kind", "origin")
 OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high", "mark")  # how far above LOG_POWER_LDA's probe, and NOT_ABOVE
+# Fig. 4's parameters in its order, each with the value that everything else has, as rows write it
+DEFAULTS = {
+    name: value if isinstance(value, str) else f"{value:g}"
+    for name, value in {
+        "tau_s": EMBRIDGE.objective.tau_s,
+        "k_c": EMBRIDGE.objective.k_c,
+        "alpha": EMBRIDGE.objective.alpha,
+        "lambda": EMBRIDGE.objective.lam,
+        "r": EMBRIDGE.objective.mask_ratio,
+        "M": ModelConfig().n_queries,
+        "metric": EMBRIDGE.objective.affinity,
+        "k": EvalConfig().k,
+    }.items()
+}
 
 
 def number(value, digits: int = 2) -> str:
@@ -34,29 +48,23 @@ def interval(value, low, high, digits: int = 2) -> str:
     return number(value, digits) + (f" [{number(low, digits)}, {number(high, digits)}]" if known else "")
 
 
-def cell(found: dict, marks: dict[str, str] | None = None, digits: int = 2, *, paper: bool = True) -> str:
-    """``0.49 [0.41, 0.57] | paper 0.757 †``: our number with its interval beside the paper's, and where ours is from.
-
-    ``found``: the columns of :func:`cell_frame`. The mark stands where our number is a committed one; ``~`` before the
-    paper's where its source only estimates it, NOT_ABOVE behind ours as in :func:`marked`. ``paper``: False leaves the
-    paper's half out.
-    """
-    value, source = found["paper_value"], found["paper_source"]
-    about = "~" if "approx." in source else ""
-    theirs = NOT_IN_SOURCE if pd.isna(value) else f"paper {about}{number(value, 2 if about else 3)}"
-    text = marked(found, digits) + (f" | {theirs}" if paper else "")
-    return f"{text} {marks[found['origin']]}" if found["origin"] and marks else text
-
-
 def marked(found: dict, digits: int = 2) -> str:
     """``0.39 [0.37, 0.41] ○``: a number with its interval and, where it does not beat LOG_POWER_LDA, NOT_ABOVE."""
     text = interval(found["value"], found["low"], found["high"], digits)
     return f"{text} {NOT_ABOVE}" if found.get("mark") == NOT_ABOVE else text
 
 
-def not_above_note(cells: pd.DataFrame) -> tuple[str, ...]:
-    """The line that says what NOT_ABOVE means, where a cell bears it."""
-    return (" ".join(NOT_ABOVE_NOTE.split()),) if "mark" in cells and (cells["mark"] == NOT_ABOVE).any() else ()
+def cell(found: dict, marks: dict[str, str], digits: int = 2, *, paper: bool = True) -> str:
+    """``0.49 [0.41, 0.57] | paper 0.757 †``: our number with its interval beside the paper's, and where ours is from.
+
+    ``found``: the columns of :func:`cell_frame`. The mark stands where our number is a committed one; ``~`` before the
+    paper's where its source only estimates it, NOT_ABOVE behind ours as in :func:`marked`. ``paper``: False leaves the
+    paper's half out.
+    """
+    value, about = found["paper_value"], "~" if "approx." in found["paper_source"] else ""
+    theirs = NOT_IN_SOURCE if pd.isna(value) else f"paper {about}{number(value, 2 if about else 3)}"
+    text = marked(found, digits) + (f" | {theirs}" if paper else "")
+    return f"{text} {marks[found['origin']]}" if found["origin"] else text
 
 
 def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
@@ -66,8 +74,10 @@ def origin_marks(cells: pd.DataFrame) -> dict[str, str]:
 
 
 def footnotes(cells: pd.DataFrame) -> tuple[str, ...]:
-    """A line for each origin besides this run, "† long run, 2026-11-21, abc1234", and :func:`not_above_note`."""
-    return (*(f"{mark} {origin}" for origin, mark in origin_marks(cells).items()), *not_above_note(cells))
+    """A line for each origin besides this run, "† long run, 2026-11-21, abc1234", and one that explains NOT_ABOVE."""
+    bears_it = "mark" in cells and (cells["mark"] == NOT_ABOVE).any()
+    origins = (f"{mark} {origin}" for origin, mark in origin_marks(cells).items())
+    return (*origins, *([" ".join(NOT_ABOVE_NOTE.split())] if bears_it else []))
 
 
 def cell_frame(cells: list[dict], labels: list[str]) -> pd.DataFrame:
@@ -114,30 +124,72 @@ def markdown(table: pd.DataFrame) -> str:
 
 def select(results: pd.DataFrame, **equal) -> pd.DataFrame:
     """Rows whose columns equal the given values; a tuple allows several. Unknown columns raise InputError."""
-    keep = np.ones(len(results), dtype=bool)
+    keep = np.arange(len(results))
     for column, value in equal.items():
         if column not in results:
             raise InputError(f"results: expected a column of the tidy results, found {column!r}")
-        keep &= results[column].isin(value if isinstance(value, tuple) else (value,)).to_numpy()
-    return results[keep]
+        keep = keep[results[column].iloc[keep].isin(value if isinstance(value, tuple) else (value,)).to_numpy()]
+    return results.iloc[keep]
 
 
 def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Leave out committed rows where this run has any of the same ``by``: a mean never mixes the two."""
-    mine = (rows["origin"] == "").groupby([rows[c] for c in by], dropna=False).transform("any")
-    return rows[(rows["origin"] == "") | ~mine.astype(bool)]
+    own = rows["origin"] == ""
+    if own.all():
+        return rows
+    return rows[own | ~own.groupby([rows[c] for c in by], dropna=False).transform("any").astype(bool)]
+
+
+@cache
+def usual_k(dataset: str) -> int:
+    """How many neighbours vote in zero-shot on a dataset."""
+    return for_dataset(profile("paper"), dataset).evaluation.k
 
 
 def unswept(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows that belong to no sweep: those of a probe, or of zero-shot with its dataset's usual k if it has several."""
     k = pd.to_numeric(rows["param_value"].where(rows["param"] == "k"), errors="coerce")
     several = k.groupby(rows["system"]).transform("nunique") > 1
-    usual = rows["dataset"].map({d: _usual_k(d) for d in rows["dataset"].unique()})
+    usual = rows["dataset"].map({d: usual_k(d) for d in rows["dataset"].unique()})
     return rows[rows["param"].isin(HEADLINE_PARAMS) & (k.isna() | ~several | (k == usual))]
 
 
-def _usual_k(dataset: str) -> int:
-    return config.for_dataset(config.profile("paper"), dataset).evaluation.k
+def sweep(
+    results: pd.DataFrame, dataset: str, system: str, param: str, *, convention: str = "same epochs"
+) -> pd.DataFrame:
+    """Rows of one system by the value of one setting, which ``param_value`` holds, its usual value among them.
+
+    Members of a sweep have rows of their own. The usual value's are the system's own, since nothing was trained for it
+    twice; those of single users are not taken, for members have none either. ``param``: one of DEFAULTS,
+    "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``: of batch sizes,
+    the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
+    """
+    metrics = ("balanced_accuracy", "user_recall") if param == "k" else "balanced_accuracy"
+    rows = select(results, dataset=dataset, system=system, metric=metrics)
+    own = unswept(rows[rows["options"].isin((*HEADLINE_OPTIONS, "D_tune")) & rows["batch_size"].isna()])
+    if param == "batch_size":
+        usual = own["profile"].map({name: str(profile(name).align.batch_size) for name in PROFILES})
+        rows = rows[rows["batch_size"].notna() & rows["options"].str.startswith(HEADLINE_OPTIONS[1])]
+        rows = rows[rows["options"].str.contains(convention, regex=False)]
+        rows = rows.assign(param_value=rows["batch_size"].astype(str), options=HEADLINE_OPTIONS[1])
+        own = select(own, protocol="ZS", options=HEADLINE_OPTIONS[1])
+    else:
+        rows, usual = select(rows, param=param), (DEFAULTS | {"paired_fraction": "1"}).get(param)
+    if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
+        return rows
+    own = own.assign(param=param, param_value=usual)
+    there = (
+        rows["param_value"].map(rising).isin(set(own["param_value"].map(rising)))
+    )  # results of older versions hold it twice
+    return pd.concat([rows[~there], own], ignore_index=True)
+
+
+def rising(text: str):
+    """Sorts numbers by size and words behind them; "1" and "1.0" are the same."""
+    try:
+        return (0, float(text), "")
+    except ValueError:
+        return (1, 0.0, text)
 
 
 def choose(
@@ -146,36 +198,27 @@ def choose(
     *,
     protocol: str,
     classes: str,
-    systems: tuple[str, ...],
+    system: str | tuple[str, ...],
     metric: str = "balanced_accuracy",
     gallery: str = "all",
     pooling: str = "max",
-    param: str | None = None,
+    options: str | tuple[str, ...] = HEADLINE_OPTIONS,
+    value: str | None = None,
 ) -> pd.DataFrame:
-    """Rows of one metric under one protocol: the headline's (``param`` None) or those of one sweep.
+    """Rows of one metric under one protocol: the headline's, or those of one ``value`` from the rows of :func:`sweep`.
 
     Without committed rows of which this run has its own. Those of the balanced accuracy come with single users'
-    recalls, which :func:`summary` needs where there are several seeds.
+    recalls, which :func:`summary` needs where there are several seeds. M = 1 (CPEP) has nothing to pool: its "max"
+    rows stand for either ``pooling``.
     """
     zero_shot = protocol == "ZS"
-    rows = select(
-        results,
-        dataset=dataset,
-        metric=(metric, "user_recall") if metric == "balanced_accuracy" else metric,
-        classes=classes,
-        protocol=protocol,
-        system=systems,
-        gallery=gallery if zero_shot else "",
-        options=HEADLINE_OPTIONS,
-        **({} if param is None else {"param": param}),
-    )
-    rows = rows[(rows["user"] == "") | rows["metric"].isin(USER_METRICS)]
-    rows = prefer_own(unswept(rows), ["system"]) if param is None else prefer_own(rows, ["system", "param_value"])
-    return pooled(rows, pooling) if zero_shot else rows
-
-
-def pooled(rows: pd.DataFrame, pooling: str) -> pd.DataFrame:
-    """Zero-shot rows of one query pooling; M = 1 (CPEP) has nothing to pool, its "max" rows stand for either."""
+    metrics = (metric, "user_recall") if metric == "balanced_accuracy" else metric
+    where = {"protocol": protocol, "gallery": gallery if zero_shot else "", "options": options}
+    rows = select(results, dataset=dataset, system=system, metric=metrics, classes=classes, **where)
+    rows = rows[(rows["user"] == "") | rows["metric"].isin(("user_f1", "user_recall"))]
+    rows = prefer_own(unswept(rows) if value is None else select(rows, param_value=value), ["system"])
+    if not zero_shot:
+        return rows
     having = set(rows.loc[rows["pooling"] == pooling, "system"])
     return rows[rows["pooling"] == rows["system"].map(lambda s: pooling if s in having else "max")]
 
@@ -183,15 +226,16 @@ def pooled(rows: pd.DataFrame, pooling: str) -> pd.DataFrame:
 def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]] | None:
     """Counts (S, G, K, 2) for :func:`~embridge.statistics.bootstrap_over_seeds` from one system's "user_recall" rows.
 
-    With them their seeds (-1 of what no seed trained) and users, in order; None where there are no such rows.
+    With them their seeds (-1 of what no seed trained) and users, in order; None where a seed that has a score lacks
+    such rows.
     """
-    rows = rows[rows["metric"] == "user_recall"]
-    if rows.empty:
+    recalls, scores = (rows[rows["metric"] == metric] for metric in ("user_recall", "balanced_accuracy"))
+    recalls = recalls.assign(seed=recalls["seed"].fillna(-1))
+    levels = [sorted(recalls[c].unique()) for c in ("seed", "user", "class")]
+    if recalls.empty or levels[0] != sorted(scores["seed"].fillna(-1)):
         return None
-    rows = rows.assign(seed=rows["seed"].fillna(-1))
-    levels = [sorted(rows[c].unique()) for c in ("seed", "user", "class")]
-    counts = rows.assign(hits=(rows["value"] * rows["n"]).round()).set_index(["seed", "user", "class"])[["hits", "n"]]
-    counts = counts.astype(float).reindex(pd.MultiIndex.from_product(levels), fill_value=0.0)
+    found = recalls.assign(hits=(recalls["value"] * recalls["n"]).round()).set_index(["seed", "user", "class"])
+    counts = found[["hits", "n"]].astype(float).reindex(pd.MultiIndex.from_product(levels), fill_value=0.0)
     return counts.to_numpy().reshape(*map(len, levels), 2), levels[0], levels[1]
 
 
@@ -203,25 +247,25 @@ def summary(rows: pd.DataFrame, luck: float | None = None) -> dict:
     seeds' part is Student's, by ``luck`` (of one training, :func:`embridge.statistics.luck_of_training`) or, None, by
     these seeds alone. Raises InputError where a seed has more than one row, since the selection then mixes settings.
     """
-    recalls, rows = rows, rows[rows["metric"] != "user_recall"]
-    if rows.empty:
+    scores = rows[rows["metric"] != "user_recall"]
+    if scores.empty:
         return dict(zip(MEASURED, (np.nan, np.nan, np.nan, "", ""), strict=True))
-    if rows["seed"].duplicated().any():
-        varying = [c for c in ("options", "param_value", "draw", "batch_size", "profile") if rows[c].nunique() > 1]
+    if scores["seed"].duplicated().any():
+        varying = [c for c in ("options", "param_value", "draw", "batch_size", "profile") if scores[c].nunique() > 1]
         raise InputError(
-            f"results: expected one row a seed for {rows['system'].iloc[0]}, found {len(rows)} that differ in "
+            f"results: expected one row a seed for {scores['system'].iloc[0]}, found {len(scores)} that differ in "
             f"{', '.join(varying) or 'run_key'}; select one setting first"
         )
-    if len(rows) == 1:
-        return rows.iloc[0][list(MEASURED)].to_dict()
-    origin, found = "; ".join(sorted(set(rows["origin"]))), recall_counts(recalls)
-    if found and found[1] == sorted(rows["seed"]):
+    if len(scores) == 1:
+        return scores.iloc[0][list(MEASURED)].to_dict()
+    found = recall_counts(rows)
+    if found:
         numbers = bootstrap_over_seeds(found[0], luck=luck)
     else:
-        half = luck_of_training([rows["value"]]) if luck is None else luck
-        numbers = widened(*mean_interval(rows), half / np.sqrt(len(rows)))
-    kind = f"95 %, {len(rows)} seeds (Student) and their users in quadrature"
-    return dict(zip(MEASURED, (*numbers, kind, origin), strict=True))
+        half = luck_of_training([scores["value"]]) if luck is None else luck
+        numbers = widened(*mean_interval(scores), half / np.sqrt(len(scores)))
+    kind, origin = f"95 %, {len(scores)} seeds (Student) and their users in quadrature", sorted(set(scores["origin"]))
+    return dict(zip(MEASURED, (*numbers, kind, "; ".join(origin)), strict=True))
 
 
 def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
@@ -229,53 +273,6 @@ def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
     value = rows["value"].mean()
     below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
     return value, value - below, value + above
-
-
-def lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
-    """Rows of LOG_POWER_LDA's probe, by class set: what :func:`over_lda` is over."""
-    return {c: choose(results, dataset, protocol="LP", classes=c, systems=(LOG_POWER_LDA,)) for c in SETS}
-
-
-def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
-    """How far a cell lies above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
-
-    Parameters
-    ----------
-    rows, luck : the cell's, as of :func:`summary`, whose way its interval has with seeds
-    line : of the class set, from :func:`lines`
-
-    Returns
-    -------
-    The difference and its 95 % interval: paired by user where both sides have every user's recalls of the same
-    windows; else the squared distances of both to their bounds are added, as if they were independent, which misses
-    differences and invents none
-    """
-    scores = rows[rows["metric"] != "user_recall"]
-    if scores.empty or line.empty:
-        return {}
-    one, other = recall_counts(rows), recall_counts(line)
-    if one and other and len(one[1]) == len(scores) and _same_windows(one, other):
-        luck = luck if len(one[1]) > 1 else None  # of one training the interval covers users alone, as the cell's does
-        return compared(*bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck))
-    a, b = summary(rows, luck), summary(line)
-    low, high = (
-        np.hypot(a["value"] - a["low"], b["high"] - b["value"]),
-        np.hypot(a["high"] - a["value"], b["value"] - b["low"]),
-    )
-    difference = a["value"] - b["value"]
-    return compared(difference, difference - low, difference + high)
-
-
-def compared(value: float, low: float, high: float) -> dict:
-    """A difference from LOG_POWER_LDA as the columns of OVER_LDA: marked unless its interval is known and above 0."""
-    return dict(zip(OVER_LDA, (value, low, high, "" if low > 0 else NOT_ABOVE), strict=True))
-
-
-def _same_windows(one: tuple, other: tuple) -> bool:
-    """Whether two results of :func:`recall_counts` have the same users with as many windows of each class."""
-    return (
-        one[2] == other[2] and one[0].shape[1:] == other[0].shape[1:] and (one[0][:1, ..., 1] == other[0][..., 1]).all()
-    )
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:
