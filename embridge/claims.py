@@ -62,7 +62,7 @@ class Number:
 
 
 class Evidence:
-    """What a frame of :func:`embridge.results.collect` says about one dataset.
+    """The numbers that a frame of :func:`embridge.results.collect` has of one dataset.
 
     :meth:`number` tells a cell's number, None where it has no row. A system as it is has its mean over all seeds,
     committed ones among them, or (``own``) over this run's alone; one with a setting has this run's.
@@ -136,7 +136,7 @@ class Evidence:
         return Number(*widened(gain.mean(), *bounds, half), self._f1("user")[1] | {found["origin"]})
 
     def _gain_of_users(self, cell: Cell) -> Number | None:
-        """What users gain in F1, EMBridge over a rival, from their means over all seeds; its interval as of a class."""
+        """Users' gain in F1, EMBridge over a rival, from their means over all seeds; its interval as of a class."""
         (f1, origins), pair, of = self._f1("user"), cell.system.split(" - "), GAINS[cell.measure]
         if not set(pair) <= set(f1):
             return None
@@ -177,7 +177,7 @@ def _of_draws(of_seed) -> float:
 
 
 def _only_evaluated(cells: list[Cell]) -> bool:
-    """Whether all are one training of a system, read otherwise."""
+    """True where all are one training of a system, read otherwise."""
     params = {c.param for c in cells} - {""}
     return bool(params) and params <= {"k", "shots_fraction"} and len({c.system for c in cells}) == 1
 
@@ -236,7 +236,7 @@ def claims_table(results: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> pd.
 
 
 def caption(dataset: str, profile: str) -> str:
-    """What stands above the table: whose data, how to read it, and of what it does not speak."""
+    """The words above the table: whose data, how to read it, and of what it does not speak."""
     judged, words = claims_about(dataset), []
     if not judged:
         return f"No claim is judged: the papers' are about emg2pose and NinaPro's DB2 and DB7, not about {dataset}."

@@ -1,4 +1,4 @@
-"""What notebook 05 compares: systems with each other, galleries, this run with other seeds, and all with controls."""
+"""Comparisons of notebook 05: systems with each other, galleries, this run with other seeds, all with controls."""
 
 import itertools
 from collections.abc import Callable
@@ -40,7 +40,7 @@ CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shu
 
 
 def _less(outcomes: list[Outcome], study: Study, f1_of: int | None = None) -> Callable:
-    """What tells one zero-shot score less another, each named (system, classes, gallery), of all seeds.
+    """A function that gives one zero-shot score less another, each named (system, classes, gallery), of all seeds.
 
     ``f1_of``: the class whose F1 is the score; None: the balanced accuracy is.
     """
@@ -70,7 +70,7 @@ def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], st
 
 
 def gallery_steps(outcomes: list[Outcome], study: Study) -> pd.DataFrame:
-    """What zero-shot loses from one gallery policy to the next, stricter one: the gallery audit of METHOD 8.
+    """Loss of zero-shot from one gallery policy to the next, stricter one: the gallery audit of METHOD 8.
 
     From "all" to "not-self" goes the query's own window, from there to "other-users" the user's other poses.
 

@@ -21,9 +21,9 @@ DIFFERENCE = "balanced_accuracy_difference"
 
 
 def comparable(one: tuple | None, other: tuple | None) -> bool:
-    """Whether two results of :func:`~embridge.table_cells.recall_counts` are of the same users and windows.
+    """True where two results of :func:`~embridge.table_cells.recall_counts` are of the same users and windows.
 
-    And of the same seeds, unless one side has a single one, with which each of the other's is then compared.
+    Their seeds must be the same, too, or one side has a single one, with which each of the other's is compared.
     """
     if not (one and other):
         return False
@@ -65,7 +65,7 @@ def score_of(fields: dict) -> tuple[float, float, float]:
 
 
 def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
-    """How far a cell lies above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
+    """A cell's distance above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
 
     ``rows`` and ``luck`` are the cell's, as of :func:`~embridge.table_cells.summary`, whose way the interval has with
     seeds; ``line`` are the probe's on the same class set.
@@ -86,7 +86,7 @@ def gain_columns(value: float, low: float, high: float) -> dict:
 
 
 def seed_spread(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
-    """How far one training's score in a cell may lie from its mean over seeds, told by the aligned systems' seeds.
+    """Spread over seeds: how far one training's score in a cell may lie from its mean, by the aligned systems' seeds.
 
     Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`). Systems of
     one seed share their autoencoders, so they tell somewhat less than their number says.

@@ -1,4 +1,4 @@
-"""What each alternative to METHOD 9's defaults changes: balanced accuracy less that of the default, with its interval.
+"""Alternatives to METHOD 9's defaults: balanced accuracy less that of the default, with its interval.
 
 A trained alternative has its experiment's rows (:mod:`embridge.records`), which hold scores and intervals, not
 predictions, and is compared with the mean over the default's seeds; what is only evaluated otherwise is compared window
@@ -131,7 +131,7 @@ def _alternative(study: Study, choice: Choice, protocol: str, classes: str) -> O
 
 @once
 def _after_head(study: Study):
-    """What reads CPEP's embeddings u (n, d): the head's output."""
+    """A function of window ids that reads CPEP's embeddings u (n, d), the head's output."""
     return lambda ids: study.emg_queries("CPEP", ids)[:, 0]
 
 
@@ -213,7 +213,7 @@ def verdicts(cells: pd.DataFrame) -> dict[str, str]:
 
 
 def clear(cells: pd.DataFrame) -> pd.Series:
-    """Which differences' intervals leave zero out."""
+    """True for differences whose interval excludes zero."""
     return (cells["low"] > 0) | (cells["high"] < 0)
 
 

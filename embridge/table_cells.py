@@ -1,4 +1,4 @@
-"""What all tables share: rows chosen from the tidy results, one number for a cell, and one way to print it."""
+"""Rows chosen from the tidy results, one number for a cell, and one way to print it: the base of all tables."""
 
 from functools import cache
 
@@ -142,7 +142,7 @@ def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 @cache
 def usual_k(dataset: str) -> int:
-    """How many neighbours vote in zero-shot on a dataset."""
+    """Number of neighbours that vote in zero-shot on a dataset."""
     return for_dataset(profile("paper"), dataset).evaluation.k
 
 
@@ -166,7 +166,7 @@ def sweep(
     """
     metrics = ("balanced_accuracy", "user_recall") if param == "k" else "balanced_accuracy"
     rows = select(results, dataset=dataset, system=system, metric=metrics)
-    own = unswept(rows[rows["options"].isin((*HEADLINE_OPTIONS, "D_tune")) & rows["batch_size"].isna()])
+    own = unswept(select(rows, options=(*HEADLINE_OPTIONS, "D_tune")))
     if param == "batch_size":
         usual = own["profile"].map({name: str(profile(name).align.batch_size) for name in PROFILES})
         rows = rows[rows["batch_size"].notna() & rows["options"].str.startswith(HEADLINE_OPTIONS[1])]

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from embridge.differences import gain_columns, over_lda, seed_spread
-from embridge.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.numbers import CELLS, NOT_IN_SOURCE, TABLE_2, TABLE_4
 from embridge.splits import SETS
-from embridge.systems import ALIGNED, LOG_POWER_LDA, NO_NETWORK
+from embridge.systems import ALIGNED, EXPERIMENTS, LOG_POWER_LDA, NO_NETWORK
 from embridge.table_cells import (
     DEFAULTS,
     HEADLINE_OPTIONS,
@@ -39,27 +39,21 @@ from embridge.table_cells import (
     usual_k,
 )
 
-UNIMODAL = ("Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT")
-TABLE_2_SYSTEMS = (*NO_NETWORK, *UNIMODAL, "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
+UNIMODAL = tuple(system for system, row in TABLE_2.items() if row[2] is None)  # without zero-shot
+TABLE_2_SYSTEMS = (*NO_NETWORK, *TABLE_2)
 PUBLISHED = ("NeuroPose", "emg2pose", "Vemg2pose")  # emg2pose's networks: E has no row of them on NinaPro
 POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
-REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")
-OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # Table 3's CASCLe row is EMBridge itself
+# Table 3's CASCLe row is EMBridge itself
+TABLE_3_SYSTEMS = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "Table 3"), "EMBridge")
 CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", "Upper bound")
 CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
-CPEP_ABLATION = (
-    *NO_NETWORK,
-    "CPEP, EMG encoder frozen",
-    "CPEP, random initialisation",
-    "CPEP, average pooling",
-    "CPEP, longer EMG patches",
-    "CPEP, both encoders trained",
-    "CPEP",
-)
+CPEP_ABLATION = tuple(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned)
 REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose")
 CONVENTIONS = ("same epochs", "same steps")  # of Table 4; E trains all batch sizes for the same epochs
 _GROUPS = dict.fromkeys(NO_NETWORK, "no network") | dict.fromkeys(UNIMODAL, "unimodal")
-_PARTS = dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
+_TABLE_3_GROUPS = _GROUPS | {
+    system: "component removed" if " w/o " in system else "soft objective" for system in TABLE_3_SYSTEMS[2:]
+}
 
 # ---- cells as numbers ---------------------------------------------------------------------------------------------
 
@@ -322,11 +316,12 @@ class Table:
     digits: int = 2
 
 
-TABLE_3 = {"systems": (*NO_NETWORK, *REMOVED, *OBJECTIVES), "table": "E Table 3", "groups": _GROUPS | _PARTS}
 TABLES = {
     "table2": Table(headline_rows, ("group", "system")),
     "table3": Table(
-        partial(headline_rows, **TABLE_3), ("group", "system"), named={"system": {"EMBridge": "CASCLe (EMBridge)"}}
+        partial(headline_rows, systems=TABLE_3_SYSTEMS, table="E Table 3", groups=_TABLE_3_GROUPS),
+        ("group", "system"),
+        named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
     ),
     "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
@@ -339,7 +334,9 @@ TABLES = {
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
     "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
     "cpep_gain": Table(_cpep_gain, columns=("classes",)),
-    "cpep_ablation": Table(partial(headline_rows, systems=CPEP_ABLATION, table="C ablation")),
+    "cpep_ablation": Table(
+        partial(headline_rows, systems=(*NO_NETWORK, *CPEP_ABLATION, "CPEP"), table="C ablation"),
+    ),
 }
 
 
