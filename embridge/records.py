@@ -1,8 +1,9 @@
 """An experiment's record: its tidy rows, scored once, and what they were made with (METHOD 10).
 
-The job that trains an experiment also scores it, and keeps the rows as one small JSON, with commit, date and machine,
-where every page reads them. Those of the ``long`` profile are committed, so that runs on several days add up; ``quick``
-has the same size and reads from them what it does not train.
+The job that trains an experiment also scores it (the headline's, but for ``long``, the first page that asks), and keeps
+the rows as one small JSON, with commit, date and machine, where every page reads them. Those of the ``long`` profile
+are committed, so that runs on several days add up; ``quick`` has the same size and reads from them what it does not
+train.
 """
 
 import time
