@@ -9,9 +9,9 @@ import pandas as pd
 from embridge import evaluation as ev
 from embridge.differences import DIFFERENCE
 from embridge.experiments import NO_NETWORK, UNIMODAL
-from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
+from embridge.records import CONTROLS, committed, recorded
 from embridge.results import row
-from embridge.score import committed, recorded
+from embridge.scoring import Outcome, probe_outcome
 from embridge.splits import SETS
 from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.study import Study
@@ -30,7 +30,6 @@ from embridge.tables import headline_rows, scores_of
 
 SEEDS = 3  # METHOD 10: of the long profile's headline rows
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
-CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
 EXPECTED = {
     "Labels shuffled": "chance, 0.25",
     "CPEP, pairs shuffled": "chance, 0.25",
@@ -119,14 +118,14 @@ def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tupl
     for seed in range(SEEDS if committed(study) else 0):
         other = study.changed(seed=seed)
         for name in names if seed not in mine else ():
-            rows += [
-                r
-                for r in recorded(other, name) or []
-                if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
-                and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
-                and r["metric"] in shown
-            ]  # fmt: skip
-    return rows
+            rows += found.rows if (found := recorded(other, name)) else []
+    return [
+        r
+        for r in rows
+        if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
+        and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
+        and r["metric"] in shown
+    ]  # fmt: skip
 
 
 def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
@@ -156,15 +155,13 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
 
 
 def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
-    """Rows that would betray a mistake: an untrained encoder, shuffled pairs, and probes of CPEP on shuffled labels.
+    """Rows that would betray a mistake, beside the record of shuffled pairs: an untrained encoder, and shuffled labels.
 
-    These are drawn ``n_draws`` times, a row each with its ``draw``: one draw may miss chance by a few hundredths.
+    Probes of CPEP on these are drawn ``n_draws`` times, a row each with its ``draw``: one draw may miss chance by a few
+    hundredths.
     """
     untrained = probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control")
-    rows = list(untrained.rows)
-    for o in zero_shot_outcomes(study, "CPEP, pairs shuffled", classes):
-        rows += o.rows if o.gallery in CONTROLS else []
-    return rows + shuffled_labels(study, classes, n_draws)
+    return untrained.rows + shuffled_labels(study, classes, n_draws)
 
 
 def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:

@@ -32,8 +32,8 @@ from embridge.recordings import LEAVE_OUT, Source
 from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import planned_ninapro, planned_simulated
+from embridge.records import recorded
 from embridge.regression import RegressionTask
-from embridge.score import recorded
 from embridge.simulator import ninapro, write
 from embridge.store import OF_RECORDING, window_bytes
 from embridge.study import Study

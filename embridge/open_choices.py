@@ -1,6 +1,6 @@
 """Alternatives to METHOD 9's defaults: balanced accuracy less that of the default, with its interval.
 
-A trained alternative has its experiment's rows (:mod:`embridge.score`), which hold scores and intervals, not
+A trained alternative has its experiment's rows (:mod:`embridge.records`), which hold scores and intervals, not
 predictions, and is compared with the mean over the default's seeds; what is only evaluated otherwise is compared window
 by window.
 """
@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from embridge import protocols
+from embridge import records
 from embridge.comparisons import HEADLINE, recorded_seeds
 from embridge.differences import DIFFERENCE, quadrature, score_of, seed_spread
 from embridge.experiments import ALIGNED, EXPERIMENTS, OPEN_CHOICES, Choice, of_parts
 from embridge.numbers import CELLS
-from embridge.protocols import Outcome, probe_outcome, zero_shot_outcomes
 from embridge.results import as_frame, row
+from embridge.scoring import Outcome, once, probe_outcome, zero_shot_outcomes
 from embridge.splits import SETS
 from embridge.statistics import paired_bootstrap
 from embridge.study import Study
@@ -80,8 +80,7 @@ def defaults(studies: list[Study]) -> pd.DataFrame:
 
     The studies' own and, of seeds that these do not have, the committed ones.
     """
-    asked = itertools.product(studies, ALIGNED, CELLS)
-    own = [r for study, system, cell in asked for r in _outcome(study, system, *cell).rows]
+    own = [r for record in records.read(studies, ALIGNED)[0] for r in record.rows]
     return as_frame([*own, *recorded_seeds(studies, ALIGNED)])
 
 
@@ -90,7 +89,7 @@ def trained(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
 
     Parameters
     ----------
-    rows : those of the alternatives' experiments, as :func:`embridge.score.rows_of` gives them: scores and intervals,
+    rows : those of the alternatives' experiments, as :func:`embridge.records.read` gives them: scores and intervals,
         no predictions
     usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
         far an alternative's one training may lie from the mean of its own
@@ -129,13 +128,13 @@ def _alternative(study: Study, choice: Choice, protocol: str, classes: str) -> O
     return probe_outcome(study, choice.system, classes, features=_after_head(study), options="after h")
 
 
-@protocols.once
+@once
 def _after_head(study: Study):
     """A function of window ids that reads CPEP's embeddings u (n, d), the head's output."""
     return lambda ids: study.emg_queries("CPEP", ids)[:, 0]
 
 
-@protocols.once
+@once
 def _prompted(study: Study) -> Study:
     """The study with labelled windows of prompted hands alone, or itself where these are all; its runs are the same."""
     size = replace(study.profile, evaluation=replace(study.profile.evaluation, hands="prompted"))

@@ -36,7 +36,7 @@ EXPECTED = {"smoke": 25.0, "quick": 45.0}
 # What these need besides the data: nothing, or the masked autoencoders. They run while a core waits for a training.
 EARLY = {"01_data": False, "02_mae_pretraining": True, "03_soft_targets": True}
 KEPT = "what is trained is kept; the same command goes on from there"
-RECORDS = "embridge.score"  # a notebook that imports it, or what lies in it, shows records of results
+RECORDS = "embridge.records"  # a notebook that imports it, or what lies in it, shows records of results
 
 
 def _digest(*parts) -> str:

@@ -75,7 +75,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
 
     ``done``: those that are :func:`finished`. Recorded results need no weights, but notebooks look into the headline's.
     """
-    from embridge.score import recorded
+    from embridge.records import recorded
 
     again, long = retrained(study.dataset, options), options.profile == "long"
 

@@ -14,7 +14,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
 from embridge.progress import human
 from embridge.provenance import commit
-from embridge.score import is_recorded, record
+from embridge.records import record
 from embridge.study import Study
 
 RESUMES = "the same command goes on from the last checkpoint"
@@ -75,8 +75,9 @@ def main(argv: list[str]) -> None:
                 print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
     # one process scores, and in the session the others would wait for it, or for one who makes what it shares
     for name in options.train if first else ():
-        if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
-            print(f"rows: {record(study, name)}", flush=True)
+        # the headline's are scored by the first page that reads them: to train them needs no D_eval
+        if options.profile == "long" or (options.profile != "quick" and EXPERIMENTS[name].part != "headline"):
+            print(f"rows: {record(study, name).file}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from embridge import check, cli, runner
-from embridge.results import Page, collect, read_results
-from embridge.rows import row
+from embridge.results import Page, collect, read_results, row
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",
             "metric": "balanced_accuracy", "low": 0.25, "high": 0.35, "n": 100}  # fmt: skip

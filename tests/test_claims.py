@@ -14,7 +14,8 @@ from embridge.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, s
 from embridge.cli import ROOT
 from embridge.experiments import EXPERIMENTS
 from embridge.numbers import CELLS
-from embridge.results import evaluate_predictions, read_results, row
+from embridge.results import read_results, row
+from embridge.scoring import evaluate_predictions
 
 SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it

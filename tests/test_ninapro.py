@@ -13,7 +13,7 @@ import scipy.io
 from conftest import write_ninapro
 
 from embridge import config as cfg
-from embridge import protocols
+from embridge import scoring
 from embridge.datasets import for_dataset, window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.recordings import ninapro
@@ -517,15 +517,15 @@ def test_a_smoke_study_end_to_end(tmp_path):
     assert study.simulated and study.context["simulated"] and not study.context["development"]
     assert study.figures == tmp_path / "figures" / "simulated-ninapro-smoke"
     for classes, values in (("in", (0.692, 0.703)), ("unseen", (0.447, 0.492))):
-        outcomes = protocols.zero_shot_outcomes(study, "EMBridge", classes)
+        outcomes = scoring.zero_shot_outcomes(study, "EMBridge", classes)
         class_set = [o for o in outcomes if o.options == "corpus=class set" and o.pooling == "max"]
         assert [o.gallery for o in class_set] == list(study.splits.policies)
         row = class_set[0].rows[0]
         assert (row["paper_value"], row["paper_source"]) == (values[0], "E Table 2, unlabelled row (inferred)")
         assert set(class_set[0].groups) == {"DB7-S1", "DB7-S2"}
-        probe = protocols.probe_outcome(study, "EMBridge", classes).rows[0]
+        probe = scoring.probe_outcome(study, "EMBridge", classes).rows[0]
         assert 0 <= probe["value"] <= 1 and probe["paper_value"] == values[1]
         assert float(probe["param_value"]) in study.profile.evaluation.probe_c
-        one, line = (outcome.rows[0] for outcome in protocols.no_network(study, classes))
+        one, line = (outcome.rows[0] for outcome in scoring.no_network(study, classes))
         assert one["value"] == 0.25 and 0 <= line["value"] <= 1 and line["n_train"] == probe["n_train"]
     assert list((tmp_path / "data").glob("simulated-ninapro-*/DB7/Subject_2/S2_E2_A1.mat"))

@@ -1,5 +1,6 @@
 """The lines without a network: what they predict, how their setting is chosen, what is marked for not beating them."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from toy_study import Study
 
-from embridge import claims, comparisons, differences, few_shot, protocols, table_cells, tables
+from embridge import claims, comparisons, differences, scoring, table_cells, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
 from embridge.experiments import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
-from embridge.results import Page, evaluate_predictions
+from embridge.results import Page
+from embridge.scoring import evaluate_predictions
 from embridge.statistics import bootstrap_over_seeds, class_counts, paired_bootstrap
 
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}
@@ -57,7 +59,7 @@ def test_lda_with_few_windows_and_bad_input():
 def test_a_studys_lines_learn_and_are_scored_on_the_probes_windows():
     study = Study()
     study.splits.groups = lambda ids: np.asarray(ids) // 20  # each has every class
-    one, line = protocols.no_network(study, "in")
+    one, line = scoring.no_network(study, "in")
     assert (one.system, line.system) == NO_NETWORK
     (x, y), (tune_x, tune_y), (test_x, test_y) = (part(study, p) for p in ("probe_train", "tune", "evaluation"))
     scores = [ev.balanced_accuracy(tune_y, by_sklearn(x, y, tune_x, s), 4) for s in ev.SHRINKAGES]
@@ -91,8 +93,8 @@ def picky(monkeypatch, *right):
 
 def test_the_shrinkage_is_d_tunes_and_never_d_evals(monkeypatch):
     study = picky(monkeypatch, ("tune", 0.3), ("evaluation", 0.9))
-    assert protocols.own_shrinkage(study, "in") == 0.3
-    assert protocols.no_network(study, "in")[1].rows[0]["value"] == 0.25  # 0.9 would have had 1
+    assert scoring.probe(study, LOG_POWER_LDA, "in").setting == 0.3
+    assert scoring.no_network(study, "in")[1].rows[0]["value"] == 0.25  # 0.9 would have had 1
 
 
 def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
@@ -100,7 +102,7 @@ def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
     study.splits.has_tuning = False
     asked, chosen = [], ev.choose_shrinkage_grouped
     monkeypatch.setattr(ev, "choose_shrinkage_grouped", lambda *data: asked.append(data) or chosen(*data))
-    assert protocols.own_shrinkage(study, "in") == 0.5
+    assert scoring.probe(study, LOG_POWER_LDA, "in").setting == 0.5
     train = study.splits.probe_train["in"]
     np.testing.assert_array_equal(asked[0][2], study.splits.table["recording"].to_numpy()[train])
 
@@ -240,19 +242,24 @@ def test_the_lines_change_no_claim(tmp_path):
 
 def test_few_shots_of_the_line_are_the_probes_draws(tmp_path):
     study = Study()
-    line = few_shot.few_shot(study, LOG_POWER_LDA, "in")
-    both = few_shot.few_shot(study, "EMBridge", "in", c=0.1)
+    line = scoring.few_shot(study, LOG_POWER_LDA, "in")
+    study.profile.evaluation = replace(study.profile.evaluation, probe_c=(0.1,))
+    both = scoring.few_shot(study, "EMBridge", "in")
     probe = [r for r in both if r["metric"] == "balanced_accuracy"]
     for column in ("param_value", "draw", "n_train", "n", "options", "seed"):
         assert [r[column] for r in line] == [r[column] for r in probe]
     (whole,) = (r for r in line if r["param_value"] == "1.0")
-    full = protocols.no_network(study, "in")[1].rows[0]
+    full = scoring.no_network(study, "in")[1].rows[0]
     assert [whole[c] for c in ("value", "low", "high")] == [full[c] for c in ("value", "low", "high")]
 
     train, test = study.splits.probe_train["in"], study.splits.evaluation["in"]
     units = study.splits.table["recording"].astype(str).to_numpy()[train] + "/0"
-    subset = ev.few_shot_subsets(study.y[train], units, few_shot.FRACTIONS, seed=0)[6]
-    x, test_x, shrinkage = study.band_power(train), study.band_power(test), protocols.own_shrinkage(study, "in")
+    subset = ev.few_shot_subsets(study.y[train], units, scoring.FRACTIONS, seed=0)[6]
+    x, test_x, shrinkage = (
+        study.band_power(train),
+        study.band_power(test),
+        scoring.probe(study, LOG_POWER_LDA, "in").setting,
+    )
     alone = by_sklearn(x[subset.rows], study.y[train][subset.rows], test_x, shrinkage)
     assert line[6]["value"] == ev.balanced_accuracy(study.y[test], alone, 4)
     ours = ev.linear_probe(study.x[train][subset.rows], study.y[train][subset.rows], study.x[test], c=0.1)

@@ -27,18 +27,17 @@ LAYERS = (
     ("checkpoint", "distributed", "loading", "optimisation", "training"),
     ("tasks", "regression"),
     (
-        *("numbers", "statistics", "retrieval", "evaluation", "rows"),
+        *("numbers", "statistics", "retrieval", "evaluation"),
         *("table_cells", "differences", "tables", "results", "claims_list", "claims"),
     ),
     ("figures",),
     ("trained", "study"),  # a dataset's recordings, store, splits and statistics in one place, and what trains on them
     (
-        "protocols",
-        "few_shot",
-        "score",
+        "scoring",
+        "records",
         "comparisons",
         "open_choices",
-        "views",
+        "explore",
         "inference",
     ),  # what notebooks and command lines ask of experiments
     ("train", "epochs", "sweep", "forecast"),  # commands of their own

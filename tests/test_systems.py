@@ -11,15 +11,14 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import open_choices, protocols, provenance, score, tables, views
+from embridge import explore, open_choices, provenance, records, scoring, tables
 from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.differences import DIFFERENCE
 from embridge.errors import InputError
 from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHOICES, of_parts, trained_by
 from embridge.losses import alignment_loss
-from embridge.results import Page
-from embridge.rows import KEY
+from embridge.results import KEY, Page
 from embridge.study import Study
 from embridge.trained import build, paired_subset
 
@@ -242,7 +241,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
     )
     outcomes = {
         (o.gallery, o.options, o.pooling): o.rows[0]["value"]
-        for o in protocols.zero_shot_outcomes(study, "EMBridge", "unseen")
+        for o in scoring.zero_shot_outcomes(study, "EMBridge", "unseen")
     }
     usual = outcomes["all", "corpus=class set", "max"]
     for option, alternative, key in (
@@ -263,15 +262,15 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
 
     page = Page("10", tmp_path, context={})
     name = "CPEP, InfoNCE = one-way"
-    trained, _ = score.rows_of([study], [name])
+    trained = records.read([study], [name])[0][0].rows
     usual = open_choices.defaults([study])
     compared = open_choices.trained(study, trained, usual)
-    page.rows([*rows, *trained, *compared, *score.score(study, "EMBridge")])
+    page.rows([*rows, *trained, *compared, *records.score(study, "EMBridge")])
     page.write()  # refuses a row that stands twice
     assert {(r["param"], r["system"]) for r in compared} == {("InfoNCE", "CPEP")} and len(compared) == 4
     (found,) = (r for r in compared if r["protocol"] == "ZS" and r["classes"] == "in")
     (a,) = (r for r in trained if r["protocol"] == "ZS" and r["classes"] == "in" and r["gallery"] == "all")
-    b = next(o for o in protocols.zero_shot_outcomes(study, "CPEP", "in") if o.gallery == "all").rows[0]
+    b = next(o for o in scoring.zero_shot_outcomes(study, "CPEP", "in") if o.gallery == "all").rows[0]
     assert found["value"] == pytest.approx(a["value"] - b["value"])
     below = ((a["value"] - a["low"]) ** 2 + (b["high"] - b["value"]) ** 2) ** 0.5
     above = ((a["high"] - a["value"]) ** 2 + (b["value"] - b["low"]) ** 2) ** 0.5
@@ -313,7 +312,7 @@ def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(stud
     other = open_choices._alternative(fresh, hands, "LP", "in")
     assert len(other.y) == len(fresh.splits.evaluation["in"][::2])
     assert (
-        open_choices._less_by_window(other.rows[0], other, protocols.probe_outcome(fresh, "EMBridge", "in"), fresh)
+        open_choices._less_by_window(other.rows[0], other, scoring.probe_outcome(fresh, "EMBridge", "in"), fresh)
         is None
     )
 
@@ -358,7 +357,7 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
     ids, validation = study.validated()
     users = study.store.table.user
     assert not set(users[ids]) & set(users[validation]) and len(validation)
-    rows = score.score(study, "PoseT")
+    rows = records.score(study, "PoseT")
     angles = {r["classes"]: r["value"] for r in rows if r["metric"] == "angle_error_deg"}
     assert set(angles) == {"in", "unseen"} and all(0 < value < 90 for value in angles.values())
     assert {r["classes"] for r in rows if r["protocol"] == "LP" and r["metric"] == "balanced_accuracy"} == set(angles)
@@ -366,7 +365,7 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
 
 
 def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):
-    rows = {r["classes"]: r for r in score.mean_pose_rows(study)}
+    rows = {r["classes"]: r for r in scoring.mean_pose_rows(study)}
     mean = study.store.read_pose(study.splits.pretrain).numpy().astype(np.float64).mean((0, 2))
     for classes, ids in study.splits.evaluation.items():
         error = np.abs(study.store.read_pose(ids).numpy() - mean[:, None]).mean((1, 2))
@@ -375,71 +374,71 @@ def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):
         assert rows[classes]["low"] <= expected <= rows[classes]["high"] and rows[classes]["n"] == len(ids)
     gloves = Study("simulated-ninapro", size=TINY, out=study.out, device="cpu")
     gloves.statistics_of = lambda kind: replace(study.statistics, pose_mean=(0.0,) * 18)
-    assert score.mean_pose_rows(gloves) == []
+    assert scoring.mean_pose_rows(gloves) == []
 
 
 def test_rows_of_sweeps_carry_the_base_systems_name(study):
-    rows = score.score(study, "EMBridge, k_c = all")
+    rows = records.score(study, "EMBridge, k_c = all")
     assert {(r["system"], r["param"], r["param_value"]) for r in rows} == {("EMBridge", "k_c", "all")}
     assert {r["options"] for r in rows} == {"", "corpus=class set", "D_tune"}
-    rows += score.score(study, "EMBridge") + score.score(study, "CPEP, B = 512, same steps")
-    assert {r["batch_size"] for r in rows if "same" in r["options"]} == {512, TINY.align.batch_size}
+    rows += records.score(study, "EMBridge") + records.score(study, "CPEP, B = 512, same steps")
+    assert {r["batch_size"] for r in rows if "same" in r["options"]} == {512}
     keys = [tuple(r[c] for c in KEY) for r in rows]
     assert len(set(keys)) == len(keys)
 
 
 def test_a_run_s_own_record_fits_only_while_the_version_and_the_windows_are_the_same(study, monkeypatch):
     name = "CPEP-LS"
-    assert score.recorded(study, name) is None
-    rows, missing = score.rows_of([study], [name])  # makes it
-    kept = score.recorded(study, name)
-    assert not missing and {r["origin"] for r in kept} == {""}
-    assert rows == [r for r in kept if r["param"] != "shots_fraction"]
+    assert records.recorded(study, name) is None
+    (made,), missing = records.read([study], [name])  # makes it
+    kept = records.recorded(study, name)
+    assert not missing and {r["origin"] for r in kept.rows} == {""} and kept.rows == made.rows
     for what, other in (("config.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{what}", other)
             fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
-            assert score.recorded(fresh, name) is None, what
-    assert score.recorded(study, name) == kept
+            assert records.recorded(fresh, name) is None, what
+    evaluation = replace(TINY.evaluation, n_bootstrap=TINY.evaluation.n_bootstrap + 1)
+    assert records.recorded(study.changed(profile=replace(study.profile, evaluation=evaluation)), name) is None
+    assert records.recorded(study, name).rows == kept.rows
 
 
 def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agree(study, monkeypatch):
-    name = "CPEP-LS"
-    monkeypatch.setattr(score, "committed", lambda _: True)  # as quick's
-    assert score.recorded(study, name) is None
-    file = score.record(study, name)
-    found, kept = json.loads(file.read_text()), score.recorded(study, name)
+    name, long = "CPEP-LS", replace(TINY, name="long")
+    study = Study("simulated", out=study.out, size=long, device="cpu")
+    assert records.recorded(study, name) is None
+    file = records.record(study, name).file
+    found, kept = json.loads(file.read_text()), records.recorded(study, name)
     assert file.parent == study.out / "figures" / "simulated-long" / "rows" and found["experiment"] == name
-    origin = {r.pop("origin") for r in kept}
+    origin = {r["origin"] for r in kept.rows}
     assert origin == {f"long run, {found['date']}, {found['commit']}"}
-    expected = score.score(study, name)
-    assert [{c: v for c, v in r.items() if c != "origin"} for r in expected] == kept
-    loss = score.recorded(study, name, "loss")
+    expected = records.score(study, name)
+    assert [r | {"origin": ""} for r in kept.rows] == expected
+    loss = kept.about["loss"]
     assert loss == pytest.approx(study.run(name).log["loss"].tolist(), rel=1e-4) and len(loss) == TINY.align.epochs
-    drawn = views.finished_log(Study("simulated", out=study.out, size=TINY, device="cpu", seed=study.seed), name)
+    drawn = explore.finished_log(Study("simulated", out=study.out, size=long, device="cpu"), name)
     assert "seconds" in drawn  # the run's own log
-    monkeypatch.setattr(score.Study, "key", lambda *_: "elsewhere")  # a clone has the record and no run
-    assert views.finished_log(study, name)["loss"].tolist() == loss
+    monkeypatch.setattr(records.Study, "key", lambda *_: "elsewhere")  # a clone has the record and no run
+    assert explore.finished_log(study, name)["loss"].tolist() == loss
     monkeypatch.undo()
-    monkeypatch.setattr(score, "committed", lambda _: True)
-    other = Study("simulated", out=study.out, size=replace(TINY, align=replace(TINY.align, lr=5e-4)), device="cpu")
-    assert score.recorded(other, name) is None, "these rows are of another learning rate"
+    other = Study("simulated", out=study.out, size=replace(long, align=replace(TINY.align, lr=5e-4)), device="cpu")
+    assert records.recorded(other, name) is None, "these rows are of another learning rate"
     with monkeypatch.context() as patch:  # windows of another machine, same settings: still the row
         patch.setattr("embridge.store.WindowStore.contents", "others")
-        assert score.recorded(Study("simulated", out=study.out, size=TINY, device="cpu"), name)
+        assert records.recorded(Study("simulated", out=study.out, size=long, device="cpu"), name)
         patch.setattr("embridge.config.RESULTS_VERSION", RESULTS_VERSION + 1)
-        assert score.recorded(study, name) is None, "these rows are of another version"
+        assert records.recorded(study, name) is None, "these rows are of another version"
     file.write_text(file.read_text()[:-20])
     with pytest.raises(InputError, match="restore or remove it"):
-        score.recorded(study, name)
+        records.recorded(study, name)
 
 
 def test_rows_are_found_without_any_recording(tmp_path):
     """Quick's pages look for NinaPro's rows: that must not simulate it."""
     for about, profile in (("simulated", "long"), ("simulated-ninapro", "quick")):
         study = Study(about, profile, out=tmp_path, device="cpu")
-        assert len({score.settings(study, name) for name in trained_by("paper", about)}) > 7
-        score.recorded(study, "Q-Former-LS")
+        assert len({records.settings(study, name) for name in trained_by("paper", about)}) > 7
+        records.recorded(study, "Q-Former-LS")
     assert not [*tmp_path.iterdir()]
 
 

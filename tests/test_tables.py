@@ -12,7 +12,8 @@ from embridge.config import EvalConfig, ModelConfig
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
 from embridge.numbers import CELLS
-from embridge.results import Page, collect, evaluate_predictions, read_results, row
+from embridge.results import Page, collect, read_results, row
+from embridge.scoring import evaluate_predictions
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}

@@ -136,7 +136,7 @@ def test_rows_are_scored_by_the_first_rank_when_the_others_have_gone(rank, tmp_p
     monkeypatch.setattr(train.distributed, "rank", lambda: rank)
     monkeypatch.setattr(train, "Study", lambda *args, **more: Known())
     monkeypatch.setattr(train, "prepare", lambda study: None)
-    monkeypatch.setattr(train, "record", lambda study, name: events.append(name))
+    monkeypatch.setattr(train, "record", lambda study, name: events.append(name) or SimpleNamespace(file=""))
     assert train.main(["CPEP", "EMBridge", "--profile", "long", "--out", str(tmp_path), "--device", "cpu"]) == 0
     assert events == ["session closed"] + (["CPEP", "EMBridge"] if rank == 0 else [])
 
@@ -167,12 +167,12 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
 
 PAGE = """
 import sys
-from embridge import protocols, results
+from embridge import results, scoring
 from embridge.study import Study
 data, out = sys.argv[1:]
 study = Study("ninapro-db1", "smoke", data=data, out=out)
 page = results.Page("page", study.figures, context=study.context)
-page.rows(protocols.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
+page.rows(scoring.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
 page.write()
 results.collect(study.figures)
 """

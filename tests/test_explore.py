@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from openTSNE import TSNE
 
-from embridge import views
+from embridge import explore
 
 
 def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
@@ -19,8 +19,8 @@ def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
             made.append(settings)
             super().__init__(**settings)
 
-    monkeypatch.setattr(views, "TSNE", Noted)
-    first, second = views.tsne(x, seed=0), views.tsne(x, seed=0)
+    monkeypatch.setattr(explore, "TSNE", Noted)
+    first, second = explore.tsne(x, seed=0), explore.tsne(x, seed=0)
     np.testing.assert_array_equal(first, second)
     assert first.shape == (120, 2)
     distance = np.square(first[:, None] - first).sum(-1) + np.diag(np.full(120, np.inf))
@@ -33,7 +33,7 @@ def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
 def test_perplexity_stands_beside_the_values_that_shape_targets():
     spread = pd.DataFrame({"perplexity": [2.94, 14.0]}, index=["EMBridge", "EMBridge, tau_s = 0.5"])
     table = pd.DataFrame({"param": ["tau_s", "tau_s", "M"], "value": ["0.1 (default)", "0.5", "8"], "mean": [1, 2, 3]})
-    shown = views.with_perplexity(table, spread)
+    shown = explore.with_perplexity(table, spread)
     assert shown.columns.tolist() == ["param", "value", "perplexity", "mean"]
     assert shown["perplexity"].tolist() == ["2.9", "14.0", ""]
-    assert views.with_perplexity(table[:0].astype({"value": float}), spread).empty  # no D_tune, nothing swept
+    assert explore.with_perplexity(table[:0].astype({"value": float}), spread).empty  # no D_tune, nothing swept

@@ -6,9 +6,9 @@ import torch
 from openTSNE import TSNE
 from torch.nn.functional import normalize
 
-from embridge import figures, losses, score
+from embridge import figures, losses, records
 from embridge.cutting import cut_signals
-from embridge.experiments import EXPERIMENTS, slug, trained_by
+from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
 from embridge.results import Page
@@ -239,10 +239,10 @@ def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
 
 def finished_log(study: Study, name: str) -> pd.DataFrame | None:
     """A run's log where it lies in ``runs/``, else epoch and loss from its record, else None: nothing is trained."""
-    folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
-    if (folder / "done.json").exists():
+    if folder := records.run_folder(study, name):
         return pd.read_csv(folder / "log.csv")
-    loss = score.recorded(study, name, "loss")
+    found = records.recorded(study, name)
+    loss = found.about.get("loss") if found else None
     return pd.DataFrame({"epoch": np.arange(len(loss)) + 1, "loss": loss}) if loss else None
 
 
