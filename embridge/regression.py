@@ -9,7 +9,7 @@ from embridge import distributed
 from embridge.config import TrainConfig
 from embridge.errors import InputError
 from embridge.hand import FINGERTIPS, N_ANGLES, landmarks
-from embridge.models.base import Regressor
+from embridge.models.regressors import Regressor
 from embridge.tasks import Reader, Streams, draw_rotations
 from embridge.training import seed_of
 
