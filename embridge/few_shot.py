@@ -8,6 +8,7 @@ from embridge.experiments import EXPERIMENTS, Study
 from embridge.protocols import once, own_c, own_shrinkage
 from embridge.results import compare_predictions, row
 from embridge.splits import SETS
+from embridge.statistics import bootstrap_over_groups
 from embridge.systems import LOG_POWER_LDA
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
@@ -74,7 +75,7 @@ def few_shot(
             "options": f"unit={unit}",
             "run_key": study.run(system).key if system in EXPERIMENTS else "",
         }
-        value, low, high = ev.bootstrap_over_groups(y, predicted, groups, n_classes=4, n_resamples=n)
+        value, low, high = bootstrap_over_groups(y, predicted, groups, n_classes=4, n_resamples=n)
         kind = f"95 % bootstrap over {splits.group_kind}"
         own = {"system": name, "metric": "balanced_accuracy", "value": value, "low": low, "high": high}
         rows.append(row(**how, **own, interval_kind=kind, n=len(y)))

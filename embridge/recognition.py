@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from embridge.config import WindowConfig, n_bins
 from embridge.errors import InputError
-from embridge.retrieval import majority
+from embridge.evaluation import majority
 from embridge.signals import emg_features, normalise_emg, sections
 from embridge.tasks import Statistics
 

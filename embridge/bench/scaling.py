@@ -14,8 +14,8 @@ from embridge.bench.measure import MB, PeakMemory, Row, exponent
 from embridge.bench.steps import Loop, make
 from embridge.bench.workers import Worker
 from embridge.config import ModelConfig, WindowConfig
+from embridge.evaluation import neighbours
 from embridge.recordings import Source
-from embridge.retrieval import neighbours
 from embridge.tasks import encode
 from embridge.training import set_threads
 from embridge.windows import WindowStore, build_store

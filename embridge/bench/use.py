@@ -12,9 +12,9 @@ import torch
 from embridge.bench.measure import MB, PeakMemory, Row, has_bf16, interleave, ratio, spread, timed
 from embridge.bench.workers import Worker
 from embridge.config import ModelConfig, WindowConfig
+from embridge.evaluation import neighbours
 from embridge.models import QFormerModel
 from embridge.recognition import Recogniser
-from embridge.retrieval import neighbours
 from embridge.training import set_threads
 
 PART = "evaluation and use"
