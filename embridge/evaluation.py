@@ -149,7 +149,7 @@ def _check(queries, poses, labels, k, pooling) -> None:
 
 
 def _finite(x) -> bool:
-    """Whether no number is NaN or infinite, told from the extremes: a mask would be as large as the poses."""
+    """True where no number is NaN or infinite, told from the extremes: a mask would be as large as the poses."""
     return not x.numel() or bool(torch.stack(x.aminmax()).isfinite().all())
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import distributed, losses, optimisation, training
+from embridge import distributed, losses, training
 from embridge.bounds import read_npz
 from embridge.checkpoint import write_atomically
 from embridge.config import (
@@ -125,7 +125,7 @@ class Study(Dataset):
             if not (folder / "done.json").exists():
                 _, train = self.configs(experiment)
                 if self.device != "cpu":
-                    optimisation.forget_compiled()
+                    training.forget_compiled()
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             training.load_weights(folder, model, describe)
             self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())

@@ -25,7 +25,7 @@ class GroupCounts:
 
     @property
     def single_class(self) -> bool:
-        """Whether every group holds windows of one class only (a repetition of one movement)."""
+        """True where every group holds windows of one class only (a repetition of one movement)."""
         return bool(((self.counts.sum(-1) > 0).sum(-1) == 1).all())
 
 
@@ -214,7 +214,7 @@ def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) 
 
 
 def luck_of_training(seeds: Iterable[Iterable[float]]) -> float:
-    """How far one training may lie from the mean of its kind: half of a 95 % interval (Student's).
+    """Half of a 95 % interval (Student's) for one training run around the mean of its kind.
 
     A mean of n trainings has it divided by the square root of n. ``seeds``: of each system, its score with each seed.
     The systems share one spread, pooled over them, which three seeds of one system would hardly tell. 0 where no system

@@ -24,7 +24,7 @@ LAYERS = (
     ("signals", "store", "survey", "cutting", "windows"),
     ("splits",),
     ("models", "losses"),
-    ("checkpoint", "distributed", "loading", "optimisation", "training"),
+    ("checkpoint", "distributed", "loading", "training"),
     ("tasks", "regression"),
     ("paper", "statistics", "recognition", "evaluation", "rows", "tables", "results", "claims"),
     ("drawing", "figures"),

@@ -12,10 +12,9 @@ from embridge.experiments import EXPERIMENTS
 from embridge.loading import Ahead
 from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder, pose_mae
 from embridge.models.transformer import embedding
-from embridge.optimisation import Trainer
 from embridge.signals import channel_order
 from embridge.tasks import AlignTask, MAETask, Reader, Statistics, encode, measure_statistics
-from embridge.training import order
+from embridge.training import Trainer, order
 from embridge.windows import WindowStore
 
 LR = 1e-3  # quick's; a benchmark's steps stay at the peak
@@ -49,6 +48,8 @@ class InMemory:
 
 class _Tensors:
     """Normalised float32 windows in memory, with the interface of ``loading.Windows``."""
+
+    placement = "in memory"
 
     def __init__(self, x: Tensor, ids: Tensor):
         self.x, self.ids = x, ids

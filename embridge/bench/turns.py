@@ -67,7 +67,7 @@ class Stages:
         """The task of an experiment, its TrainConfig and its Trainer."""
         if name not in self.made:
             from embridge.experiments import EXPERIMENTS
-            from embridge.optimisation import Trainer
+            from embridge.training import Trainer  # an older build's training has it from its optimisation
 
             _, config = self.study.configs(EXPERIMENTS[name])
             _, make_task = self.study.build(EXPERIMENTS[name])

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from embridge.config import ObjectiveConfig, as_json, fingerprint
 from embridge.experiments import EXPERIMENTS, Experiment, Run, Study
-from embridge.optimisation import Trainer, forget_compiled
 from embridge.progress import Heartbeat
 from embridge.store import arrays_of
 from embridge.tasks import Statistics
+from embridge.training import Trainer, forget_compiled
 
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them
 FIRST, GROWTH = 4, 4  # windows in the first step on a CPU, and by how much batches grow from there

@@ -41,7 +41,7 @@ class CPEP(nn.Module):
         self.log_scale = new_temperature(tau_init, tau_learned)
 
     def encode(self, x: Tensor) -> Tensor:
-        """What :meth:`query` needs of EMG windows x (B, C, T): [CLS] alone, or the tokens' mean, (B, 1, d)."""
+        """The part of EMG windows x (B, C, T) that :meth:`query` reads: [CLS] alone, or the tokens' mean, (B, 1, d)."""
         if self.pooling == "mean":
             return embedding(self.encoder(x), "mean")[:, None]
         return self.encoder(x, cls_only=True)
@@ -55,7 +55,7 @@ class CPEP(nn.Module):
         return self.query(self.encode(x))
 
     def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
-        """What the probe sees of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
+        """The probe's features of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
         pooled = self.encode(x)[:, 0]
         return self.head(pooled) if after_head else pooled
 

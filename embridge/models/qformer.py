@@ -155,7 +155,7 @@ class QFormerModel(nn.Module):
         return self.query(self.encode(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """What the probe sees of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
+        """The probe's features of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
         return self.queries(x).mean(dim=1)
 
     def pose_states(

@@ -70,11 +70,11 @@ class Regressor(nn.Module):
         raise NotImplementedError
 
     def n_covered(self, n_samples: int) -> int:
-        """How many of a window's samples the outputs stand for."""
+        """The number of a window's samples that the outputs stand for."""
         return n_samples - self.left_context
 
     def covered(self, n_samples: int) -> slice:
-        """Which samples of a window of n_samples these are."""
+        """These samples of a window of n_samples."""
         return slice(self.left_context, self.left_context + self.n_covered(n_samples))
 
     def forward(self, x: Tensor, first_pose: Tensor | None = None) -> Tensor:
@@ -87,7 +87,7 @@ class Regressor(nn.Module):
         return angles if angles.shape[-1] == n else F.interpolate(angles, size=n, mode="linear")
 
     def features(self, x: Tensor) -> Tensor:
-        """What the probe sees of x (B, C, T): the mean over time of what the final layer reads (E A.6); (B, d)."""
+        """The probe's features of x (B, C, T): the mean over time of the final layer's input (E A.6); (B, d)."""
         if self.tracks:
             raise InputError("A tracking network has seen the true pose and is not probed; probe a regression network.")
         return self.outputs(x)[1].mean(dim=1)
