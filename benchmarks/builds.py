@@ -30,10 +30,9 @@ def parts(before: bool) -> SimpleNamespace:
     from embridge.config import EvalConfig, SimulationConfig, profile  # noqa: F401
     from embridge.experiments import EXPERIMENTS  # noqa: F401
     from embridge.loading import Ahead  # noqa: F401
-    from embridge.optimisation import Trainer  # noqa: F401
     from embridge.study import Study  # noqa: F401
     from embridge.trained import build  # noqa: F401
-    from embridge.training import order  # noqa: F401
+    from embridge.training import Trainer, order  # noqa: F401
 
     return SimpleNamespace(**locals())
 

@@ -15,11 +15,10 @@ from embridge.config import SimulationConfig, TrainConfig, WindowConfig, profile
 from embridge.experiments import EXPERIMENTS
 from embridge.loading import Ahead, Windows
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
-from embridge.optimisation import Trainer
 from embridge.recordings import Source
 from embridge.recordings.simulated import open_simulated
 from embridge.tasks import AlignTask, Reader, measure_statistics
-from embridge.training import order, set_threads
+from embridge.training import Trainer, order, set_threads
 from embridge.windows import WindowStore, build_store
 
 

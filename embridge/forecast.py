@@ -25,7 +25,6 @@ from embridge.config import kind_of
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, trained_by
 from embridge.models import new_model, pose_encoder, regressor
-from embridge.optimisation import Trainer, forget_compiled
 from embridge.parallel import processor
 from embridge.progress import Heartbeat, human
 from embridge.recordings import LEAVE_OUT, Source
@@ -39,6 +38,7 @@ from embridge.store import OF_RECORDING, window_bytes
 from embridge.study import Study
 from embridge.tasks import AlignTask, MAETask, Reader, Statistics
 from embridge.train import study_of
+from embridge.training import Trainer, forget_compiled
 from embridge.windows import find_store
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")

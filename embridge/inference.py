@@ -21,10 +21,10 @@ from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
 from embridge.cutting import robust_scale
 from embridge.errors import InputError
+from embridge.evaluation import majority
 from embridge.experiments import slug
 from embridge.files import read_npz
 from embridge.models import new_model, pose_encoder
-from embridge.retrieval import majority
 from embridge.signals import emg_features, pose_frames, sections
 from embridge.tasks import Reader, Statistics, encode
 from embridge.trained import encoder_embedding

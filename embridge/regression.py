@@ -9,7 +9,7 @@ from embridge import distributed
 from embridge.config import TrainConfig
 from embridge.errors import InputError
 from embridge.hand import FINGERTIPS, N_ANGLES, landmarks
-from embridge.models.base import Regressor
+from embridge.models.regressors import Regressor
 from embridge.tasks import Reader, Streams, draw_rotations
 from embridge.training import seed_of
 
@@ -69,12 +69,8 @@ class RegressionTask:
         self.model, self.reader, self.config = model, reader, config
         self.n_samples, self.validation_ids = len(ids), np.asarray(validation_ids)
         self.emg, self.pose = reader.windows("emg", ids), reader.windows("pose", ids)
+        self.placement = f"emg: {self.emg.placement}; pose: {self.pose.placement}"
         self.streams, self.step = Streams(config.seed, len(ids)), fingertip_step(reader)
-
-    @property
-    def placement(self) -> str:
-        """Where the windows lie."""
-        return f"emg: {self.emg.placement}; pose: {self.pose.placement}"
 
     def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): stored EMG (B, C, T), rotated, and pose (B, J, T)."""
@@ -112,7 +108,7 @@ class RegressionTask:
 
 @torch.no_grad()
 def angle_error(model: Regressor, reader: Reader, ids: np.ndarray) -> dict[str, np.ndarray]:
-    """How far a regressor is off, a window at a time, so that users can be bootstrapped.
+    """Errors of a regressor, a window at a time, so that users can be bootstrapped.
 
     Returns
     -------

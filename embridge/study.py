@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from embridge import checkpoint, distributed, losses, optimisation, training
+from embridge import checkpoint, distributed, losses, training
 from embridge import config as cfg
 from embridge.config import as_json, fingerprint, kind_of
 from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
@@ -298,7 +298,7 @@ class Study:
             shape, train = self.configs(experiment)
             if not (folder / "done.json").exists():
                 if self.device != "cpu":
-                    optimisation.forget_compiled()
+                    training.forget_compiled()
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             checkpoint.load_weights(folder, model, describe)
             reader = lambda with_pose: self.reader(shape, train.emg_norm, with_pose=with_pose)  # noqa: E731

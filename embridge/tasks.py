@@ -1,4 +1,4 @@
-"""What each stage of training minimises, told to the one loop in :mod:`embridge.training`.
+"""The objective that each stage of training minimises, told to the one loop in :mod:`embridge.training`.
 
 A task knows its model, how many samples an epoch has, how to load a batch (read ahead, in a thread) and the loss of
 one (tensors on the device, compiled on a GPU). Samples are positions in the task's list of windows, so that masks and
@@ -37,22 +37,17 @@ class Statistics:
 
 def measure_statistics(store: WindowStore, ids: np.ndarray, *, chunk: int = 256) -> Statistics:
     """Mean and SD a joint and a channel over the windows ``ids``, in float64, a chunk at a time."""
-    sums = {}
-    for start in range(0, len(ids), chunk):
-        part = ids[start : start + chunk]
-        for name, x in (("pose", store.read_pose(part)), ("emg", store.read_emg(part))):
-            x = x.double()
-            total = torch.stack(
-                [x.sum((0, 2)), x.square().sum((0, 2)), torch.full_like(x[0, :, 0], x.shape[0] * x.shape[2])]
-            )
-            sums[name] = sums.get(name, 0) + total
     found = {}
-    for name, (s, s2, n) in sums.items():
-        mean = s / n
+    for name, read in (("pose", store.read_pose), ("emg", store.read_emg)):
+        n, total, squares = 0, 0.0, 0.0
+        for start in range(0, len(ids), chunk):
+            x = read(ids[start : start + chunk]).double()  # (B, C, T)
+            n, total, squares = n + x[:, 0].numel(), total + x.sum((0, 2)), squares + x.square().sum((0, 2))
+        mean = total / n
         # a joint or channel that never moves gets SD 1: it stays at zero instead of becoming NaN
-        std = (s2 / n - mean.square()).clamp_min(0).sqrt()
+        std = (squares / n - mean.square()).clamp_min(0).sqrt()
         std = torch.where(std > 1e-8, std, torch.ones_like(std))
-        found[f"{name}_mean"], found[f"{name}_std"] = tuple(mean.tolist()), tuple(std.tolist())
+        found |= {f"{name}_mean": tuple(mean.tolist()), f"{name}_std": tuple(std.tolist())}
     return Statistics(**found)
 
 
@@ -70,13 +65,11 @@ class Reader:
         self.emg_store, self.pose_store, self.emg_norm, self.device = emg, pose, emg_norm, device
         self.emg_stats = None
         if "pose" in scales:
-            self.pose_mean = torch.tensor(scales["pose"].pose_mean, device=device)[:, None]
+            self.pose_mean = torch.tensor(scales["pose"].pose_mean, device=device)[:, None]  # (J, 1)
             self.pose_std = torch.tensor(scales["pose"].pose_std, device=device)[:, None]
         if "emg" in scales:
-            self.emg_stats = {
-                "mean": torch.tensor(scales["emg"].emg_mean, device=device),
-                "std": torch.tensor(scales["emg"].emg_std, device=device),
-            }
+            given = {"mean": scales["emg"].emg_mean, "std": scales["emg"].emg_std}
+            self.emg_stats = {name: torch.tensor(values, device=device) for name, values in given.items()}
 
     def emg(self, ids) -> torch.Tensor:
         """(B, C, T) normalised EMG of the windows ``ids``, or their log-power (B, C, bins)."""
@@ -91,11 +84,11 @@ class Reader:
         return self.pose_store.read_pose(ids).to(self.device)
 
     def scale_emg(self, x: torch.Tensor) -> torch.Tensor:
-        """What the store has of EMG (B, C, steps), float16 or float32 on the device, as encoders see it; float32."""
+        """Stored EMG (B, C, steps), float16 or float32 on the device, as encoders see it; float32."""
         return x.float() if self.emg_norm == "log-power" else normalise_emg(x, self.emg_norm, self.emg_stats)
 
     def scale_pose(self, x: torch.Tensor) -> torch.Tensor:
-        """What the store has of pose (B, J, steps), z-scored, float32."""
+        """Stored pose (B, J, steps), z-scored, float32."""
         return x.to(torch.float32, copy=True).sub_(self.pose_mean).mul_(1 / self.pose_std)
 
     def windows(self, modality: str, ids: np.ndarray) -> Windows:
@@ -142,12 +135,8 @@ class MAETask:
         self.model, self.reader, self.modality, self.config = model, reader, modality, config
         self.n_samples, self.n_tokens = len(ids), model.encoder.tokenizer.n_tokens
         self.windows = reader.windows(modality, ids)
+        self.placement = f"{modality}: {self.windows.placement}"
         self.streams = Streams(config.seed, len(ids))
-
-    @property
-    def placement(self) -> str:
-        """Where the windows lie."""
-        return f"{self.modality}: {self.windows.placement}"
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
         """The batch of samples (B,): stored windows (B, C, T) and masking noise (B, L), on the device."""
@@ -198,12 +187,8 @@ class AlignTask:
         # only MPRL and a pose encoder that trains look at the pose itself
         self.trains_pose = getattr(model, "pose_encoder", None) is not None
         self.pose = reader.windows("pose", ids) if objective.lam or self.trains_pose else None
+        self.placement = f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
         self.streams = Streams(config.seed, len(ids))
-
-    @property
-    def placement(self) -> str:
-        """Where the windows lie."""
-        return f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
 
     def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
         """The batch of samples (B,): EMG (B, C, T), v (B, d), pose (B, J, T) if looked at, MPRL's noise (B, L)."""

@@ -17,8 +17,7 @@ from embridge.config import as_json
 from embridge.errors import InputError
 from embridge.files import write_atomically
 from embridge.models import CPEP, QFormerModel
-from embridge.optimisation import learning_rate
-from embridge.training import load_weights, weights_hash
+from embridge.training import learning_rate, load_weights, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")

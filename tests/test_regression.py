@@ -15,14 +15,10 @@ from embridge.checkpoint import load_checkpoint, weights_hash
 from embridge.config import ModelConfig, TrainConfig
 from embridge.errors import InputError
 from embridge.hand import landmarks
-from embridge.models.base import Regressor
-from embridge.models.neuropose import NeuroPose
-from embridge.models.poset import PoseT
-from embridge.models.tds import emg2pose, vemg2pose
-from embridge.optimisation import Trainer, learning_rate
+from embridge.models.regressors import NeuroPose, PoseT, Regressor, emg2pose, vemg2pose
 from embridge.regression import RegressionTask, angle_error, fingertip_distance, regression_loss
 from embridge.tasks import Reader, Statistics
-from embridge.training import train
+from embridge.training import Trainer, learning_rate, train
 
 T, N, STEPS = 240, 22, 5
 TRAIN = TrainConfig(epochs=4, batch_size=4, lr=1e-3, weight_decay=0.0, schedule="constant", seed=1)

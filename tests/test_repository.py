@@ -24,10 +24,10 @@ LAYERS = (
     ("splits", "datasets"),
     ("cli",),  # runs before anything is installed: what is heavy above is imported when it is called
     ("models", "losses"),
-    ("checkpoint", "distributed", "loading", "optimisation", "training"),
+    ("checkpoint", "distributed", "loading", "training"),
     ("tasks", "regression"),
     (
-        *("numbers", "statistics", "retrieval", "evaluation"),
+        *("numbers", "statistics", "evaluation"),
         *("table_cells", "differences", "tables", "results", "claims_list", "claims"),
     ),
     ("figures",),

@@ -12,7 +12,7 @@ from toy_run import DESCRIBE, MODEL, TRAIN, Toy
 from embridge import distributed, training
 from embridge.config import TrainConfig, as_json
 from embridge.models import emg_mae
-from embridge.models.poset import PoseT
+from embridge.models.regressors import PoseT
 from embridge.training import noise
 
 
