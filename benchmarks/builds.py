@@ -29,10 +29,10 @@ def parts(before: bool) -> SimpleNamespace:
         return SimpleNamespace(**{place.split(":")[1]: pkgutil.resolve_name(f"embridge.{place}") for place in THERE})
     from embridge.config import EvalConfig, SimulationConfig, profile  # noqa: F401
     from embridge.experiments import EXPERIMENTS  # noqa: F401
-    from embridge.loading import Ahead  # noqa: F401
+    from embridge.loading import Ahead, order  # noqa: F401
     from embridge.study import Study  # noqa: F401
     from embridge.trained import build  # noqa: F401
-    from embridge.training import Trainer, order  # noqa: F401
+    from embridge.training import Trainer  # noqa: F401
 
     return SimpleNamespace(**locals())
 

@@ -13,12 +13,12 @@ import torch
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import SimulationConfig, TrainConfig, WindowConfig, profile
 from embridge.experiments import EXPERIMENTS
-from embridge.loading import Ahead, Windows
+from embridge.loading import Ahead, Reader, Windows, measure_statistics, order
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.recordings import Source
 from embridge.recordings.simulated import open_simulated
-from embridge.tasks import AlignTask, Reader, measure_statistics
-from embridge.training import Trainer, order, set_threads
+from embridge.tasks import AlignTask
+from embridge.training import Trainer, set_threads
 from embridge.windows import WindowStore, build_store
 
 

@@ -12,8 +12,8 @@ from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import ModelConfig, WindowConfig, profile
 from embridge.evaluation import neighbours
 from embridge.inference import Embedder, Recogniser
+from embridge.loading import Reader
 from embridge.models import QFormerModel
-from embridge.tasks import Reader
 from embridge.training import set_threads
 
 K = 10  # E A.6

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import cli, losses, training
+from embridge import cli, loading, losses, training
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS
@@ -59,7 +59,7 @@ class Watched:
 
     def _masked(self, i: int) -> float:
         ids = self.batches[i]
-        noise = training.noise(0, i, "D_tune", len(ids), self.task.n_tokens).to(self.reader.device)
+        noise = loading.noise(0, i, "D_tune", len(ids), self.task.n_tokens).to(self.reader.device)
         return self.model(getattr(self.reader, self.modality)(ids), noise).item()
 
     def _info_nce(self, i: int) -> float:

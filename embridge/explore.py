@@ -9,11 +9,11 @@ from torch.nn.functional import normalize
 from embridge import figures, losses, records
 from embridge.cutting import cut_signals
 from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.loading import noise
 from embridge.models.transformer import unpatchify
 from embridge.recordings.emg2pose import JOINTS
 from embridge.results import Page
 from embridge.study import Study
-from embridge.training import noise
 
 
 def joint_names(study: Study) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from embridge import cli, sweep
 from embridge.config import kind_of
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, trained_by
+from embridge.loading import Reader, Statistics
 from embridge.models import new_model, pose_encoder, regressor
 from embridge.parallel import processor
 from embridge.progress import Heartbeat, human
@@ -32,11 +33,10 @@ from embridge.recordings.emg2pose import open_emg2pose
 from embridge.recordings.ninapro import open_ninapro
 from embridge.recordings.simulated import planned_ninapro, planned_simulated
 from embridge.records import recorded
-from embridge.regression import RegressionTask
 from embridge.simulator import ninapro, write
 from embridge.store import OF_RECORDING, window_bytes
 from embridge.study import Study
-from embridge.tasks import AlignTask, MAETask, Reader, Statistics
+from embridge.tasks import AlignTask, MAETask, RegressionTask
 from embridge.train import study_of
 from embridge.training import Trainer, forget_compiled
 from embridge.windows import find_store

@@ -24,9 +24,10 @@ from embridge.errors import InputError
 from embridge.evaluation import majority
 from embridge.experiments import slug
 from embridge.files import read_npz
+from embridge.loading import Reader, Statistics
 from embridge.models import new_model, pose_encoder
 from embridge.signals import emg_features, pose_frames, sections
-from embridge.tasks import Reader, Statistics, encode
+from embridge.tasks import encode
 from embridge.trained import encoder_embedding
 
 NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pose_start"}  # in a run's config.json

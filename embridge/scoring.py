@@ -20,11 +20,11 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.hand import N_ANGLES
 from embridge.numbers import lookup
-from embridge.regression import angle_error
 from embridge.results import row
 from embridge.splits import SETS
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
+from embridge.tasks import angle_error
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
 UPPER_BOUND = {"Pose-MAE": "Upper bound"}  # what rows call its probe

@@ -26,12 +26,13 @@ from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import write_atomically
+from embridge.loading import EMGAlone, Reader, Statistics, measure_statistics
 from embridge.models import emg_encoder
 from embridge.provenance import ROOT, provenance
 from embridge.recordings import Source
 from embridge.signals import POWER_FLOOR, POWER_PARTS, log_power
 from embridge.splits import Splits, make_splits
-from embridge.tasks import EMGAlone, Reader, Statistics, encode, measure_statistics
+from embridge.tasks import encode
 from embridge.trained import Run, build, encoder_embedding, paired_subset, remembered
 from embridge.windows import WindowStore, build_store
 

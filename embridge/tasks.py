@@ -1,131 +1,34 @@
-"""The objective that each stage of training minimises, told to the one loop in :mod:`embridge.training`.
+"""What each stage of training minimises (masking, alignment, regression), told to :mod:`embridge.training`'s loop.
 
-A task knows its model, how many samples an epoch has, how to load a batch (read ahead, in a thread) and the loss of
-one (tensors on the device, compiled on a GPU). Samples are positions in the task's list of windows, so that masks and
+An objective knows its model, how many samples an epoch has, how to load a batch (read ahead, in a thread) and the loss
+of one (tensors on the device, compiled on a GPU). Samples are positions in its list of windows, so that masks and
 rotations are functions of (seed, epoch, sample) and of nothing else.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from embridge import distributed
 from embridge.config import ObjectiveConfig, TrainConfig
 from embridge.errors import InputError
-from embridge.loading import Windows, to_device
+from embridge.hand import FINGERTIPS, N_ANGLES, landmarks
+from embridge.loading import Reader, Streams, draw_rotations, seed_of, to_device
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models.mae import MAE
-from embridge.signals import normalise_emg
-from embridge.training import noise
-from embridge.windows import WindowStore
+from embridge.models.regressors import Regressor
+
+FINGERTIP_WEIGHT = 0.01  # a mm: the published hand model's unit, and ours (embridge.hand)
+FINGERTIP_STEP = 40  # samples between the poses whose fingertips are compared: 50 Hz, as published; of frames all are
+AT_ONCE = 64  # windows in a validation batch: NeuroPose's first layers need 30 MB each
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Means and standard deviations of the pre-training windows: the only statistics that any split is scaled by.
-
-    Of waveforms, or of log-power and frames (:attr:`~embridge.store.WindowStore.kind`). ``pose_mean``, ``pose_std``:
-    (J,); ``emg_mean``, ``emg_std``: (C,), used where waveforms are scaled by "train".
-    """
-
-    pose_mean: tuple[float, ...]
-    pose_std: tuple[float, ...]
-    emg_mean: tuple[float, ...]
-    emg_std: tuple[float, ...]
-
-
-def measure_statistics(store: WindowStore, ids: np.ndarray, *, chunk: int = 256) -> Statistics:
-    """Mean and SD a joint and a channel over the windows ``ids``, in float64, a chunk at a time."""
-    found = {}
-    for name, read in (("pose", store.read_pose), ("emg", store.read_emg)):
-        n, total, squares = 0, 0.0, 0.0
-        for start in range(0, len(ids), chunk):
-            x = read(ids[start : start + chunk]).double()  # (B, C, T)
-            n, total, squares = n + x[:, 0].numel(), total + x.sum((0, 2)), squares + x.square().sum((0, 2))
-        mean = total / n
-        # a joint or channel that never moves gets SD 1: it stays at zero instead of becoming NaN
-        std = (squares / n - mean.square()).clamp_min(0).sqrt()
-        std = torch.where(std > 1e-8, std, torch.ones_like(std))
-        found |= {f"{name}_mean": tuple(mean.tolist()), f"{name}_std": tuple(std.tolist())}
-    return Statistics(**found)
-
-
-class Reader:
-    """Windows as the encoders see them: the front end's arrays, normalised, on the device.
-
-    Parameters
-    ----------
-    emg, pose : the window stores that EMG and pose are read from; one and the same where both front ends are alike
-    scales : Statistics of the pre-training split by "pose" and, where EMG is scaled by "train", "emg"
-    emg_norm : "log-power", which is stored as the encoders see it, or for waveforms TrainConfig.emg_norm
-    """
-
-    def __init__(self, emg: WindowStore, pose: WindowStore, scales: dict[str, Statistics], emg_norm: str, device="cpu"):
-        self.emg_store, self.pose_store, self.emg_norm, self.device = emg, pose, emg_norm, device
-        self.emg_stats = None
-        if "pose" in scales:
-            self.pose_mean = torch.tensor(scales["pose"].pose_mean, device=device)[:, None]  # (J, 1)
-            self.pose_std = torch.tensor(scales["pose"].pose_std, device=device)[:, None]
-        if "emg" in scales:
-            given = {"mean": scales["emg"].emg_mean, "std": scales["emg"].emg_std}
-            self.emg_stats = {name: torch.tensor(values, device=device) for name, values in given.items()}
-
-    def emg(self, ids) -> torch.Tensor:
-        """(B, C, T) normalised EMG of the windows ``ids``, or their log-power (B, C, bins)."""
-        return self.scale_emg(self.emg_store.read_emg(ids).to(self.device))
-
-    def pose(self, ids) -> torch.Tensor:
-        """(B, J, T) pose or (B, J, bins) frames, z-scored a joint with the pre-training statistics."""
-        return self.scale_pose(self.unscaled_pose(ids))
-
-    def unscaled_pose(self, ids) -> torch.Tensor:
-        """The same in the recordings' unit: rad, or a glove's raw numbers."""
-        return self.pose_store.read_pose(ids).to(self.device)
-
-    def scale_emg(self, x: torch.Tensor) -> torch.Tensor:
-        """Stored EMG (B, C, steps), float16 or float32 on the device, as encoders see it; float32."""
-        return x.float() if self.emg_norm == "log-power" else normalise_emg(x, self.emg_norm, self.emg_stats)
-
-    def scale_pose(self, x: torch.Tensor) -> torch.Tensor:
-        """Stored pose (B, J, steps), z-scored, float32."""
-        return x.to(torch.float32, copy=True).sub_(self.pose_mean).mul_(1 / self.pose_std)
-
-    def windows(self, modality: str, ids: np.ndarray) -> Windows:
-        """The stored "emg" or "pose" of ``ids``, for a task to take batches of."""
-        return Windows(self.emg_store.emg_f16 if modality == "emg" else self.pose_store.pose_f16, ids, self.device)
-
-
-class EMGAlone:
-    """A store's EMG and nothing else: at test no pair may be used (METHOD 4)."""
-
-    def __init__(self, store: WindowStore):
-        self.kind, self.read_emg = store.kind, store.read_emg
-
-    def __getattr__(self, name: str):
-        raise InputError(f"leak: a probe or a query asked for {name} of its windows; it may read their EMG alone")
-
-
-class Streams:
-    """This epoch's table of uniform numbers for each named stream, made once an epoch for all samples."""
-
-    def __init__(self, seed: int, n_samples: int):
-        self.seed, self.n_samples, self.epoch, self.tables = seed, n_samples, None, {}
-
-    def take(self, stream: str, samples: torch.Tensor, epoch: int, width: int) -> torch.Tensor:
-        if epoch != self.epoch:
-            self.epoch, self.tables = epoch, {}
-        if stream not in self.tables:
-            self.tables[stream] = noise(self.seed, epoch, stream, self.n_samples, width)
-        return self.tables[stream][samples]
-
-
-def draw_rotations(config: TrainConfig, streams: Streams, samples, epoch) -> torch.Tensor | None:
-    """By how many places each sample's ring of channels turns, (B,) long; None where the configuration has none."""
-    if not config.rotate:
-        return None
-    u = streams.take("rotation", samples, epoch, 1)[:, 0]
-    return torch.tensor(config.rotate)[(u * len(config.rotate)).long()]
+@torch.inference_mode()
+def encode(function, read, ids: np.ndarray, *, batch: int = 256) -> Tensor:
+    """Apply ``function`` to ``read(ids)`` a batch at a time; the outputs, concatenated on the CPU in float32."""
+    parts = [function(read(ids[i : i + batch])).float().cpu() for i in range(0, len(ids), batch)]
+    return torch.cat(parts)
 
 
 class MAETask:
@@ -138,7 +41,7 @@ class MAETask:
         self.placement = f"{modality}: {self.windows.placement}"
         self.streams = Streams(config.seed, len(ids))
 
-    def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
+    def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): stored windows (B, C, T) and masking noise (B, L), on the device."""
         rotations = draw_rotations(self.config, self.streams, samples, epoch) if self.modality == "emg" else None
         masking = self.streams.take("mask", samples, epoch, self.n_tokens)
@@ -147,7 +50,7 @@ class MAETask:
             "mask": to_device(masking, self.reader.device),
         }
 
-    def loss(self, batch: dict[str, torch.Tensor], n: int):
+    def loss(self, batch: dict[str, Tensor], n: int):
         """The masked error of this rank's batch, weighed by its share of the n samples of the global one; no parts."""
         scale = self.reader.scale_emg if self.modality == "emg" else self.reader.scale_pose
         return distributed.share(n) * self.model(scale(batch["windows"]), batch["mask"]), {}
@@ -171,7 +74,7 @@ class AlignTask:
         model,
         reader: Reader,
         ids: np.ndarray,
-        pose_embeddings: torch.Tensor,
+        pose_embeddings: Tensor,
         *,
         objective: ObjectiveConfig,
         config: TrainConfig,
@@ -190,7 +93,7 @@ class AlignTask:
         self.placement = f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
         self.streams = Streams(config.seed, len(ids))
 
-    def load(self, samples: torch.Tensor, epoch: int) -> dict[str, torch.Tensor]:
+    def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): EMG (B, C, T), v (B, d), pose (B, J, T) if looked at, MPRL's noise (B, L)."""
         rotations = draw_rotations(self.config, self.streams, samples, epoch)
         paired = self.pairing[samples]
@@ -205,7 +108,7 @@ class AlignTask:
             batch["mask"] = to_device(masking, self.reader.device)
         return batch
 
-    def loss(self, batch: dict[str, torch.Tensor], n: int):
+    def loss(self, batch: dict[str, Tensor], n: int):
         """The objective of a global batch of n samples, of which this rank holds a part, and its parts by name."""
         emg = self.model.encode(self.reader.scale_emg(batch["emg"]))  # (B, 1 + L, d), or [CLS] alone for CPEP
         queries = self.model.query(emg)  # (B, M, d); M = 1 for CPEP
@@ -225,8 +128,123 @@ class AlignTask:
         return loss, {**parts, "tau": (-self.model.log_scale.detach()).exp()}
 
 
-@torch.inference_mode()
-def encode(function, read, ids: np.ndarray, *, batch: int = 256) -> torch.Tensor:
-    """Apply ``function`` to ``read(ids)`` a batch at a time; the outputs, concatenated on the CPU in float32."""
-    parts = [function(read(ids[i : i + batch])).float().cpu() for i in range(0, len(ids), batch)]
-    return torch.cat(parts)
+# ---- Supervised regression of pose from EMG, the unimodal baselines (E 3.3; METHOD 7)
+
+
+def fingertip_distance(predicted: Tensor, true: Tensor, step: int = FINGERTIP_STEP) -> Tensor:
+    """Mean distance of the five fingertips, mm, over every ``step``-th pose of angles (B, 20, T), rad; returns (B,)."""
+    tips = [landmarks(x[..., ::step].mT)[..., FINGERTIPS, :] for x in (predicted, true)]  # (B, T / step, 5, 3)
+    return torch.linalg.vector_norm(tips[0] - tips[1], dim=-1).mean((1, 2))
+
+
+def regression_loss(predicted: Tensor, true: Tensor, step: int = FINGERTIP_STEP) -> tuple[Tensor, dict[str, Tensor]]:
+    """L1 plus 0.01 times the fingertips' distance in mm of angles (B, J, T); a scalar and its parts.
+
+    Where J is not 20 there is no hand to place fingertips on, and L1 is all. Every frame counts: windows hold no
+    failure of inverse kinematics (METHOD 1), which the published loss masks.
+    """
+    loss = F.l1_loss(predicted, true)
+    if true.shape[1] != N_ANGLES:
+        return loss, {}
+    tips = fingertip_distance(predicted, true, step).mean()
+    return loss + FINGERTIP_WEIGHT * tips, {"l1": loss.detach(), "fingertip_mm": tips.detach()}
+
+
+def predict(model: Regressor, emg: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """Predicted and true angles of the samples or frames that the model covers, each (B, J, n_covered).
+
+    emg: (B, C, steps) as the model reads it; pose: (B, J, T), of which a tracking network sees the first.
+    """
+    first_pose = pose[..., model.left_context] if model.tracks else None
+    return model.predict(emg, first_pose), pose[..., model.covered(pose.shape[-1])]
+
+
+def fingertip_step(reader: Reader) -> int:
+    """Steps of the reader's pose between two whose fingertips are compared."""
+    return FINGERTIP_STEP if reader.pose_store.kind == "waveform" else 1
+
+
+class RegressionTask:
+    """Train a regressor on windows ``ids``; validate it, for early stopping, on ``validation_ids``.
+
+    The target is the angles in rad; where J is not 20 it is the glove's z-scores, since its raw units mean nothing.
+    No window of ``ids`` may be among ``validation_ids``; which users those are of is the caller's choice.
+    """
+
+    def __init__(
+        self, model: Regressor, reader: Reader, ids: np.ndarray, validation_ids: np.ndarray, config: TrainConfig
+    ):
+        if not len(validation_ids) or np.intersect1d(ids, validation_ids).size:
+            raise InputError(
+                f"Validation windows: expected some, none of them trained on, found {len(validation_ids)} of which "
+                f"{np.intersect1d(ids, validation_ids).size} are; take them from other users."
+            )
+        self.model, self.reader, self.config = model, reader, config
+        self.n_samples, self.validation_ids = len(ids), np.asarray(validation_ids)
+        self.emg, self.pose = reader.windows("emg", ids), reader.windows("pose", ids)
+        self.placement = f"emg: {self.emg.placement}; pose: {self.pose.placement}"
+        self.streams, self.step = Streams(config.seed, len(ids)), fingertip_step(reader)
+
+    def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
+        """The batch of samples (B,): stored EMG (B, C, T), rotated, and pose (B, J, T)."""
+        rotations = draw_rotations(self.config, self.streams, samples, epoch)
+        return {"emg": self.emg.take(samples, rotations, self.config.ring), "pose": self.pose.take(samples)}
+
+    def seed_step(self, epoch: int, step: int) -> None:
+        """Make dropout a function of (seed, epoch, step, rank): a resumed run draws what it would have drawn."""
+        torch.manual_seed(seed_of("dropout", self.config.seed, epoch, step, distributed.rank()))
+
+    def target(self, pose: Tensor) -> Tensor:
+        """Stored pose (B, J, T) as it is predicted: rad, or z-scores where J is not 20."""
+        return pose.float() if pose.shape[1] == N_ANGLES else self.reader.scale_pose(pose)
+
+    def loss(self, batch: dict[str, Tensor], n: int):
+        """The loss of this rank's batch, weighed by its share of the n samples of the global one, and its parts."""
+        emg, pose = self.reader.scale_emg(batch["emg"]), self.target(batch["pose"])
+        loss, parts = regression_loss(*predict(self.model, emg, pose), self.step)
+        share = distributed.share(n)
+        return share * loss, {name: share * value for name, value in parts.items()}
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """The same loss, without rotation or dropout, over the validation windows."""
+        self.model.eval()
+        total = 0.0
+        for start in range(0, len(self.validation_ids), AT_ONCE):
+            ids = self.validation_ids[start : start + AT_ONCE]
+            pose = self.target(self.reader.unscaled_pose(ids))
+            loss, _ = regression_loss(*predict(self.model, self.reader.emg(ids), pose), self.step)
+            total += loss.item() * len(ids)
+        self.model.train()
+        return total / len(self.validation_ids)
+
+
+@torch.no_grad()
+def angle_error(model: Regressor, reader: Reader, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Errors of a regressor, a window at a time, so that users can be bootstrapped.
+
+    Returns
+    -------
+    dict of ``degrees`` (n,), the mean absolute error over joints and covered samples, and ``fingertip_mm`` (n,), the
+    fingertips' mean distance
+
+    Raises
+    ------
+    InputError
+        where the pose is not 20 angles: a glove's sensors have no degrees
+    """
+    n_joints = reader.pose_store.config.n_joints
+    if n_joints != N_ANGLES:
+        raise InputError(
+            f"Angle error: expected {N_ANGLES} joint angles, found {n_joints} sensors of a glove "
+            "without calibration; compare the probes instead."
+        )
+    model.eval()
+    found = {"degrees": np.empty(len(ids)), "fingertip_mm": np.empty(len(ids))}
+    for start in range(0, len(ids), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        pose = reader.unscaled_pose(ids[part])
+        predicted, true = predict(model, reader.emg(ids[part]), pose)
+        found["degrees"][part] = torch.rad2deg((predicted - true).abs().mean((1, 2))).cpu()
+        found["fingertip_mm"][part] = fingertip_distance(predicted, true, fingertip_step(reader)).cpu()
+    return found

@@ -19,9 +19,9 @@ from embridge import distributed
 from embridge.errors import EMBridgeWarning
 from embridge.experiments import Experiment
 from embridge.files import read_npz, write_atomically
+from embridge.loading import Reader
 from embridge.models import Encoder, embedding, new_model, regressor
-from embridge.regression import RegressionTask
-from embridge.tasks import AlignTask, MAETask, Reader, encode
+from embridge.tasks import AlignTask, MAETask, RegressionTask, encode
 
 if TYPE_CHECKING:
     from embridge.study import Study

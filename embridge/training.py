@@ -1,12 +1,10 @@
 """The one loop that trains every stage, and its step (E A.6, METHOD 2).
 
-Order and noise are functions of (seed, epoch, sample) and never of what ran before, so a run that was killed
-continues exactly: the weights' SHA-256 equals the uninterrupted run's.
+A run that was killed continues exactly: the weights' SHA-256 equals the uninterrupted run's.
 """
 
 import csv
 import gc
-import hashlib
 import io
 import json
 import math
@@ -39,7 +37,7 @@ from embridge.checkpoint import (
 )
 from embridge.config import TrainConfig
 from embridge.errors import InputError
-from embridge.loading import Ahead
+from embridge.loading import Ahead, order
 from embridge.losses import clamp_temperature
 from embridge.parallel import available_cores
 from embridge.provenance import provenance
@@ -47,22 +45,6 @@ from embridge.provenance import provenance
 # Steps between two looks at whether the loss is finite. On a GPU each look waits for the device; a bad step is
 # skipped by the optimiser itself in any case.
 CHECK_EVERY = {"cpu": 1, "cuda": 50}
-
-
-def seed_of(*key) -> int:
-    """A seed made of a key; SHA-256 rather than hash(), which changes from process to process."""
-    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big") >> 1
-
-
-def noise(seed: int, epoch: int, stream: str, n: int, width: int) -> Tensor:
-    """An epoch's uniform numbers in [0, 1) for n samples, (n, width) float32: a function of its arguments alone."""
-    generator = torch.Generator().manual_seed(seed_of("noise", seed, epoch, stream))
-    return torch.rand(n, width, generator=generator)
-
-
-def order(seed: int, epoch: int, n: int) -> Tensor:
-    """The order in which an epoch visits its n samples: a permutation (n,) long."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed_of("order", seed, epoch)))
 
 
 def set_threads() -> int:

@@ -222,7 +222,7 @@ def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     assert torch.equal(blind.untrained_features(ids), study.untrained_features(ids))
     for read in (lambda store, ids: store.read_pose(ids), lambda store, ids: torch.tensor(store.pose_f16[ids])):
         for store in ("pose_store", "emg_store"):  # neither way
-            monkeypatch.setattr("embridge.tasks.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
+            monkeypatch.setattr("embridge.loading.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
             for ask in (blind.features, blind.emg_queries):
                 with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
                     ask("CPEP", ids[:2])

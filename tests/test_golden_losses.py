@@ -17,12 +17,12 @@ from conftest import TINY
 
 from embridge.config import REGRESSORS, RESULTS_VERSION
 from embridge.experiments import EXPERIMENTS
+from embridge.loading import Reader, Statistics, order
 from embridge.models.regressors import regressor
-from embridge.regression import RegressionTask
 from embridge.study import Study
-from embridge.tasks import Reader, Statistics
+from embridge.tasks import RegressionTask
 from embridge.trained import build
-from embridge.training import Trainer, order
+from embridge.training import Trainer
 
 FILE = Path(__file__).with_name("golden_losses.json")
 PARTS = ("headline", "Table 2", "Table 3", "C ablation")

@@ -13,8 +13,9 @@ from embridge import training
 from embridge.checkpoint import load_checkpoint
 from embridge.config import TrainConfig, as_json
 from embridge.errors import InputError
+from embridge.loading import noise, order
 from embridge.models import QFormerModel
-from embridge.training import learning_rate, noise, order, parameter_groups, weights_hash
+from embridge.training import learning_rate, parameter_groups, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")
