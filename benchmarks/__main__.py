@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from benchmarks import data, report, training, use
-from embridge import cli
 from embridge.config import WindowConfig
+from embridge.data.windows import build_store
 from embridge.errors import InputError
-from embridge.progress import human
-from embridge.windows import build_store
+from embridge.run import cli
+from embridge.run.progress import human
 
 
 def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[str], None]) -> Path:

@@ -28,8 +28,8 @@ def parts(before: bool) -> SimpleNamespace:
     if before:
         return SimpleNamespace(**{place.split(":")[1]: pkgutil.resolve_name(f"embridge.{place}") for place in THERE})
     from embridge.config import EvalConfig, SimulationConfig, profile  # noqa: F401
+    from embridge.data.batches import Ahead, order  # noqa: F401
     from embridge.experiments import EXPERIMENTS  # noqa: F401
-    from embridge.loading import Ahead, order  # noqa: F401
     from embridge.study import Study  # noqa: F401
     from embridge.trained import build  # noqa: F401
     from embridge.training import Trainer  # noqa: F401

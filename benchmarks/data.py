@@ -12,14 +12,14 @@ import torch
 
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import SimulationConfig, TrainConfig, WindowConfig, profile
+from embridge.data.batches import Ahead, Reader, Windows, measure_statistics, order
+from embridge.data.recordings import Source
+from embridge.data.windows import WindowStore, build_store
 from embridge.experiments import EXPERIMENTS
-from embridge.loading import Ahead, Reader, Windows, measure_statistics, order
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
-from embridge.recordings import Source
-from embridge.recordings.simulated import open_simulated
-from embridge.tasks import AlignTask
+from embridge.objectives import AlignTask
+from embridge.simulator.recordings import open_simulated
 from embridge.training import Trainer, set_threads
-from embridge.windows import WindowStore, build_store
 
 
 def simulate(folder: Path, seconds: float) -> Source:

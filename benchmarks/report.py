@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.measure import Row
 from embridge.figures.style import new_figure
+from embridge.paper.results import Page
+from embridge.paper.table_cells import MISSING, markdown
 from embridge.parallel import available_cores
 from embridge.provenance import provenance
-from embridge.results import Page
-from embridge.table_cells import MISSING, markdown
 
 CAPTION = (
     "How fast: each row is measured in one run, ours and baseline in turn; median, in brackets the extremes over the "

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.builds import Steps, whole_run
 from benchmarks.measure import Row, interleave, ratio, spread, worker
-from embridge.cli import ROOT
+from embridge.run.cli import ROOT
 
 BEFORE = "58ebd05b4fd13754928a23ce54d4c0540343ba17"
 BASELINE = f"{BEFORE[:7]}, waveforms"

@@ -10,9 +10,9 @@ from torch.utils.benchmark import Timer
 
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import ModelConfig, WindowConfig, profile
+from embridge.data.batches import Reader
 from embridge.evaluation import neighbours
 from embridge.inference import Embedder, Recogniser
-from embridge.loading import Reader
 from embridge.models import QFormerModel
 from embridge.training import set_threads
 

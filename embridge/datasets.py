@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embridge.config import NinaProSimulationConfig, Profile, SimulationConfig, TrainConfig, WindowConfig
+from embridge.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from embridge.recordings import Source
-    from embridge.splits import Splits
+    from embridge.data.recordings import Source
+    from embridge.data.splits import Splits
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class NamedDataset:
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
         """Its recordings below ``folder``; of simulated ones what is missing of ``simulation`` is written first."""
         if self.simulated:
-            from embridge.recordings.simulated import open_simulated
+            from embridge.simulator.recordings import open_simulated
 
             return open_simulated(folder, simulation)
-        from embridge.recordings.emg2pose import open_emg2pose
+        from embridge.data.emg2pose import open_emg2pose
 
         return open_emg2pose(folder, skip_broken=skip_broken)
 
@@ -51,8 +52,8 @@ class NamedDataset:
         return size.simulation
 
     def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
-        """As :func:`embridge.splits.make_splits` does it."""
-        from embridge.splits import split_emg2pose
+        """As :func:`make_splits` asks for it."""
+        from embridge.data.splits import split_emg2pose
 
         return split_emg2pose(self.name, table, seed, hands, n_tune)
 
@@ -72,10 +73,10 @@ class DB2AndDB7(NamedDataset):
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
         if self.simulated:
-            from embridge.recordings.simulated import open_simulated_ninapro
+            from embridge.simulator.recordings import open_simulated_ninapro
 
             return open_simulated_ninapro(folder, simulation)
-        from embridge.recordings.ninapro import open_ninapro
+        from embridge.data.ninapro import open_ninapro
 
         return open_ninapro(folder, skip_broken=skip_broken)
 
@@ -83,7 +84,7 @@ class DB2AndDB7(NamedDataset):
         return size.ninapro
 
     def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
-        from embridge.splits import split_ninapro
+        from embridge.data.splits import split_ninapro
 
         return split_ninapro(self.name, table, seed)
 
@@ -110,12 +111,12 @@ class DB1(NamedDataset):
     development: bool = True  # its subject 1 was used in development
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
-        from embridge.recordings.ninapro import open_db1
+        from embridge.data.ninapro import open_db1
 
         return open_db1(folder, skip_broken=skip_broken)
 
     def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
-        from embridge.splits import split_db1
+        from embridge.data.splits import split_db1
 
         return split_db1(table)
 
@@ -159,3 +160,22 @@ def window_config(dataset: str) -> WindowConfig:
 def for_dataset(size: Profile, dataset: str) -> Profile:
     """The profile with the stages and patches that the named dataset dictates; as it is for recordings of one's own."""
     return DATASETS[dataset].adapted(size) if dataset in DATASETS else size
+
+
+def make_splits(
+    dataset: str, table: "pd.DataFrame", *, seed: int = 0, hands: str = "all", n_tune: int | None = None
+) -> "Splits":
+    """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
+
+    ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
+    repetitions. ``hands="prompted"`` keeps, in emg2pose's labelled parts, only files whose hand was prompted to move
+    (pre-training uses all files). Raises InputError where a rule is broken.
+    """
+    if hands not in ("all", "prompted"):
+        raise InputError(f"hands: expected all or prompted, found {hands}")
+    splits = DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
+    if not len(splits.pretrain):
+        raise InputError(
+            f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
+        )
+    return splits

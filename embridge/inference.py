@@ -19,15 +19,15 @@ from torch.nn.functional import normalize
 
 from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
-from embridge.cutting import robust_scale
+from embridge.data.batches import Reader, Statistics
+from embridge.data.cutting import robust_scale
+from embridge.data.signals import emg_features, pose_frames, sections
 from embridge.errors import InputError
 from embridge.evaluation import majority
 from embridge.experiments import slug
 from embridge.files import read_npz
-from embridge.loading import Reader, Statistics
 from embridge.models import new_model, pose_encoder
-from embridge.signals import emg_features, pose_frames, sections
-from embridge.tasks import encode
+from embridge.objectives import encode
 from embridge.trained import encoder_embedding
 
 NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pose_start"}  # in a run's config.json

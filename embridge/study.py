@@ -22,19 +22,19 @@ from torch import Tensor
 from embridge import checkpoint, distributed, losses, training
 from embridge import config as cfg
 from embridge.config import as_json, fingerprint, kind_of
-from embridge.datasets import DATASETS, SIMULATED, for_dataset, window_config
+from embridge.data.batches import EMGAlone, Reader, Statistics, measure_statistics
+from embridge.data.recordings import Source
+from embridge.data.signals import POWER_FLOOR, POWER_PARTS, log_power
+from embridge.data.splits import Splits
+from embridge.data.windows import WindowStore, build_store
+from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, window_config
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import write_atomically
-from embridge.loading import EMGAlone, Reader, Statistics, measure_statistics
 from embridge.models import emg_encoder
+from embridge.objectives import encode
 from embridge.provenance import ROOT, provenance
-from embridge.recordings import Source
-from embridge.signals import POWER_FLOOR, POWER_PARTS, log_power
-from embridge.splits import Splits, make_splits
-from embridge.tasks import encode
 from embridge.trained import Run, build, encoder_embedding, paired_subset, remembered
-from embridge.windows import WindowStore, build_store
 
 
 class Study:

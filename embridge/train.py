@@ -9,12 +9,13 @@ import time
 
 import filelock
 
-from embridge import cli, distributed
+from embridge import distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
-from embridge.progress import human
+from embridge.paper.records import record
 from embridge.provenance import commit
-from embridge.records import record
+from embridge.run import cli
+from embridge.run.progress import human
 from embridge.study import Study
 
 RESUMES = "the same command goes on from the last checkpoint"

@@ -16,12 +16,12 @@ import pandas as pd
 from torch import Tensor, nn
 
 from embridge import distributed
+from embridge.data.batches import Reader
 from embridge.errors import EMBridgeWarning
 from embridge.experiments import Experiment
 from embridge.files import read_npz, write_atomically
-from embridge.loading import Reader
 from embridge.models import Encoder, embedding, new_model, regressor
-from embridge.tasks import AlignTask, MAETask, RegressionTask, encode
+from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 
 if TYPE_CHECKING:
     from embridge.study import Study

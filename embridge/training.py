@@ -36,8 +36,8 @@ from embridge.checkpoint import (
     write_atomically,
 )
 from embridge.config import TrainConfig
+from embridge.data.batches import Ahead, order
 from embridge.errors import InputError
-from embridge.loading import Ahead, order
 from embridge.losses import clamp_temperature
 from embridge.parallel import available_cores
 from embridge.provenance import provenance

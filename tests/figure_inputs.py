@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from embridge import figures as f
+from embridge.data.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
 from embridge.experiments import LOG_POWER_LDA, NO_NETWORK
-from embridge.recordings.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
 
 RNG = np.random.default_rng(0)
 DB1 = [f"E1-{i:02d}" for i in (1, 5, 9, 12)]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from embridge.errors import InputError
 from embridge.files import sha256
-from embridge.results import NUMBERS, as_text, write_atomically
+from embridge.paper.results import NUMBERS, as_text, write_atomically
 
 # param: its default value, which rows of a system as it is bore beside their own ("C" of a probe, "k" of zero-shot)
 DROPPED = {

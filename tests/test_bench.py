@@ -15,8 +15,8 @@ from benchmarks import data, report, use
 from benchmarks.data import Reading, subset
 from benchmarks.measure import Row, interleave, ratio, usage, worker
 from embridge.config import WindowConfig
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.windows import build_store
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.windows import build_store
 
 
 @pytest.fixture(autouse=True)

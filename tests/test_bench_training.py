@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import builds, training
 from benchmarks.measure import worker
-from embridge.cli import ROOT
+from embridge.run.cli import ROOT
 
 
 def git(folder, *arguments: str) -> str:

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embridge import claims, report
 from embridge import statistics as st
-from embridge.claims import Evidence, Number
-from embridge.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
-from embridge.cli import ROOT
 from embridge.experiments import EXPERIMENTS
-from embridge.numbers import CELLS
-from embridge.results import read_results, row
-from embridge.scoring import evaluate_predictions
+from embridge.paper import claims
+from embridge.paper.claims import Evidence, Number
+from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import read_results, row
+from embridge.paper.scoring import evaluate_predictions
+from embridge.run import report
+from embridge.run.cli import ROOT
 
 SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from embridge import evaluation as ev
-from embridge import scoring
 from embridge.errors import InputError
+from embridge.paper import scoring
 
 
 def unit(x):

@@ -7,12 +7,13 @@ import itertools
 
 import pytest
 
-from embridge import claims, comparisons, differences, explore, figures, open_choices, table_cells, tables
+from embridge import figures
 from embridge.config import profile
 from embridge.datasets import for_dataset
 from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, trained_by
-from embridge.numbers import CELLS
-from embridge.results import as_frame, row
+from embridge.paper import claims, comparisons, differences, explore, open_choices, table_cells, tables
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import as_frame, row
 
 DATASETS = ("simulated", "emg2pose", "simulated-ninapro", "ninapro", "ninapro-db1")
 GLOVES = DATASETS[2:]  # where no experiment beside Table 2's is trained

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from embridge import losses, scoring
-from embridge.cli import ROOT
+from embridge import losses
 from embridge.config import ObjectiveConfig, WindowConfig
+from embridge.data.recordings import Source
+from embridge.data.splits import split_by_column
 from embridge.errors import InputError
-from embridge.recordings import Source
-from embridge.splits import split_by_column
+from embridge.paper import scoring
+from embridge.run.cli import ROOT
 from embridge.study import Study
 
 PEOPLE = {"train": ("anna", "ben"), "val": ("carl", "cleo"), "test": ("dora",)}

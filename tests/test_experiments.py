@@ -9,16 +9,16 @@ import pytest
 import torch
 from conftest import TINY, write_db1
 
-from embridge import comparisons, explore, records, scoring
 from embridge import config as cfg
 from embridge import statistics as st
-from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, NEIGHBOURS, of_parts
-from embridge.results import COLUMNS, Page, read_results
-from embridge.scoring import few_shot
+from embridge.paper import comparisons, explore, records, scoring
+from embridge.paper.results import COLUMNS, Page, read_results
+from embridge.paper.scoring import few_shot
+from embridge.paper.tables import numbers
+from embridge.run.cli import ROOT
 from embridge.study import Study
-from embridge.tables import numbers
 from embridge.trained import Run, build
 from embridge.training import weights_hash
 
@@ -215,14 +215,14 @@ def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     names = ("EMG-MAE", "CPEP", "EMBridge")
     for name in names:
         study.run(name)
-    monkeypatch.setattr("embridge.tasks.pick_queries", None)  # it needs the pair
+    monkeypatch.setattr("embridge.objectives.pick_queries", None)  # it needs the pair
     for name in names:
         assert torch.equal(blind.features(name, ids), study.features(name, ids))
     assert torch.equal(blind.emg_queries("EMBridge", ids), study.emg_queries("EMBridge", ids))
     assert torch.equal(blind.untrained_features(ids), study.untrained_features(ids))
     for read in (lambda store, ids: store.read_pose(ids), lambda store, ids: torch.tensor(store.pose_f16[ids])):
         for store in ("pose_store", "emg_store"):  # neither way
-            monkeypatch.setattr("embridge.loading.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
+            monkeypatch.setattr("embridge.data.batches.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
             for ask in (blind.features, blind.emg_queries):
                 with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
                     ask("CPEP", ids[:2])
@@ -327,7 +327,7 @@ def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path
     whole = study.run("EMBridge").done["weights_sha256"]
     other = Study("simulated", out=study.out, size=TINY, device="cpu")
     experiment = replace(EXPERIMENTS["EMBridge"], name="EMBridge, interrupted")
-    from embridge.tasks import AlignTask
+    from embridge.objectives import AlignTask
 
     loss, calls = AlignTask.loss, []
 

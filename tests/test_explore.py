@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from openTSNE import TSNE
 
-from embridge import explore
+from embridge.paper import explore
 
 
 def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):

@@ -9,8 +9,8 @@ from toy_study import Study as ToyStudy
 
 from embridge import evaluation as ev
 from embridge.errors import InputError
-from embridge.results import Page, collect
-from embridge.scoring import FRACTIONS, few_shot
+from embridge.paper.results import Page, collect
+from embridge.paper.scoring import FRACTIONS, few_shot
 
 LABELS = np.repeat([0, 1, 2], [40, 40, 20])
 UNITS = np.repeat([f"r{i}" for i in range(20)], 5)  # eight recordings of five windows a class, four of the last
@@ -85,7 +85,7 @@ def test_c_is_the_one_of_the_whole_training_set(monkeypatch):
     study, used, original = ToyStudy(), [], ev.linear_probe
     train, tune = study.splits.probe_train["in"], study.splits.tune["in"]
     c = ev.choose_c(study.x[train], study.y[train], study.x[tune], study.y[tune], study.profile.evaluation.probe_c)
-    monkeypatch.setattr("embridge.scoring.ev.choose_c", lambda *given: c)
+    monkeypatch.setattr("embridge.paper.scoring.ev.choose_c", lambda *given: c)
     monkeypatch.setattr(ev, "linear_probe", lambda *args, c: used.append(c) or original(*args, c=c))
     few_shot(study, "EMBridge", "in", fractions=(0.5,))
     assert used == [c] * 5 and study.embedded == [160, 40, 40]

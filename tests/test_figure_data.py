@@ -37,9 +37,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 
 from embridge import figures as f
+from embridge.data.emg2pose import IN_CLASSES, JOINTS, STAGES
 from embridge.errors import InputError
 from embridge.figures import style
-from embridge.recordings.emg2pose import IN_CLASSES, JOINTS, STAGES
 
 
 def test_figures_do_not_pile_up():

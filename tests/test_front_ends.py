@@ -15,15 +15,15 @@ from conftest import SMOKE, noise_study, series, write_dataset, write_db1, write
 from torch.nn.functional import normalize
 
 import embridge
-from embridge import cli
 from embridge.config import ModelConfig, WindowConfig, for_windows, n_bins, profile, with_tokens
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.signals import bin_edges, emg_features, is_flat, log_power, pose_frames
+from embridge.data.windows import build_store
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
 from embridge.inference import Recogniser, filter_window
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.signals import bin_edges, emg_features, is_flat, log_power, pose_frames
+from embridge.run import cli
 from embridge.study import Study
-from embridge.windows import build_store
 
 GOLDEN = Path(__file__).with_name("golden_log_power.json")
 SMALL = WindowConfig(window=400, stride_train=400, stride_eval=400)  # 8 bins

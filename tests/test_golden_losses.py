@@ -16,11 +16,11 @@ import torch
 from conftest import TINY
 
 from embridge.config import REGRESSORS, RESULTS_VERSION
+from embridge.data.batches import Reader, Statistics, order
 from embridge.experiments import EXPERIMENTS
-from embridge.loading import Reader, Statistics, order
 from embridge.models.regressors import regressor
+from embridge.objectives import RegressionTask
 from embridge.study import Study
-from embridge.tasks import RegressionTask
 from embridge.trained import build
 from embridge.training import Trainer
 

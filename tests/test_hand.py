@@ -7,10 +7,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
-from embridge import hand
+from embridge.data import hand
+from embridge.data.hand import landmarks
 from embridge.errors import InputError
 from embridge.figures import hand as drawing
-from embridge.hand import landmarks
 
 ROOT = {"thumb": 1, "index": 5, "middle": 9, "ring": 13, "pinky": 17}  # first landmark of each digit
 FIST = np.array([0.5, 0.2, 0.5, 0.7, *(4 * [0, 1.35, 1.7, 0.95])])

@@ -13,20 +13,20 @@ import scipy.io
 from conftest import write_ninapro
 
 from embridge import config as cfg
-from embridge import scoring
-from embridge.datasets import for_dataset, window_config
+from embridge.data import ninapro
+from embridge.data.ninapro import open_ninapro
+from embridge.data.signals import filter_emg
+from embridge.data.splits import NINAPRO_CLASSES, table1
+from embridge.data.windows import build_store
+from embridge.datasets import for_dataset, make_splits, window_config
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import ninapro
-from embridge.recordings.ninapro import open_ninapro
-from embridge.recordings.simulated import open_simulated_ninapro, planned_ninapro
-from embridge.signals import filter_emg
+from embridge.paper import scoring
 from embridge.simulator import gestures
 from embridge.simulator import ninapro as simulator
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, draw_forearm
 from embridge.simulator.kinematics import couple, draw_style
-from embridge.splits import NINAPRO_CLASSES, make_splits, table1
+from embridge.simulator.recordings import open_simulated_ninapro, planned_ninapro
 from embridge.study import Study
-from embridge.windows import build_store
 
 COMMON = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 21, 22]  # of DB2's sensors, counted from 1
 LITTLE = cfg.NinaProSimulationConfig(db2_subjects=1, db7_subjects=1, repetitions=2, movement_seconds=2.4)

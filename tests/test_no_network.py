@@ -9,12 +9,12 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from toy_study import Study
 
-from embridge import claims, comparisons, differences, scoring, table_cells, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
 from embridge.experiments import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
-from embridge.results import Page
-from embridge.scoring import evaluate_predictions
+from embridge.paper import claims, comparisons, differences, scoring, table_cells, tables
+from embridge.paper.results import Page
+from embridge.paper.scoring import evaluate_predictions
 from embridge.statistics import bootstrap_over_seeds, class_counts, paired_bootstrap
 
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}

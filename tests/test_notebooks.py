@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from embridge.cli import NOTEBOOKS, notebooks
+from embridge.run.cli import NOTEBOOKS, notebooks
 
 FOUND = notebooks()
 PARAMETERS = {

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from one_row import DROPPED, GALLERIES, is_dropped, main
 
-from embridge.cli import ROOT
 from embridge.errors import InputError
-from embridge.results import as_text, read_results, row
+from embridge.paper.results import as_text, read_results, row
+from embridge.run.cli import ROOT
 
 COMMITTED = [
     *(ROOT / "figures" / "simulated-long" / "rows").glob("*.json"),

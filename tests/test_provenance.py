@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from embridge import claims, inference, provenance, records, results
+from embridge import inference, provenance
 from embridge.experiments import EXPERIMENTS
 from embridge.files import sha256
+from embridge.paper import claims, records, results
 
 NAME = "EMBridge"
 

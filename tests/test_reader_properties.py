@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embridge.config import WindowConfig
-from embridge.cutting import SourceFile, cut
+from embridge.data import emg2pose, ninapro
+from embridge.data.cutting import SourceFile, cut
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import emg2pose, ninapro
 
 WINDOW = 8
 FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))

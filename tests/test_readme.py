@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from embridge import differences, table_cells
-from embridge.cli import ROOT
-from embridge.results import read_results
+from embridge.paper import differences, table_cells
+from embridge.paper.results import read_results
+from embridge.run.cli import ROOT
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]

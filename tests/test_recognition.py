@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from embridge.config import ModelConfig, WindowConfig
+from embridge.data.batches import Reader, Statistics
+from embridge.data.signals import filter_emg, normalise_emg
 from embridge.errors import InputError
 from embridge.evaluation import zero_shot
 from embridge.inference import Embedder, Recogniser, filter_window
-from embridge.loading import Reader, Statistics
 from embridge.models.cpep import CPEP
 from embridge.models.qformer import QFormerModel
-from embridge.signals import filter_emg, normalise_emg
 
 CONFIG = WindowConfig()
 SHAPE = ModelConfig(d=32, n_heads=4, n_layers=2, emg_patch=0.1, n_queries=3, cross_attention_blocks=(0,))

@@ -12,8 +12,8 @@ from matplotlib.text import Text
 from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.results import COLUMNS, Page, Record, as_text, collect, read_results, row
-from embridge.scoring import compare_predictions, evaluate_predictions
+from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, row
+from embridge.paper.scoring import compare_predictions, evaluate_predictions
 
 matplotlib.use("Agg")
 BASE = {"dataset": "simulated", "profile": "smoke"}

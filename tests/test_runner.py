@@ -14,12 +14,13 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from embridge import cli, provenance, report, runner
+from embridge import provenance
 from embridge.config import RESULTS_VERSION
-from embridge.environment import variables
 from embridge.errors import InputError, NotebookFailed
-from embridge.runner import Job, check_parameters, data_key, main, records_key, run
-from embridge.sweep import Task
+from embridge.run import cli, notebooks, report
+from embridge.run.jobs import Task
+from embridge.run.notebooks import Job, check_parameters, data_key, main, records_key, run
+from embridge.run.setup import variables
 
 DECLARED = (
     'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ntokens = ""\ndata = ""\nout = ""\n'
@@ -27,7 +28,7 @@ DECLARED = (
 )
 PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "tokens": "", "data": ""}
 PARAMETERS |= {"skip_broken": False}
-# what embridge.results.Page writes, without its import time
+# what embridge.paper.results.Page writes, without its import time
 WRITE = """
 import base64, json, pathlib
 NAME = "{name}"
@@ -84,7 +85,7 @@ def start(place: Path) -> subprocess.Popen:
         "import sys, pathlib\n"
         "sys.modules['rfc3987_syntax'] = None  # jsonschema's optional grammar: seconds to load, not used here\n"
         "from embridge import runner\n"
-        "sys.exit(runner.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
+        "sys.exit(notebooks.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
     )
     options, folder = command_line(place)
     command = [sys.executable, "-c", code, str(folder), *options]
@@ -188,7 +189,9 @@ def test_the_rules_find_this_package_s_modules_wherever_they_lie():
     shown = {stem for stem in known if keys[0][stem] != keys[1][stem]}
     assert {stem[:2] for stem in shown} == {"05", "06", "07", "08", "10"}
     code = ["from embridge.experiments import Study"]
-    assert runner.code_key(code) != runner.code_key([]) == runner.code_key(["from embridge.nowhere import Study"])
+    assert (
+        notebooks.code_key(code) != notebooks.code_key([]) == notebooks.code_key(["from embridge.nowhere import Study"])
+    )
 
 
 def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
@@ -328,12 +331,12 @@ def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(
         assert more([]) == []  # nothing is trained, so nothing waits
         early = {task.name: task for task in more([maes, others])}
         seen.update({name: task.needs for name, task in early.items()})
-        codes = [runner.early(list(early[name].command[5:])) for name in ("01_data", "02_mae_pretraining")]
+        codes = [notebooks.early(list(early[name].command[5:])) for name in ("01_data", "02_mae_pretraining")]
         assert codes == [0, 1] and ran(place) == ["01_data"]
-        assert early["01_data"].command[3:5] == ("embridge.runner", "--early")
+        assert early["01_data"].command[3:5] == ("embridge.run.notebooks", "--early")
         return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", "01_data": "", "02_mae_pretraining": "failed, log: 7.out"}
 
-    monkeypatch.setattr("embridge.sweep.train", train)
+    monkeypatch.setattr("embridge.run.jobs.train", train)
     assert main(*command_line(place)) == 1
     shown, errors = capsys.readouterr()
     assert seen == {"01_data": (), "02_mae_pretraining": (maes.name,), "03_soft_targets": (maes.name,)}
@@ -345,7 +348,7 @@ def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(p
     add(place, "01_first")
     asked, ended = [], {"EMBridge, seed 0": ""}
     monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
-    monkeypatch.setattr("embridge.sweep.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
+    monkeypatch.setattr("embridge.run.jobs.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
     assert main(*command_line(place)) == 0 and asked == [[]] and ran(place) == ["01_first"]
     assert main(*command_line(place)) == 0 and len(asked) == 1  # every notebook is current: nothing to train for
     (place / "figures" / "simulated-smoke" / "01_first" / "dot.png").unlink()

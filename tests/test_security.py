@@ -15,12 +15,13 @@ import scipy.io
 import scipy.sparse
 from conftest import SERIES, metadata_row, series, write_db1, write_metadata, write_session
 
-from embridge.cli import ROOT
+from embridge.data import emg2pose
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.ninapro import open_db1
+from embridge.data.recordings import Recording
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import slug
-from embridge.recordings import Recording, emg2pose
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1
+from embridge.run.cli import ROOT
 
 # What no file of ours may name: these, and whatever is below them. A module's names in ALLOWED are harmless.
 FORBIDDEN = {

@@ -18,13 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from embridge.config import SimulationConfig, profile
+from embridge.data import emg2pose
 from embridge.errors import InputError
-from embridge.recordings import emg2pose
-from embridge.recordings.simulated import open_simulated, planned_simulated
 from embridge.simulator import gestures, kinematics, plan, session, stream, write
 from embridge.simulator.anatomy import MUSCLES, TERRITORIES, draw_band, draw_forearm
 from embridge.simulator.emg import activation
 from embridge.simulator.physiology import PHYSIOLOGY
+from embridge.simulator.recordings import open_simulated, planned_simulated
 from embridge.simulator.session import simulate
 
 TINY = SimulationConfig(

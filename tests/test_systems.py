@@ -11,14 +11,15 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import explore, open_choices, provenance, records, scoring, tables
+from embridge import provenance
 from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
-from embridge.differences import DIFFERENCE
 from embridge.errors import InputError
 from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHOICES, of_parts, trained_by
 from embridge.losses import alignment_loss
-from embridge.results import KEY, Page
+from embridge.paper import explore, open_choices, records, scoring, tables
+from embridge.paper.differences import DIFFERENCE
+from embridge.paper.results import KEY, Page
 from embridge.study import Study
 from embridge.trained import build, paired_subset
 
@@ -424,7 +425,7 @@ def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agre
     other = Study("simulated", out=study.out, size=replace(long, align=replace(TINY.align, lr=5e-4)), device="cpu")
     assert records.recorded(other, name) is None, "these rows are of another learning rate"
     with monkeypatch.context() as patch:  # windows of another machine, same settings: still the row
-        patch.setattr("embridge.store.WindowStore.contents", "others")
+        patch.setattr("embridge.data.store.WindowStore.contents", "others")
         assert records.recorded(Study("simulated", out=study.out, size=long, device="cpu"), name)
         patch.setattr("embridge.config.RESULTS_VERSION", RESULTS_VERSION + 1)
         assert records.recorded(study, name) is None, "these rows are of another version"

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embridge import comparisons, differences, numbers, open_choices, splits, table_cells, tables
 from embridge import statistics as st
 from embridge.config import EvalConfig, ModelConfig
+from embridge.data import splits
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
-from embridge.numbers import CELLS
-from embridge.results import Page, collect, read_results, row
-from embridge.scoring import evaluate_predictions
+from embridge.paper import comparisons, differences, numbers, open_choices, table_cells, tables
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import Page, collect, read_results, row
+from embridge.paper.scoring import evaluate_predictions
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}

@@ -12,8 +12,8 @@ from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, run
 from embridge import training
 from embridge.checkpoint import load_checkpoint
 from embridge.config import TrainConfig, as_json
+from embridge.data.batches import noise, order
 from embridge.errors import InputError
-from embridge.loading import noise, order
 from embridge.models import QFormerModel
 from embridge.training import learning_rate, parameter_groups, weights_hash
 

@@ -13,7 +13,7 @@ import torch
 
 from embridge import distributed
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json
-from embridge.loading import noise
+from embridge.data.batches import noise
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import QFormerModel
 from embridge.training import train, weights_hash

@@ -11,7 +11,7 @@ from toy_run import DESCRIBE, MODEL, TRAIN, Toy
 
 from embridge import distributed, training
 from embridge.config import TrainConfig, as_json
-from embridge.loading import noise
+from embridge.data.batches import noise
 from embridge.models import emg_mae
 from embridge.models.regressors import PoseT
 

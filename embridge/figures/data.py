@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from embridge.data.hand import FINGERS
 from embridge.errors import InputError
 from embridge.figures import style
 from embridge.figures.hand import FINGER_COLOURS, draw_hand
-from embridge.hand import FINGERS
 
 _FAILURE = "#F2C9C0"
 
@@ -144,7 +144,7 @@ def split_overview(table1: pd.DataFrame) -> Figure:
     """The users, sessions and windows in each subset of the split (Table 1), the paper's counts as diamonds.
 
     ``table1``: a row a subset: "split" (its name), the counts, and beside any count "paper: <count>" where the paper
-    has it (missing elsewhere), as embridge.splits.table1 gives it.
+    has it (missing elsewhere), as embridge.data.splits.table1 gives it.
     """
     counts = ("users", "sessions", "windows")
     figure, axes = style.new_figure(1, len(counts), height=0.9 + 0.32 * len(table1), sharey=True)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
-from embridge.hand import landmarks
+from embridge.data.hand import landmarks
 
 VIEWS = {  # turn about the vertical, then about the horizontal, degrees: seen from the palm's side unless it says so
     "palm": (-25.0, -12.0),
@@ -57,7 +57,7 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
     ----------
     ax : axes; equal aspect is the caller's business. With ``scale`` 1 the unit is the mm
     angles : (20,) rad
-    hand, view : see :func:`~embridge.hand.landmarks` and :func:`project`
+    hand, view : see :func:`~embridge.data.hand.landmarks` and :func:`project`
     at : where the middle of the palm goes, in data units
     scale : data units a mm
 

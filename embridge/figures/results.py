@@ -1,4 +1,4 @@
-"""Figures of results, drawn from the cells of :mod:`embridge.tables` or small arrays."""
+"""Figures of results, drawn from the cells of :mod:`embridge.paper.tables` or small arrays."""
 
 from itertools import cycle
 
@@ -204,7 +204,7 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     ----------
     rows : columns system, classes, gallery, value, low, high; one row for each of the first three
     steps : columns system, classes, step ("all - not-self"), difference, low, high, as
-        embridge.comparisons.gallery_steps gives them
+        embridge.paper.comparisons.gallery_steps gives them
     """
     rows = measured(rows, ["system", "classes", "gallery"], "gallery_audit")
     class_sets = style.in_order(rows["classes"])
@@ -244,7 +244,7 @@ def difference_forest(differences: pd.DataFrame) -> Figure:
     A filled dot's interval excludes 0. In black: a difference has no system's colour.
 
     ``differences``: columns classes, gallery, systems ("A - B"), difference, low, high, as
-    embridge.comparisons.paired_differences gives them.
+    embridge.paper.comparisons.paired_differences gives them.
     """
     if differences.empty:
         raise InputError("difference_forest: expected rows to draw, found none; train both systems first.")

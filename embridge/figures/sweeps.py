@@ -1,4 +1,4 @@
-"""Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from the cells of :mod:`embridge.tables`."""
+"""Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from cells of :mod:`embridge.paper.tables`."""
 
 from itertools import cycle
 
@@ -87,7 +87,7 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
 
     Parameters
     ----------
-    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.tables.data_efficiency_rows
+    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.paper.tables.data_efficiency_rows
     baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted
         lines; that of LOG_POWER_LDA: dash-dotted
     """
@@ -107,7 +107,7 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
 
     Parameters
     ----------
-    rows : columns system, classes, shots, value, low, high, origin, as embridge.tables.few_shot_rows gives them
+    rows : columns system, classes, shots, value, low, high, origin, as embridge.paper.tables.few_shot_rows gives them
     baselines : probes of other systems on the whole training set (columns system, classes, value, origin): dotted lines
     """
     rows = measured(rows, ["system", "classes", "shots"], "few_shot")
@@ -125,7 +125,7 @@ def batch_size(rows: pd.DataFrame) -> Figure:
     A curve that falls alike in both panels means that the batch itself matters, not the number of updates.
 
     ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as
-    embridge.tables.table4_rows gives them.
+    embridge.paper.tables.table4_rows gives them.
     """
     papers, sizes = rows.dropna(subset="paper_value"), sorted(rows["batch_size"].unique())
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
@@ -157,10 +157,10 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     Where a curve is flat, the method is robust to the parameter.
 
     ``rows``: columns param, param_value, default, protocol, classes, value, low, high, origin, as
-    embridge.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for the
-    95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not joined. A
-    value that is not from this run bears the tables' mark. ``to_beat``: the probe of LOG_POWER_LDA (columns system,
-    classes, value), a line in the colour of its class set.
+    embridge.paper.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for
+    the 95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not
+    joined. A value that is not from this run bears the tables' mark. ``to_beat``: the probe of LOG_POWER_LDA (columns
+    system, classes, value), a line in the colour of its class set.
     """
     rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
     found = [] if to_beat is None else to_beat[to_beat["system"] == LOG_POWER_LDA].dropna(subset="value").itertuples()
@@ -208,8 +208,9 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
     A filled mark's interval excludes 0: right of it the alternative scores better than the default.
 
     ``cells``: columns option, alternative, system, protocol, classes, value, low, high, origin, as
-    embridge.tables.open_choice_rows gives them; a line for each of the first three. A line without a value in a panel
-    says "no rows", or nothing where it has no cell there. A line that is not from this run bears the tables' mark.
+    embridge.paper.tables.open_choice_rows gives them; a line for each of the first three. A line without a value in a
+    panel says "no rows", or nothing where it has no cell there. A line that is not from this run bears the tables'
+    mark.
     """
     keys = ["option", "alternative", "system"]
     measured(cells, [*keys, "protocol", "classes"], "choice_forest")

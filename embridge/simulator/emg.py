@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import fft
 
-from embridge.recordings.emg2pose import SAMPLE_RATE
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.simulator.anatomy import TERRITORIES, Band, Forearm
 from embridge.simulator.gestures import EFFORT, N_DOFS
 from embridge.simulator.kinematics import MOCAP_RATE, to_rate

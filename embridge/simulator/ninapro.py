@@ -13,10 +13,10 @@ import numpy as np
 import scipy.io
 
 from embridge.config import NinaProSimulationConfig
+from embridge.data.emg2pose import SAMPLE_RATE
+from embridge.data.ninapro import DB2, gesture_name
+from embridge.data.recordings import Segment
 from embridge.errors import InputError
-from embridge.recordings import Segment
-from embridge.recordings.emg2pose import SAMPLE_RATE
-from embridge.recordings.ninapro import DB2, gesture_name
 from embridge.simulator import stream
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
 from embridge.simulator.gestures import EFFORT, N_DOFS, POSE_NAMES, WRIST_DEVIATION, WRIST_FLEXION

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embridge.config import SimulationConfig
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, SAMPLE_RATE, STAGES, UNSEEN_CLASSES
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, SAMPLE_RATE, STAGES, UNSEEN_CLASSES
 from embridge.simulator.gestures import TWO_HANDED
 
 TRAINING_STAGES = tuple(stage for stage in STAGES if stage not in HELD_OUT_STAGES)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from embridge.recordings.emg2pose import SAMPLE_RATE
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.simulator import anatomy, emg, kinematics, stream
 from embridge.simulator.gestures import EFFORT, N_JOINTS, POSE_NAMES
 from embridge.simulator.physiology import PHYSIOLOGY, Physiology

@@ -14,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from embridge.config import SimulationConfig, as_json
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.errors import InputError
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
-from embridge.recordings.emg2pose import SAMPLE_RATE
 from embridge.simulator import VERSION
 from embridge.simulator.physiology import PHYSIOLOGY
 from embridge.simulator.plan import COLUMNS, PlannedFile, plan

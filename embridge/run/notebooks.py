@@ -1,6 +1,6 @@
 """Trains the experiments, runs the numbered notebooks in order and writes the report: what ``run_all.sh`` does.
 
-The experiments come first, side by side (:mod:`embridge.sweep`), so that notebooks only read them; the first
+The experiments come first, side by side (:mod:`embridge.run.jobs`), so that notebooks only read them; the first
 notebooks, which need little of them, run where a core would wait. A notebook runs again when its code, the modules that
 it imports, its parameters or its data changed, or when something that it wrote is gone. Exit codes: 0; 1 a notebook or
 an experiment failed; 2 bad input; 130 or 143 stopped by a signal.
@@ -24,9 +24,9 @@ from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from embridge import cli, report, sweep
 from embridge.errors import InputError, NotebookFailed, Stopped
-from embridge.progress import Heartbeat, human, last_line
+from embridge.run import cli, jobs, report
+from embridge.run.progress import Heartbeat, human, last_line
 
 # What loads papermill, nbformat or pandas, which take seconds, is imported where it is used: the processes that
 # simulate and that cut windows load this module, too.
@@ -36,7 +36,7 @@ EXPECTED = {"smoke": 25.0, "quick": 45.0}
 # What these need besides the data: nothing, or the masked autoencoders. They run while a core waits for a training.
 EARLY = {"01_data": False, "02_mae_pretraining": True, "03_soft_targets": True}
 KEPT = "what is trained is kept; the same command goes on from there"
-RECORDS = "embridge.records"  # a notebook that imports it, or what lies in it, shows records of results
+RECORDS = "embridge.paper.records"  # a notebook that imports it, or what lies in it, shows records of results
 
 
 def _digest(*parts) -> str:
@@ -293,10 +293,13 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict
     cli.make_writable(folder / "notebooks")
     for notebook in notebooks:
         check_parameters(notebook, parameters)
-    from embridge import claims, results  # with pandas: nothing that fails early waits for it
+    from embridge.paper import (
+        claims,
+        results,  # with pandas: nothing that fails early waits for it
+    )
 
     jobs, places = [Job(notebook, folder) for notebook in notebooks], places or [{}]
-    with sweep.only_run(folder), Signals() as stop:
+    with jobs.only_run(folder), Signals() as stop:
         waiting, usual = outdated(jobs, parameters), EXPECTED.get(parameters.get("profile"))
         expected = [job.record().get("seconds", usual) for job in waiting]
         whole = None if None in expected else sum(expected) / min(len(places), len(expected) or 1)
@@ -316,7 +319,7 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict
 
 def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) -> None:
     """Execute these notebooks, as many at a time as there are places, each noted when it is done."""
-    from embridge import results
+    from embridge.paper import results
 
     free, begun, news, failed = list(places), [], {}, []
     heartbeat.news = lambda: "; ".join(f"{stem}: {line}" for stem, line in list(news.items()))
@@ -354,12 +357,12 @@ def parameters_of(options: Namespace) -> dict:
     return told | {"data": str(options.data or ""), "out": str(options.out)}
 
 
-def _early(argv: list[str], trainings: list[sweep.Task]) -> list[sweep.Task]:
+def _early(argv: list[str], trainings: list[jobs.Task]) -> list[jobs.Task]:
     """Notebooks for cores that would wait in a sweep; the run after it leaves out those that ended well."""
     first = tuple(task.name for task in trainings if not task.needs)
-    command = (sys.executable, "-P", "-m", "embridge.runner", "--early")
+    command = (sys.executable, "-P", "-m", "embridge.run.notebooks", "--early")
     return [
-        sweep.Task(stem, (*command, stem, *argv), first if needs else ()) for stem, needs in EARLY.items() if trainings
+        jobs.Task(stem, (*command, stem, *argv), first if needs else ()) for stem, needs in EARLY.items() if trainings
     ]
 
 
@@ -388,11 +391,11 @@ def main(argv: list[str], folder: Path = cli.NOTEBOOKS) -> None:
     # notebooks asked for one by one, and those of another folder, train what they need themselves: in turn
     own = folder == cli.NOTEBOOKS and not options.only
     if own and outdated([Job(notebook, results) for notebook in options.notebooks], parameters):
-        ended = sweep.train(options, local=True, more=partial(_early, argv))
+        ended = jobs.train(options, local=True, more=partial(_early, argv))
         failed = [problem for name, problem in ended.items() if problem and name not in EARLY]
         if failed:
             raise NotebookFailed(f"{len(failed)} experiments did not train; the first {failed[0]}")
-        places = sweep.places(options.device, None)
+        places = jobs.places(options.device, None)
     report.show(run(options.notebooks, results, parameters, places).parent)
 
 

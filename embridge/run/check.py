@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from embridge import cli, runner
 from embridge.errors import InputError
-from embridge.results import KEY, read_results
+from embridge.paper.results import KEY, read_results
+from embridge.run import cli, notebooks
 
 # Elsewhere. The same seed with sums in another order moved cells of Table 2 by up to 0.05, another seed by up to 0.08.
 TOLERANCE = 0.08  # of a score and of its interval's ends
@@ -103,7 +103,7 @@ def _committed(name: str) -> bytes:
     )
 
 
-@cli.command(runner.KEPT)
+@cli.command(notebooks.KEPT)
 def main(argv: list[str]) -> int:
     """The command line; 0 where nothing moved, 1 where something did or a run failed, 2 for bad input."""
     options = cli.parse(argv, action="check")
@@ -111,7 +111,7 @@ def main(argv: list[str]) -> int:
     # kept as bytes until they are parsed: git's copy never lies on the disk; read before the run, which takes long
     committed, made = (_committed(f"figures/{folder.name}/{name}") for name in ("results.csv", page))
     rest = [argument for argument in argv if argument != "--check"]
-    if code := runner.main([*rest, "--out", str(options.out)]):
+    if code := notebooks.main([*rest, "--out", str(options.out)]):
         return code
     made_on = [json.loads(text)["context"].get("made_on") for text in (made, (folder / page).read_bytes())]
     same = made_on[0] is not None and made_on[0] == made_on[1]

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable
 
 from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
+from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
 from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
 from embridge.files import write_atomically
+from embridge.paper.results import Record, as_text, read_rows
+from embridge.paper.scoring import angle_row, few_shot, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT
-from embridge.results import Record, as_text, read_rows
-from embridge.scoring import angle_row, few_shot, probe_outcome, zero_shot_outcomes
-from embridge.splits import SETS
 from embridge.study import Study
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots

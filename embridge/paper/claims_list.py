@@ -9,10 +9,10 @@ import itertools
 from dataclasses import dataclass
 
 from embridge import experiments as registry
+from embridge.data.splits import SETS
 from embridge.experiments import BATCH_SIZES, GRIDS, MULTIMODAL
 from embridge.experiments import REMOVED as PARTS
-from embridge.numbers import CELLS
-from embridge.splits import SETS
+from embridge.paper.numbers import CELLS
 
 UNIMODAL = registry.UNIMODAL[1:]  # the first is the upper bound, which reads pose
 RIVALS = MULTIMODAL[:-1]  # EMBridge is the last
@@ -216,7 +216,7 @@ CLAIMS = (
           (*beats(["EMBridge"], swept("k", (1,))), *beats(swept("k", (50,)), ["EMBridge"]))),
     # ---- C
     Claim("CPEP retrieves gestures that no training saw", C, above_chance("CPEP")),
-    # C says "emg2pose", and its numbers are those of E's Vemg2pose (embridge.numbers)
+    # C says "emg2pose", and its numbers are those of E's Vemg2pose (embridge.paper.numbers)
     Claim("CPEP's probe gains over Vemg2pose's (C: 21 % on known, 72 % on unseen gestures)", C,
           beats(["CPEP"], ["Vemg2pose"], LP), relative=True),
     Claim("CPEP's zero-shot on unseen gestures is above Vemg2pose's probe (C: 0.481 over 0.312)", C,

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from embridge import distributed
 from embridge.config import ObjectiveConfig, TrainConfig
+from embridge.data.batches import Reader, Streams, draw_rotations, seed_of, to_device
+from embridge.data.hand import FINGERTIPS, N_ANGLES, landmarks
 from embridge.errors import InputError
-from embridge.hand import FINGERTIPS, N_ANGLES, landmarks
-from embridge.loading import Reader, Streams, draw_rotations, seed_of, to_device
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models.mae import MAE
 from embridge.models.regressors import Regressor
 
-FINGERTIP_WEIGHT = 0.01  # a mm: the published hand model's unit, and ours (embridge.hand)
+FINGERTIP_WEIGHT = 0.01  # a mm: the published hand model's unit, and ours (embridge.data.hand)
 FINGERTIP_STEP = 40  # samples between the poses whose fingertips are compared: 50 Hz, as published; of frames all are
 AT_ONCE = 64  # windows in a validation batch: NeuroPose's first layers need 30 MB each
 

@@ -4,8 +4,8 @@ The SHA-256 of each source file is kept in ``sources.json`` beside the stores, b
 is summed once. When a store is built, files that were summed earlier are summed again: a difference is bytes that
 rotted.
 
-Workers cut recordings (:mod:`embridge.cutting`); this process appends the results in the recordings' order and notes
-each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
+Workers cut recordings (:mod:`embridge.data.cutting`); this process appends the results in the recordings' order and
+notes each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ import numpy as np
 from tqdm import tqdm
 
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
-from embridge.cutting import SourceFile, arrays_of, checksum, cut
+from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
+from embridge.data.recordings import LEAVE_OUT, Recording, Source
+from embridge.data.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
-from embridge.recordings import LEAVE_OUT, Recording, Source
-from embridge.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
 
 SAVE_SECONDS = 30.0  # between two writes of sources.json
 SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s

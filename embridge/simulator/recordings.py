@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from embridge.config import NinaProSimulationConfig, SimulationConfig
-from embridge.recordings import Recording, Source
-from embridge.recordings.emg2pose import SAMPLE_RATE, open_emg2pose
-from embridge.recordings.ninapro import DB2, DB7, open_ninapro
+from embridge.data.emg2pose import SAMPLE_RATE, open_emg2pose
+from embridge.data.ninapro import DB2, DB7, open_ninapro
+from embridge.data.recordings import Recording, Source
 from embridge.simulator.ninapro import expected_segments, n_samples, plan_ninapro, write_ninapro
 from embridge.simulator.plan import plan
 from embridge.simulator.write import write_dataset

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import filelock
 
-from embridge import cli
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost, trained_by
-from embridge.progress import Heartbeat, human, last_line
+from embridge.run import cli
+from embridge.run.progress import Heartbeat, human, last_line
 
 # torch takes seconds to load, and the processes that simulate and that cut windows load this module with the runner:
 # what needs torch is imported where it is used.
@@ -75,7 +75,7 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
 
     ``done``: those that are :func:`finished`. Recorded results need no weights, but notebooks look into the headline's.
     """
-    from embridge.records import recorded
+    from embridge.paper.records import recorded
 
     again, long = retrained(study.dataset, options), options.profile == "long"
 
@@ -200,7 +200,7 @@ class LocalJob:
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path):
         """Start it, with these variables besides this process's."""
-        command = (sys.executable, "-P", "-m", "embridge.sweep", "--job", str(os.getpid()), *command)
+        command = (sys.executable, "-P", "-m", "embridge.run.jobs", "--job", str(os.getpid()), *command)
         env = {**os.environ, **environment}
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
@@ -383,10 +383,10 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from embridge import sweep  # under its own name, by which submitit's pickles find what a job runs
+    from embridge.run import jobs  # under its own name, by which submitit's pickles find what a job runs
 
     if sys.argv[1:2] != ["--job"]:
-        sys.exit(sweep.main(sys.argv[1:]))
+        sys.exit(jobs.main(sys.argv[1:]))
     try:  # a local job: the sweep's process id and the command
         execute(sys.argv[3:], int(sys.argv[2]))
     except RuntimeError as problem:

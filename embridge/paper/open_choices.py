@@ -1,6 +1,6 @@
 """Alternatives to METHOD 9's defaults: balanced accuracy less that of the default, with its interval.
 
-A trained alternative has its experiment's rows (:mod:`embridge.records`), which hold scores and intervals, not
+A trained alternative has its experiment's rows (:mod:`embridge.paper.records`), which hold scores and intervals, not
 predictions, and is compared with the mean over the default's seeds; what is only evaluated otherwise is compared window
 by window.
 """
@@ -12,17 +12,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from embridge import records
-from embridge.comparisons import HEADLINE, recorded_seeds
-from embridge.differences import DIFFERENCE, quadrature, score_of, seed_spread
+from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, EXPERIMENTS, OPEN_CHOICES, Choice, of_parts
-from embridge.numbers import CELLS
-from embridge.results import as_frame, row
-from embridge.scoring import Outcome, once, probe_outcome, zero_shot_outcomes
-from embridge.splits import SETS
-from embridge.statistics import paired_bootstrap
-from embridge.study import Study
-from embridge.table_cells import (
+from embridge.paper import records
+from embridge.paper.comparisons import HEADLINE, recorded_seeds
+from embridge.paper.differences import DIFFERENCE, quadrature, score_of, seed_spread
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import as_frame, row
+from embridge.paper.scoring import Outcome, once, probe_outcome, zero_shot_outcomes
+from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MEASURED,
     MISSING,
@@ -33,6 +31,8 @@ from embridge.table_cells import (
     select,
     summary,
 )
+from embridge.statistics import paired_bootstrap
+from embridge.study import Study
 
 # option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
 _SAID_BY = {
@@ -89,7 +89,8 @@ def trained(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
 
     Parameters
     ----------
-    rows : those of the alternatives' experiments, as :func:`embridge.records.read` gives them: scores and intervals,
+    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them: scores and
+    intervals,
         no predictions
     usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
         far an alternative's one training may lie from the mean of its own

@@ -1,4 +1,4 @@
-"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.epochs`` (METHOD 10).
+"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.run.epochs`` (METHOD 10).
 
 The learning rate restarts every ten epochs, so one long training passes through the end of every shorter one: its error
 on D_tune after 10, 20, ... epochs is theirs, to the bit. D_eval is never looked at. The numbers of the default are
@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from embridge import cli, loading, losses, training
+from embridge import losses, training
 from embridge.config import RESULTS_VERSION
+from embridge.data import batches
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS
 from embridge.files import write_atomically
+from embridge.run import cli
 from embridge.study import Study
 from embridge.train import RESUMES, check_name
 from embridge.trained import build
@@ -59,7 +61,7 @@ class Watched:
 
     def _masked(self, i: int) -> float:
         ids = self.batches[i]
-        noise = loading.noise(0, i, "D_tune", len(ids), self.task.n_tokens).to(self.reader.device)
+        noise = batches.noise(0, i, "D_tune", len(ids), self.task.n_tokens).to(self.reader.device)
         return self.model(getattr(self.reader, self.modality)(ids), noise).item()
 
     def _info_nce(self, i: int) -> float:
@@ -87,7 +89,7 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
 @cli.command(RESUMES)
 def main(argv: list[str]) -> None:
     """Train what ``argv`` names and add its errors to ``epochs.csv``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m embridge.epochs", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m embridge.run.epochs", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=["Pose-MAE", "EMG-MAE", *ALIGNED], help="experiments")
     parser.add_argument("--epochs", type=int, default=60, help="the most, a multiple of ten")
     parser.add_argument("--profile", default="long")

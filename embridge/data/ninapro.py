@@ -21,8 +21,8 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
+from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}

@@ -1,9 +1,9 @@
 """Results: the tidy row, one measured number; what one notebook shows on a :class:`Page`; all rows in one CSV.
 
-A row lies in one place: an experiment's in its record (:mod:`embridge.records`), what a notebook compares or computes
-itself in ``folder/<notebook>/results.json``, which also names the records that the page read. ``folder/results.csv``
-(:func:`collect`) merges both, and tables and figures are made from it alone. ``folder/provenance.json`` says what
-merged them.
+A row lies in one place: an experiment's in its record (:mod:`embridge.paper.records`), what a notebook compares or
+computes itself in ``folder/<notebook>/results.json``, which also names the records that the page read.
+``folder/results.csv`` (:func:`collect`) merges both, and tables and figures are made from it alone.
+``folder/provenance.json`` says what merged them.
 """
 
 import json
@@ -21,8 +21,8 @@ from embridge.config import RESULTS_VERSION, as_json, for_windows, profile
 from embridge.datasets import for_dataset, window_config
 from embridge.errors import InputError
 from embridge.files import sha256, write_atomically
+from embridge.paper.table_cells import markdown
 from embridge.provenance import ROOT, libraries, provenance
-from embridge.table_cells import markdown
 
 COLUMNS = (
     "dataset", "profile", "seed", "system", "protocol", "classes", "gallery", "pooling", "metric", "class", "user",
@@ -51,7 +51,7 @@ def row(**fields) -> dict:
     """
     unknown = sorted(set(fields) - set(COLUMNS))
     if unknown:
-        raise InputError(f"results row: expected columns of embridge.results.COLUMNS, found {', '.join(unknown)}")
+        raise InputError(f"results row: expected columns of embridge.paper.results.COLUMNS, found {', '.join(unknown)}")
     found = {column: _field(column, fields.get(column)) for column in COLUMNS}
     found["version"] = found["version"] or RESULTS_VERSION
     missing = [column for column in ("dataset", "profile", "metric") if not found[column]]
@@ -167,8 +167,7 @@ class Page:
         Prints whose data it shows and what its marks mean (``df.attrs["footnotes"]``): a frame cannot be stamped as a
         figure is.
 
-        ``numbers``: the frame's cells as numbers (from a function of :mod:`embridge.tables` that ends in ``_rows``),
-        for the CSV.
+        ``numbers``: the frame's cells as numbers (:func:`embridge.paper.tables.numbers`), for the CSV.
         """
         entry = self._entry(self._tables, name, caption, source)
         tidy = df if numbers is None else numbers

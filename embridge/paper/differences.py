@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 
 from embridge.experiments import ALIGNED
-from embridge.numbers import CELLS
+from embridge.paper.numbers import CELLS
+from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
 from embridge.statistics import bootstrap_over_seeds, luck_of_training
-from embridge.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
 
 DIFFERENCE = "balanced_accuracy_difference"
 
 
 def comparable(one: tuple | None, other: tuple | None) -> bool:
-    """True where two results of :func:`~embridge.table_cells.recall_counts` are of the same users and windows.
+    """True where two results of :func:`~embridge.paper.table_cells.recall_counts` are of the same users and windows.
 
     Their seeds must be the same, too, or one side has a single one, with which each of the other's is compared.
     """
@@ -67,8 +67,8 @@ def score_of(fields: dict) -> tuple[float, float, float]:
 def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
     """A cell's distance above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
 
-    ``rows`` and ``luck`` are the cell's, as of :func:`~embridge.table_cells.summary`, whose way the interval has with
-    seeds; ``line`` are the probe's on the same class set.
+    ``rows`` and ``luck`` are the cell's, as of :func:`~embridge.paper.table_cells.summary`, whose way the interval has
+    with seeds; ``line`` are the probe's on the same class set.
     """
     if rows.empty or line.empty:
         return {}

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from embridge.config import TrainConfig
+from embridge.data.signals import channel_order, normalise_emg
+from embridge.data.windows import WindowStore
 from embridge.errors import InputError
-from embridge.signals import channel_order, normalise_emg
-from embridge.windows import WindowStore
 
 RESERVE = 24 * 2**30  # bytes of a GPU that stay free for weights and activations (paper size, B = 256: under 12 GiB)
 
@@ -95,8 +95,8 @@ def to_device(x: Tensor, device: torch.device | str) -> Tensor:
 class Statistics:
     """Means and standard deviations of the pre-training windows: the only statistics that any split is scaled by.
 
-    Of waveforms, or of log-power and frames (:attr:`~embridge.store.WindowStore.kind`). ``pose_mean``, ``pose_std``:
-    (J,); ``emg_mean``, ``emg_std``: (C,), used where waveforms are scaled by "train".
+    Of waveforms, or of log-power and frames (:attr:`~embridge.data.store.WindowStore.kind`). ``pose_mean``,
+    ``pose_std``: (J,); ``emg_mean``, ``emg_std``: (C,), used where waveforms are scaled by "train".
     """
 
     pose_mean: tuple[float, ...]

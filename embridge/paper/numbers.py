@@ -2,7 +2,7 @@
 
 "E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, so they are
 listed but looked up only by the name of their table. TABLES holds every cell of every printed table, also those that a
-source leaves empty; E Table 1's counts are in :data:`embridge.splits.PAPER`. Figs. 3c, 4 and 8 are images without
+source leaves empty; E Table 1's counts are in :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without
 numbers.
 """
 

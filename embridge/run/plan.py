@@ -20,26 +20,26 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from embridge import cli, sweep
 from embridge.config import kind_of
+from embridge.data.batches import Reader, Statistics
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.ninapro import open_ninapro
+from embridge.data.recordings import LEAVE_OUT, Source
+from embridge.data.store import OF_RECORDING, window_bytes
+from embridge.data.windows import find_store
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, trained_by
-from embridge.loading import Reader, Statistics
 from embridge.models import new_model, pose_encoder, regressor
+from embridge.objectives import AlignTask, MAETask, RegressionTask
+from embridge.paper.records import recorded
 from embridge.parallel import processor
-from embridge.progress import Heartbeat, human
-from embridge.recordings import LEAVE_OUT, Source
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_ninapro
-from embridge.recordings.simulated import planned_ninapro, planned_simulated
-from embridge.records import recorded
+from embridge.run import cli, jobs
+from embridge.run.progress import Heartbeat, human
 from embridge.simulator import ninapro, write
-from embridge.store import OF_RECORDING, window_bytes
+from embridge.simulator.recordings import planned_ninapro, planned_simulated
 from embridge.study import Study
-from embridge.tasks import AlignTask, MAETask, RegressionTask
 from embridge.train import study_of
 from embridge.training import Trainer, forget_compiled
-from embridge.windows import find_store
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them
@@ -226,11 +226,11 @@ def rows(study: Study, options: argparse.Namespace, steps: dict[str, dict]) -> p
     gradients, the optimiser's two moments and a batch, estimated on this machine; ``seeds``, how many it is to be
     trained with, of these ``left`` without what is done, ``finished`` weights, or a ``record`` of results alone.
     """
-    found = {name: {"seeds": sweep.n_seeds(name, options), "left": 0, "finished": 0, "record": 0} for name in steps}
+    found = {name: {"seeds": jobs.n_seeds(name, options), "left": 0, "finished": 0, "record": 0} for name in steps}
     for seed in range(max(row["seeds"] for row in found.values())):
         other = study.changed(seed=seed)
-        finished = sweep.finished(other)
-        missing = sweep.to_train(other, steps, options, finished)
+        finished = jobs.finished(other)
+        missing = jobs.to_train(other, steps, options, finished)
         for name, row in found.items():
             row["left"] += name in missing
             row["finished"] += name in finished

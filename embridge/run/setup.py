@@ -15,20 +15,20 @@ import sys
 import time
 from pathlib import Path
 
-from embridge import cli
 from embridge.errors import InputError
-from embridge.progress import Heartbeat, human, last_line
+from embridge.run import cli
+from embridge.run.progress import Heartbeat, human, last_line
 
 # pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
 WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=benchmarks".split()
 WHOLE_TEST += ["--cov-report=term:skip-covered", "--cov-fail-under=90"]
 # What does each action.
 COMMANDS = {
-    "run": "embridge.runner",
+    "run": "embridge.run.notebooks",
     "train": "embridge.train",
-    "sweep": "embridge.sweep",
-    "plan": "embridge.forecast",
-    "check": "embridge.check",
+    "sweep": "embridge.run.jobs",
+    "plan": "embridge.run.plan",
+    "check": "embridge.run.check",
     "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"

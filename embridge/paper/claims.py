@@ -9,14 +9,23 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from embridge.claims_list import CLAIMS, MARGIN, Cell, Claim
 from embridge.datasets import SIMULATED
-from embridge.differences import comparable, paired, quadrature, score_of, seed_spread
 from embridge.experiments import ALIGNED
 from embridge.files import write_atomically
-from embridge.numbers import CELLS
+from embridge.paper.claims_list import CLAIMS, MARGIN, Cell, Claim
+from embridge.paper.differences import comparable, paired, quadrature, score_of, seed_spread
+from embridge.paper.numbers import CELLS
+from embridge.paper.table_cells import (
+    choose,
+    markdown,
+    mean_interval,
+    prefer_own,
+    recall_counts,
+    select,
+    summary,
+    sweep,
+)
 from embridge.statistics import LEVEL, luck_of_training, mean_over_groups, widened
-from embridge.table_cells import choose, markdown, mean_interval, prefer_own, recall_counts, select, summary, sweep
 
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
 # whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
@@ -49,7 +58,7 @@ class Number:
 
     ``luck``: how far it may lie, for the luck of its trainings, from the mean of many like them; ``covered``: whether
     the interval has that in it, as one over several seeds does. ``counts``: see
-    :func:`~embridge.table_cells.recall_counts`.
+    :func:`~embridge.paper.table_cells.recall_counts`.
     """
 
     value: float
@@ -62,7 +71,7 @@ class Number:
 
 
 class Evidence:
-    """The numbers that a frame of :func:`embridge.results.collect` has of one dataset.
+    """The numbers that a frame of :func:`embridge.paper.results.collect` has of one dataset.
 
     :meth:`number` tells a cell's number, None where it has no row. A system as it is has its mean over all seeds,
     committed ones among them, or (``own``) over this run's alone; one with a setting has this run's.
@@ -152,8 +161,8 @@ class Evidence:
 
         Two cells of the same users, one less the other, are compared on the same resamples of both (of the same seeds,
         too, or of all seeds of one and the only one of the other), otherwise as if they were independent
-        (:func:`~embridge.differences.quadrature`). Either way the luck of both sides' trainings is in it, unless the
-        same weights are on both sides.
+        (:func:`~embridge.paper.differences.quadrature`). Either way the luck of both sides' trainings is in it, unless
+        the same weights are on both sides.
         """
         evaluated = _only_evaluated([c for _, c in terms if isinstance(c, Cell)])
         numbers = [(w, self.number(c, evaluated) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
@@ -227,7 +236,7 @@ def claims_about(dataset: str) -> list[Claim]:
 
 
 def claims_table(results: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> pd.DataFrame:
-    """Claims with their verdicts from a frame of :func:`embridge.results.collect`; columns as COLUMNS, all text."""
+    """Claims with their verdicts from :func:`embridge.paper.results.collect`'s frame; columns as COLUMNS, all text."""
     found = {}
     for about, names in STANDS_FOR.items():
         present = [name for name in names if (results["dataset"] == name).any()]

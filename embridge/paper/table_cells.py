@@ -9,7 +9,7 @@ from embridge.config import PROFILES, profile
 from embridge.datasets import for_dataset
 from embridge.errors import InputError
 from embridge.experiments import DEFAULTS, LOG_POWER_LDA
-from embridge.numbers import NOT_IN_SOURCE, lookup
+from embridge.paper.numbers import NOT_IN_SOURCE, lookup
 from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables

@@ -19,7 +19,7 @@ from embridge import config as cfg
 from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
 COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")

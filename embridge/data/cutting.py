@@ -9,10 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from embridge.config import WindowConfig, n_bins
+from embridge.data.recordings import Recording, Segment, Signals
+from embridge.data.signals import (
+    F16_MAX,
+    POWER_PARTS,
+    emg_features,
+    filter_emg,
+    is_flat,
+    log_power,
+    pose_frames,
+    unusable,
+)
 from embridge.errors import InputError
 from embridge.files import sha256
-from embridge.recordings import Recording, Segment, Signals
-from embridge.signals import F16_MAX, POWER_PARTS, emg_features, filter_emg, is_flat, log_power, pose_frames, unusable
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
 HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range

@@ -6,13 +6,14 @@ import torch
 from openTSNE import TSNE
 from torch.nn.functional import normalize
 
-from embridge import figures, losses, records
-from embridge.cutting import cut_signals
+from embridge import figures, losses
+from embridge.data.batches import noise
+from embridge.data.cutting import cut_signals
+from embridge.data.emg2pose import JOINTS
 from embridge.experiments import EXPERIMENTS, trained_by
-from embridge.loading import noise
 from embridge.models.transformer import unpatchify
-from embridge.recordings.emg2pose import JOINTS
-from embridge.results import Page
+from embridge.paper import records
+from embridge.paper.results import Page
 from embridge.study import Study
 
 
@@ -226,7 +227,7 @@ def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
 
     Parameters
     ----------
-    cells : from a function of :mod:`embridge.tables` that ends in ``_rows``
+    cells : from a function of :mod:`embridge.paper.tables` that ends in ``_rows``
     what : its lines in a word or two, such as "systems"
     over : the column that tells them apart; those count that have a number, ours or the papers'
     """

@@ -1,8 +1,8 @@
 """From a trained system to its tidy rows: the papers' two protocols (E 3.1, METHOD 8) and what stands beside them.
 
 Zero-shot retrieval, the linear probe, probes on fewer shots (E A.4, Fig. 8), the lines without a network, and the error
-of those that regress poses. :mod:`embridge.records` scores each experiment once and keeps its rows. The arithmetic is
-in :mod:`embridge.evaluation` and :mod:`embridge.statistics`, which know arrays only.
+of those that regress poses. :mod:`embridge.paper.records` scores each experiment once and keeps its rows. The
+arithmetic is in :mod:`embridge.evaluation` and :mod:`embridge.statistics`, which know arrays only.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ import torch
 
 from embridge import evaluation as ev
 from embridge import statistics as st
+from embridge.data.hand import N_ANGLES
+from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
-from embridge.hand import N_ANGLES
-from embridge.numbers import lookup
-from embridge.results import row
-from embridge.splits import SETS
+from embridge.objectives import angle_error
+from embridge.paper.numbers import lookup
+from embridge.paper.results import row
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
-from embridge.tasks import angle_error
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
 UPPER_BOUND = {"Pose-MAE": "Upper bound"}  # what rows call its probe

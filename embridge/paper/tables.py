@@ -1,8 +1,9 @@
 """The papers' tables from tidy results alone, our numbers beside theirs: each is a line of :data:`TABLES`.
 
-:func:`numbers` gives a table's cells as numbers, a row a cell, from the frame of :func:`embridge.results.collect`:
-figures are drawn from them and they go into a page's CSV. :func:`text` prints them, in one format for every cell
-(:func:`~embridge.table_cells.cell`). A few tables that are of no paper are made as text at once, below.
+:func:`numbers` gives a table's cells as numbers, a row a cell, from the frame of
+:func:`embridge.paper.results.collect`: figures are drawn from them and they go into a page's CSV. :func:`text` prints
+them, in one format for every cell (:func:`~embridge.paper.table_cells.cell`). A few tables that are of no paper are
+made as text at once, below.
 """
 
 import itertools
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from embridge.config import REGRESSORS
-from embridge.differences import gain_columns, over_lda, seed_spread
+from embridge.data.splits import SETS
 from embridge.experiments import (
     ALIGNED,
     CPEP_ABLATION,
@@ -28,9 +29,9 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
-from embridge.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
-from embridge.splits import SETS
-from embridge.table_cells import (
+from embridge.paper.differences import gain_columns, over_lda, seed_spread
+from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MEASURED,
     MISSING,
@@ -78,14 +79,14 @@ def headline_rows(
     systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
         With LOG_POWER_LDA among them each other system's cells are compared with its probe
     gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
-    table : of the papers (a key of embridge.numbers.TABLES) to stand beside; None: whichever has the number
+    table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has the number
     groups : of the column "group", by system; others are "multi-modal"
 
     Returns
     -------
     DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
-    those of OVER_LDA where there is something to compare with (:func:`~embridge.differences.over_lda`), paper_value,
-    paper_source
+    those of OVER_LDA where there is something to compare with (:func:`~embridge.paper.differences.over_lda`),
+    paper_value, paper_source
     """
     if "ninapro" in dataset:
         systems = tuple(system for system in systems if system not in PUBLISHED)
@@ -341,7 +342,7 @@ TABLES = {
 
 
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
-    """The cells of one of TABLES as numbers: labels, then the columns of :func:`~embridge.table_cells.cell_frame`."""
+    """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
     return TABLES[name].cells(results, dataset, **options)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from embridge.config import WindowConfig, fingerprint
-from embridge.cutting import arrays_of, checksum, window_bytes
+from embridge.data.cutting import arrays_of, checksum, window_bytes
 from embridge.errors import InputError
 from embridge.files import read_npz, sha256, write_atomically
 

@@ -10,10 +10,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from embridge.datasets import DATASETS
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
+from embridge.data.ninapro import gesture_name
 from embridge.errors import InputError
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
-from embridge.recordings.ninapro import gesture_name
 
 SETS = ("in", "unseen")
 
@@ -363,25 +362,6 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     sides = {"train": where(train), "val": where(val), "test": where(test)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.recording, "recording")
-    return splits
-
-
-def make_splits(
-    dataset: str, table: pd.DataFrame, *, seed: int = 0, hands: str = "all", n_tune: int | None = None
-) -> Splits:
-    """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
-
-    ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
-    repetitions. ``hands="prompted"`` keeps, in emg2pose's labelled parts, only files whose hand was prompted to move
-    (pre-training uses all files). Raises InputError where a rule is broken.
-    """
-    if hands not in ("all", "prompted"):
-        raise InputError(f"hands: expected all or prompted, found {hands}")
-    splits = DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
-    if not len(splits.pretrain):
-        raise InputError(
-            f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
-        )
     return splits
 
 

@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 
 from embridge import evaluation as ev
-from embridge.differences import DIFFERENCE
+from embridge.data.splits import SETS
 from embridge.experiments import NO_NETWORK, UNIMODAL
-from embridge.records import CONTROLS, committed, recorded
-from embridge.results import row
-from embridge.scoring import Outcome, probe_outcome
-from embridge.splits import SETS
-from embridge.statistics import bootstrap_over_seeds, class_counts
-from embridge.study import Study
-from embridge.table_cells import (
+from embridge.paper.differences import DIFFERENCE
+from embridge.paper.records import CONTROLS, committed, recorded
+from embridge.paper.results import row
+from embridge.paper.scoring import Outcome, probe_outcome
+from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MISSING,
     choose,
@@ -26,7 +24,9 @@ from embridge.table_cells import (
     select,
     summary,
 )
-from embridge.tables import headline_rows, scores_of
+from embridge.paper.tables import headline_rows, scores_of
+from embridge.statistics import bootstrap_over_seeds, class_counts
+from embridge.study import Study
 
 SEEDS = 3  # METHOD 10: of the long profile's headline rows
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'

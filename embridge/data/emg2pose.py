@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
-from embridge.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
