@@ -4,7 +4,9 @@ The package is thin on purpose: notebooks tell the story, these modules hold the
 Nothing heavy is imported here, so that the command line can check its arguments before any set-up.
 """
 
-__version__ = "0.1.0"
+import embridge.moved
+
+__version__ = "0.2.0.dev0"
 
 
 def __getattr__(name: str):

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
+from embridge import moved
 from embridge.errors import InputError
 
 # Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
@@ -348,3 +349,6 @@ def fingerprint(*parts, length: int = 12) -> str:
     """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]
+
+
+__getattr__ = moved.names_of(__name__)

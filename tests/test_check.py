@@ -121,7 +121,7 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
         write(tmp_path / "out" / "figures" / "simulated-quick", 0.31, threads)
         return 0
 
-    monkeypatch.setattr(options, "ROOT", committed)
+    monkeypatch.setattr(cli, "ROOT", committed)
     monkeypatch.setattr(notebooks, "main", run)
     argv = ["--check", "--out", str(tmp_path / "out")]
     assert check.main(argv) == 2 and "no committed results" in capsys.readouterr().err and not made

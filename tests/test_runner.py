@@ -84,7 +84,7 @@ def start(place: Path) -> subprocess.Popen:
     code = (
         "import sys, pathlib\n"
         "sys.modules['rfc3987_syntax'] = None  # jsonschema's optional grammar: seconds to load, not used here\n"
-        "from embridge import runner\n"
+        "from embridge.run import notebooks\n"
         "sys.exit(notebooks.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
     )
     options, folder = command_line(place)

@@ -81,18 +81,18 @@ def on_db1(out: Path) -> list[str]:
     return [*argv, "--device", "cpu", "--out", str(out)]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_needs_first_and_at_most_so_many_at_once(jobs, tmp_path):
+@pytest.mark.parametrize("most", [1, 2])
+def test_needs_first_and_at_most_so_many_at_once(most, tmp_path):
     meet = "touch {0}; for i in $(seq 300); do [ -e {1} ] && break; sleep 0.1; done; [ -e {1} ]"
-    both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if jobs == 2 else {}  # end only side by side
-    places = [{"OMP_NUM_THREADS": "1"}] * jobs
+    both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if most == 2 else {}  # end only side by side
+    places = [{"OMP_NUM_THREADS": "1"}] * most
     ended = jobs.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), tmp_path / "logs", places)
     assert ended == dict.fromkeys(NEEDS, "")
     seen = events(tmp_path)
     assert sorted(seen) == sorted([*(sign + name for name in NEEDS for sign in "+-"), "t1"])
     assert set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}  # before any that needs them
     running = [sum((event[0] == "+") - (event[0] == "-") for event in seen[: n + 1]) for n in range(len(seen))]
-    assert max(running) == jobs
+    assert max(running) == most
 
 
 def test_a_free_place_goes_to_the_first_task_that_waits_whichever_ended(tmp_path):
@@ -147,8 +147,8 @@ def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tm
     wait = "trap 'touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
     job = repr([jobs.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
     code = "import sys; sys.modules['submitit'] = None  # Slurm alone needs it\n"
-    code += "from pathlib import Path; from embridge import sweep; from embridge.run.jobs import Task\n"
-    code += f"sweep.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
+    code += "from pathlib import Path; from embridge.run import jobs; from embridge.run.jobs import Task\n"
+    code += f"jobs.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
     process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.DEVNULL)
     for file in ("running", "checkpoint"):
         end = time.monotonic() + 60

@@ -288,7 +288,7 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
     (task,) = jobs.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
     assert train.main(list(task.command[task.command.index("Pose-MAE") :])) == 0 and len(hashes(tmp_path)) == 1
 
-    page_01 = json.loads((options.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
+    page_01 = json.loads((cli.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
     lines = [line for cell in page_01 for line in cell["source"]]
     names = {"Study": Study, "Page": Page} | parameters_of(cli.parse([*common, "--skip-broken"]))
     wanted = ("study = ", "page = ", "source = ", "store = ", "page.note(", "page.write(")

@@ -138,10 +138,10 @@ class Job:
         return seconds
 
 
-def outdated(jobs: list[Job], parameters: dict) -> dict[Job, str]:
+def outdated(asked: list[Job], parameters: dict) -> dict[Job, str]:
     """The notebooks whose results are not current, each with the key of a new run."""
     data, records = data_key(parameters.get("data", "")), records_key(parameters)
-    keys = {job: job.key(parameters, data, records) for job in jobs}
+    keys = {job: job.key(parameters, data, records) for job in asked}
     return {job: key for job, key in keys.items() if not job.is_current(key)}
 
 
@@ -293,20 +293,17 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict
     cli.make_writable(folder / "notebooks")
     for notebook in notebooks:
         check_parameters(notebook, parameters)
-    from embridge.paper import (
-        claims,
-        results,  # with pandas: nothing that fails early waits for it
-    )
+    from embridge.paper import claims, results  # with pandas: nothing that fails early waits for it
 
-    jobs, places = [Job(notebook, folder) for notebook in notebooks], places or [{}]
+    asked, places = [Job(notebook, folder) for notebook in notebooks], places or [{}]
     with jobs.only_run(folder), Signals() as stop:
-        waiting, usual = outdated(jobs, parameters), EXPECTED.get(parameters.get("profile"))
+        waiting, usual = outdated(asked, parameters), EXPECTED.get(parameters.get("profile"))
         expected = [job.record().get("seconds", usual) for job in waiting]
         whole = None if None in expected else sum(expected) / min(len(places), len(expected) or 1)
         about = f", about {human(whole)}" if whole else ""
-        print(f"{len(jobs)} notebooks, {len(waiting)} to run{about}; results in {folder}", flush=True)
-        titles = {job: f"[{number}/{len(jobs)}] {job.stem}" for number, job in enumerate(jobs, 1)}
-        for job in jobs:
+        print(f"{len(asked)} notebooks, {len(waiting)} to run{about}; results in {folder}", flush=True)
+        titles = {job: f"[{number}/{len(asked)}] {job.stem}" for number, job in enumerate(asked, 1)}
+        for job in asked:
             if job not in waiting:
                 print(f"{titles[job]}: up to date", flush=True)
         # kernels start in the notebooks' folder; papermill's own change of directory is not made for threads
@@ -361,9 +358,8 @@ def _early(argv: list[str], trainings: list[jobs.Task]) -> list[jobs.Task]:
     """Notebooks for cores that would wait in a sweep; the run after it leaves out those that ended well."""
     first = tuple(task.name for task in trainings if not task.needs)
     command = (sys.executable, "-P", "-m", "embridge.run.notebooks", "--early")
-    return [
-        jobs.Task(stem, (*command, stem, *argv), first if needs else ()) for stem, needs in EARLY.items() if trainings
-    ]
+    early = EARLY.items() if trainings else ()
+    return [jobs.Task(stem, (*command, stem, *argv), first if needs else ()) for stem, needs in early]
 
 
 @cli.command(KEPT)
