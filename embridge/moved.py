@@ -85,8 +85,11 @@ def refuse(old: str) -> None:
     while path and path not in MOVED:
         path = path.rpartition(".")[0]
     if path:
-        where = f"embridge.{MOVED[path]}" if MOVED[path] else "benchmarks, outside the package"
-        raise ImportError(f"embridge.{path} of version 0.1 is now in {where}; see CHANGELOG.md", name=old)
+        places = {name: new for name, new in MOVED.items() if name == path or name.startswith(f"{path}.")}
+        told = [
+            f"embridge.{name} is now in {f'embridge.{new}' if new else 'benchmarks'}" for name, new in places.items()
+        ]
+        raise ImportError(f"Since version 0.2 {', '.join(told)}; see CHANGELOG.md", name=old)
 
 
 def names_of(module: str):

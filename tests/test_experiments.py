@@ -78,13 +78,13 @@ def test_the_objective_and_the_seed_are_in_the_key(study):
 def test_fault_09_a_run_s_key_follows_the_version_of_results_and_the_windows_that_are_cut(study, monkeypatch):
     cpep, version = EXPERIMENTS["CPEP"], cfg.RESULTS_VERSION + 1
     before, settings, data = study.key(cpep), records.settings(study, "CPEP"), study.data_key
-    for module in ("windows", "config"):  # who cuts, and who trains
+    for module in ("data.windows", "config"):  # who cuts, and who trains
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{module}.RESULTS_VERSION", version)
             other = again(study)
-            assert (other.key(cpep) != before) == (module != "windows"), module
-            assert (other.store.key != study.store.key) == (module == "windows")
-            if module == "windows":  # cut again by another version, and the windows are the same
+            assert (other.key(cpep) != before) == (module != "data.windows"), module
+            assert (other.store.key != study.store.key) == (module == "data.windows")
+            if module == "data.windows":  # cut again by another version, and the windows are the same
                 assert other.store.contents == study.store.contents
             if module == "config":
                 assert other.data_key != data

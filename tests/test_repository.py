@@ -217,9 +217,9 @@ def test_old_imports_say_where_things_are_now():
         if new:
             assert importlib.util.find_spec(f"embridge.{new}"), new
         module, _, name = old.rpartition(".")
-        named = bool(module) and f"embridge.{module}" in FILES and f"embridge.{module}" not in PACKAGES
-        command = f"from embridge.{module} import {name}" if named else f"import embridge.{old}"
-        with pytest.raises(ImportError, match=f"is now in {f'embridge.{new}' if new else 'benchmarks'}"):
+        stays = f"embridge.{module}" in FILES and f"embridge.{module}" not in PACKAGES
+        command = f"from embridge.{module} import {name}" if stays else f"import embridge.{old}"
+        with pytest.raises(ImportError, match=f"embridge.{old} is now in {f'embridge.{new}' if new else 'benchmarks'}"):
             exec(command, {})
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `embridge\.([\w.]+)` \| (?:`embridge\.([\w.]+)`|`benchmarks`.*) \|$", text, re.M)

@@ -168,7 +168,7 @@ def test_what_makes_a_notebook_run_again(place):
 def test_new_rows_of_the_long_profile_run_the_pages_that_read_them(place):
     rows = place / "figures" / "simulated-long" / "rows"
     rows.mkdir(parents=True)
-    code = ("from embridge import explore, records", "from embridge import explore\n# no records.read")
+    code = ("from embridge.paper import explore, records", "from embridge.paper import explore\n# no records.read")
     reads, other = (Job(add(place, stem, source), place) for stem, source in zip(("05_a", "01_b"), code, strict=True))
     quick = {**PARAMETERS, "profile": "quick", "out": str(place)}
 

@@ -36,7 +36,9 @@ ALLOWED = {"pickle.UnpicklingError", "zipfile.BadZipFile", "socket.gethostname"}
 ANYWHERE = {"read_array", "read_pickle", "to_pickle", "read_hdf", "*"}  # of whatever module or object
 NEEDED = {"torch.load": "weights_only", "numpy.load": "allow_pickle", "scipy.io.loadmat": "variable_names"}  # argument
 CONSTANT = {"weights_only": True, "allow_pickle": False, "shell": False}  # of arguments, in every call
-SLURM = {str(ROOT / "embridge" / "sweep.py"): ["submitit", "submitit.SlurmExecutor"]}  # the one exception: README
+SLURM = {
+    str(ROOT / "embridge" / "run" / "jobs.py"): ["submitit", "submitit.SlurmExecutor"]
+}  # the one exception: README
 
 
 @cache

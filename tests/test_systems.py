@@ -394,7 +394,7 @@ def test_a_run_s_own_record_fits_only_while_the_version_and_the_windows_are_the_
     (made,), missing = records.read([study], [name])  # makes it
     kept = records.recorded(study, name)
     assert not missing and {r["origin"] for r in kept.rows} == {""} and kept.rows == made.rows
-    for what, other in (("config.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
+    for what, other in (("config.RESULTS_VERSION", RESULTS_VERSION + 1), ("data.store.WindowStore.contents", "others")):
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{what}", other)
             fresh = Study("simulated", out=study.out, size=TINY, device="cpu")

@@ -168,7 +168,7 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
 
 PAGE = """
 import sys
-from embridge import results, scoring
+from embridge.paper import results, scoring
 from embridge.study import Study
 data, out = sys.argv[1:]
 study = Study("ninapro-db1", "smoke", data=data, out=out)
