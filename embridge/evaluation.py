@@ -40,8 +40,9 @@ def zero_shot(
     """Classify EMG windows by the labels of their k nearest poses (E 3.1).
 
     Majority vote over the k highest cosines; a tie goes to the larger summed cosine (paper silent), then to the
-    smaller label. Embeddings are l2-normalised here, so their length never matters, except that ``mean`` averages
-    queries as they come.
+    smaller label. Of poses whose cosine equals the k-th exactly those with the smaller label vote, so that the
+    gallery's order decides nothing. Embeddings are l2-normalised here, so their length never matters, except that
+    ``mean`` averages queries as they come.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ def zero_shot(
         return np.full(len(queries), -1, dtype=np.int64)
     if pooling == "mean":
         queries = queries.mean(1, keepdim=True)  # (N, 1, d)
-    cosine, index = neighbours(queries, poses, k, query_code=query_code, pose_code=pose_code, chunk=chunk)  # (N, k)
+    codes = {"query_code": query_code, "pose_code": pose_code}
+    cosine, index = neighbours(queries, poses, k, labels=labels, **codes, chunk=chunk)  # (N, k)
     classes, votes = labels.unique(return_inverse=True)  # sorted
     winner = classes[majority(votes[index], cosine, len(classes))]
     return winner.masked_fill(cosine[:, 0].isinf(), -1).cpu().numpy()
@@ -79,7 +81,7 @@ def zero_shot(
 
 @torch.no_grad()
 def neighbours(
-    queries, poses, k: int, *, query_code=None, pose_code=None, chunk: int | None = None, pose_chunk: int = POSES
+    queries, poses, k: int, *, labels=None, query_code=None, pose_code=None, chunk: int | None = None, pose_chunk=POSES
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k poses with the highest cosine to each window, best first; of a window's M queries the closest counts.
 
@@ -90,18 +92,20 @@ def neighbours(
     ----------
     queries : (N, M, d) tensor, float32 or float64; decides precision and device
     poses : (G, d) tensor; both finite, of any length
+    labels : (G,) int tensor or None: of equal cosines those with the smaller label come first; None: the smaller index
     query_code, pose_code : (N,), (G,) int tensors or None; a pose whose code equals the query's is left out
-    chunk, pose_chunk : windows and poses in a tile; they change speed and memory, not the result
+    chunk, pose_chunk : windows and poses in a tile; they change speed and memory, and round a cosine
 
     Returns
     -------
     cosine : (N, k or G where that is less), -inf behind the last pose that is left
-    index : the same shape, int64, into ``poses``; -1 there. Which of equal cosines comes first is not defined
+    index : the same shape, int64, into ``poses``; -1 there
     """
     (n_windows, n_queries, _), n_poses = queries.shape, len(poses)
     k = min(k, n_poses)
     best = queries.new_full((n_windows, k), -torch.inf)
     index = torch.full_like(best, -1, dtype=torch.int64)
+    labels = torch.arange(n_poses, device=queries.device) if labels is None else labels
     pose_chunk = min(pose_chunk, max(1, n_poses))
     chunk = min(chunk or max(1, TILE // (n_queries * pose_chunk)), max(1, n_windows))
     # one tile for all: asking for memory anew each time makes the product three times as slow
@@ -116,11 +120,24 @@ def neighbours(
             cosine = cosine.amax(1) if n_queries > 1 else cosine[:, 0]  # amax of one would copy the tile
             if query_code is not None:
                 cosine.masked_fill_(query_code[rows, None] == pose_code[j : j + pose_chunk], -torch.inf)
-            value, at = cosine.topk(min(k, len(part)))
-            value, at = torch.cat([best[rows], value], dim=1), torch.cat([index[rows], at + j], dim=1)
-            best[rows], order = value.topk(k)
-            index[rows] = at.gather(1, order)
+            at = _highest(cosine, k, labels[j : j + pose_chunk])
+            value, at = torch.cat([best[rows], cosine.gather(1, at)], 1), torch.cat([index[rows], at + j], 1)
+            order = labels[at].argsort(dim=1, stable=True)
+            order = order.gather(1, value.gather(1, order).argsort(dim=1, descending=True, stable=True)[:, :k])
+            best[rows], index[rows] = value.gather(1, order), at.gather(1, order)
     return best, index.masked_fill_(best.isinf(), -1)
+
+
+def _highest(cosine: torch.Tensor, k: int, labels: torch.Tensor) -> torch.Tensor:
+    """Columns (n, k or fewer) of the highest cosines (n, P) a row; of those equal to the k-th the smaller labels'."""
+    value, at = cosine.topk(min(k + 1, cosine.shape[1]))
+    at = at[:, :k]
+    if value.shape[1] > k:  # topk takes any of equal ones: the few rows in which that matters are sorted
+        tied = ((value[:, k - 1] == value[:, k]) & value[:, k].isfinite()).nonzero()[:, 0]
+        if len(tied):
+            by_label = labels.argsort(stable=True)
+            at[tied] = by_label[cosine[tied][:, by_label].argsort(dim=1, descending=True, stable=True)[:, :k]]
+    return at
 
 
 def majority(votes, cosine, n_classes: int):

@@ -84,6 +84,33 @@ def test_of_equal_poses_each_is_found_once(pose_chunk):
     assert sorted(index[0, :7].tolist()) == list(range(14, 21))
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1), k=st.integers(1, 30), m=st.integers(1, 3), pose_chunk=st.integers(1, 40),
+    groups=st.integers(0, 3),
+)  # fmt: skip
+def test_the_order_of_a_gallery_with_the_same_pose_often_decides_nothing(seed, k, m, pose_chunk, groups):
+    """Poses along axes, so that their cosines are exact in every order; labels differ within equal poses."""
+    rng = np.random.default_rng(seed)
+    poses = np.eye(4)[rng.integers(0, 4, 30)] * rng.integers(1, 4, (30, 1))
+    queries, labels, codes = rng.standard_normal((9, m, 4)), rng.integers(-1, 4, 30), rng.integers(0, 3, 30)
+    turned = rng.permutation(30)
+    found, counts = [], []
+    for order in (np.arange(30), turned):
+        apart = {"query_group": codes[:9], "gallery_group": codes[order]} if groups else {}
+        found.append(zero_shot(queries, poses[order], labels[order], k=k, **apart))
+        _, index = neighbours(
+            *tensors(queries, poses[order]), k, labels=torch.as_tensor(labels[order]), pose_chunk=pose_chunk
+        )
+        counts.append(np.sort(labels[order][index], axis=1))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(*counts)
+    cosine = (queries / np.linalg.norm(queries, axis=-1, keepdims=True)).max(1) @ (
+        poses / poses.max(1, keepdims=True)
+    ).T
+    expected = [labels[np.lexsort((labels, -row))[:k]] for row in cosine]
+    np.testing.assert_array_equal(counts[0], np.sort(expected, axis=1))
+
+
 def test_majority_counts_first_then_sums_then_takes_the_smaller_code():
     votes = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 1, 0], [2, 1, 1], [0, 0, 1]])
     cosine = torch.tensor([[0.1, 0.1, 0.9], [0.9, 0.2, 0.1], [0.5, 0.5, 0.4], [0.9, -0.5, -0.6], [0.5, -1, 0.4]])
