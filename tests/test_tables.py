@@ -95,13 +95,8 @@ def test_the_papers_numbers_fit_together():
         assert abs(of_e["Vemg2pose"] - gain) < 0.01 < 0.1 < abs(of_e["emg2pose"] - gain)
 
 
-# Systems that experiments.py does not register yet; "Upper bound" is Pose-MAE's probe.
-TO_COME = {
-    "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP-LS", "Q-Former-LS", "EMBridge w/o Q-Former",
-    "EMBridge w/o MPRL", "EMBridge w/o CASCLe", "Label Smoothing", "SoftCLIP", "CPEP, EMG encoder frozen",
-    "CPEP, random initialisation", "CPEP, average pooling", "CPEP, longer EMG patches", "CPEP, both encoders trained",
-}  # fmt: skip
-SYSTEMS = {"Upper bound", *NO_NETWORK, *EXPERIMENTS, *TO_COME}
+# every experiment trains one; "Upper bound" is Pose-MAE's probe
+SYSTEMS = {"Upper bound", *NO_NETWORK, *EXPERIMENTS}
 # table: its systems, cells a system, and how many of them its source leaves empty
 PRINTED = {
     "E Table 2": (11, 88, 6 * 2 + 3 * 2 + 6 * 2 + 4 * 4),
