@@ -7,6 +7,7 @@ Only the standard library is imported here: the command line reads the names bef
 
 import hashlib
 import json
+import operator
 from dataclasses import asdict, dataclass, field, replace
 
 from embridge import moved
@@ -37,6 +38,35 @@ class WindowConfig:
     notch_q: float = 30.0  # ours: paper silent
     after_ik_failure: str = "restart"  # ours: "restart" windows behind a failure, or "grid" (fixed grid)
     exclude_ik_failures: bool = True  # all-zero pose frames; off for gloves, whose sensors may read 0
+
+    def __post_init__(self):
+        """Make numpy's numbers and lists plain; raise InputError for a setting that cannot be."""
+        for name in ("n_channels", "n_joints", "window", "stride_train", "stride_eval", "bandpass_order"):
+            try:
+                value = operator.index(getattr(self, name))
+            except TypeError:
+                value = 0
+            if value < 1:
+                raise InputError(
+                    f"windows: expected {name} to be a whole number above 0, found {getattr(self, name)!r}"
+                )
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "sample_rate", float(self.sample_rate))
+        if self.bandpass is not None:
+            object.__setattr__(self, "bandpass", tuple(float(edge) for edge in self.bandpass))
+        half = self.sample_rate / 2
+        if self.bandpass is not None and not (
+            len(self.bandpass) == 2 and 0 < self.bandpass[0] < self.bandpass[1] < half
+        ):
+            raise InputError(
+                f"windows: expected bandpass to be two rising edges below half of the sample rate, {half:g} Hz, found "
+                f"{' to '.join(f'{edge:g}' for edge in self.bandpass)} Hz at {self.sample_rate:g} Hz; choose lower ones"
+            )
+        if self.notch is not None and not 0 < self.notch < half:
+            raise InputError(
+                f"windows: expected notch to be below half of the sample rate, {half:g} Hz, found {self.notch:g} Hz; "
+                "choose another or None"
+            )
 
 
 @dataclass(frozen=True)

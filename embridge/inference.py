@@ -34,7 +34,7 @@ NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pos
 
 
 def load(run, device: str = "cpu") -> "Embedder":
-    """The model of a finished run, for raw windows.
+    """The model of a finished run, for raw windows, on "cpu", "cuda" or ("auto") on a GPU where there is one.
 
     ``run`` is its folder, ``runs/<name>-<key>``, or a :class:`~embridge.trained.Run`. Beside the folder of an
     aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and
@@ -42,6 +42,8 @@ def load(run, device: str = "cpu") -> "Embedder":
     where one of these is missing or damaged, and for a supervised regressor, which embeds nothing.
     """
     folder = Path(getattr(run, "folder", run)).resolve()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     describe, shape, model = _trained(folder, device)
     kind, pose_trained, data = describe["kind"], describe["moves"][1], describe["data"]
     emg = pose = None

@@ -145,7 +145,9 @@ def test_amputees_are_left_out_and_counted(tmp_path):
     write_ninapro(tmp_path, "DB7", 22, 2, glove=None)
     source = opened(tmp_path)
     assert {r.user for r in source.recordings} == {"DB2-S1", "DB2-S2", "DB7-S20"}
-    assert source.skipped == tuple((f"DB7-S{s}", "an amputee, recorded without a glove") for s in (21, 22))
+    assert source.skipped == tuple(
+        (f"DB7-S{s}", "one of the two amputees of DB7, whom METHOD 1 leaves out") for s in (21, 22)
+    )
 
 
 @pytest.mark.parametrize(

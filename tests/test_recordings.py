@@ -301,3 +301,36 @@ def test_db1_real_subject():
     assert {s.gesture for s in signals.segments} == {f"E1-{i:02d}" for i in range(1, 13)}
     assert {s.repetition for s in signals.segments} == set(range(1, 11))
     assert signals.emg.min() >= 0
+
+
+@pytest.mark.parametrize("spelling", ["Train", "validation", "train "])
+def test_another_spelling_of_a_split_is_told_before_anything_is_read(tmp_path, spelling):
+    write_session(tmp_path / "a-left.hdf5", series(900))
+    write_metadata(tmp_path / "metadata.csv", [metadata_row("a-left", split=spelling)])
+    with pytest.raises(
+        InputError, match=f"expected train, val or test in the column split, found '{spelling}' in 1 rows"
+    ):
+        open_emg2pose(tmp_path)
+
+
+def test_of_two_tables_the_one_with_the_columns_is_taken(tmp_path):
+    write_session(tmp_path / "a-left.hdf5", series(900))
+    (tmp_path / "metadata.csv").write_text("user,session,duration\n1,2,3\n")  # a neighbouring dataset's
+    with pytest.raises(InputError, match=r"metadata.csv: expected the columns .*; missing filename, stage"):
+        open_emg2pose(tmp_path)
+    write_metadata(tmp_path / "emg2pose_metadata.csv", [metadata_row("a-left")])
+    assert [r.key for r in open_emg2pose(tmp_path).recordings] == ["a-left"]
+
+
+def test_linked_folders_are_followed_once_and_in_no_circle(tmp_path):
+    disk, here = tmp_path / "disk", tmp_path / "here"
+    disk.mkdir()
+    here.mkdir()
+    write_session(disk / "a-left.hdf5", series(900))
+    write_metadata(disk / "metadata.csv", [metadata_row("a-left")])
+    write_db1(disk, 1)
+    (here / "real").symlink_to(disk, target_is_directory=True)
+    (here / "again").symlink_to(disk, target_is_directory=True)
+    (disk / "up").symlink_to(here, target_is_directory=True)
+    assert [r.key for r in open_emg2pose(here).recordings] == ["a-left"]
+    assert len(open_db1(here).recordings) == 1

@@ -20,13 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embridge import files
-from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig
+from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, as_json
 from embridge.data import store as store_module
 from embridge.data import windows
 from embridge.data.cutting import cut, place
 from embridge.data.emg2pose import open_emg2pose
 from embridge.data.ninapro import open_db1
-from embridge.data.recordings import Segment
+from embridge.data.recordings import Recording, Segment, Signals, Source
 from embridge.data.signals import filter_emg
 from embridge.data.store import arrays_of, checksum
 from embridge.data.windows import WindowStore, build_store
@@ -196,7 +196,8 @@ def test_fault_12_ik_failures_are_dropped_and_counted(tmp_path):
 def test_fault_10_nan_windows_are_dropped_and_counted(tmp_path):
     data = series(5000)
     data["emg"][2500, 7] = np.nan
-    store = build(one(tmp_path / "in", data), tmp_path / "out")
+    with pytest.warns(EMBridgeWarning, match="windows left out of 25: 21 with a NaN in EMG or pose"):
+        store = build(one(tmp_path / "in", data), tmp_path / "out")
     assert torch.isfinite(store.read_emg(np.arange(len(store)))).all()
     starts = store.table.start.to_numpy()
     assert ((starts + 200 <= 500) | (starts > 4500)).all()
@@ -219,7 +220,8 @@ def test_all_channels_dead(tmp_path):
     data = series(1100)
     data["emg"] = 0
     source = one(tmp_path / "in", data)
-    store = build(source, tmp_path / "out")
+    with pytest.warns(EMBridgeWarning, match="windows left out of 5: 5 without a signal in any channel"):
+        store = build(source, tmp_path / "out")
     assert len(store) == 0 and store.manifest["counts"]["no_signal"] == store.manifest["counts"]["grid"] == 5
     envelope = build(source, tmp_path / "out", replace(SMALL, bandpass=None))  # at rest it may be flat
     assert len(envelope) == 5 and (envelope.read_emg(np.arange(5)) == 0).all()
@@ -663,3 +665,77 @@ def test_fault_28_a_pickle_in_the_table_is_refused(tmp_path):
     assert not trap.exists()
     np.load(store.path / "windows.npz", allow_pickle=True)["recording"]
     assert trap.exists()  # so the test can fail
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"bandpass": (2.0, 1000.0)}, "bandpass .* below half of the sample rate, 1000 Hz, found 2 to 1000 Hz"),
+        ({"bandpass": (250.0, 20.0)}, "two rising edges"),
+        ({"bandpass": [20.0]}, "two rising edges"),
+        ({"notch": 1000.0}, "notch to be below half of the sample rate, 1000 Hz, found 1000 Hz"),
+        ({"window": 0}, "window to be a whole number above 0, found 0"),
+        ({"stride_train": 2.5}, "stride_train to be a whole number above 0, found 2.5"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_anything_is_cut(setting, told):
+    with pytest.raises(InputError, match=told):
+        replace(SMALL, **setting)
+
+
+def test_settings_from_numpy_and_lists_are_the_plain_ones():
+    odd = replace(SMALL, window=np.int64(200), bandpass=[2.0, np.float32(250)], sample_rate=np.float32(2000))
+    assert odd == replace(SMALL, bandpass=(2.0, 250.0)) and as_json(odd) == as_json(SMALL)
+
+
+def own(folder, loader, **columns) -> Source:
+    """One recording of one's own, whatever its loader gives."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.npz").write_bytes(b"a file")
+    columns = {"user": "a", "session": "a", "gesture": "rest", "hand": "", "sample_rate": 2000.0} | columns
+    recording = Recording("a", folder / "a.npz", loader=loader, counter=lambda _: 1000, **columns)
+    return Source("own", folder, [recording], "own-1")
+
+
+def loaded(n: int = 1000, pose=1.0, segments=None) -> Signals:
+    rng = np.random.default_rng(0)
+    emg, angles = rng.standard_normal((n, 16), np.float32), np.full((n, 20), pose, np.float32)
+    return Signals(emg, angles, segments or (Segment(np.int64(0), n, np.int64(7)),))
+
+
+def test_own_windows_that_vanish_are_told_with_their_number(tmp_path):
+    still = loaded()
+    still.pose[:500] = 0  # zeroed at rest
+    with pytest.warns(EMBridgeWarning, match="left out of 5: 3 of a pose that is exactly 0"):
+        store = build(own(tmp_path / "in", lambda _: still), tmp_path / "out")
+    assert len(store) == 2 and list(store.table.gesture.unique()) == ["7"]
+    rests = replace(SMALL, exclude_ik_failures=False)
+    assert len(build(own(tmp_path / "in", lambda _: still), tmp_path / "out", rests)) == 5
+
+
+def broken(_):
+    return {}["EMG"]
+
+
+@pytest.mark.parametrize(
+    ("loader", "told"),
+    [
+        (broken, r"a\.npz: its loader ended in KeyError: 'EMG' \(line \d+ of .*test_windows.py\)"),
+        (lambda _: loaded(segments=(Segment(0, 1300, "x"),)), "between sample 0 and 1000, its end, found .* 0 to 1300"),
+    ],
+    ids=["key", "beyond"],
+)
+def test_what_an_own_loader_does_wrong_names_the_file(tmp_path, loader, told):
+    with pytest.raises(InputError, match=told):
+        build(own(tmp_path / "in", loader), tmp_path / "out")
+
+
+def test_columns_of_an_own_recording_are_checked_when_it_is_made(tmp_path):
+    with pytest.raises(InputError, match="expected its split to be train, val, test or empty, found 'validation'"):
+        own(tmp_path / "in", broken, split="validation")
+    with pytest.raises(InputError, match="expected whole numbers of samples, found 0.5 to 3"):
+        Segment(0.5, 3, "x")
+    source = own(tmp_path / "in", broken, user=np.int64(3))
+    assert source.recordings[0].user == "3" and isinstance(source.recordings, tuple)
+    with pytest.raises(InputError, match="two recordings have the key 'a'"):
+        replace(source, recordings=source.recordings * 2)

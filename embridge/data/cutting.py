@@ -3,6 +3,7 @@
 This is what the workers that fill a store run; it knows no store and needs no torch.
 """
 
+import traceback
 import zlib
 from dataclasses import dataclass
 
@@ -121,11 +122,25 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
                 f"was {file.sha256[:12]}...); fetch it again"
             )
         if file.n_samples >= config.window:  # length first, whatever its clock says
-            return cut_signals(recording, recording.load(), config, kind)
+            return cut_signals(recording, _loaded(recording), config, kind)
         log["counts"] = {"short": 1}
     except (InputError, FileNotFoundError) as error:
         log["error"] = str(error)
     return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
+
+
+def _loaded(recording: Recording) -> Signals:
+    """What its loader gives; whatever else the loader raises is an InputError that names the file and the line."""
+    try:
+        return recording.load()
+    except (InputError, FileNotFoundError):
+        raise
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"{recording.path}: its loader ended in {type(error).__name__}: {error} (line {at.lineno} of "
+            f"{at.filename}); expected it to return Signals"
+        ) from error
 
 
 def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:
@@ -138,6 +153,12 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
             raise InputError(f"{recording.path}: expected {name} of shape (T, {width}), found {array.shape}")
     if len(signals.emg) != len(signals.pose):
         raise InputError(f"{recording.path}: {len(signals.emg)} EMG samples, but {len(signals.pose)} of pose")
+    for segment in signals.segments:
+        if not 0 <= segment.start <= segment.stop <= len(signals.emg):
+            raise InputError(
+                f"{recording.path}: expected its segments between sample 0 and {len(signals.emg)}, its end, found one "
+                f"from {segment.start} to {segment.stop}"
+            )
     if recording.sample_rate != config.sample_rate:
         raise InputError(
             f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
+from embridge.data.recordings import LEAVE_OUT, SPLITS, Recording, Segment, Signals, Source, files_below
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
 
@@ -92,22 +92,24 @@ def open_emg2pose(
     in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
 
     Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
-    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not.
+    Symbolic links are followed, for data often lie on another disk, each folder once. Of several tables that which has
+    the columns is taken: others' lie in the same folders under the same name.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
             f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
         )
-    files = _files_by_stem(folder)
+    below = files_below(folder)
+    files = _files_by_stem(folder, below)
     if verify:
         _verify(folder, files)
     found = sorted(
-        (p for name in METADATA_NAMES for p in folder.rglob(name)),
+        (p for p in below if p.name in METADATA_NAMES),
         key=lambda p: (len(p.parts), METADATA_NAMES.index(p.name)),
     )
     if found:
-        recordings, skipped = _from_csv(found[0], files, simulated)
+        recordings, skipped = _from_csv(*_table(found), files, simulated)
     else:
         recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
     return Source(
@@ -117,13 +119,14 @@ def open_emg2pose(
         reader_version=READER_VERSION,
         simulated=simulated,
         skipped=tuple(skipped),
+        failures_known=True,
     )
 
 
-def _files_by_stem(folder: Path) -> dict[str, Path]:
+def _files_by_stem(folder: Path, below: list[Path]) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.hdf5")):
-        if path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
+    for path in below:
+        if path.suffix != ".hdf5" or path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
             continue
         if path.stem in files:
             raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
@@ -133,18 +136,36 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
+def _table(found: list[Path]) -> tuple[Path, pd.DataFrame]:
+    """The first of these tables that has COLUMNS, and its rows; InputError about the first where none has."""
+    missing = {}
+    for csv in found:
+        rows = _read(csv)
+        missing[csv] = [c for c in COLUMNS if c not in rows.columns]
+        if not missing[csv]:
+            return csv, rows
+    csv, columns = next(iter(missing.items()))
+    raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(columns)}")
+
+
+def _read(csv: Path) -> pd.DataFrame:
     if (size := csv.stat().st_size) > MOST_METADATA:
         raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
     # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
     try:
-        rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError
         reason = " ".join(str(error).split())
         raise InputError(f"{csv}: not a readable CSV file in UTF-8 ({reason}); fetch it again") from error
-    missing = [c for c in COLUMNS if c not in rows.columns]
-    if missing:
-        raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
+
+
+def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: bool):
+    odd = rows.split[~rows.split.isin(SPLITS)]
+    if len(odd):
+        raise InputError(
+            f"{csv}: expected train, val or test in the column split, found {odd.iloc[0]!r} in {len(odd)} rows; "
+            "write it as the published table does"
+        )
     twice = rows.filename[rows.filename.duplicated()]
     if len(twice):
         raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")

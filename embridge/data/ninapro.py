@@ -21,7 +21,7 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
+from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source, files_below
 from embridge.errors import EMBridgeWarning, InputError
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
@@ -86,7 +86,7 @@ DB7 = Database(
     prefix="DB7-",
     split="test",
     n_subjects=20,
-    left_out=dict.fromkeys((21, 22), "an amputee, recorded without a glove"),
+    left_out=dict.fromkeys((21, 22), "one of the two amputees of DB7, whom METHOD 1 leaves out"),
     **_DB2_AND_DB7,
 )
 
@@ -137,7 +137,7 @@ def _list(
     if not folder.is_dir():
         raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
     files: dict[tuple[int, int], Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
         match = re.fullmatch(database.file, path.name, re.IGNORECASE)
         if match:
             where = (int(match["subject"]), int(match["exercise"]))

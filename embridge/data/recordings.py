@@ -1,11 +1,16 @@
 """Recordings: every source yields the same :class:`Recording`."""
 
+import operator
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from embridge.errors import InputError
+
+SPLITS = ("train", "val", "test", "")  # what the column ``split`` may say
 LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
 
 
@@ -17,6 +22,17 @@ class Segment:
     stop: int
     gesture: str  # emg2pose: the stage; NinaPro: "E1-05" (exercise and rank)
     repetition: int = -1  # NinaPro's repetition, -1 where there is none
+
+    def __post_init__(self):
+        """Labels are text, and numbers whole ones, also where a .mat file or a notebook gives numpy's."""
+        try:
+            whole = {name: operator.index(getattr(self, name)) for name in ("start", "stop", "repetition")}
+        except TypeError:
+            raise InputError(
+                f"segment: expected whole numbers of samples, found {self.start!r} to {self.stop!r}"
+            ) from None
+        for name, value in (whole | {"gesture": str(self.gesture)}).items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,12 @@ class Recording:
     counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
     labeller: Callable[["Recording"], tuple[Segment, ...]] = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self):
+        for name in ("key", "user", "session", "gesture", "hand", "moving_hand", "split", "generalization"):
+            object.__setattr__(self, name, str(getattr(self, name)))
+        if self.split not in SPLITS:
+            raise InputError(f"{self.path}: expected its split to be train, val, test or empty, found {self.split!r}")
+
     def load(self) -> Signals:
         """Read the samples: (T, C) EMG, (T, J) pose and the labelled segments. Opens and closes one file."""
         return self.loader(self)
@@ -86,3 +108,23 @@ class Source:
     reader_version: str
     simulated: bool = False
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)
+    failures_known: bool = False  # a pose of zeros is a failure of inverse kinematics, and it is no news that some fail
+
+    def __post_init__(self):
+        object.__setattr__(self, "recordings", tuple(self.recordings))
+        keys = [r.key for r in self.recordings]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(f"{self.name}: two recordings have the key {twice!r}; give each file one of its own")
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted; links to folders are followed, each folder once, so that none is a circle."""
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(top)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(top, name) for name in names]
+    return sorted(found)

@@ -31,7 +31,8 @@ class Splits:
     probe_train, tune, evaluation : by class set, "in" and "unseen"; ``tune`` is empty where there is no D_tune
     classes : gesture names in class order, by class set
     group_kind : what the bootstrap resamples, "user" or "movement-repetition"
-    policies : the gallery policies that apply, in the order of reports
+    policies : the gallery policies that apply, in the order of reports; "other-users" is left out, with a note, where
+        a class set of D_eval has one user, for whom that gallery would be empty
     has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
     remedy : the sentence that tells what to add where evaluation lacks something
     probe_apart : what the probe's training and D_eval may not share, "user", or "repetition" (of a user's movement)
@@ -57,6 +58,13 @@ class Splits:
 
     def __post_init__(self):
         _check_files(self.table)
+        classes = {name: tuple(map(str, self.classes[name])) for name in SETS}
+        object.__setattr__(self, "classes", classes)
+        alone = [name for name in SETS if self.table.user.iloc[self.evaluation[name]].nunique() == 1]
+        if alone and "other-users" in self.policies:
+            note = f"No gallery of other users: D_eval, {' and '.join(alone)}, has one user."
+            object.__setattr__(self, "policies", tuple(p for p in self.policies if p != "other-users"))
+            object.__setattr__(self, "notes", (*self.notes, note))
         shown = np.isin(self.table.gesture.to_numpy()[self.pretrain], self.classes["unseen"])
         if shown.any():
             gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
@@ -334,7 +342,7 @@ def split_db1(table: pd.DataFrame) -> Splits:
         evaluation={name: where(evaluated & rows[name] & table.eval_grid) for name in SETS},
         classes=DB1_CLASSES,
         group_kind="movement-repetition",
-        policies=("all", "other-repetitions", *(("other-users",) if table.user.nunique() > 1 else ())),
+        policies=("all", "other-repetitions", "other-users"),
         table=table,
         remedy="Add complete exercise 1 files",
         probe_apart="repetition",
@@ -348,7 +356,7 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     ``table`` is a store's; ``classes`` names the gestures that are told apart, {"in": (...), "unseen": (...)}. Raises
     InputError where a user, a recording or a window's content is in two of the three.
     """
-    rows = {name: table.gesture.isin(classes[name]) for name in SETS}
+    rows = {name: table.gesture.isin([str(label) for label in classes[name]]) for name in SETS}
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     splits = Splits(
         dataset=dataset,

@@ -333,6 +333,7 @@ class _Build:
         if totals.get("short"):
             message = f"{totals['short']} of {len(self.logs)} recordings are shorter than a window and give none"
             warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
+        self._tell_losses(totals)
         body = {
             "key": self.path.name,
             "kind": self.kind,
@@ -355,3 +356,17 @@ class _Build:
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)
+
+    def _tell_losses(self, totals: dict[str, int]) -> None:
+        """Warn of windows that are left out, with counts and reasons, where that is news."""
+        reasons = {
+            "ik_failure": "of a pose that is exactly 0, read as a failure of inverse kinematics (exclude_ik_failures)",
+            "nan": "with a NaN in EMG or pose",
+            "no_signal": "without a signal in any channel",
+        }
+        if self.source.failures_known:
+            del reasons["ik_failure"]
+        lost = [f"{totals[name]} {reason}" for name, reason in reasons.items() if totals.get(name)]
+        if lost:
+            text = f"{self.source.folder}: windows left out of {totals['grid']}: {', '.join(lost)}"
+            warnings.warn(text, EMBridgeWarning, stacklevel=6)
