@@ -373,7 +373,14 @@ def test_db1_policies_and_groups(db1_table):
     codes = splits.exclusion("other-repetitions", ids)
     assert ((codes[:, None] == codes) == (groups[:, None] == groups)).all()
     alone = db1_table[db1_table.user == "S1"].reset_index(drop=True)
-    assert make_splits("ninapro-db1", alone).policies == ("all", "other-repetitions")
+    one = make_splits("ninapro-db1", alone)
+    assert one.policies == ("all", "other-repetitions")
+    assert one.notes[-1] == "No gallery of other users: D_eval, in and unseen, has one user."
+
+
+def test_one_test_user_leaves_no_gallery_of_other_users():
+    splits = make_splits("emg2pose", emg2pose_table(test=1))
+    assert splits.policies == ("all", "not-self") and "has one user" in splits.notes[-1]
 
 
 def test_leak_db1_a_labelled_stretch_on_two_sides(db1_table):
