@@ -10,6 +10,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 from conftest import OTHER_STAGE, SERIES, metadata_row, series, write_db1, write_metadata, write_session
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES, open_emg2pose
@@ -334,3 +335,29 @@ def test_linked_folders_are_followed_once_and_in_no_circle(tmp_path):
     (disk / "up").symlink_to(here, target_is_directory=True)
     assert [r.key for r in open_emg2pose(here).recordings] == ["a-left"]
     assert len(open_db1(here).recordings) == 1
+
+
+def test_mat_files_as_others_save_them_are_read_or_told_how_to_mend(tmp_path):
+    write_db1(tmp_path / "turned", 1, emg=np.ones((10, 300)))
+    with pytest.raises(InputError, match=r"\(T, 10\), found \(10, 300\); it looks like \(channels, time\): transpose"):
+        open_db1(tmp_path / "turned").recordings[0].n_samples()
+    folder = tmp_path / "v73"
+    folder.mkdir()
+    with h5py.File(folder / "S1_A1_E1.mat", "w", userblock_size=512) as file:
+        file["emg"] = np.ones((10, 300))
+    with open(folder / "S1_A1_E1.mat", "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    with pytest.raises(InputError, match="a MATLAB v7.3 file; save it again with -v7"):
+        open_db1(folder).recordings[0].n_samples()
+
+
+def test_db1_labels_that_end_a_little_early_shorten_the_recording_and_are_told(tmp_path):
+    write_db1(tmp_path, 1)
+    path = next(tmp_path.rglob("*.mat"))
+    content = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+    n = len(content["emg"])
+    scipy.io.savemat(path, content | {name: content[name][:-3] for name in ("restimulus", "rerepetition")})
+    recording = open_db1(tmp_path).recordings[0]
+    with pytest.warns(EMBridgeWarning, match=f"differ in length; of {n} samples the first {n - 3} are read"):
+        assert recording.n_samples() == n
+    assert len(recording.load().emg) == n - 3

@@ -136,7 +136,8 @@ def _loaded(recording: Recording) -> Signals:
     except (InputError, FileNotFoundError):
         raise
     except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        at = [f for f in frames if "site-packages" not in f.filename][-1]  # in a library only its reader can look
         raise InputError(
             f"{recording.path}: its loader ended in {type(error).__name__}: {error} (line {at.lineno} of "
             f"{at.filename}); expected it to return Signals"

@@ -48,7 +48,7 @@ class Database:
     left_out: Mapping[int, str] = field(default_factory=dict)  # subject -> why
     dropped: tuple[int, ...] = ()  # glove columns, counted from 1
     names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
-    slack: float = 0.0  # share of the samples by which fields may differ in length; the shortest decides
+    slack: float = 0.01  # share of the samples by which fields may differ in length; the shortest decides
 
 
 DB1 = Database(
@@ -69,7 +69,6 @@ _DB2_AND_DB7 = dict(
     n_channels=12,
     exercises={1: (17, (1,)), 2: (23, (18, 1))},
     names_decide=True,
-    slack=0.01,
 )
 DB2 = Database(
     name="DB2",
@@ -188,7 +187,7 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
         sample_rate=database.sample_rate,
         split=database.split,
         loader=partial(_load, database, exercise),
-        counter=_count,
+        counter=partial(_count, database),
         labeller=partial(_labels, database, exercise),
     )
 
@@ -198,6 +197,10 @@ def _readable(path: Path) -> Iterator[None]:
     """Tell whatever scipy raises for a damaged file in one sentence."""
     try:
         yield
+    except NotImplementedError as error:  # scipy's word for HDF5
+        raise InputError(
+            f"{path}: a MATLAB v7.3 file; save it again with -v7, or fetch the site's own file, which is v5"
+        ) from error
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
 
@@ -210,11 +213,13 @@ def _declared(path: Path) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
 
 
-def _count(recording: Recording) -> int:
+def _count(database: Database, recording: Recording) -> int:
     shapes = _declared(recording.path)
-    if "emg" not in shapes:
-        raise InputError(f"{recording.path}: expected a field emg, found {', '.join(shapes) or 'none'}")
-    return shapes["emg"][0]
+    n, samples = _check_shapes(database, recording.path, shapes), shapes["emg"][0]
+    if n < samples:
+        text = f"{recording.path}: its fields differ in length; of {samples} samples the first {n} are read"
+        warnings.warn(text, EMBridgeWarning, stacklevel=3)
+    return samples
 
 
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
@@ -261,7 +266,8 @@ def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, .
         raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
     for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
         if len(shapes[name]) != 2 or shapes[name][1] != width:
-            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}")
+            turned = "; it looks like (channels, time): transpose it" if shapes[name][:1] == (width,) else ""
+            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}{turned}")
     lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
     for name, n in lengths.items():
         if n > MAX_HOURS * 3600 * database.sample_rate:
