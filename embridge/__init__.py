@@ -4,12 +4,14 @@ The package is thin on purpose: notebooks tell the story, these modules hold the
 Nothing heavy is imported here, so that the command line can check its arguments before any set-up.
 """
 
-__version__ = "0.1.0"
+import embridge.moved
+
+__version__ = "0.2.0.dev0"
 
 
 def __getattr__(name: str):
     if name == "load":  # with it comes torch
-        from embridge.api import load
+        from embridge.inference import load
 
         return load
     raise AttributeError(f"module 'embridge' has no attribute {name!r}")

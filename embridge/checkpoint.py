@@ -7,83 +7,37 @@ trains, and ``weights.safetensors``, ``log.csv`` and, last of all, ``done.json``
 import hashlib
 import io
 import json
-import os
 import pickle
-import socket
 import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from embridge.bounds import PLAIN, named_in_pickles
+from embridge import files
 from embridge.errors import InputError
+from embridge.files import write_atomically
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 _MAGIC = b"embridge-checkpoint-1 "  # then 64 hex digits of the payload's SHA-256, a line end, the payload
-
-
-def write_atomically(path: Path, data: bytes, *, keep: Path | None = None) -> None:
-    """Write data to path as a whole or not at all; what was there before stays as keep, where that is given.
-
-    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError that names the path and the
-    bytes needed; the old file is then untouched.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            os.replace(path, keep)
-        os.replace(partial, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"Cannot write {path}: {len(data)} bytes needed, but {os.strerror(error.errno or 0)}. "
-            f"What was there before is kept; make room and run again.",
-        ) from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a run's folder (made if need be) and clear what a killed run left half-written.
 
-    The kernel drops the lock with the process that holds it, so a killed run leaves none. Raises InputError where
-    another process holds it or the folder cannot be written.
+    Raises InputError where another process holds it or the folder cannot be written.
     """
-    lock_path = folder / "lock"
-    lock = filelock.FileLock(lock_path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        holder = lock_path.read_text(encoding="utf-8").strip() or "another process"
-        raise InputError(
-            f"{folder} is in use by {holder}; wait for it to end, or give this run another folder."
-        ) from None
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder} ({error.strerror}); give a folder that can be written.") from error
-    try:
-        lock_path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    busy = f"{folder} is in use by HOLDER; wait for it to end, or give this run another folder."
+    with files.locked(folder / "lock", busy):
         for leftover in folder.glob("*.partial"):
             leftover.unlink()
         yield
-    finally:
-        lock.release()
 
 
 def save_checkpoint(folder: Path, state: dict) -> None:
@@ -100,8 +54,6 @@ def _read_checkpoint(path: Path) -> dict:
     header, _, payload = path.read_bytes().partition(b"\n")
     if header != _MAGIC + hashlib.sha256(payload).hexdigest().encode():
         raise ValueError("its checksum does not fit its contents")
-    if refused := named_in_pickles(io.BytesIO(payload)) - PLAIN:
-        raise pickle.UnpicklingError(f"weights need no {', '.join(sorted(refused))}")
     return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
 
 

@@ -9,13 +9,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
+from embridge import moved
 from embridge.errors import InputError
 
 # Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
 # and what bears another one is not found again. tests/test_golden_losses.py fails where it should have been raised.
 RESULTS_VERSION = 2
-DATASETS = ("simulated", "emg2pose", "ninapro", "simulated-ninapro", "ninapro-db1")
-SIMULATED = ("simulated", "simulated-ninapro")  # written by us, so no --data
 PROFILES = ("smoke", "quick", "long", "paper")
 TOKENS = ("waveform", "features")  # --tokens: samples as the papers have them, or log-power and frames (ours)
 BINS_PER_SECOND = 40  # of log-power and frames: bins of 25 ms (METHOD 1, ours)
@@ -303,26 +302,6 @@ def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int]) -> 
     )
 
 
-def window_config(dataset: str) -> WindowConfig:
-    """How the named dataset is filtered and cut (METHOD 1)."""
-    if dataset == "ninapro-db1":
-        # an envelope at 100 Hz: no filters; 1 s windows, stride 0.1 s in training and 0.5 s in evaluation
-        return WindowConfig(
-            sample_rate=100.0,
-            n_channels=10,
-            n_joints=22,
-            window=100,
-            stride_train=10,
-            stride_eval=50,
-            bandpass=None,
-            notch=None,
-            exclude_ik_failures=False,
-        )
-    if dataset in ("ninapro", "simulated-ninapro"):
-        return WindowConfig(n_channels=12, n_joints=18, notch=50.0, exclude_ik_failures=False)
-    return WindowConfig()
-
-
 def with_tokens(size: Profile, tokens: str) -> Profile:
     """The profile with one of TOKENS as the front end of both encoders; "" leaves its own. Raises InputError."""
     if tokens not in ("", *TOKENS):
@@ -358,34 +337,6 @@ def other_tokens(size: Profile, windows: WindowConfig, tokens: str) -> str:
     return tokens if for_windows(size, windows, tokens) != for_windows(size, windows) else ""
 
 
-def for_dataset(size: Profile, dataset: str) -> Profile:
-    """The profile with the stages and patches that the named dataset dictates (METHOD 1).
-
-    DB1's one subject gives a sixth of quick's steps an epoch, and there is no D_tune to choose epochs on. They are
-    set by the clock: twice as many, 80 at least, which is under half of quick's updates.
-    DB2 and DB7 differ from emg2pose in their channels alone; of the twelve only the eight round the arm rotate.
-    """
-    if dataset in ("ninapro", "simulated-ninapro"):
-        return replace(size, mae=replace(size.mae, ring=8), align=replace(size.align, ring=8))
-    if dataset == "emg2pose":
-        return replace(size, evaluation=replace(size.evaluation, tune_users=None))
-    if dataset != "ninapro-db1":
-        return size
-
-    def longer(stage: TrainConfig) -> TrainConfig:
-        if size.name != "smoke":
-            stage = replace(stage, epochs=max(80, 2 * stage.epochs), t_0=2 * stage.t_0)
-        return replace(stage, emg_norm="train", ring=8)
-
-    return replace(
-        size,
-        model=replace(size.model, emg_patch=0.05, pose_patch=0.2),
-        mae=longer(size.mae),
-        align=longer(size.align),
-        evaluation=replace(size.evaluation, k=5),
-    )
-
-
 def as_json(config) -> dict:
     """A dataclass as plain JSON values (tuples become lists)."""
     return json.loads(json.dumps(asdict(config)))
@@ -398,3 +349,6 @@ def fingerprint(*parts, length: int = 12) -> str:
     """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]
+
+
+__getattr__ = moved.names_of(__name__)

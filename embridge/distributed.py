@@ -66,6 +66,7 @@ def first() -> Iterator[None]:
 
 
 def _sizes(n: int) -> list[int]:
+    """The number of n samples that each rank takes."""
     return [n // world() + (r < n % world()) for r in range(world())]
 
 
@@ -76,12 +77,16 @@ def shard(samples: Tensor) -> Tensor:
 
 
 def share(n: int) -> float:
-    """What this rank's mean over its part of n samples weighs, such that the ranks' average is the mean over all n."""
+    """The weight of this rank's mean over its part of n samples with which the ranks' average is the mean of all n."""
     return _sizes(n)[rank()] * world() / n
 
 
 class _AllGather(torch.autograd.Function):
-    """Every rank's x (k, d), stacked (W, k, d); the gradient of a rank's x is the sum of what all ranks send to it."""
+    """Every rank's x (k, d), stacked (W, k, d); the gradient of a rank's x is the sum of what all ranks send to it.
+
+    ``torch.distributed.nn.functional.all_gather`` does so too, but warns in torch 2.13 that it is deprecated, and
+    refuses to be compiled; what it points to has no public name.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:

@@ -14,39 +14,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
+from torch.nn.functional import normalize
 
+from embridge import moved
 from embridge.errors import InputError
-from embridge.retrieval import majority, neighbours
-from embridge.statistics import (
-    balanced_accuracy,
-    bootstrap_over_groups,
-    confusion,
-    macro_f1,
-    paired_bootstrap,
-    per_class_f1,
-    per_group_f1,
-)
+from embridge.statistics import balanced_accuracy
 
-__all__ = [
-    "SHRINKAGES",
-    "balanced_accuracy",
-    "bootstrap_over_groups",
-    "choose_c",
-    "choose_c_grouped",
-    "choose_shrinkage",
-    "choose_shrinkage_grouped",
-    "confusion",
-    "few_shot_subsets",
-    "lda",
-    "linear_probe",
-    "macro_f1",
-    "paired_bootstrap",
-    "per_class_f1",
-    "per_group_f1",
-    "shuffled_labels",
-    "zero_shot",
-]
-
+TILE = 2**22  # cosines in a tile: 16 MB in float32, which a processor's cache still holds
+POSES = 2**14  # poses in a tile
 SHRINKAGES = ("auto", 0.1, 0.3, 0.5, 0.9)  # of LDA (ours); of equals on D_tune the first
 
 
@@ -87,26 +62,79 @@ def zero_shot(
     InputError
         for shapes that do not fit, embeddings that are not finite, or an unknown pooling
     """
-    queries, poses = _floats(queries), torch.as_tensor(poses)
+    queries, poses = torch.as_tensor(queries), torch.as_tensor(poses)
+    queries = queries.to(torch.promote_types(queries.dtype, torch.float32))
     labels = torch.as_tensor(labels, dtype=torch.int64, device=queries.device)
     _check(queries, poses, labels, k, pooling)
     query_code, pose_code = _codes(query_group, gallery_group, len(queries), len(poses), queries.device)
     if len(poses) == 0:
         return np.full(len(queries), -1, dtype=np.int64)
     if pooling == "mean":
-        queries = queries.mean(1, keepdim=True)
-    cosine, index = neighbours(queries, poses, k, query_code=query_code, pose_code=pose_code, chunk=chunk)
+        queries = queries.mean(1, keepdim=True)  # (N, 1, d)
+    cosine, index = neighbours(queries, poses, k, query_code=query_code, pose_code=pose_code, chunk=chunk)  # (N, k)
     classes, votes = labels.unique(return_inverse=True)  # sorted
     winner = classes[majority(votes[index], cosine, len(classes))]
     return winner.masked_fill(cosine[:, 0].isinf(), -1).cpu().numpy()
 
 
-def _floats(x) -> torch.Tensor:
-    x = torch.as_tensor(x)
-    return x if x.dtype == torch.float64 else x.float()
+@torch.no_grad()
+def neighbours(
+    queries, poses, k: int, *, query_code=None, pose_code=None, chunk: int | None = None, pose_chunk: int = POSES
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k poses with the highest cosine to each window, best first; of a window's M queries the closest counts.
+
+    Nothing as large as an input is made: both sides are l2-normalised in parts, and a tile of cosines is reduced to
+    k a window before the next one takes its place.
+
+    Parameters
+    ----------
+    queries : (N, M, d) tensor, float32 or float64; decides precision and device
+    poses : (G, d) tensor; both finite, of any length
+    query_code, pose_code : (N,), (G,) int tensors or None; a pose whose code equals the query's is left out
+    chunk, pose_chunk : windows and poses in a tile; they change speed and memory, not the result
+
+    Returns
+    -------
+    cosine : (N, k or G where that is less), -inf behind the last pose that is left
+    index : the same shape, int64, into ``poses``; -1 there. Which of equal cosines comes first is not defined
+    """
+    (n_windows, n_queries, _), n_poses = queries.shape, len(poses)
+    k = min(k, n_poses)
+    best = queries.new_full((n_windows, k), -torch.inf)
+    index = torch.full_like(best, -1, dtype=torch.int64)
+    pose_chunk = min(pose_chunk, max(1, n_poses))
+    chunk = min(chunk or max(1, TILE // (n_queries * pose_chunk)), max(1, n_windows))
+    # one tile for all: asking for memory anew each time makes the product three times as slow
+    tile = queries.new_empty(chunk * n_queries, pose_chunk)
+    for j in range(0, n_poses, pose_chunk):
+        part = normalize(poses[j : j + pose_chunk].to(queries), dim=-1)
+        for i in range(0, n_windows, chunk):
+            rows = slice(i, i + chunk)
+            unit = normalize(queries[rows], dim=-1).flatten(0, 1)  # again for each part of the poses: 1 % of the time
+            cosine = torch.mm(unit, part.T, out=tile[: len(unit), : len(part)])
+            cosine = cosine.unflatten(0, (-1, n_queries))  # (n, M, poses)
+            cosine = cosine.amax(1) if n_queries > 1 else cosine[:, 0]  # amax of one would copy the tile
+            if query_code is not None:
+                cosine.masked_fill_(query_code[rows, None] == pose_code[j : j + pose_chunk], -torch.inf)
+            value, at = cosine.topk(min(k, len(part)))
+            value, at = torch.cat([best[rows], value], dim=1), torch.cat([index[rows], at + j], dim=1)
+            best[rows], order = value.topk(k)
+            index[rows] = at.gather(1, order)
+    return best, index.masked_fill_(best.isinf(), -1)
+
+
+def majority(votes, cosine, n_classes: int):
+    """(n, k) class codes and cosines (-inf: no vote) -> (n,) codes; ties by summed cosine, then the smaller code."""
+    valid = cosine.isfinite()
+    shape = (len(votes), n_classes)
+    count = torch.zeros(shape, dtype=torch.int64, device=votes.device).scatter_add_(1, votes, valid.long())
+    cosine = cosine.double().where(valid, 0.0)
+    total = torch.zeros(shape, dtype=torch.float64, device=votes.device).scatter_add_(1, votes, cosine)
+    return total.masked_fill(count < count.amax(1, keepdim=True), -torch.inf).argmax(1)
 
 
 def _check(queries, poses, labels, k, pooling) -> None:
+    """Raise InputError for what :func:`zero_shot` cannot answer."""
     if pooling not in ("max", "mean"):
         raise InputError(f"zero-shot: expected pooling 'max' or 'mean', found {pooling!r}")
     if k < 1:
@@ -122,7 +150,7 @@ def _check(queries, poses, labels, k, pooling) -> None:
 
 
 def _finite(x) -> bool:
-    """Whether no number is NaN or infinite, told from the extremes: a mask would be as large as the poses."""
+    """True where no number is NaN or infinite, told from the extremes: a mask would be as large as the poses."""
     return not x.numel() or bool(torch.stack(x.aminmax()).isfinite().all())
 
 
@@ -157,45 +185,43 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
     InputError
         for features that are not finite or fewer than two classes in ``train_y``
     """
-    train_x, train_y, test_x = _features("linear probe", train_x, train_y, test_x)
-    if not len(test_x):
-        return np.empty(0, dtype=train_y.dtype)
-    # lbfgs' steps are too small to share: with two threads they wait for each other, several times as long
-    with _blas().limit(limits=1):
-        return _fit(train_x, train_y, c).predict(test_x)
+
+    def fit(x, y):  # with ever more iterations; should the last attempt stop early, its warning is left to be seen
+        for max_iter in (300, 3_000):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", ConvergenceWarning)
+                try:
+                    return _probe(c, max_iter).fit(x, y)
+                except ConvergenceWarning:
+                    continue
+        return _probe(c, 30_000).fit(x, y)
+
+    return _predict("linear probe", fit, train_x, train_y, test_x)
+
+
+def _probe(c, max_iter):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="lbfgs", max_iter=max_iter))
 
 
 def lda(train_x, train_y, test_x, *, shrinkage: float | str) -> np.ndarray:
     """Linear discriminant analysis with a shrunk covariance, the classical classifier of EMG (ours; METHOD 1).
 
-    Parameters
-    ----------
-    train_x, train_y, test_x : (N, d) features, (N,) labels, (n, d) features; numpy or torch
-    shrinkage : of the classes' common covariance, 0 (as it is) to 1 (a multiple of the identity); "auto": Ledoit's and
-        Wolf's
-
-    Returns
-    -------
-    (n,) predicted labels
-
-    Raises
-    ------
-    InputError
-        as :func:`linear_probe`
+    Parameters, returns and errors as :func:`linear_probe`, but for ``shrinkage`` of the classes' common covariance: 0
+    (as it is) to 1 (a multiple of the identity); "auto": Ledoit's and Wolf's.
     """
-    train_x, train_y, test_x = _features("LDA", train_x, train_y, test_x)
-    if not len(test_x):
-        return np.empty(0, dtype=train_y.dtype)
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
-    if np.unique(train_y, return_counts=True)[1].max() == 1:
-        model = KNeighborsClassifier(1)  # one window a class has no spread: what is left of LDA is the nearest mean
-    with _blas().limit(limits=1), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Only one sample available")  # a class with one window adds no spread
-        return model.fit(train_x, train_y).predict(test_x)
+
+    def fit(x, y):
+        if np.unique(y, return_counts=True)[1].max() == 1:  # a window a class has no spread: the nearest mean is left
+            return KNeighborsClassifier(1).fit(x, y)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # a class with one window adds no spread
+            return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(x, y)
+
+    return _predict("LDA", fit, train_x, train_y, test_x)
 
 
-def _features(what: str, train_x, train_y, test_x) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a classifier is trained and asked on, features as float64; InputError where it cannot be."""
+def _predict(what: str, fit, train_x, train_y, test_x) -> np.ndarray:
+    """Labels of test_x (n, d) by the model that ``fit`` makes of (train_x, train_y), in float64; InputError."""
     train_x, test_x, train_y = (np.asarray(a) for a in (train_x, test_x, train_y))
     if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
         raise InputError(f"{what}: expected finite features, found NaN or infinity; look at the model's input")
@@ -203,7 +229,11 @@ def _features(what: str, train_x, train_y, test_x) -> tuple[np.ndarray, np.ndarr
         raise InputError(f"{what}: expected at least two classes to train on, found {np.unique(train_y).tolist()}")
     if len(train_x) != len(train_y):
         raise InputError(f"{what}: expected as many labels as windows, found {len(train_y)} and {len(train_x)}")
-    return train_x.astype(np.float64), train_y, test_x.astype(np.float64)
+    if not len(test_x):
+        return np.empty(0, dtype=train_y.dtype)
+    # lbfgs' steps are too small to share: with two threads they wait for each other, several times as long
+    with _blas().limit(limits=1):
+        return fit(train_x.astype(np.float64), train_y).predict(test_x.astype(np.float64))
 
 
 @cache
@@ -212,25 +242,9 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _fit(x, y, c):
-    """Fit with ever more iterations; should the last attempt stop early, its warning is left to be seen."""
-    for max_iter in (300, 3_000):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            try:
-                return _probe(c, max_iter).fit(x, y)
-            except ConvergenceWarning:
-                continue
-    return _probe(c, 30_000).fit(x, y)
-
-
-def _probe(c, max_iter):
-    return make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="lbfgs", max_iter=max_iter))
-
-
 def choose_c(train_x, train_y, tune_x, tune_y, grid) -> float:
     """The C of ``grid`` whose probe has the best balanced accuracy on D_tune; of equals, the strongest penalty."""
-    return float(_on_tune(_probes(grid), train_x, train_y, tune_x, tune_y))
+    return float(_best(_probes(grid), _tuning(train_x, train_y, tune_x, tune_y)))
 
 
 def choose_c_grouped(x, y, groups, grid) -> float:
@@ -239,17 +253,17 @@ def choose_c_grouped(x, y, groups, grid) -> float:
     A group is never on both sides of a fold; at most five folds, and no more than a class has groups, scored together
     by balanced accuracy.
     """
-    return float(_over_groups(_probes(grid), x, y, groups))
+    return float(_best(_probes(grid), _folds(x, y, groups)))
 
 
 def choose_shrinkage(train_x, train_y, tune_x, tune_y) -> float | str:
     """The one of SHRINKAGES whose :func:`lda` has the best balanced accuracy on D_tune; of equals the first."""
-    return _on_tune(_ldas(), train_x, train_y, tune_x, tune_y)
+    return _best(_ldas(), _tuning(train_x, train_y, tune_x, tune_y))
 
 
 def choose_shrinkage_grouped(x, y, groups) -> float | str:
     """The one of SHRINKAGES by the cross-validation of :func:`choose_c_grouped`."""
-    return _over_groups(_ldas(), x, y, groups)
+    return _best(_ldas(), _folds(x, y, groups))
 
 
 def _probes(grid) -> dict:
@@ -261,32 +275,31 @@ def _ldas() -> dict:
     return {shrinkage: partial(lda, shrinkage=shrinkage) for shrinkage in SHRINKAGES}
 
 
-def _on_tune(classifiers: dict, train_x, train_y, tune_x, tune_y):
-    """The setting whose classifier has the best balanced accuracy on D_tune; of equals the first."""
+def _tuning(train_x, train_y, tune_x, tune_y) -> list[tuple]:
+    """D_tune as the one fold."""
     if not len(tune_y):
-        raise InputError(
-            "choose C: expected windows to tune on, found none; use choose_c_grouped where D_tune is empty"
-        )
-    n_classes = int(max(np.max(train_y), np.max(tune_y))) + 1
-    return max(
-        classifiers, key=lambda s: balanced_accuracy(tune_y, classifiers[s](train_x, train_y, tune_x), n_classes)
-    )
+        raise InputError("choose C: expected windows to tune on, found none; use choose_c_grouped without a D_tune")
+    return [(train_x, train_y, tune_x, tune_y)]
 
 
-def _over_groups(classifiers: dict, x, y, groups):
-    """The setting whose classifier is best in cross-validation over groups; of equals the first."""
+def _folds(x, y, groups) -> list[tuple]:
+    """Folds of a cross-validation over groups, each (train_x, train_y, test_x, test_y)."""
     x, y, groups = np.asarray(x), np.asarray(y), np.asarray(groups)
     n_groups = min(len(np.unique(groups[y == label])) for label in np.unique(y))
     if n_groups < 2:
         raise InputError(f"choose C: expected at least two groups of each class to validate over, found {n_groups}")
-    folds = list(StratifiedGroupKFold(n_splits=min(5, n_groups)).split(x, y, groups))
-    folds = [(train, test) for train, test in folds if len(test)]
+    folds = StratifiedGroupKFold(n_splits=min(5, n_groups)).split(x, y, groups)
+    return [(x[train], y[train], x[test], y[test]) for train, test in folds if len(test)]
+
+
+def _best(classifiers: dict, folds: list[tuple]):
+    """The setting whose classifier has the best balanced accuracy over all folds together; of equals the first."""
+    y = np.concatenate([np.asarray(fold[3]) for fold in folds])
+    n_classes = 1 + int(max(np.max(labels) for _, train_y, _, test_y in folds for labels in (train_y, test_y)))
 
     def score(setting):
-        predicted = np.full(len(y), -1)
-        for train, test in folds:
-            predicted[test] = classifiers[setting](x[train], y[train], x[test])
-        return balanced_accuracy(y, predicted, int(y.max()) + 1)
+        predicted = [classifiers[setting](*fold[:3]) for fold in folds]
+        return balanced_accuracy(y, np.concatenate(predicted), n_classes)
 
     return max(classifiers, key=score)
 
@@ -344,3 +357,6 @@ def few_shot_subsets(labels, units, fractions, *, n_draws: int = 5, seed: int = 
             rows = np.concatenate([np.flatnonzero((labels == k) & np.isin(units, c)) for k, c in chosen.items()])
             subsets.append(Subset(float(fraction), draw, max(map(len, chosen.values())), np.sort(rows)))
     return subsets
+
+
+__getattr__ = moved.names_of(__name__)

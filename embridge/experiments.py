@@ -1,336 +1,379 @@
-"""Trains the systems of :mod:`embridge.systems`, each once; its artefacts lie in ``runs/<name>-<key>/``.
+"""Every row of every table as one named experiment (METHOD 3-9); :mod:`embridge.study` trains them.
 
-The key is a hash of everything that decides the weights: the configuration, the window store, the split, the
-runs it depends on and RESULTS_VERSION. Notebooks ask a :class:`Study` for a run by name and never train
-by hand, so that two notebooks that need the same model share it.
+The grids are METHOD 6's: the papers print the values of few. ``system``, ``param`` and ``param_value`` are how the rows
+of a result name a member of a sweep; its own name is unique. Groups and colours stand here, too: a table, a figure and
+a claim that show the same systems take them from here.
 """
 
-import io
-import json
-import warnings
-import zipfile
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-import filelock
-import numpy as np
-import pandas as pd
-import torch
-
-from embridge import distributed, losses, optimisation, training
-from embridge.bounds import read_npz
-from embridge.checkpoint import write_atomically
+from embridge import moved
 from embridge.config import (
     REGRESSORS,
-    RESULTS_VERSION,
+    EvalConfig,
     ModelConfig,
     ObjectiveConfig,
+    Profile,
     TrainConfig,
-    as_json,
-    fingerprint,
+    profile,
     regression_config,
+    with_tokens,
 )
-from embridge.dataset import Dataset
-from embridge.errors import EMBridgeWarning, InputError
-from embridge.models.cpep import CPEP
-from embridge.models.mae import emg_mae, pose_mae
-from embridge.models.qformer import QFormerModel
-from embridge.models.regressors import regressor
-from embridge.models.transformer import embedding, emg_encoder
-from embridge.regression import RegressionTask
-from embridge.runs import Run, slug
-from embridge.signals import POWER_FLOOR, POWER_PARTS, log_power
-from embridge.systems import ALIGNED, EXPERIMENTS, Experiment, trained_by
-from embridge.tasks import AlignTask, MAETask, encode
-
-__all__ = ["ALIGNED", "EXPERIMENTS", "Experiment", "Run", "Study", "slug", "trained_by"]
+from embridge.errors import InputError
 
 
-class Study(Dataset):
-    """A dataset and the systems trained on it, by name; parameters and errors as :class:`~embridge.dataset.Dataset`."""
+@dataclass(frozen=True)
+class Experiment:
+    """One trained system.
 
-    @cached_property
-    def _runs(self) -> dict[str, Run]:
-        return {}
-
-    def configs(self, experiment: Experiment) -> tuple[ModelConfig, TrainConfig]:
-        """The shape of an experiment's model and how it trains: the profile's, with the experiment's changes."""
-        stage = self.profile.mae if experiment.kind.endswith("-mae") else self.profile.align
-        shape = replace(self.profile.model, emg_patch=self.profile.model.emg_patch * experiment.patch)
-        if experiment.kind == "regressor":
-            stage = regression_config(stage, experiment.name, self.profile.regressor_epochs)
-            if experiment.name != "PoseT":  # published networks, made for samples (METHOD 1)
-                shape = replace(shape, emg_tokens="waveform", pose_tokens="waveform")
-        epochs = max(1, round(stage.epochs * experiment.epochs))
-        # as many periods of the learning rate as ever; a short control has a part of one
-        period = stage.t_0 * max(1, round(experiment.epochs))
-        train = {"seed": self.seed, "epochs": epochs, "t_0": period, **experiment.train}
-        return replace(shape, **experiment.model), replace(stage, **train)
-
-    def cost(self, experiment: Experiment) -> float:
-        """How long it trains, in epochs of EMG-MAE on log-power (measured at quick's size, one of two cores)."""
-        with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
-        kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
-        an_epoch = kinds.get(experiment.kind, 1.0)
-        # these always read waveforms
-        an_epoch *= {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}.get(experiment.name, 1)
-        if self.configs(experiment)[0].kind == "waveform" and experiment.name not in REGRESSORS[1:]:
-            an_epoch *= 3.5
-        before = sum(self.cost(EXPERIMENTS[name]) for name in experiment.needs) if experiment.windows else 0.0
-        return before + self.configs(experiment)[1].epochs * experiment.paired_fraction * an_epoch
-
-    def choices(self, experiment: Experiment) -> dict:
-        """What is chosen about an experiment, as plain JSON; needs neither recordings nor windows."""
-        model, train = self.configs(experiment)
-        return {
-            "experiment": experiment.name,
-            "kind": experiment.kind,
-            "model": as_json(model),
-            "train": as_json(train),
-            "objective": as_json(experiment.objective) if experiment.objective else None,
-            "pose_start": experiment.pose_start,
-            "moves": [experiment.emg_frozen, experiment.pose_trained],
-            "pairs": [experiment.shuffled, experiment.paired_fraction],
-            "simulated": self.simulated,
-            "results_version": RESULTS_VERSION,
-        }
-
-    def describe(self, experiment: Experiment) -> dict:
-        """Everything that decides the experiment's weights, as plain JSON."""
-        study = self.recut(experiment.windows)
-        needs = {name: study.key(EXPERIMENTS[name]) for name in experiment.needs}
-        return self.choices(experiment) | {"data": study.data_key, "needs": needs}
-
-    def key(self, experiment: Experiment) -> str:
-        """The run's key: a hash of :meth:`describe`."""
-        return fingerprint(self.describe(experiment))
-
-    def run(self, name: str | Experiment) -> Run:
-        """The named experiment's run: loaded if it exists, else trained (with what it needs) and kept."""
-        experiment = name if isinstance(name, Experiment) else self._known(name)
-        if (study := self.recut(experiment.windows)) is not self:
-            return study.run(experiment)
-        if experiment.name not in self._runs:
-            describe = self.describe(experiment)
-            key = fingerprint(describe)
-            folder = self.out / "runs" / f"{slug(experiment.name)}-{key}"
-            for need in experiment.needs:
-                self.run(need)
-            # after the needs, so that initial weights do not depend on whether those were trained or loaded;
-            # batches, masks and rotations have their own streams
-            torch.manual_seed(self.seed)
-            model, make_task = self.build(experiment)
-            model.to(self.device)
-            if not (folder / "done.json").exists():
-                _, train = self.configs(experiment)
-                if self.device != "cpu":
-                    optimisation.forget_compiled()
-                training.train(make_task(), train, folder, device=self.device, describe=describe)
-            training.load_weights(folder, model, describe)
-            self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval())
-        return self._runs[experiment.name]
-
-    @staticmethod
-    def _known(name: str) -> Experiment:
-        if name not in EXPERIMENTS:
-            raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
-        return EXPERIMENTS[name]
-
-    def windows_of(self, experiment: Experiment) -> np.ndarray:
-        """(n,) the windows that an experiment trains on; InputError where they would leak."""
-        if experiment.kind == "regressor":
-            ids = self._validated()[0]
-        else:
-            ids = paired_subset(self.store.table, self.splits.pretrain, experiment.paired_fraction, self.seed)
-        return self.splits.learn_from(ids, experiment.name)
-
-    def build(self, experiment: Experiment) -> tuple[torch.nn.Module, Callable]:
-        """The model before its training, around the encoders that it starts from, and a function that makes its task.
-
-        Trains what the experiment needs where that is missing.
-        """
-        shape, train = self.configs(experiment)
-        if experiment.kind in ("emg-mae", "pose-mae"):
-            modality = experiment.kind.removesuffix("-mae")
-            model = emg_mae(shape) if modality == "emg" else pose_mae(shape)
-            return model, lambda: MAETask(
-                model, self.reader(shape, train.emg_norm), self.windows_of(experiment), modality, train
-            )
-        if experiment.kind == "regressor":
-            model = regressor(experiment.name, shape)
-            return model, lambda: RegressionTask(
-                model, self.reader(shape, train.emg_norm), self.windows_of(experiment), self._validated()[1], train
-            )
-        encoder = self.run(experiment.emg_start).model.encoder if experiment.emg_start else None  # it trains a copy
-        objective = experiment.objective
-        temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
-        pose_encoder = self.run(experiment.pose_start).model.encoder
-        if experiment.kind == "cpep":
-            own = pose_encoder if experiment.pose_trained else None
-            model = CPEP(shape, encoder, own, emg_frozen=experiment.emg_frozen, **temperature)
-        else:
-            model = QFormerModel(shape, encoder, pose_encoder, **temperature)
-
-        def make_task():
-            pairs = self.windows_of(experiment)
-            of_communities = objective.soft_targets == "communities"
-            space = experiment.pose_start, shape.pose_embedding
-            centroids = self.communities(objective, *space) if of_communities else None
-            pairing = np.random.default_rng(self.seed).permutation(len(pairs)) if experiment.shuffled else None
-            return AlignTask(
-                model,
-                self.reader(shape, train.emg_norm),
-                pairs,
-                self._frozen_embeddings(pairs, *space),
-                objective=objective,
-                config=train,
-                centroids=centroids,
-                pairing=pairing,
-            )
-
-        return model, make_task
-
-    def _validated(self) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that a regressor trains on and those that stop it early: D_tune, else the last user's."""
-        ids, tune = self.splits.pretrain, np.concatenate(list(self.splits.tune.values()))
-        if len(tune):
-            return ids, self.splits.learn_from(tune, "early stopping", tuning=True)
-        users = self.store.table["user"].to_numpy()[ids]
-        return ids[users != users[-1]], ids[users == users[-1]]
-
-    def pose_space(self, system: str = "Pose-MAE") -> tuple[str, str]:
-        """What embeds poses for a system, a run's name and how: two systems with one answer share a gallery."""
-        experiment = self._known(system)
-        how = self.configs(experiment)[0].pose_embedding
-        if experiment.pose_trained or experiment.kind == "pose-mae":
-            return system, how
-        return experiment.pose_start, how
-
-    def pose_embeddings(self, ids, system: str = "Pose-MAE") -> torch.Tensor:
-        """(n, d) v of each window, as ``system`` sees poses: by the frozen Pose-MAE (METHOD 2: [CLS] by default)."""
-        if self._known(system).pose_trained:
-            return encode(self.run(system).model.pose_embedding, self._poses_of(system), np.asarray(ids))
-        return self._frozen_embeddings(ids, *self.pose_space(system))
-
-    def _poses_of(self, system: str) -> Callable:
-        """What reads poses as the named system's pose encoder was trained on them."""
-        return self.reader(self.configs(self._known(system))[0]).pose
-
-    def _frozen_embeddings(self, ids, system: str, how: str) -> torch.Tensor:
-        if how != "centred":
-            return self._pose_tokens(ids, system, how)
-        known = self.splits.learn_from(self.splits.pretrain, "centring")
-        return self._pose_tokens(ids, system, "cls") - self._pose_tokens(known, system, "cls").mean(0, keepdim=True)
-
-    def _pose_tokens(self, ids, system: str, how: str) -> torch.Tensor:
-        """(n, d) of a Pose-MAE by "cls" or "mean"; those of the pre-training split are computed once for all runs."""
-        ids, known = np.asarray(ids), self.splits.pretrain
-        encoder, poses = self.run(system).model.encoder, self._poses_of(system)
-        read = _cls(encoder) if how == "cls" else lambda x: embedding(encoder(x), how)
-        if len(ids) and np.isin(ids, known).all():
-            kept = self._kept(system, f"embeddings-{how}", lambda: encode(read, poses, known).numpy())
-            return torch.from_numpy(kept[np.searchsorted(known, ids)])
-        return encode(read, poses, ids)
-
-    def _kept(self, system: str, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array that depends on a Pose-MAE alone, made once and kept beside its weights; made again if damaged.
-
-        Experiments that train side by side all want it: the first one makes it and the others wait.
-        """
-        file = self.run(system).folder / f"{name}.npz"
-        with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
-            if file.exists():
-                try:
-                    return read_npz(file)["array"]
-                except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                    warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
-            array, buffer = make(), io.BytesIO()
-            made = {"seed": self.seed, "weights_sha256": self.run(system).done["weights_sha256"], **self.made_from}
-            np.savez(buffer, array=array, provenance=np.frombuffer(json.dumps(made).encode(), np.uint8))
-            write_atomically(file, buffer.getvalue())
-            return array
-
-    def emg_queries(self, name: str, ids) -> torch.Tensor:
-        """(n, M, d) what an aligned system retrieves with (M = 1 for CPEP); not to be changed in place."""
-        return self._queries(name, np.asarray(ids, dtype=np.int64).tobytes())
-
-    @cached_property
-    def _queries(self) -> Callable[[str, bytes], torch.Tensor]:
-        """Encodes windows, and keeps D_eval's and D_tune's of the system in hand: each k and page asks for them."""
-        return lru_cache(maxsize=2)(
-            lambda name, ids: encode(self.run(name).model.queries, self._emg_of(name), np.frombuffer(ids, np.int64))
-        )
-
-    def features(self, name: str, ids) -> torch.Tensor:
-        """(n, d) what a linear probe sees of the named system; not to be changed in place."""
-        if self._known(name).kind == "pose-mae":
-            return self.pose_embeddings(np.asarray(ids), name)
-        return self._features(name, np.asarray(ids, dtype=np.int64).tobytes())
-
-    @cached_property
-    def _features(self) -> Callable[[str, bytes], torch.Tensor]:
-        """Encodes windows for a probe, and keeps the vectors of a page's systems: few-shot reads them again."""
-
-        def read(name: str, ids: bytes) -> torch.Tensor:
-            model = self.run(name).model
-            function = model.features if hasattr(model, "features") else _cls(model.encoder)
-            return encode(function, self._emg_of(name), np.frombuffer(ids, np.int64))
-
-        return lru_cache(maxsize=64)(read)
-
-    def _emg_of(self, name: str) -> Callable:
-        """What reads EMG windows as the named system was trained on them."""
-        shape, train = self.configs(self._known(name))
-        return self.reader(shape, train.emg_norm, with_pose=False).emg
-
-    def untrained_features(self, ids) -> torch.Tensor:
-        """(n, d) [CLS] of an EMG encoder with its initial weights: a control for the probe."""
-        torch.manual_seed(self.seed)
-        encoder = emg_encoder(self.profile.model).to(self.device).eval()
-        return encode(_cls(encoder), self.reader(with_pose=False).emg, np.asarray(ids))
-
-    def band_power(self, ids) -> np.ndarray:
-        """(n, C * 8) log-power of eight equal parts of each window: what the line without a network sees (METHOD 1)."""
-        ids = np.asarray(ids, dtype=np.int64)
-        if self.store.kind == "features":
-            found = self.store.power_f16[ids].astype(np.float64)
-            return found.reshape(len(ids), found.shape[1] * POWER_PARTS)
-        windows = (log_power(self.store.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
-        flat = np.full(self.store.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
-        return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))
-
-    def communities(self, objective: ObjectiveConfig, system: str = "Pose-MAE", how: str | None = None) -> np.ndarray:
-        """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.
-
-        ``system``: the Pose-MAE that embeds them; ``how``: a ModelConfig.pose_embedding; None: the profile's.
-        """
-        ids = self.splits.learn_from(self.splits.pretrain, "communities")
-        how = how or self.profile.model.pose_embedding
-        gestures = self.store.table.iloc[ids]["gesture"]
-        n = objective.n_communities or 6 * gestures.nunique()
-        n = max(1, min(n, len(ids) // 10))
-        return self._kept(
-            system,
-            f"communities-{how}-{n}-{self.seed}",
-            lambda: losses.communities(self._frozen_embeddings(ids, system, how).numpy(), n, self.seed),
-        )
-
-
-def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """The windows ``ids`` of a fraction of each gesture's recordings, of at least one; smaller ones lie in larger ones.
-
-    E 4 downsamples "sessions within each gesture class": a recording is one session's of one gesture.
+    Attributes
+    ----------
+    kind : "emg-mae", "pose-mae", "cpep", "qformer" or "regressor"
+    part : the table or figure that it stands in; "headline" is what the quick profile trains
+    objective : what an aligned system minimises
+    emg_start : name of the masked autoencoder whose encoder it starts from; None: random weights
+    pose_start : name of the masked autoencoder whose encoder embeds its poses
+    emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
+    shuffled : pairs each EMG window with another window's pose (a control that must not learn)
+    paired_fraction : of the recordings of each gesture that alignment sees
+    epochs : times those of the profile's stage; the period of the learning rate grows with them
+    patch : length of an EMG patch, in those of the profile
+    model, train : other changes to the profile's ModelConfig and TrainConfig
+    system, param, param_value, options : how its rows are called; ``system`` "": by its name
     """
-    if fraction >= 1:
-        return ids
-    rows, rng, chosen = table.iloc[ids], np.random.default_rng(seed), []
-    for _, recordings in rows.groupby("gesture")["recording"]:
-        names = rng.permutation(np.sort(recordings.unique()))
-        chosen += names[: max(1, round(fraction * len(names)))].tolist()
-    return ids[rows["recording"].isin(chosen).to_numpy()]
+
+    name: str
+    kind: str
+    about: str
+    part: str = "headline"
+    objective: ObjectiveConfig | None = None
+    emg_start: str | None = "EMG-MAE"
+    pose_start: str = "Pose-MAE"
+    emg_frozen: bool = False
+    pose_trained: bool = False
+    shuffled: bool = False
+    paired_fraction: float = 1.0
+    epochs: float = 1.0
+    patch: int = 1
+    model: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+    system: str = ""
+    param: str = ""
+    param_value: str = ""
+    options: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the experiments that are trained before this one."""
+        if not self.aligned:
+            return ()
+        return (self.pose_start, self.emg_start) if self.emg_start else (self.pose_start,)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it retrieves poses, so that zero-shot applies."""
+        return self.kind in ("cpep", "qformer")
+
+    def configs(self, size: Profile, seed: int) -> tuple[ModelConfig, TrainConfig]:
+        """The shape of its model and how it trains: the profile's, with its changes."""
+        stage = size.mae if self.kind.endswith("-mae") else size.align
+        shape = replace(size.model, emg_patch=size.model.emg_patch * self.patch)
+        if self.kind == "regressor":
+            stage = regression_config(stage, self.name, size.regressor_epochs)
+            if self.name != "PoseT":  # published networks, made for samples (METHOD 1)
+                shape = replace(shape, emg_tokens="waveform", pose_tokens="waveform")
+        epochs = max(1, round(stage.epochs * self.epochs))
+        # as many periods of the learning rate as ever; a short control has a part of one
+        period = stage.t_0 * max(1, round(self.epochs))
+        train = {"seed": seed, "epochs": epochs, "t_0": period, **self.train}
+        return replace(shape, **self.model), replace(stage, **train)
 
 
-def _cls(encoder):
-    """What reads [CLS] (B, d) of an encoder's windows (B, C, T)."""
-    return lambda x: encoder(x, cls_only=True)[:, 0]
+def slug(name: str) -> str:
+    """An experiment's name as a part of a file's."""
+    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An alternative to one of METHOD 9's defaults: something that the papers leave open.
+
+    Attributes
+    ----------
+    option, default, alternative : in METHOD 9's words or the configuration's
+    system : whose numbers it is measured on
+    protocols : that it can change; it leaves the other one as it is
+    changes : to the system's experiment; None: the trained system is only evaluated otherwise
+    starts : the autoencoders that must be trained with the same changes before it
+    trained : name of the experiment that measures it; "": no training does
+    """
+
+    option: str
+    default: str
+    alternative: str
+    system: str = "EMBridge"
+    protocols: tuple[str, ...] = ("LP", "ZS")
+    changes: dict | None = None
+    starts: tuple[str, ...] = ()
+    trained: str = ""
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment that measures it, that of another figure where this has the same; "": none."""
+        return self.trained or (self.name_of(self.system) if self.changes else "")
+
+    def name_of(self, system: str) -> str:
+        """Name of the experiment that is ``system`` with the alternative."""
+        return f"{system}, {self.option} = {self.alternative}"
+
+
+# E Table 2's rows in order, as tables and figures call them: group, and a colour from Okabe and Ito's palette or, for
+# emg2pose's networks, PoseT and the -LS rows, from Tol's, which are made for the same colour-blind readers.
+# Ours are the lines without a network beside every linear probe: what guessing gives, and the classifier to beat.
+ONE_CLASS, LOG_POWER_LDA, UPPER_BOUND = "One class", "Log-power + LDA", "Upper bound"
+TABLE_2 = {
+    ONE_CLASS: ("no network", ""),
+    LOG_POWER_LDA: ("no network", "#000000"),
+    UPPER_BOUND: ("unimodal", "#7F7F7F"),  # the probe of Pose-MAE
+    "EMG-MAE": ("unimodal", "#56B4E9"),
+    "NeuroPose": ("unimodal", "#D55E00"),
+    "emg2pose": ("unimodal", "#CC6677"),
+    "Vemg2pose": ("unimodal", "#AA4499"),
+    "PoseT": ("unimodal", "#999933"),
+    "CPEP": ("multi-modal", "#E69F00"),
+    "CPEP-LS": ("multi-modal", "#DDCC77"),
+    "Q-Former": ("multi-modal", "#0072B2"),
+    "Q-Former-LS": ("multi-modal", "#6699CC"),
+    "EMBridge": ("multi-modal", "#009E73"),
+}
+TABLE_2_SYSTEMS = tuple(TABLE_2)
+NO_NETWORK, UNIMODAL, MULTIMODAL = (
+    tuple(name for name, (group, _) in TABLE_2.items() if group == wanted)
+    for wanted in ("no network", "unimodal", "multi-modal")
+)
+GROUPS = {name: group for name, (group, _) in TABLE_2.items()}
+COLOURS = {name: colour for name, (_, colour) in TABLE_2.items() if colour}
+ALIGNED = ("CPEP", "Q-Former", "EMBridge")  # Table 4 and Fig. 3c vary all three, Fig. 4 the last
+PUBLISHED = REGRESSORS[1:4]  # emg2pose's networks: E has no row of them on NinaPro
+# E Table 2's rows on NinaPro; its last, unlabelled row is EMBridge (METHOD 8)
+NINAPRO = ("Pose-MAE", "EMG-MAE", "PoseT", "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
+REMOVED = ("EMBridge w/o Q-Former", "EMBridge w/o MPRL", "EMBridge w/o CASCLe")  # E Table 3, its upper half
+OBJECTIVES = ("Label Smoothing", "SoftCLIP", "EMBridge")  # its lower half, whose CASCLe row is EMBridge itself
+TABLE_3_SYSTEMS = (*NO_NETWORK, *REMOVED, *OBJECTIVES)
+TABLE_3_GROUPS = GROUPS | dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
+CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", UPPER_BOUND)
+
+# Fig. 4 and E 4: values beside EMBridge's own
+GRIDS = {
+    "tau_s": (0.02, 0.05, 0.2, 0.5),
+    "k_c": (1, 3, 10, 20, "all"),
+    "M": (8, 32),
+    "alpha": (0.25, 0.5, 2.0),
+    "lambda": (0.25, 0.5, 2.0),
+    "r": (0.25, 0.75),
+    "metric": ("cosine", "l1", "l2"),
+}
+NEIGHBOURS = (1, 5, 10, 20, 50)  # k: no training
+BATCH_SIZES = (512, 1024)  # E Table 4, beside 256
+FRACTIONS = (0.2, 0.4, 0.6, 0.8)  # Fig. 3c, beside 1
+_FIELDS = {"tau_s": "tau_s", "k_c": "k_c", "alpha": "alpha", "lambda": "lam", "r": "mask_ratio", "metric": "affinity"}
+
+
+def _model(**changes) -> dict:
+    return {"model": changes}
+
+
+def _objective(**changes) -> dict:
+    return {"objective": changes}
+
+
+# Tokens and normalisations have a default in each profile, which trained_by leaves out; normalisations are of
+# waveforms: log-power has a scaling of its own. METHOD 9's list; docs/former_choices.md has what is not asked any more.
+OPEN_CHOICES = (
+    Choice("zero-shot query pooling", "max for each pair", "mean", protocols=("ZS",)),
+    Choice("gallery exclusion", "all", "not-self", protocols=("ZS",)),
+    Choice("gallery exclusion", "all", "other-users", protocols=("ZS",)),
+    Choice("gallery corpus", "class set", "both class sets", protocols=("ZS",)),
+    Choice("gallery corpus", "class set", "every split", protocols=("ZS",)),
+    Choice("pose embedding", "cls", "mean", changes=_model(pose_embedding="mean")),
+    Choice("pose embedding", "cls", "centred", changes=_model(pose_embedding="centred")),
+    Choice("community affinity", "dot", "cosine", trained="EMBridge, metric = cosine"),  # Fig. 4's
+    Choice("MPRL pass", "on Q'", "rerun", changes=_model(mprl_pass="rerun")),
+    Choice("MPRL target", "raw patch", "token", changes=_model(mprl_target="token")),
+    Choice("pose feed-forward", "separate", "shared", changes=_model(pose_feed_forward="shared")),
+    Choice("hands", "all files", "prompted"),  # labelled windows alone: pre-training has all files either way
+    Choice("positions", "sin-cos", "learned", changes=_model(positions="learned"), starts=("EMG-MAE", "Pose-MAE")),
+    *(
+        Choice(
+            f"{signal} tokens",
+            f"paper: waveform, else {binned}",
+            tokens,
+            changes=_model(**{f"{signal.lower()}_tokens": tokens}),
+            starts=(start,),
+        )
+        for signal, binned, start in (("EMG", "log-power", "EMG-MAE"), ("pose", "frames", "Pose-MAE"))
+        for tokens in ("waveform", binned)
+    ),
+    *(
+        Choice(
+            "EMG normalisation",
+            "paper: channel; else log-power",
+            norm,
+            changes={"train": {"emg_norm": norm}, "model": {"emg_tokens": "waveform"}},
+            starts=("EMG-MAE",),
+        )
+        for norm in ("channel", "window", "recording")
+    ),
+    Choice("InfoNCE", "symmetric", "one-way", "CPEP", changes=_objective(symmetric=False)),
+    Choice("InfoNCE", "one-way", "symmetric", changes=_objective(symmetric=True)),
+    Choice("probe features of CPEP", "before h", "after h", "CPEP", ("LP",)),
+    Choice("temperature", "learned from 0.02", "fixed", changes=_objective(tau_learned=False)),
+    Choice("soft-target q", "with the positive", "renormalised", changes=_objective(renormalise_q=True)),
+    Choice("warm restarts", "T_mult 1", "T_mult 2", changes={"train": {"t_mult": 2}}),
+    # the period of the learning rate stays
+    Choice("CPEP epochs", "40", "100", "CPEP", changes={"epochs": 2.5, "train": {"t_0": 10}}),
+)
+
+
+def _variant(base: Experiment, name: str, about: str, part: str, objective: dict | None = None, **changes):
+    objective = replace(base.objective, **objective or {})
+    return replace(base, name=name, about=about, part=part, objective=objective, **changes)
+
+
+def _experiments() -> Iterator[Experiment]:
+    """All of them, in the order in which tables show and sweeps train them."""
+    yield Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound")
+    yield Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone")
+    about, symmetric = "contrastive pose-EMG pre-training on [CLS] (C)", ObjectiveConfig(symmetric=True)
+    cpep = Experiment("CPEP", "cpep", about, objective=symmetric)
+    qformer = Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", objective=ObjectiveConfig())
+    communities = {"soft_targets": "communities", "alpha": 1.0}
+    about, whole = "Q-Former with MPRL and CASCLe (E)", ObjectiveConfig(**communities, lam=1.0)
+    embridge = Experiment("EMBridge", "qformer", about, objective=whole)
+    yield from (cpep, qformer, embridge)
+    # a quarter of the epochs is enough to learn if there were anything to learn
+    about = "control: another window's pose"
+    yield _variant(cpep, "CPEP, pairs shuffled", about, "headline", shuffled=True, epochs=0.25)
+
+    for name in REGRESSORS[:4]:
+        yield Experiment(name, "regressor", "regresses pose from EMG (E 3.3)", "Table 2")
+    for base in (cpep, qformer):
+        about = f"{base.name}, targets smoothed by 0.1 (E 3.3)"
+        yield _variant(base, f"{base.name}-LS", about, "Table 2", {"soft_targets": "smoothing"})
+
+    for base, name, about, changes in (
+        (cpep, REMOVED[0], "CPEP with CASCLe, InfoNCE one-way", communities | {"symmetric": False}),
+        (embridge, REMOVED[1], "Q-Former with CASCLe", {"lam": 0.0}),
+        (embridge, REMOVED[2], "Q-Former with MPRL", {"soft_targets": None, "alpha": 0.0}),
+        (embridge, OBJECTIVES[0], "smoothed InfoNCE with MPRL", {"soft_targets": "smoothing", "alpha": 0.0}),
+        (embridge, OBJECTIVES[1], "soft targets of instances, with MPRL", {"soft_targets": "instances"}),
+    ):
+        yield _variant(base, name, about, "Table 3", changes)
+
+    def ablation(name: str, about: str, **changes) -> Experiment:
+        return _variant(cpep, f"CPEP, {name}", about, "C ablation", **changes)
+
+    yield ablation("EMG encoder frozen", "only the head learns", emg_frozen=True)
+    yield ablation("random initialisation", "no masked autoencoding of EMG first", emg_start=None)
+    means = _model(emg_pooling="mean", pose_embedding="mean")
+    yield ablation("average pooling", "means of tokens on both sides", **means)
+    longer = Experiment("EMG-MAE, longer patches", "emg-mae", "patches of four times the length", "C ablation", patch=4)
+    yield longer
+    about = "four times the length (in the paper profile E 2.1's 200)"
+    yield ablation("longer EMG patches", about, patch=4, emg_start=longer.name)
+    about = "the pose encoder moves, too: the source reports divergence"
+    yield ablation("both encoders trained", about, pose_trained=True)
+
+    for base in (cpep, qformer, embridge):
+        for share in FRACTIONS:
+            how = {"system": base.name, "param": "paired_fraction", "param_value": f"{share:g}"}
+            name = f"{base.name}, {share:.0%} of pairs"
+            yield _variant(base, name, "data efficiency", "Fig. 3c", paired_fraction=share, **how)
+
+    for param, values in GRIDS.items():
+        for value in values:
+            how = {"system": "EMBridge", "param": param, "param_value": f"{value}"}
+            given = None if value == "all" else value
+            change = _model(n_queries=value) if param == "M" else _objective(**{_FIELDS[param]: given})
+            yield _variant(embridge, f"EMBridge, {param} = {value}", "sensitivity", "Fig. 4", **change, **how)
+
+    for base in (cpep, qformer, embridge):
+        for size in BATCH_SIZES:
+            for options, epochs in (("same epochs", 1), ("same steps", size / 256)):
+                how = {"train": {"batch_size": size}, "epochs": epochs, "system": base.name, "options": options}
+                yield _variant(base, f"{base.name}, B = {size}, {options}", "Table 4", "Table 4", **how)
+
+    for choice in OPEN_CHOICES:
+        if not choice.changes:
+            continue
+        how = {"param": choice.option, "param_value": choice.alternative}
+        about, starts = f"{choice.option}: {choice.alternative} (METHOD 9)", {}
+        for start in choice.starts:  # an autoencoder that saw its signal otherwise would be a poor start, or none
+            starts[f"{start.removesuffix('-MAE').lower()}_start"] = choice.name_of(start)
+            kind = start.lower()
+            yield Experiment(choice.name_of(start), kind, about, "open choices", system=start, **choice.changes, **how)
+        base = {"CPEP": cpep, "EMBridge": embridge}[choice.system]
+        named = {"system": choice.system, **how, **starts}
+        yield _variant(base, choice.experiment, about, "open choices", **choice.changes, **named)
+
+
+EXPERIMENTS = {experiment.name: experiment for experiment in _experiments()}
+# What the sweeps of Fig. 4 leave alone: param to its usual value, METHOD 6
+DEFAULTS = {
+    param: f"{getattr(EXPERIMENTS['EMBridge'].objective, _FIELDS[param]):g}"
+    for param in ("tau_s", "k_c", "alpha", "lambda", "r")
+} | {"M": f"{ModelConfig().n_queries}", "metric": ObjectiveConfig().affinity, "k": f"{EvalConfig().k}"}
+CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned), "CPEP")
+
+
+def find(name: str) -> Experiment:
+    """The experiment of this name; InputError where there is none."""
+    if name not in EXPERIMENTS:
+        raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
+    return EXPERIMENTS[name]
+
+
+def cost(experiment: Experiment, size: Profile) -> float:
+    """How long it trains at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core)."""
+    shape, train = experiment.configs(size, 0)
+    with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
+    kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
+    # these always read waveforms
+    published = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}
+    an_epoch = published.get(experiment.name, kinds.get(experiment.kind, 1.0))
+    if shape.kind == "waveform" and experiment.name not in published:
+        an_epoch *= 3.5
+    return train.epochs * experiment.paired_fraction * an_epoch
+
+
+def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, ...]:
+    """Names of the experiments that a profile trains on a dataset; quick reads the others from committed rows.
+
+    ``tokens``: the front end that --tokens asks for, "" for the profile's own. Of an open choice the alternative that
+    all others have then is left out, and of normalisations the one that comes with waveforms.
+    """
+    if dataset in ("ninapro", "simulated-ninapro"):
+        return NINAPRO
+    headline = profile_name == "quick" or dataset == "ninapro-db1"
+    usual = with_tokens(profile(profile_name), tokens)
+
+    def is_default(e: Experiment) -> bool:
+        if "emg_norm" in e.train:
+            return e.train["emg_norm"] == usual.align.emg_norm
+        named = [name for name in ("emg_tokens", "pose_tokens") if name in e.model]
+        return bool(named) and all(getattr(usual.model, name) == e.model[name] for name in named)
+
+    return tuple(e.name for e in EXPERIMENTS.values() if (e.part == "headline" or not headline) and not is_default(e))
+
+
+def of_parts(dataset: str, *parts: str, profile_name: str = "long", tokens: str = "") -> tuple[str, ...]:
+    """Names of the parts' experiments that exist on a dataset: all on emg2pose and its simulation, few elsewhere.
+
+    ``profile_name``: quick has those of "long"; ``tokens`` as in :func:`trained_by`.
+    """
+    known = trained_by("long" if profile_name == "quick" else profile_name, dataset, tokens)
+    return tuple(name for name in known if EXPERIMENTS[name].part in parts)
+
+
+__getattr__ = moved.names_of(__name__)

@@ -1,6 +1,7 @@
-"""InfoNCE, soft targets and the masked error (E eq. 1-5, METHOD 3-6).
+"""InfoNCE and soft targets (E eq. 1 and 3 to 5, METHOD 3-6); eq. 2, the masked error, is the Q-Former's ``mprl``.
 
-u: EMG embeddings, v: embeddings of the paired poses, both (B, d) and l2-normalised in here; q: softmax over poses.
+u: EMG embeddings, v: embeddings of the paired poses, both (B, d) and l2-normalised in here; q: softmax over poses;
+y: targets, whose row i says how much each pose of the batch counts as the one of EMG window i.
 """
 
 import math
@@ -13,13 +14,20 @@ from torch import Tensor, nn
 
 from embridge.config import ObjectiveConfig
 from embridge.errors import InputError
-from embridge.models.transformer import MAX_SCALE
 
-MAX_LOG_SCALE = math.log(MAX_SCALE)
+MAX_LOG_SCALE = math.log(100.0)  # limit of log(1 / tau), as in CLIP
+
+
+def pick_queries(queries: Tensor, v: Tensor) -> Tensor:
+    """u_i: of the queries (B, M, d) the one with the highest cosine to its own pose v (B, d) (E 2.2.1); (B, d)."""
+    with torch.no_grad():
+        cosine = torch.einsum("bmd,bd->bm", F.normalize(queries.float(), dim=-1), F.normalize(v.float(), dim=-1))
+        best = cosine.argmax(dim=1)  # (B,)
+    return queries.gather(1, best[:, None, None].expand(-1, 1, queries.shape[2])).squeeze(1)
 
 
 def similarity_logits(u: Tensor, v: Tensor, log_scale: Tensor) -> Tensor:
-    """Cosines over temperature, (B, B): row = EMG, column = pose; 1 / tau = exp(log_scale), at most 100."""
+    """s_ij = cos(u_i, v_j) / tau, (B, B): row = EMG, column = pose; 1 / tau = exp(log_scale), at most 100."""
     u, v = F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1)
     return log_scale.clamp(max=MAX_LOG_SCALE).exp() * (u @ v.T)
 
@@ -38,14 +46,6 @@ def clamp_temperature(model: nn.Module) -> None:
         model.log_scale.data.clamp_(max=MAX_LOG_SCALE)
 
 
-def pick_queries(queries: Tensor, v: Tensor) -> Tensor:
-    """u_i: of the queries (B, M, d) the one with the highest cosine to its own pose v (B, d) (E 2.2.1); (B, d)."""
-    with torch.no_grad():
-        cosine = torch.einsum("bmd,bd->bm", F.normalize(queries.float(), dim=-1), F.normalize(v.float(), dim=-1))
-        best = cosine.argmax(dim=1)
-    return queries.gather(1, best[:, None, None].expand(-1, 1, queries.shape[2])).squeeze(1)
-
-
 def soft_cross_entropy(log_q: Tensor, y: Tensor, renormalise: bool = False) -> Tensor:
     """-1/B sum_ij y_ij log q_ij (E eq. 5) for log q and targets y, both (B, B); renormalise: q over j != i."""
     if renormalise and len(log_q) > 1:
@@ -54,10 +54,16 @@ def soft_cross_entropy(log_q: Tensor, y: Tensor, renormalise: bool = False) -> T
     return -(y * log_q).sum(dim=1).mean()
 
 
+def cross_entropy(logits: Tensor, y: Tensor, symmetric: bool) -> Tensor:
+    """:func:`soft_cross_entropy` of symmetric targets y from EMG to pose, averaged with pose to EMG where asked (C)."""
+    loss = soft_cross_entropy(logits.log_softmax(dim=1), y)
+    return (loss + soft_cross_entropy(logits.T.log_softmax(dim=1), y)) / 2 if symmetric else loss
+
+
 def info_nce(u: Tensor, v: Tensor, log_scale: Tensor, *, symmetric: bool = False) -> Tensor:
-    """InfoNCE from EMG to pose (E eq. 1), or the mean of both directions (C)."""
+    """InfoNCE (E eq. 1), -1/B sum_i log q_ii from EMG to pose, or the mean of both directions (C)."""
     logits = similarity_logits(u, v, log_scale)
-    return _both_ways(logits, torch.eye(len(logits), device=logits.device), symmetric)
+    return cross_entropy(logits, torch.eye(len(logits), device=logits.device), symmetric)
 
 
 def smoothed_targets(n: int, eps: float = 0.1, device="cpu") -> Tensor:
@@ -65,6 +71,22 @@ def smoothed_targets(n: int, eps: float = 0.1, device="cpu") -> Tensor:
     if n == 1:
         return torch.ones(1, 1, device=device)
     return torch.full((n, n), eps / (n - 1), device=device).fill_diagonal_(1 - eps)
+
+
+def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np.ndarray:
+    """k-means on l2-normalised pose embeddings (N, d): centroids (N_c, d) float32, l2-normalised (E 2.2.3).
+
+    N_c is n_communities, but at most a tenth of N and at least 1. One thread: with more, the order in which partial
+    sums arrive, and with it the last bits, would change from run to run.
+    """
+    from sklearn.cluster import KMeans  # here: needed once a run, and as slow to import as torch
+
+    embeddings = np.asarray(embeddings, dtype=np.float32)
+    embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    n_clusters = max(1, min(n_communities, len(embeddings) // 10))
+    with threadpool_limits(limits=1):
+        centroids = KMeans(n_clusters, n_init=4, random_state=seed).fit(embeddings).cluster_centers_
+    return centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
 
 
 def community_affinity(v: Tensor, centroids: Tensor, k_c: int | None, kind: str = "dot") -> Tensor:
@@ -95,9 +117,10 @@ def instance_similarity(v: Tensor) -> Tensor:
 
 
 def soft_targets(similarity: Tensor, tau_s: float) -> Tensor:
-    """Soft targets (E eq. 4): softmax of similarity (B, B) at tau_s over j != i; one sample alone gets zeros.
+    """y_ij = exp(S_ij / tau_s) / sum_{k != i} exp(S_ik / tau_s), y_ii = 0 (E eq. 4), from S (B, B).
 
-    The diagonal counts as minus infinity: the zero of "S - diag(S)" would be one more candidate.
+    The diagonal counts as minus infinity: the zero of "S - diag(S)" would be one more candidate. One sample alone gets
+    zeros.
     """
     if len(similarity) == 1:
         return torch.zeros_like(similarity)
@@ -109,28 +132,12 @@ def perplexity(y: Tensor) -> float:
     return float(torch.special.entr(y).sum(1).exp().mean())
 
 
-def communities(embeddings: np.ndarray, n_communities: int, seed: int = 0) -> np.ndarray:
-    """k-means on l2-normalised pose embeddings (N, d): centroids (N_c, d) float32, l2-normalised (E 2.2.3).
-
-    N_c is n_communities, but at most a tenth of N and at least 1. One thread: with more, the order in which partial
-    sums arrive, and with it the last bits, would change from run to run.
-    """
-    from sklearn.cluster import KMeans  # here: needed once a run, and as slow to import as torch
-
-    embeddings = np.asarray(embeddings, dtype=np.float32)
-    embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    n_clusters = max(1, min(n_communities, len(embeddings) // 10))
-    with threadpool_limits(limits=1):
-        centroids = KMeans(n_clusters, n_init=4, random_state=seed).fit(embeddings).cluster_centers_
-    return centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-
-
 def community_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
     """CASCLe's targets (B, B) (E eq. 3-4) from v (B, d) and centroids (N_c, d); InputError without centroids."""
     if centroids is None:
         raise InputError("soft_targets: expected centroids for 'communities', found it without centroids; give them.")
     affinity = community_affinity(v, centroids, objective.k_c, objective.affinity)
-    return soft_targets(affinity @ affinity.T, objective.tau_s)
+    return soft_targets(affinity @ affinity.T, objective.tau_s)  # S_pp = S_pc S_pc'
 
 
 def instance_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
@@ -143,27 +150,21 @@ def instance_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveCo
 TARGETS = {"communities": community_targets, "instances": instance_targets}
 
 
-def _both_ways(logits: Tensor, y: Tensor, symmetric: bool) -> Tensor:
-    """Cross-entropy of symmetric targets y from EMG to pose, averaged with pose to EMG where asked."""
-    loss = soft_cross_entropy(logits.log_softmax(dim=1), y)
-    return (loss + soft_cross_entropy(logits.T.log_softmax(dim=1), y)) / 2 if symmetric else loss
-
-
 def alignment_loss(
     u: Tensor, v: Tensor, log_scale: Tensor, objective: ObjectiveConfig, centroids: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The contrastive part of the objective (METHOD 6); MPRL is added by whoever holds the model.
+    """L_InfoNCE + alpha * L_soft, the contrastive part of the objective (METHOD 6); whoever holds the model adds MPRL.
 
     None: InfoNCE. A name in TARGETS: InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also beside a
     symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). Returns the loss and its parts,
     detached, by name. Raises InputError for an unknown kind or missing centroids (N_c, d).
     """
-    logits = similarity_logits(u, v, log_scale)
+    logits = similarity_logits(u, v, log_scale)  # (B, B)
     if objective.soft_targets == "smoothing":
         y = smoothed_targets(len(logits), objective.smoothing, logits.device)
-        loss = _both_ways(logits, y, objective.symmetric)
+        loss = cross_entropy(logits, y, objective.symmetric)
         return loss, {"info_nce_smoothed": loss.detach()}
-    nce = _both_ways(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)
+    nce = cross_entropy(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)
     parts = {"info_nce": nce.detach()}
     if objective.soft_targets is None:
         return nce, parts

@@ -19,7 +19,7 @@ def available_cores() -> int:
 
 
 def processor() -> str:
-    """What the machine's processor calls itself."""
+    """The name that the machine's processor gives itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

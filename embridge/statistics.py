@@ -1,11 +1,11 @@
 """Scores from confusion counts, and their uncertainty over users (METHOD 8).
 
 Windows of one user are not independent, so intervals resample *groups* (users; on NinaPro DB1 movement-repetition
-pairs). Every score is a function of confusion counts, and counts of a resample are sums of its groups' counts:
-a bootstrap of thousands of resamples therefore never looks at a window twice.
+pairs). Every score is a function of three counts a class: windows that are right, all of the class, and all predictions
+of it. Those of a resample are sums over its groups, so that thousands of resamples never look at a window twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ class GroupCounts:
 
     @property
     def single_class(self) -> bool:
-        """Whether every group holds windows of one class only (a repetition of one movement)."""
+        """True where every group holds windows of one class only (a repetition of one movement)."""
         return bool(((self.counts.sum(-1) > 0).sum(-1) == 1).all())
 
 
@@ -54,8 +54,15 @@ def group_counts(y, pred, groups, n_classes: int) -> GroupCounts:
     return GroupCounts(np.bincount(flat, minlength=np.prod(size)).reshape(size), names)
 
 
-def _counts(y, pred, n_classes: int) -> np.ndarray:
-    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes).counts[0]
+def class_counts(y, pred, groups, n_classes: int) -> np.ndarray:
+    """(G, K, 3) of each group and class: windows that are right, all of the class, all predictions of the class."""
+    counts = group_counts(y, pred, groups, n_classes).counts
+    return np.stack([np.diagonal(counts, axis1=1, axis2=2), counts.sum(-1), counts[..., :-1].sum(-2)], axis=-1)
+
+
+def _of_all(y, pred, n_classes: int) -> np.ndarray:
+    """(K, 3), :func:`class_counts` of all windows together."""
+    return class_counts(y, pred, np.zeros(len(y), dtype=int), n_classes)[0]
 
 
 def _mean_present(values, present):
@@ -65,21 +72,15 @@ def _mean_present(values, present):
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
-def _recall(counts):
-    total = counts.sum(-1)
-    return np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(total, 1), total > 0
-
-
 def _f1(counts):
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    true, predicted = counts.sum(-1), counts[..., :-1].sum(-2)
-    return 2 * hits / np.maximum(true + predicted, 1), true > 0
+    """F1 of each class, 2 right / (of the class + predicted): (..., K, 3) counts -> (..., K)."""
+    return 2 * counts[..., 0] / np.maximum(counts[..., 1] + counts[..., 2], 1)
 
 
-# (..., K, K + 1) counts -> (...) score
+# (..., K, 3) counts -> (...) score: the mean of recall, right / of the class, and of F1
 METRICS = {
-    "balanced_accuracy": lambda counts: _mean_present(*_recall(counts)),
-    "macro_f1": lambda counts: _mean_present(*_f1(counts)),
+    "balanced_accuracy": lambda n: _mean_present(n[..., 0] / np.maximum(n[..., 1], 1), n[..., 1] > 0),
+    "macro_f1": lambda n: _mean_present(_f1(n), n[..., 1] > 0),
 }
 
 
@@ -88,29 +89,29 @@ def confusion(y, pred, n_classes: int) -> np.ndarray:
 
     Predictions that are none of the classes are in no column: a row may sum to less than the class has windows.
     """
-    return _counts(y, pred, n_classes)[:, :n_classes]
+    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes).counts[0, :, :n_classes]
 
 
 def balanced_accuracy(y, pred, n_classes: int) -> float:
     """Mean recall over the classes that occur in ``y`` (E 3.3); a prediction that is no class counts as wrong."""
-    return float(METRICS["balanced_accuracy"](_counts(y, pred, n_classes)))
-
-
-def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
-    """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
-    score, present = _f1(_counts(y, pred, n_classes))
-    return np.where(present, score, np.nan)
+    return float(METRICS["balanced_accuracy"](_of_all(y, pred, n_classes)))
 
 
 def macro_f1(y, pred, n_classes: int) -> float:
     """Mean F1 over the classes that occur in ``y``."""
-    return float(METRICS["macro_f1"](_counts(y, pred, n_classes)))
+    return float(METRICS["macro_f1"](_of_all(y, pred, n_classes)))
+
+
+def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
+    """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
+    counts = _of_all(y, pred, n_classes)
+    return np.where(counts[:, 1] > 0, _f1(counts), np.nan)
 
 
 def per_group_f1(y, pred, groups, n_classes: int) -> dict[str, float]:
     """Macro F1 of each group, over the classes that the group has (E 3.3 for users; which mean: paper silent)."""
-    found = group_counts(y, pred, groups, n_classes)
-    return {str(name): float(f1) for name, f1 in zip(found.names, METRICS["macro_f1"](found.counts), strict=True)}
+    found = METRICS["macro_f1"](class_counts(y, pred, groups, n_classes))
+    return {str(name): float(f1) for name, f1 in zip(np.unique(groups), found, strict=True)}
 
 
 def bootstrap_over_groups(
@@ -118,6 +119,7 @@ def bootstrap_over_groups(
     pred,
     groups,
     *,
+    minus=None,
     metric: str = "balanced_accuracy",
     n_classes: int | None = None,
     n_resamples: int = 2000,
@@ -133,6 +135,7 @@ def bootstrap_over_groups(
     Parameters
     ----------
     y, pred, groups : (N,) true classes, predictions, and what is resampled
+    minus : (N,) predictions whose score is taken off, on the same resampled groups; None: none is
     metric : a key of METRICS
     n_classes : None: the largest label + 1
     strata : (N,) or None. Groups are resampled within their stratum. None: where every group holds one class only,
@@ -142,41 +145,23 @@ def bootstrap_over_groups(
     -------
     (value, low, high); low and high are nan where a stratum has one group, whose spread cannot be seen
     """
-    found = group_counts(y, pred, groups, _n_classes(y, n_classes))
-    blocks = _blocks(found, groups, strata)
-    return _bootstrap(lambda rows: METRICS[metric](found.counts[rows].sum(-3)), blocks, n_resamples, seed)
+    n_classes = n_classes if n_classes is not None else int(np.max(y)) + 1
+    sides = [class_counts(y, p, groups, n_classes)[None] for p in (pred, minus) if p is not None]
+    blocks = _blocks(sides[0][0, ..., 1] > 0)
+    if strata is not None:
+        names, codes = np.unique(groups, return_inverse=True)
+        member = np.zeros((len(names), len(np.unique(strata))), dtype=bool)
+        member[codes, np.unique(strata, return_inverse=True)[1]] = True
+        if (member.sum(1) > 1).any():
+            name = names[member.sum(1) > 1][0]
+            raise InputError(f"bootstrap: expected every group in one stratum, found group {name!r} in several")
+        blocks = _blocks(member)
+    return _bootstrap(lambda rows: _scores(sides, METRICS[metric], rows)[0], blocks, n_resamples, seed)
 
 
-def paired_bootstrap(
-    y,
-    pred_a,
-    pred_b,
-    groups,
-    *,
-    metric: str = "balanced_accuracy",
-    n_classes: int | None = None,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    strata=None,
-) -> tuple[float, float, float]:
-    """Score of a minus score of b with its 95 % interval: both are scored on the same resampled groups.
-
-    Parameters and returns as in :func:`bootstrap_over_groups`.
-    """
-    n_classes = _n_classes(y, n_classes)
-    a, b = (group_counts(y, pred, groups, n_classes) for pred in (pred_a, pred_b))
-    score = METRICS[metric]
-
-    def difference(rows):
-        return score(a.counts[rows].sum(-3)) - score(b.counts[rows].sum(-3))
-
-    return _bootstrap(difference, _blocks(a, groups, strata), n_resamples, seed)
-
-
-def class_counts(y, pred, groups, n_classes: int) -> np.ndarray:
-    """(G, K, 3) of each group and class: windows that are right, all of the class, all predictions of the class."""
-    counts = group_counts(y, pred, groups, n_classes).counts
-    return np.stack([np.diagonal(counts, axis1=1, axis2=2), counts.sum(-1), counts[..., :-1].sum(-2)], axis=-1)
+def paired_bootstrap(y, pred_a, pred_b, groups, **how) -> tuple[float, float, float]:
+    """Score of a minus score of b with its 95 % interval, (value, low, high); how: as :func:`bootstrap_over_groups`."""
+    return bootstrap_over_groups(y, pred_a, groups, minus=pred_b, **how)
 
 
 def bootstrap_over_seeds(
@@ -203,23 +188,12 @@ def bootstrap_over_seeds(
     """
     sides = [np.asarray(side, dtype=float) for side in ([counts] if minus is None else [counts, minus])]
     n_seeds, n_groups = sides[0].shape[:2]
-    present = sides[0][..., 1].sum(0) > 0  # (G, K)
-    strata = present.argmax(1) if (present.sum(1) == 1).all() else np.zeros(n_groups)
-    blocks = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-
-    def of(total):  # (..., K, 3) -> (...)
-        if f1_of is not None:
-            return 2 * total[..., f1_of, 0] / np.maximum(total[..., f1_of, 1] + total[..., f1_of, 2], 1)
-        return _mean_present(total[..., 0] / np.maximum(total[..., 1], 1), total[..., 1] > 0)
-
-    def scores(rows):  # (S, ...)
-        each = [of(side[:, rows].sum(-3)) for side in sides]
-        return each[0] - each[1] if minus is not None else each[0]
-
-    found = _bootstrap(lambda rows: scores(rows).mean(0), blocks, n_resamples, seed)
+    score = METRICS["balanced_accuracy"] if f1_of is None else lambda n: _f1(n)[..., f1_of]
+    blocks = _blocks(sides[0][..., 1].sum(0) > 0)
+    found = _bootstrap(lambda rows: _scores(sides, score, rows).mean(0), blocks, n_resamples, seed)
     if n_seeds == 1 and luck is None:
         return found
-    luck = luck_of_training([scores(np.arange(n_groups))]) if luck is None else luck
+    luck = luck_of_training([_scores(sides, score, np.arange(n_groups))]) if luck is None else luck
     return widened(*found, luck / np.sqrt(n_seeds))
 
 
@@ -240,7 +214,7 @@ def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) 
 
 
 def luck_of_training(seeds: Iterable[Iterable[float]]) -> float:
-    """How far one training may lie from the mean of its kind: half of a 95 % interval (Student's).
+    """Half of a 95 % interval (Student's) for one training run around the mean of its kind.
 
     A mean of n trainings has it divided by the square root of n. ``seeds``: of each system, its score with each seed.
     The systems share one spread, pooled over them, which three seeds of one system would hardly tell. 0 where no system
@@ -254,25 +228,21 @@ def luck_of_training(seeds: Iterable[Iterable[float]]) -> float:
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
 
 
-def _n_classes(y, n_classes):
-    return n_classes if n_classes is not None else int(np.max(y)) + 1
+def _scores(sides: list[np.ndarray], score: Callable, rows: np.ndarray) -> np.ndarray:
+    """(S, ...) the score of each seed on groups ``rows`` (..., G), or what the first side scores above the second.
+
+    sides: one or two of (S, G, K, 3) counts.
+    """
+    each = [score(side[:, rows].sum(-3)) for side in sides]
+    return each[0] - each[1] if len(sides) == 2 else each[0]
 
 
-def _blocks(found: GroupCounts, groups, strata) -> list[np.ndarray]:
-    """Row numbers of the groups, one array a stratum."""
-    if strata is None:
-        if not found.single_class:
-            return [np.arange(len(found.names))]
-        stratum = found.counts.sum(-1).argmax(-1)  # the one class of each group
-    else:
-        codes = np.unique(groups, return_inverse=True)[1]
-        names, labels = np.unique(strata, return_inverse=True)
-        member = np.zeros((len(found.names), len(names)), dtype=bool)
-        member[codes, labels] = True
-        if (member.sum(1) > 1).any():
-            name = found.names[member.sum(1) > 1][0]
-            raise InputError(f"bootstrap: expected every group in one stratum, found group {name!r} in several")
-        stratum = member.argmax(1)
+def _blocks(member: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of the groups, one array a stratum: by what each group is the only member of, else all in one.
+
+    member: (G, n) bool, such as which classes a group holds.
+    """
+    stratum = member.argmax(1) if (member.sum(1) == 1).all() else np.zeros(len(member))
     return [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
 
 

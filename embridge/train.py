@@ -3,19 +3,30 @@
 ``torchrun --nproc-per-node N -m embridge.train NAME ...`` trains it on N devices, one global batch as on one.
 """
 
+import argparse
 import sys
 import time
 
 import filelock
 
-from embridge import cli, distributed
+from embridge import distributed
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study
-from embridge.progress import human
+from embridge.experiments import EXPERIMENTS
+from embridge.paper.records import record
 from embridge.provenance import commit
-from embridge.score import is_recorded, record
+from embridge.run import cli
+from embridge.run.progress import human
+from embridge.study import Study
 
+RESUMES = "the same command goes on from the last checkpoint"
+OF_STUDY = ("dataset", "profile", "device", "data", "out", "tokens", "skip_broken")
 UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): records will name it with a +; commit first"
+
+
+def study_of(options: argparse.Namespace, **changes) -> Study:
+    """The study that the command line's options ask for, or with other ``changes``, of seed 0 if these name none."""
+    given = {"seed": 0, **{name: getattr(options, name) for name in OF_STUDY}, **changes}
+    return Study(**given | {"data": given["data"] or ""})
 
 
 def check_name(name: str) -> None:
@@ -29,7 +40,7 @@ def prepare(study: Study) -> None:
     """Make the study's recordings, windows, splits and scales where they are missing.
 
     One command at a time: of several that start together the first builds and the others open what it built. Among the
-    processes of torchrun the study lets rank 0 build. Raises InputError as :class:`~embridge.dataset.Dataset` does.
+    processes of torchrun the study lets rank 0 build. Raises InputError as :class:`~embridge.study.Study` does.
     """
     folder = study.out / "data"
     cli.make_writable(folder)
@@ -46,38 +57,28 @@ def prepare(study: Study) -> None:
         lock.release()
 
 
-def main(argv: list[str]) -> int:
+@cli.command(RESUMES)
+def main(argv: list[str]) -> None:
     """Train what ``argv`` names (see ``run_all.sh --help``), print one line about each and return the exit code."""
-    try:
-        options = cli.parse(argv, action="train")
+    options = cli.parse(argv, action="train")
+    for name in options.train:
+        check_name(name)
+    with distributed.session(options.device) as device:
+        first = distributed.rank() == 0
+        study = study_of(options, seed=options.seed, device=device)
+        if options.profile == "long" and first and commit().endswith("+"):
+            print(f"warning: {UNCOMMITTED}", file=sys.stderr, flush=True)
+        prepare(study)
         for name in options.train:
-            check_name(name)
-        with distributed.session(options.device) as device:
-            where = (options.dataset, options.profile, options.seed, device, options.data or "", options.out)
-            study = Study(*where, tokens=options.tokens, skip_broken=options.skip_broken)
-            if options.profile == "long" and distributed.rank() == 0 and commit().endswith("+"):
-                print(f"warning: {UNCOMMITTED}", file=sys.stderr, flush=True)
-            prepare(study)
-            first = distributed.rank() == 0
-            for name in options.train:
-                began = time.monotonic()
-                run = study.run(name)
-                if first:
-                    print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
-        # one process scores, and in the session the others would wait for it, or for one who makes what it shares
-        for name in options.train if first else ():
-            if options.profile == "long" or (options.profile != "quick" and is_recorded(study, name)):
-                print(f"rows: {record(study, name)}", flush=True)
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except OSError as problem:  # a full disk, a folder gone
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
+            began = time.monotonic()
+            run = study.run(name)
+            if first:
+                print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
+    # one process scores, and in the session the others would wait for it, or for one who makes what it shares
+    for name in options.train if first else ():
+        # the headline's are scored by the first page that reads them: to train them needs no D_eval
+        if options.profile == "long" or (options.profile != "quick" and EXPERIMENTS[name].part != "headline"):
+            print(f"rows: {record(study, name).file}", flush=True)
 
 
 if __name__ == "__main__":

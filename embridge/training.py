@@ -1,11 +1,10 @@
-"""The one loop that trains every stage, and what it is made of (E A.6, METHOD 2).
+"""The one loop that trains every stage, and its step (E A.6, METHOD 2).
 
-Order and noise are functions of (seed, epoch, sample) and never of what ran before, so a run that was killed
-continues exactly: the weights' SHA-256 equals the uninterrupted run's.
+A run that was killed continues exactly: the weights' SHA-256 equals the uninterrupted run's.
 """
 
 import csv
-import hashlib
+import gc
 import io
 import json
 import math
@@ -21,9 +20,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embridge import distributed
+from embridge import distributed, moved
 from embridge.checkpoint import (
     check_description,
     load_checkpoint,
@@ -36,12 +36,11 @@ from embridge.checkpoint import (
     write_atomically,
 )
 from embridge.config import TrainConfig
+from embridge.data.batches import Ahead, order
 from embridge.errors import InputError
-from embridge.loading import Ahead
-from embridge.optimisation import Trainer, learning_rate
+from embridge.losses import clamp_temperature
+from embridge.parallel import available_cores
 from embridge.provenance import provenance
-
-__all__ = ["load_weights", "noise", "order", "set_threads", "train", "weights_hash"]
 
 # Steps between two looks at whether the loss is finite. On a GPU each look waits for the device; a bad step is
 # skipped by the optimiser itself in any case.
@@ -53,30 +52,295 @@ def set_threads() -> int:
 
     OMP_NUM_THREADS may ask for fewer: that is how a sweep and torchrun divide a machine among processes.
     """
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    n = min(n, int(asked)) if asked.isdecimal() and int(asked) else n
+    n = min(available_cores(), int(asked) if asked.isdecimal() and int(asked) else sys.maxsize)
     torch.set_num_threads(n)
     return n
 
 
-def seed_of(*key) -> int:
-    """A seed made of a key; SHA-256 rather than hash(), which changes from process to process."""
-    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big") >> 1
+def autocast(device: str, precision: str) -> torch.autocast:
+    """The mixed-precision context of "fp32", "bf16" or "auto": bf16 on a GPU that multiplies in it, else float32.
+
+    Never by itself on a CPU, where it gains nothing even with AMX, and the results would depend on the processor.
+    Measured on a core of a Xeon with AMX (torch 2.13), a step in bf16 takes 2.0 times as long as one in float32 for
+    EMBridge and 1.2 times for the autoencoders at quick's size, B = 256; 1.0 and 1.2 times at paper size, B = 32.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
+    kind, bf16 = torch.device(device).type, precision == "bf16"
+    if precision == "auto":  # older GPUs would compute it in pieces
+        bf16 = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16)
 
 
-def _generator(*key) -> torch.Generator:
-    return torch.Generator().manual_seed(seed_of(*key))
+def learning_rate(config: TrainConfig, epoch: float) -> float:
+    """lr (1 + cos(pi t / period)) / 2 (SGDR) at a time in epochs, 0 <= epoch < config.epochs; or always the same.
+
+    Cosine annealing with warm restarts, t from the last one. The first period is t_0 epochs and each next one t_mult
+    times as long. With t_mult 1 and epochs that are no multiple of t_0 there is one period, so that training ends at
+    the minimum (METHOD 2).
+    """
+    if config.schedule not in ("cosine", "constant"):
+        raise InputError(f"schedule: expected cosine or constant, found {config.schedule!r}.")
+    if config.schedule == "constant":
+        return config.lr
+    period = float(config.t_0)
+    if config.t_mult == 1:
+        period = period if config.epochs % config.t_0 == 0 else float(config.epochs)
+        epoch %= period
+    while epoch >= period:
+        epoch, period = epoch - period, period * config.t_mult
+    return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / period))
 
 
-def noise(seed: int, epoch: int, stream: str, n: int, width: int) -> Tensor:
-    """An epoch's uniform numbers in [0, 1) for n samples, (n, width) float32: a function of its arguments alone."""
-    return torch.rand(n, width, generator=_generator("noise", seed, epoch, stream))
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """The parameters that train, in two groups: matrices of layers decay; biases, norms, tokens, temperature do not.
+
+    A matrix of a layer is called "weight..." and has two axes or more; tokens and positions have other names.
+    """
+    decay, rest = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            matrix = parameter.ndim >= 2 and name.rsplit(".", 1)[-1].startswith("weight")
+            (decay if matrix else rest).append(parameter)
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def order(seed: int, epoch: int, n: int) -> Tensor:
-    """The order in which an epoch visits its n samples: a permutation (n,) long."""
-    return torch.randperm(n, generator=_generator("order", seed, epoch))
+class _Loss(nn.Module):
+    """A task's loss as a module, which is what torch.compile and DistributedDataParallel take."""
+
+    def __init__(self, task):
+        super().__init__()
+        self.model, self.task = task.model, task
+
+    def forward(self, batch: dict[str, Tensor], n: int):
+        return self.task.loss(batch, n)
+
+
+class Trainer:
+    """A task's model with its optimiser: what one step does, on one device or as one of several ranks.
+
+    Attributes
+    ----------
+    bad : scalar, 1 once a loss or gradient was not finite; from then on no step is taken
+    """
+
+    def __init__(self, task, config: TrainConfig, device: str = "cpu"):
+        self.config, self.device = config, torch.device(device)
+        self.model = task.model.to(device).train()
+        # fused: one kernel for all parameters, and it skips the step where found_inf says so
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config.weight_decay), lr=config.lr, fused=True)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.bad = torch.zeros((), device=device)
+        self.loss = _Loss(task)
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+            # d = 256 is bound by memory and launches: fused kernels are what helps. Two shapes, full and ragged batch.
+            self.loss.compile(dynamic=False)
+        if distributed.world() > 1:
+            # static graph: the same parameters go without a gradient at each step (MPRL's, in a plain Q-Former)
+            self.loss = DistributedDataParallel(self.loss, static_graph=True)
+
+    def step(self, batch: dict[str, Tensor], n: int, lr: float, check=None) -> dict[str, Tensor]:
+        """One step on this rank's part of a global batch of n samples; the loss and its parts by name, detached.
+
+        Nothing waits for the device. check: called, where given, before the weights change.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with autocast(self.device, self.config.precision):  # a context a step: it caches the weights it has cast
+            loss, parts = self.loss(batch, n)
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        self.bad = torch.maximum(self.bad, 1 - (torch.isfinite(loss) & torch.isfinite(norm)).float())
+        if check is not None:
+            check()
+        if self.config.clip is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip, norm)
+        self.optimizer.found_inf = self.bad
+        self.optimizer.step()
+        clamp_temperature(self.model)
+        return {"loss": loss.detach(), **parts}
+
+
+def forget_compiled() -> None:
+    """Free what earlier trainings have compiled and hold on a GPU, for the next one of this process.
+
+    All share the code of a step, which compiles at most 8 ways; and a compiled loss holds its task, with the windows on
+    the GPU, in a cycle that only the garbage collector ends.
+    """
+    torch.compiler.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+class _Best:
+    """The best of the epochs that a task validates, for early stopping; without ``validate`` it stays empty.
+
+    state : None, or a dict of the epoch's number, its validation and the model's weights; it goes into checkpoints.
+    """
+
+    def __init__(self, task, config: TrainConfig, device: str):
+        self.validate, self.patience, self.device = getattr(task, "validate", None), config.patience, device
+        self.state = None
+
+    def look(self, model: nn.Module, epoch: int) -> dict[str, float]:
+        """Validate an epoch, keep it if it is the best so far; what the log gains. All ranks see the same mean."""
+        if self.validate is None:
+            return {}
+        value = torch.tensor(self.validate(), dtype=torch.float64, device=self.device)
+        value = distributed.average({"": value})[""].item()
+        if not math.isfinite(value):
+            raise RuntimeError(f"The validation of epoch {epoch} is not finite; look for NaN in its windows.")
+        if self.state is None or value < self.state["validation"]:
+            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.state = {"epoch": epoch, "validation": value, "model": weights}
+        return {"validation": value}
+
+    def is_old(self, epoch: int) -> bool:
+        """True where, after so many epochs, the best is as long ago as the configuration's patience."""
+        return self.state is not None and self.patience is not None and epoch - self.state["epoch"] >= self.patience
+
+
+def train(
+    task,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    describe: dict,
+    device: str = "cpu",
+    progress: bool = True,
+    checkpoint_seconds: float = 30,
+) -> list[dict]:
+    """Train ``task.model`` in place, resuming what folder holds, and write weights, log and ``done.json`` there.
+
+    task: ``model`` (nn.Module), ``n_samples`` (int), ``load(samples (B,) long, epoch)`` which returns a batch, a dict
+    of tensors on the device, and ``loss(batch, n)``, n the size of the global batch, which returns a scalar and a dict
+    of scalars to log. Where it has ``validate()``, a float to minimise, this is called after each epoch and the weights
+    of the best one are kept; where it has ``seed_step(epoch, step)``, that is called before each step, for dropout.
+    describe: JSON-able, all that decides the weights; kept beside them and compared. Returns the log, a dict an epoch:
+    epoch, step, lr, loss, the parts, validation, seconds, and those of them waited for data. A finished run is loaded.
+    Under torchrun the ranks share each batch, and the first one alone writes.
+
+    Raises InputError (folder in use, not writable, of another configuration; no samples), RuntimeError (a loss
+    or gradient that is not finite; the weights have not taken that step), OSError (disk full; the last checkpoint
+    stays), KeyboardInterrupt (after a checkpoint).
+    """
+    folder, writes = Path(folder), distributed.rank() == 0
+    if task.n_samples < 1:
+        raise InputError(f"{folder.name}: there is nothing to train on, the list of windows is empty.")
+    with locked(folder) if writes else nullcontext():
+        if writes:
+            check_description(folder, describe, write=True)
+        distributed.barrier()
+        if (folder / "done.json").exists():
+            load_weights(folder, task.model, describe)
+            return _read_log(folder / "log.csv")
+        if device != "cpu" and hasattr(task, "placement"):
+            print(f"{folder.name}: {task.placement}")
+        with deferred_interrupt() as interrupted:
+            return _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted)
+
+
+def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted) -> list[dict]:
+    trainer = Trainer(task, config, device)
+    model, optimizer, writes = trainer.model, trainer.optimizer, distributed.rank() == 0
+    per_epoch = math.ceil(task.n_samples / config.batch_size)
+    check_every = CHECK_EVERY.get(torch.device(device).type, 1)
+    best, seed_step = _Best(task, config, device), getattr(task, "seed_step", None)
+
+    epoch, step, log, sums, elapsed = 0, 0, [], {}, 0.0  # step: steps done in this epoch; elapsed: their seconds
+    state = load_checkpoint(folder)
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        epoch, step, log, elapsed = state["epoch"], state["step"], state["log"], state["elapsed"]
+        best.state = state["best"]
+        sums = {name: value.to(device) for name, value in state["sums"].items()}
+
+    def save() -> None:
+        seconds = elapsed + time.monotonic() - began
+        weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best.state}
+        reached = {"epoch": epoch, "step": step, "log": log, "sums": sums, "elapsed": seconds}
+        save_checkpoint(folder, weights | reached)
+
+    def check() -> None:
+        if trainer.bad:
+            raise RuntimeError(
+                f"{folder.name}: the loss or its gradient is not finite in epoch {epoch + 1}, at step {step + 1} of "
+                f"{per_epoch}{'' if check_every == 1 else f' or up to {check_every - 1} before'}; the weights have "
+                f"not taken that step. Look for NaN in the windows, or lower the learning rate ({config.lr:g})."
+            )
+
+    bar = tqdm(
+        total=config.epochs * per_epoch,
+        initial=epoch * per_epoch + step,
+        desc=folder.name,
+        disable=not progress or not writes,
+        mininterval=0.5 if sys.stderr.isatty() else 15.0,  # a notebook run by papermill keeps every line
+        unit="step",
+    )
+    saved = began = time.monotonic()
+    with bar:
+        while epoch < config.epochs and not best.is_old(epoch):
+            samples = order(config.seed, epoch, task.n_samples)
+            parts = samples.split(config.batch_size)[step:]  # the last one may be ragged, down to one sample
+            ahead = Ahead(partial(task.load, epoch=epoch), map(distributed.shard, parts), device)
+            for part, batch in zip(parts, ahead, strict=True):
+                if seed_step:
+                    seed_step(epoch, step)
+                lr = learning_rate(config, epoch + step / per_epoch)
+                values = trainer.step(batch, len(part), lr, check if step % check_every == 0 else None)
+                for name, value in values.items():  # tensors: .item() would wait for the device
+                    sums[name] = sums.get(name, 0) + value.double() * len(part)
+                step += 1
+                bar.update()
+                if interrupted.is_set() or time.monotonic() - saved > checkpoint_seconds:
+                    check()
+                    if writes:
+                        save()
+                    saved = time.monotonic()
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
+            check()
+            means = {name: (value / task.n_samples).item() for name, value in distributed.average(sums).items()}
+            means |= best.look(model, epoch + 1)
+            now = time.monotonic()
+            last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
+            row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
+            log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
+            bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
+            epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
+    if best.state is not None:
+        model.load_state_dict(best.state["model"])
+    if writes:
+        _write_results(folder, model, log, epoch * per_epoch, device)
+    distributed.barrier()  # nobody looks for the results before they are there
+    return log
+
+
+def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
+    """Weights, log and, last, ``done.json``, whose presence says that the run is whole."""
+    save_weights(folder, model)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(log[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(log)
+    write_atomically(folder / "log.csv", text.getvalue().encode())
+    seconds = sum(row["seconds"] for row in log)
+    done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
+    write_atomically(folder / "done.json", json.dumps(done).encode())
+    remove_checkpoints(folder)
+
+
+def _read_log(path: Path) -> list[dict]:
+    """The rows as they were written: counts are int, the rest float."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {name: int(value) if name in ("epoch", "step") else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 @contextmanager
@@ -104,181 +368,4 @@ def deferred_interrupt() -> Iterator[threading.Event]:
         raise KeyboardInterrupt
 
 
-def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
-    """Weights, log and, last, ``done.json``, whose presence says that the run is whole."""
-    save_weights(folder, model)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(log[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(log)
-    write_atomically(folder / "log.csv", text.getvalue().encode())
-    seconds = sum(row["seconds"] for row in log)
-    done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
-    write_atomically(folder / "done.json", json.dumps(done).encode())
-    remove_checkpoints(folder)
-
-
-def _read_log(path: Path) -> list[dict]:
-    """The rows as they were written: counts are int, the rest float."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [
-            {name: int(value) if name in ("epoch", "step") else float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def train(
-    task,
-    config: TrainConfig,
-    folder: Path,
-    *,
-    describe: dict,
-    device: str = "cpu",
-    progress: bool = True,
-    checkpoint_seconds: float = 30,
-) -> list[dict]:
-    """Train ``task.model`` in place, resuming what folder holds, and write weights, log and ``done.json`` there.
-
-    task: ``model`` (nn.Module), ``n_samples`` (int), ``load(samples (B,) long, epoch)`` which returns a batch, a dict
-    of tensors on the device, and ``loss(batch, n)``, n the size of the global batch, which returns a scalar and a dict
-    of scalars to log. Where it has ``validate()``, a float to minimise, this is called after each epoch and the weights
-    of the best one are kept; where it has ``seed_step(epoch, step)``, that is called before each step, for dropout.
-    describe: JSON-able, all that decides the weights; kept beside them and compared. Returns the log, a dict an epoch:
-    epoch, step, lr, loss, the parts, validation, seconds, and those of them waited for data. A finished run is loaded.
-    Under torchrun the ranks share each batch, and the first one alone writes.
-
-    Raises InputError (folder in use, not writable, of another configuration; no samples), RuntimeError (a loss
-    or gradient that is not finite; the weights have not taken that step), OSError (disk full; the last checkpoint
-    stays), KeyboardInterrupt (after a checkpoint).
-    """
-    folder, model = Path(folder), task.model
-    if task.n_samples < 1:
-        raise InputError(f"{folder.name}: there is nothing to train on, the list of windows is empty.")
-    with locked(folder) if distributed.rank() == 0 else nullcontext():
-        if distributed.rank() == 0:
-            check_description(folder, describe, write=True)
-        distributed.barrier()
-        if (folder / "done.json").exists():
-            load_weights(folder, model, describe)
-            return _read_log(folder / "log.csv")
-        if device != "cpu" and hasattr(task, "placement"):
-            print(f"{folder.name}: {task.placement}")
-        with deferred_interrupt() as interrupted:
-            return _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted)
-
-
-class _Best:
-    """The best of the epochs that a task validates, for early stopping; without ``validate`` it stays empty.
-
-    state : None, or a dict of the epoch's number, its validation and the model's weights; it goes into checkpoints.
-    """
-
-    def __init__(self, task, config: TrainConfig, device: str):
-        self.validate, self.patience, self.device = getattr(task, "validate", None), config.patience, device
-        self.state = None
-
-    def look(self, model: nn.Module, epoch: int) -> dict[str, float]:
-        """Validate an epoch, keep it if it is the best so far; what the log gains. All ranks see the same mean."""
-        if self.validate is None:
-            return {}
-        value = torch.tensor(self.validate(), dtype=torch.float64, device=self.device)
-        value = distributed.average({"": value})[""].item()
-        if not math.isfinite(value):
-            raise RuntimeError(f"The validation of epoch {epoch} is not finite; look for NaN in its windows.")
-        if self.state is None or value < self.state["validation"]:
-            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            self.state = {"epoch": epoch, "validation": value, "model": weights}
-        return {"validation": value}
-
-    def is_old(self, epoch: int) -> bool:
-        """Whether, after so many epochs, the best is as long ago as the configuration's patience."""
-        return self.state is not None and self.patience is not None and epoch - self.state["epoch"] >= self.patience
-
-
-def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupted) -> list[dict]:
-    trainer = Trainer(task, config, device)
-    model, optimizer = trainer.model, trainer.optimizer
-    n, batch = task.n_samples, config.batch_size
-    per_epoch = math.ceil(n / batch)
-    check_every = CHECK_EVERY.get(torch.device(device).type, 1)
-
-    best, seed_step = _Best(task, config, device), getattr(task, "seed_step", None)
-
-    epoch, step, log, sums, elapsed = 0, 0, [], {}, 0.0  # step: steps done in this epoch; elapsed: their seconds
-    state = load_checkpoint(folder)
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        epoch, step, log, elapsed = state["epoch"], state["step"], state["log"], state["elapsed"]
-        best.state = state["best"]
-        sums = {name: value.to(device) for name, value in state["sums"].items()}
-
-    def save() -> None:
-        if distributed.rank() > 0:
-            return
-        save_checkpoint(
-            folder,
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "epoch": epoch,
-                "step": step,
-                "log": log,
-                "sums": sums,
-                "elapsed": elapsed + time.monotonic() - began,
-                "best": best.state,
-            },
-        )
-
-    def check() -> None:
-        if trainer.bad:
-            raise RuntimeError(
-                f"{folder.name}: the loss or its gradient is not finite in epoch {epoch + 1}, at step {step + 1} of "
-                f"{per_epoch}{'' if check_every == 1 else f' or up to {check_every - 1} before'}; the weights have "
-                f"not taken that step. Look for NaN in the windows, or lower the learning rate ({config.lr:g})."
-            )
-
-    bar = tqdm(
-        total=config.epochs * per_epoch,
-        initial=epoch * per_epoch + step,
-        desc=folder.name,
-        disable=not progress or distributed.rank() > 0,
-        mininterval=0.5 if sys.stderr.isatty() else 15.0,  # a notebook run by papermill keeps every line
-        unit="step",
-    )
-    saved = began = time.monotonic()
-    with bar:
-        while epoch < config.epochs and not best.is_old(epoch):
-            samples = order(config.seed, epoch, n)
-            parts = samples.split(batch)[step:]  # the last one may be ragged, down to one sample
-            ahead = Ahead(partial(task.load, epoch=epoch), map(distributed.shard, parts), device)
-            for part, loaded in zip(parts, ahead, strict=True):
-                if seed_step:
-                    seed_step(epoch, step)
-                lr = learning_rate(config, epoch + step / per_epoch)
-                values = trainer.step(loaded, len(part), lr, check if step % check_every == 0 else None)
-                for name, value in values.items():  # tensors: .item() would wait for the device
-                    sums[name] = sums.get(name, 0) + value.double() * len(part)
-                step += 1
-                bar.update()
-                if interrupted.is_set() or time.monotonic() - saved > checkpoint_seconds:
-                    check()
-                    save()
-                    saved = time.monotonic()
-                    if interrupted.is_set():
-                        raise KeyboardInterrupt
-            check()
-            means = {name: (value / n).item() for name, value in distributed.average(sums).items()}
-            means |= best.look(model, epoch + 1)
-            now = time.monotonic()
-            last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
-            row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
-            log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
-            bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
-            epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
-    if best.state is not None:
-        model.load_state_dict(best.state["model"])
-    if distributed.rank() == 0:
-        _write_results(folder, model, log, epoch * per_epoch, device)
-    distributed.barrier()  # nobody looks for the results before they are there
-    return log
+__getattr__ = moved.names_of(__name__)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from embridge.config import WindowConfig
-from embridge.recordings import Recording, Segment, Signals, Source
-from embridge.splits import split_by_column
+from embridge.data.recordings import Recording, Segment, Signals, Source
+from embridge.data.splits import split_by_column
 
 # 8 electrodes and 20 joint angles at 2 kHz, mains of 50 Hz; windows of 2 s
 WINDOWS = WindowConfig(n_channels=8, n_joints=20, notch=50.0)

@@ -14,7 +14,7 @@ import pytest
 import scipy.io
 
 from embridge import config as cfg
-from embridge.recordings.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
+from embridge.data.emg2pose import COLUMNS, IN_CLASSES, UNSEEN_CLASSES
 
 # An optional grammar of jsonschema's, which papermill and nbformat bring in: seconds to load in each process.
 sys.modules["rfc3987_syntax"] = None
@@ -176,7 +176,7 @@ def write_ninapro(folder, database: str, subject: int, exercise: int, /, *, name
 
 def load_noise(recording):
     """EMG of 8 channels on an offset, and 3 joints that wander: 4.5 s at the recording's rate."""
-    from embridge.recordings import Segment, Signals
+    from embridge.data.recordings import Segment, Signals
 
     rng, n = np.random.default_rng(len(recording.key)), round(4.5 * recording.sample_rate)
     emg = (1e-3 * (rng.standard_normal((n, 8)) + 5)).astype(np.float32)
@@ -186,9 +186,9 @@ def load_noise(recording):
 
 def noise_study(folder, size: cfg.Profile, *, windows: cfg.WindowConfig | None = None, **more):
     """A study of a Source of one's own, two recordings of two windows: one trains, one evaluates."""
-    from embridge.experiments import Study  # loads torch
-    from embridge.recordings import Recording, Source
-    from embridge.splits import split_by_column
+    from embridge.data.recordings import Recording, Source
+    from embridge.data.splits import split_by_column
+    from embridge.study import Study  # loads torch
 
     windows, recordings = windows or cfg.WindowConfig(n_channels=8, n_joints=3), []
     for split in ("train", "test"):
@@ -214,7 +214,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory):
     """A function that gives a simulated study of size TINY in a folder of its own; simulated and cut once for all."""
-    from embridge.experiments import Study  # loads torch, which most tests of files do not need
+    from embridge.study import Study  # loads torch, which most tests of files do not need
 
     made = Study("simulated", out=tmp_path_factory.mktemp("made"), size=TINY, device="cpu")
     made.store  # noqa: B018

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from embridge import figures as f
-from embridge.recordings.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
-from embridge.systems import LOG_POWER_LDA, NO_NETWORK
+from embridge.data.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
+from embridge.experiments import LOG_POWER_LDA, NO_NETWORK
 
 RNG = np.random.default_rng(0)
 DB1 = [f"E1-{i:02d}" for i in (1, 5, 9, 12)]
@@ -46,7 +46,8 @@ def scores():
                     value = RNG.uniform(0.3, 0.8)
                     rows.append(
                         {"system": system, "classes": classes, "protocol": protocol, "gallery": gallery,
-                         "value": value, "low": value - 0.05, "high": value + 0.04, "paper_value": None}
+                         "value": value, "low": value - 0.05, "high": value + 0.04, "paper_value": None,
+                         "origin": ""}
                     )  # fmt: skip
     rows[0]["paper_value"] = 0.757
     return pd.DataFrame(rows)
@@ -136,7 +137,7 @@ CHOICES.loc[CHOICES["alternative"] == "channel", "origin"] = "long run, 2026-11-
 FIGURES = {
     "method": lambda: f.method_drawing(),
     "traces": lambda: f.recording_traces(EMG, POSE, 2000.0, joint_names=JOINTS, failures=FAILURES),
-    "glove": lambda: f.recording_traces(EMG[:, :10] * 1e-6, POSE, 100.0, joint_names=["glove"] * 20, emg_unit="V"),
+    "glove": lambda: f.recording_traces(EMG[:, :10] * 1e-6, POSE, 100.0, joint_names=["glove"] * 20),
     "filter": lambda: f.filter_response(
         np.linspace(0, 1000, 60), np.linspace(2, 1, 60), np.linspace(2, 0.01, 60), bandpass=(2, 250), notch=60),
     "no filter": lambda: f.filter_response(np.linspace(0, 50, 9), np.ones(9), np.ones(9), bandpass=None, notch=None),
@@ -150,21 +151,20 @@ FIGURES = {
     "alignment": lambda: f.alignment_curves(
         {"CPEP": LOG, "EMBridge": LOG.drop(columns="tau")}, {"loss": "loss", "tau": "temperature τ"}),
     "reconstructions": lambda: f.reconstructions(
-        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3]),
+        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3], unit="SD"),
     "queries": lambda: f.query_usage({"Q-Former": np.array([0.1, 0.9]), "EMBridge": np.array([0.5, 0.5])}),
-    "contrast": lambda: f.embeddings_contrast(XY, XY * 3, LABELS, IN_CLASSES),
+    "contrast": lambda: f.tsne_panels({"pose": XY, "EMG": XY * 3}, LABELS, IN_CLASSES),
     "tsne": lambda: f.tsne_panels(
         {"before": XY, "after": XY, "pose": XY}, np.where(LABELS == 3, -1, LABELS), UNSEEN_CLASSES),
     "cosines": lambda: f.cosine_histogram({"Pose-MAE": RNG.uniform(0.2, 1, 300)}),
     "communities": lambda: f.communities(XY, LABELS, {k: POSE[k] for k in range(4)}),
-    "communities, glove": lambda: f.communities(XY, LABELS),
-    "similarity": lambda: f.similarity_matrix(RNG.normal(size=(24, 24)), BATCH, STAGES, title="EMBridge"),
-    "soft targets": lambda: f.soft_targets_heatmap(SOFT, BATCH, STAGES),
-    "soft targets, plain": lambda: f.soft_targets_heatmap(SOFT, log=False),
+    "communities, glove": lambda: f.communities(XY, LABELS, {}),
+    "similarity": lambda: f.similarity_matrix(RNG.normal(size=(24, 24)), BATCH, STAGES),
+    "soft targets": lambda: f.soft_targets_heatmap(SOFT, BATCH),
     "grid": lambda: f.soft_targets_grid({(k, t): SOFT for k in (1, "all") for t in (0.05, 0.1, 0.5)}),
     "pipeline": lambda: f.affinity_pipeline(SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT),
     "table 2": lambda: f.table2_bars(HEADLINE),
-    "table 2, no network": lambda: f.table2_bars(pd.concat([LINES.drop(columns="origin"), HEADLINE])),
+    "table 2, no network": lambda: f.table2_bars(pd.concat([LINES, HEADLINE], ignore_index=True)),
     "confusions": lambda: f.confusion_matrices(CONFUSIONS, UNSEEN_CLASSES, f1=F1),
     "confusions, db1": lambda: f.confusion_matrices({"CPEP": np.eye(4, 5, dtype=int)}, DB1),
     "users": lambda: f.per_user_f1(USERS),

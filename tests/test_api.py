@@ -1,7 +1,6 @@
 """A finished run on raw windows against the study that trained it, and what is refused."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from torch.nn.functional import normalize
 import embridge
 from embridge import config as cfg
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study
-from embridge.recognition import filter_window
+from embridge.experiments import EXPERIMENTS
+from embridge.inference import filter_window
+from embridge.study import Study
 
 SMOKE = cfg.profile("smoke")
 TINY = replace(SMOKE, model=replace(SMOKE.model, d=16, n_heads=2, n_layers=1, n_queries=3, cross_attention_blocks=(0,)))
@@ -144,6 +144,9 @@ def test_a_changed_byte_and_a_changed_shape_are_refused(copied):
     config.write_text(json.dumps(describe | {"model": describe["model"] | {"d": 32}}))
     with pytest.raises(InputError, match="does not fit the model"):
         embridge.load(copied)
+    config.write_text(json.dumps(describe | {"model": describe["model"] | {"code": "import os"}}))
+    with pytest.raises(InputError, match="does not describe a ModelConfig"):
+        embridge.load(copied)
     config.write_text("{")
     with pytest.raises(InputError, match="not readable JSON"):
         embridge.load(copied)
@@ -155,27 +158,6 @@ def test_a_changed_byte_and_a_changed_shape_are_refused(copied):
         embridge.load(copied)
     with pytest.raises(InputError, match="no finished run"):
         embridge.load(copied.parent)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "says"),
-    [
-        ("d", 2**20, "expected d of 0 to 1000000, found 1048576"),
-        ("n_layers", 10**9, "expected n_layers of 0 to 1000, found"),
-        ("d", 2**15, r"asks for \d{10,} bytes of weights, the file has \d{4,6};"),
-        ("d", "16", "expected d to be int, found '16'"),
-        ("emg_pooling", 3, "expected emg_pooling to be str, found 3"),
-        ("code", "import os", "does not describe a ModelConfig"),
-    ],
-)
-def test_security_a_shape_from_elsewhere_allocates_nothing_that_its_weights_do_not_fill(copied, field, value, says):
-    config = copied / "config.json"
-    describe = json.loads(config.read_text())
-    config.write_text(json.dumps(describe | {"model": describe["model"] | {field: value}}))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError, match=says):
-        embridge.load(copied)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
 def test_windows_of_another_shape_or_with_nan_are_refused(study):

@@ -5,9 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from embridge import check, cli, runner
-from embridge.results import Page, collect, read_results
-from embridge.rows import row
+from embridge.paper.results import Page, collect, read_results, row
+from embridge.run import check, cli, notebooks
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",
             "metric": "balanced_accuracy", "low": 0.25, "high": 0.35, "n": 100}  # fmt: skip
@@ -123,7 +122,7 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
         return 0
 
     monkeypatch.setattr(cli, "ROOT", committed)
-    monkeypatch.setattr(runner, "main", run)
+    monkeypatch.setattr(notebooks, "main", run)
     argv = ["--check", "--out", str(tmp_path / "out")]
     assert check.main(argv) == 2 and "no committed results" in capsys.readouterr().err and not made
     write(committed / "figures" / "simulated-quick", 0.30, 2)

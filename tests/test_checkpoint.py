@@ -12,13 +12,12 @@ import torch
 from torch import nn
 from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, half_done, run
 
-from embridge import checkpoint
 from embridge.checkpoint import check_description, load_checkpoint, locked, save_checkpoint
 from embridge.config import as_json
 from embridge.errors import InputError
+from embridge.files import write_atomically
 from embridge.models import CPEP, QFormerModel
-from embridge.optimisation import learning_rate
-from embridge.training import load_weights, weights_hash
+from embridge.training import learning_rate, load_weights, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -199,9 +198,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def no_space(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", no_space)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match=r"file: 3 bytes needed, but No space left"):
-        checkpoint.write_atomically(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

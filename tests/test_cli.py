@@ -12,9 +12,9 @@ from pathlib import Path
 import filelock
 import pytest
 
-from embridge import cli, environment
 from embridge.errors import InputError
-from embridge.progress import Heartbeat, human, last_line
+from embridge.run import cli, setup
+from embridge.run.progress import Heartbeat, human, last_line
 
 SCRIPT = cli.ROOT / "run_all.sh"
 
@@ -164,25 +164,25 @@ def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "module"),
     [
-        ([], "embridge.runner"),
+        ([], "embridge.run.notebooks"),
         (["--train", "EMBridge"], "embridge.train"),
-        (["--sweep", "CPEP"], "embridge.sweep"),
-        (["--bench"], "embridge.bench"),
+        (["--sweep", "CPEP"], "embridge.run.jobs"),
+        (["--bench"], "benchmarks"),
     ],
 )
 def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, monkeypatch):
     started = []
     monkeypatch.setenv("HOME", "")
-    monkeypatch.setattr(environment, "interpreter", lambda: Path("python"))
-    monkeypatch.setattr(environment.os, "execve", lambda *what: started.append(what))
+    monkeypatch.setattr(setup, "interpreter", lambda: Path("python"))
+    monkeypatch.setattr(setup.os, "execve", lambda *what: started.append(what))
     monkeypatch.chdir(tmp_path)
     argv = [*arguments, "--out", str(tmp_path / "out")]
-    environment.main(argv)
+    setup.main(argv)
     ((program, command, env),) = started
     assert (program, command) == ("python", ["python", "-P", "-m", module, *argv])
     assert env["HOME"] == str(tmp_path / "out" / ".cache" / "home") and Path.cwd() == tmp_path
     (tmp_path / "file").touch()
-    assert environment.main([*arguments, "--out", str(tmp_path / "file" / "x")]) == 2 and len(started) == 1
+    assert setup.main([*arguments, "--out", str(tmp_path / "file" / "x")]) == 2 and len(started) == 1
 
 
 @pytest.mark.parametrize("name", ["runs/CPEP-0123456789ab/lock", "data/build.lock", "data/stores/0123456789ab.lock"])
@@ -224,11 +224,11 @@ def test_pins_are_compared_without_local_suffix(monkeypatch):
 
     def version(name):
         if name not in held:
-            raise environment.importlib.metadata.PackageNotFoundError(name)
+            raise setup.importlib.metadata.PackageNotFoundError(name)
         return held[name]
 
-    monkeypatch.setattr(environment.importlib.metadata, "version", version)
-    assert environment.missing("# header\ntorch==2.13.0\n\nnumpy==2.4.5  # why\nscipy==1.17.1\n") == [
+    monkeypatch.setattr(setup.importlib.metadata, "version", version)
+    assert setup.missing("# header\ntorch==2.13.0\n\nnumpy==2.4.5  # why\nscipy==1.17.1\n") == [
         "numpy==2.4.5",
         "scipy==1.17.1",
     ]
@@ -250,7 +250,7 @@ def clone(tmp_path, monkeypatch):
             (log.parent / "bin" / "python").symlink_to(sys.executable)
             (log.parent / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
 
-    monkeypatch.setattr(environment, "_run", pretend)
+    monkeypatch.setattr(setup, "_run", pretend)
     return root, root_ran
 
 
@@ -261,15 +261,15 @@ def test_environment_is_built_once_though_asked_for_twice_at_a_time(clone, capsy
     root, ran = clone
     arguments = (root / ".venv", root / "requirements.txt", root)
     with ThreadPoolExecutor(2) as pool:
-        pythons = [future.result() for future in [pool.submit(environment.build, *arguments) for _ in range(2)]]
+        pythons = [future.result() for future in [pool.submit(setup.build, *arguments) for _ in range(2)]]
     assert pythons == [root / ".venv" / "bin" / "python"] * 2 and ran == BOTH
     assert "another set-up is running" in capsys.readouterr().out
     pth = (root / ".venv/lib/python3.11/site-packages/embridge.pth").read_text(encoding="ascii")
     assert pth == f"import sys; sys.path.append({ascii(str(root))})\n"
-    environment.build(*arguments)
+    setup.build(*arguments)
     assert ran == BOTH
     (root / "requirements.txt").write_text("numpy==2\n")  # other pins: installed over the old ones
-    environment.build(*arguments)
+    setup.build(*arguments)
     assert ran == [*BOTH, BOTH[1]]
 
 
@@ -277,48 +277,46 @@ def test_interrupted_or_broken_environment_is_built_anew(clone, capsys, monkeypa
     root, ran = clone
     venv = root / ".venv"
     arguments = (venv, root / "requirements.txt", root)
-    whole = environment._run
+    whole = setup._run
 
     def stopped(command, log, what):
         if "pip" in command:
             raise KeyboardInterrupt
         whole(command, log, what)
 
-    monkeypatch.setattr(environment, "_run", stopped)
+    monkeypatch.setattr(setup, "_run", stopped)
     with pytest.raises(KeyboardInterrupt):
-        environment.build(*arguments)
+        setup.build(*arguments)
     (venv / "half").touch()
-    monkeypatch.setattr(environment, "_run", whole)
-    environment.build(*arguments)
+    monkeypatch.setattr(setup, "_run", whole)
+    setup.build(*arguments)
     assert "starting it over" in capsys.readouterr().out and not (venv / "half").exists()
     (venv / "bin" / "python").unlink()
     (venv / "bin" / "python").symlink_to("/nowhere/python")  # the Python that it was made from is gone
-    environment.build(*arguments)
+    setup.build(*arguments)
     assert ran == [BOTH[0], *BOTH, *BOTH]
 
 
 def test_failed_command_shows_the_end_of_its_log(tmp_path):
     log = tmp_path / "log"
     code = "import sys; print('\\n'.join(map(str, range(50)))); print('no such package'); sys.exit(1)"
-    with pytest.raises(
-        environment.SetupError, match=r"(?s)installing failed; the end of .*log:\n.*no such package"
-    ) as told:
-        environment._run([sys.executable, "-c", code], log, "installing")
+    with pytest.raises(setup.SetupError, match=r"(?s)installing failed; the end of .*log:\n.*no such package") as told:
+        setup._run([sys.executable, "-c", code], log, "installing")
     assert "\n    12\n" not in str(told.value) and "\n    49\n" in str(told.value)
 
 
 def test_variables_do_without_a_home(tmp_path, monkeypatch):
     for home in ("", str(tmp_path / "none")):
         monkeypatch.setenv("HOME", home)
-        env = environment.variables(tmp_path / "state", own_settings=True)
+        env = setup.variables(tmp_path / "state", own_settings=True)
         assert Path(env["HOME"]).is_dir() and Path(env["MPLCONFIGDIR"]).is_dir()
         assert Path(env["JUPYTER_DATA_DIR"]).is_relative_to(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.delenv("JUPYTER_DATA_DIR", raising=False)
-    assert "JUPYTER_DATA_DIR" not in environment.variables(tmp_path / "state", own_settings=True)
-    env = environment.variables(tmp_path / "state", own_settings=False)
+    assert "JUPYTER_DATA_DIR" not in setup.variables(tmp_path / "state", own_settings=True)
+    env = setup.variables(tmp_path / "state", own_settings=False)
     assert env["HOME"] == str(tmp_path) and "IPYTHONDIR" in env
     assert not {"MPLBACKEND", "PYTHONDONTWRITEBYTECODE"} & set(env)
 

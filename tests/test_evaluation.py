@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from embridge import evaluation as ev
-from embridge import protocols
 from embridge.errors import InputError
+from embridge.paper import scoring
 
 
 def unit(x):
@@ -202,13 +202,13 @@ def test_a_gallery_is_embedded_once_a_study():
     for study in (one, other, one, other):
         for ids in ([3, 1], [3, 1, 2], [1, 3]):
             for system in ("CPEP", "EMBridge"):  # both look at poses in the same way
-                assert protocols.gallery_embeddings(study, system, np.array(ids))[:, 0].tolist() == ids
+                assert scoring.gallery_embeddings(study, system, np.array(ids))[:, 0].tolist() == ids
     assert one.asked == other.asked == [[3, 1], [3, 1, 2], [1, 3]]
-    assert protocols.gallery_embeddings(one, "its own", np.array([1, 3])) is not None and len(one.asked) == 4
-    before = len(protocols._kept)
+    assert scoring.gallery_embeddings(one, "its own", np.array([1, 3])) is not None and len(one.asked) == 4
+    before = len(scoring._kept)
     del one, study
     gc.collect()
-    assert len(protocols._kept) == before - 1  # kept for as long as the study
+    assert len(scoring._kept) == before - 1  # kept for as long as the study
 
 
 # ---- linear probe -------------------------------------------------------------------------------------------------

@@ -7,18 +7,20 @@ import itertools
 
 import pytest
 
-from embridge import claims, figures, tables, views
-from embridge.config import for_dataset, profile
-from embridge.paper import CELLS
-from embridge.results import as_frame, row
-from embridge.systems import EXPERIMENTS, NEIGHBOURS, SWEPT, trained_by
+from embridge import figures
+from embridge.config import profile
+from embridge.datasets import for_dataset
+from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, trained_by
+from embridge.paper import claims, comparisons, differences, explore, open_choices, table_cells, tables
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import as_frame, row
 
 DATASETS = ("simulated", "emg2pose", "simulated-ninapro", "ninapro", "ninapro-db1")
 GLOVES = DATASETS[2:]  # where no experiment beside Table 2's is trained
 
 
 def rows_of(name: str, dataset: str, size: str) -> list[dict]:
-    """The balanced accuracies that an experiment's pages leave: its own, or as a member of its sweep; of SWEPT both."""
+    """The balanced accuracies that an experiment's pages leave: its own, or as a member of its sweep; or both."""
     e, k = EXPERIMENTS[name], for_dataset(profile(size), dataset).evaluation.k
     found = []
 
@@ -36,9 +38,9 @@ def rows_of(name: str, dataset: str, size: str) -> list[dict]:
         usual = {"param": "k", "param_value": k} if protocol == "ZS" else {"param": "C", "param_value": 1.0}
         add(protocol, classes, **(size_of_batch if e.options else {"param": e.param, "param_value": e.param_value}
                                   if e.param else usual))  # fmt: skip
-        if name in SWEPT:
+        if name in ALIGNED:
             add(protocol, classes, param="paired_fraction", param_value="1")
-        if name in SWEPT and protocol == "ZS":
+        if name in ALIGNED and protocol == "ZS":
             both = {"batch_size": 256, "options": "corpus=class set; same epochs, same steps"}
             add(protocol, classes, **both)
         if name == "EMBridge" and protocol == "ZS":
@@ -56,25 +58,27 @@ def made(request):
 
 def test_tables_have_a_line_or_none_and_no_error(made):
     results, dataset, _ = made
+    for name in tables.TABLES:
+        assert table_cells.markdown(tables.text(name, tables.numbers(name, results, dataset))).startswith("|"), name
     for table in (
-        tables.table2, tables.table3, tables.table4, tables.cpep_main, tables.cpep_gain, tables.cpep_ablation,
-        tables.sensitivity, tables.tune_table, tables.data_efficiency, tables.few_shot, tables.regression_table,
-        tables.gallery_table, tables.class_f1_table, tables.user_gain_table, tables.controls_table,
-    ):  # fmt: skip
-        assert tables.markdown(table(results, dataset)).startswith("|"), table.__name__
+        tables.tune_table(tables.tune_rows(results, dataset)),
+        tables.user_gain_table(results, dataset),
+        comparisons.controls_table(results, dataset),
+    ):
+        assert table_cells.markdown(table).startswith("|")
     of_page_05 = results[results["batch_size"].isna()]
-    assert tables.markdown(tables.corpus_table(of_page_05, dataset)).startswith("|")
-    names = ("Upper bound", "EMG-MAE", *SWEPT)
-    assert len(tables.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
-    assert tables.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
-    assert "second seed" in tables.luck_line(results, dataset)
-    none = tables.open_choice_rows(results, dataset, [])
-    assert set(tables.open_choices(none)["verdict"]) - {""} == {"Not measured on this dataset."}
+    assert table_cells.markdown(tables.text("corpora", tables.numbers("corpora", of_page_05, dataset))).startswith("|")
+    names = ("Upper bound", "EMG-MAE", *ALIGNED)
+    assert len(comparisons.seeds_table(results, dataset, systems=names)) == 4 * len(names) - 2 * 2
+    assert differences.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
+    assert "second seed" in differences.seed_spread_line(results, dataset)
+    none = open_choices.numbers(results, dataset, [])
+    assert set(open_choices.text(none)["verdict"]) - {""} == {"Not measured on this dataset."}
 
 
 def test_cpep_is_compared_with_vemg2pose_where_that_is_a_system_at_all(made):
     results, dataset, size = made
-    gain = tables.cpep_gain(results, dataset)
+    gain = tables.text("cpep_gain", tables.numbers("cpep_gain", results, dataset))
     assert len(gain) == (dataset not in GLOVES)
     if len(gain):
         assert (gain["in"].iloc[0] == "– | paper 0.210") == (size == "quick")
@@ -83,22 +87,22 @@ def test_cpep_is_compared_with_vemg2pose_where_that_is_a_system_at_all(made):
 def test_a_comparison_is_drawn_or_a_sentence_says_that_there_is_none(made):
     results, dataset, _ = made
     comparisons = (
-        (tables.table3_rows, "systems", "system", lambda cells: figures.ablation_bars(cells, "EMBridge")),
-        (tables.cpep_ablation_rows, "systems", "system", lambda cells: figures.ablation_bars(cells, "CPEP")),
-        (tables.table4_rows, "batch sizes", "batch_size", figures.batch_size),
-        (tables.data_efficiency_rows, "shares of pairs", "fraction", figures.data_efficiency),
+        ("table3", "systems", "system", lambda cells: figures.ablation_bars(cells, "EMBridge")),
+        ("cpep_ablation", "systems", "system", lambda cells: figures.ablation_bars(cells, "CPEP")),
+        ("table4", "batch sizes", "batch_size", figures.batch_size),
+        ("fig3c", "shares of pairs", "fraction", figures.data_efficiency),
     )
-    for cells_of, what, over, draw in comparisons:
-        cells = cells_of(results, dataset)
-        alone = views.alone(cells, what, over)
+    for name, what, over, draw in comparisons:
+        cells = tables.numbers(name, results, dataset)
+        alone = explore.alone(cells, what, over)
         if over == "fraction":  # E prints no share's number, so quick has nothing to draw beside its own
             assert bool(alone) == (cells["fraction"].nunique() == 1), alone
         else:
             assert bool(alone) == (dataset in GLOVES), alone
         assert alone.startswith(f"Nothing to compare: of these {what} only ") if alone else draw(cells).axes
-    assert views.alone(tables.table3_rows(results[:0], dataset), "systems").endswith("has a number here.")
+    assert explore.alone(tables.numbers("table3", results[:0], dataset), "systems").endswith("has a number here.")
     figures.table2_bars(tables.headline_rows(results, dataset))
-    figures.sensitivity(tables.sensitivity_rows(results, dataset))  # k needs no training
+    figures.sensitivity(tables.numbers("fig4", results, dataset))  # k needs no training
 
 
 def test_claims_are_judged_where_they_apply(made, tmp_path):

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from embridge import losses, protocols
-from embridge.cli import ROOT
+from embridge import losses
 from embridge.config import ObjectiveConfig, WindowConfig
+from embridge.data.recordings import Source
+from embridge.data.splits import split_by_column
 from embridge.errors import InputError
-from embridge.experiments import Study
-from embridge.recordings import Source
-from embridge.splits import split_by_column
+from embridge.paper import scoring
+from embridge.run.cli import ROOT
+from embridge.study import Study
 
 PEOPLE = {"train": ("anna", "ben"), "val": ("carl", "cleo"), "test": ("dora",)}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,11 +86,11 @@ def test_what_the_section_computes_has_the_shapes_that_it_says(built):
 
 @pytest.mark.parametrize("classes", ["in", "unseen"])
 def test_recordings_of_ones_own_are_scored(built, classes):
-    row = protocols.probe_outcome(built["study"], "EMBridge", classes).rows[0]
+    row = scoring.probe_outcome(built["study"], "EMBridge", classes).rows[0]
     assert row["dataset"] == "my-recordings" and 0 <= row["value"] <= 1 and row["paper_value"] is None
-    one, line = (outcome.rows[0] for outcome in protocols.no_network(built["study"], classes))
+    one, line = (outcome.rows[0] for outcome in scoring.no_network(built["study"], classes))
     assert one["value"] == 0.5 and 0 <= line["value"] <= 1  # two classes a set
-    found = {o.gallery for o in protocols.zero_shot_outcomes(built["study"], "EMBridge", classes)}
+    found = {o.gallery for o in scoring.zero_shot_outcomes(built["study"], "EMBridge", classes)}
     assert {"all", "not-self"} <= found
 
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 from conftest import TINY, write_db1
 
-from embridge import comparisons, protocols, score, views
 from embridge import config as cfg
 from embridge import statistics as st
-from embridge.cli import ROOT
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import EXPERIMENTS, Study
-from embridge.few_shot import few_shot
-from embridge.results import COLUMNS, Page, read_results
-from embridge.systems import NEIGHBOURS, of_parts
-from embridge.tables import DEFAULTS, cpep_ablation_rows
+from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, NEIGHBOURS, of_parts
+from embridge.paper import comparisons, explore, records, scoring
+from embridge.paper.results import COLUMNS, Page, read_results
+from embridge.paper.scoring import few_shot
+from embridge.paper.tables import numbers
+from embridge.run.cli import ROOT
+from embridge.study import Study
+from embridge.trained import Run, build
 from embridge.training import weights_hash
 
 
@@ -76,20 +77,19 @@ def test_the_objective_and_the_seed_are_in_the_key(study):
 
 def test_fault_09_a_run_s_key_follows_the_version_of_results_and_the_windows_that_are_cut(study, monkeypatch):
     cpep, version = EXPERIMENTS["CPEP"], cfg.RESULTS_VERSION + 1
-    before, settings, recut = study.key(cpep), score.settings(study, "CPEP"), {"notch": 50.0}
-    cut_otherwise = study.recut(recut).data_key
-    for module in ("experiments", "windows", "config"):  # who trains, who cuts, and what both are made from
+    before, settings, data = study.key(cpep), records.settings(study, "CPEP"), study.data_key
+    for module in ("data.windows", "config"):  # who cuts, and who trains
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{module}.RESULTS_VERSION", version)
             other = again(study)
-            assert (other.key(cpep) != before) == (module != "windows"), module
-            assert (other.store.key != study.store.key) == (module == "windows")
-            if module == "windows":  # cut again by another version, and the windows are the same
+            assert (other.key(cpep) != before) == (module != "data.windows"), module
+            assert (other.store.key != study.store.key) == (module == "data.windows")
+            if module == "data.windows":  # cut again by another version, and the windows are the same
                 assert other.store.contents == study.store.contents
             if module == "config":
-                assert other.recut(recut).data_key != cut_otherwise
+                assert other.data_key != data
     monkeypatch.setattr(type(study.store), "contents", "other windows")
-    assert again(study).key(cpep) != before and score.settings(again(study), "CPEP") == settings
+    assert again(study).key(cpep) != before and records.settings(again(study), "CPEP") == settings
 
 
 def test_alignment_leaves_the_frozen_pose_encoder_and_the_emg_mae_alone(study):
@@ -110,9 +110,9 @@ def test_leak_statistics_come_from_the_pretraining_split_only(study):
 
 def test_leak_communities_come_from_the_pretraining_split_only(study, monkeypatch):
     asked = []
-    monkeypatch.setattr(study, "_kept", lambda system, name, make: make())
-    original = study._frozen_embeddings
-    monkeypatch.setattr(study, "_frozen_embeddings", lambda ids, *how: asked.append(ids) or original(ids, *how))
+    monkeypatch.setattr(Run, "kept", lambda run, name, make, made_from: make())
+    original = study.frozen_embeddings
+    monkeypatch.setattr(study, "frozen_embeddings", lambda ids, *how: asked.append(ids) or original(ids, *how))
     centroids = study.communities(EXPERIMENTS["EMBridge"].objective)
     assert all(np.array_equal(ids, study.splits.pretrain) for ids in asked) and asked
     assert len(centroids) == min(6 * 23, len(study.splits.pretrain) // 10)
@@ -124,7 +124,7 @@ def test_pose_embeddings_and_communities_are_computed_once_and_again_where_a_byt
     before = study.pose_embeddings(ids), study.communities(objective)
     files = sorted(study.run("Pose-MAE").folder.glob("*.npz"))
     assert [file.name.split("-")[0] for file in files] == ["communities", "embeddings"]
-    monkeypatch.setattr("embridge.experiments.encode", None)  # neither is computed again
+    monkeypatch.setattr("embridge.trained.encode", None)  # neither is computed again
     other = again(study)
     assert torch.equal(other.pose_embeddings(ids), before[0])
     np.testing.assert_array_equal(other.communities(objective), before[1])
@@ -156,7 +156,7 @@ def test_leak_normalisation_and_communities_of_evaluation_windows(study):
         for what, ask in (
             ("normalisation", lambda: other.statistics),  # noqa: B023
             ("communities", lambda: other.communities(EXPERIMENTS["EMBridge"].objective)),  # noqa: B023
-            ("centring", lambda: other._frozen_embeddings(splits.pretrain, "Pose-MAE", "centred")),  # noqa: B023
+            ("centring", lambda: other.frozen_embeddings(splits.pretrain, "Pose-MAE", "centred")),  # noqa: B023
         ):
             with pytest.raises(InputError, match=f"leak: .*{what}") as caught:
                 ask()
@@ -168,8 +168,8 @@ def test_leak_training_on_windows_of_evaluation_or_of_unseen_classes(study, name
     experiment = replace(EXPERIMENTS[name], name=name if name == "PoseT" else f"{name}, leaking")
     for part, said in (("evaluation", "both in D_eval and in"), ("probe_train", "would see the unseen class")):
         ids = np.union1d(study.splits.pretrain, getattr(study.splits, part)["unseen"][:1])
-        monkeypatch.setattr("embridge.experiments.paired_subset", lambda *given: ids)  # noqa: B023
-        monkeypatch.setattr(study, "_validated", lambda: (ids, study.splits.tune["in"]))  # noqa: B023
+        monkeypatch.setattr("embridge.study.paired_subset", lambda *given: ids)  # noqa: B023
+        monkeypatch.setattr(study, "validated", lambda: (ids, study.splits.tune["in"]))  # noqa: B023
         with pytest.raises(InputError, match=f"leak: .*{said}"):
             study.run(experiment)
     monkeypatch.undo()
@@ -180,10 +180,10 @@ def test_leak_choices_on_users_of_evaluation(study):
     """C, what a sweep prefers, and when a regressor stops: all from D_tune, whose users D_eval does not hold."""
     other = with_splits(study, tune=study.splits.evaluation)
     for choose in (
-        lambda: protocols.own_c(other, "CPEP", "in"),
-        lambda: protocols.own_shrinkage(other, "in"),
-        lambda: protocols.zero_shot_outcomes(other, "CPEP", "in", subset="tune"),
-        other._validated,
+        lambda: scoring.probe(other, "CPEP", "in"),
+        lambda: scoring.probe(other, LOG_POWER_LDA, "in"),
+        lambda: scoring.zero_shot_outcomes(other, "CPEP", "in", subset="tune"),
+        other.validated,
     ):
         with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in (D_tune|early stopping)"):
             choose()
@@ -195,13 +195,12 @@ def test_leak_probes_on_users_of_evaluation(study):
     leaking = splits.probe_train | {"in": np.union1d(splits.probe_train["in"], splits.evaluation["in"][:1])}
     untuned = with_splits(study, probe_train=leaking, has_tuning=False)
     other = with_splits(study, probe_train=leaking)
-    x, y = np.zeros((1, 2)), np.zeros(1)
     for fit in (
-        lambda: protocols.own_c(other, "CPEP", "in"),
-        lambda: protocols.probe_c(untuned, "in", x, y, None),
-        lambda: protocols.probe_outcome(other, "CPEP", "in", features=other.untrained_features),
-        lambda: protocols.no_network(other, "in"),
-        lambda: few_shot(other, "CPEP", "in", c=1.0),
+        lambda: scoring.probe(other, "CPEP", "in"),
+        lambda: scoring.probe(untuned, "CPEP", "in"),
+        lambda: scoring.probe_outcome(other, "CPEP", "in", features=other.untrained_features),
+        lambda: scoring.no_network(other, "in"),
+        lambda: few_shot(other, "CPEP", "in"),
         lambda: comparisons.shuffled_labels(other, "in", 1),
     ):
         with pytest.raises(InputError, match="leak: the user .* is both in D_eval and in probe-train"):
@@ -216,28 +215,28 @@ def test_leak_the_probe_never_uses_the_paired_pose(study, monkeypatch):
     names = ("EMG-MAE", "CPEP", "EMBridge")
     for name in names:
         study.run(name)
-    monkeypatch.setattr("embridge.tasks.pick_queries", None)  # it needs the pair
+    monkeypatch.setattr("embridge.objectives.pick_queries", None)  # it needs the pair
     for name in names:
         assert torch.equal(blind.features(name, ids), study.features(name, ids))
     assert torch.equal(blind.emg_queries("EMBridge", ids), study.emg_queries("EMBridge", ids))
     assert torch.equal(blind.untrained_features(ids), study.untrained_features(ids))
     for read in (lambda store, ids: store.read_pose(ids), lambda store, ids: torch.tensor(store.pose_f16[ids])):
         for store in ("pose_store", "emg_store"):  # neither way
-            monkeypatch.setattr("embridge.tasks.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
+            monkeypatch.setattr("embridge.data.batches.Reader.emg", lambda self, ids: read(getattr(self, store), ids))  # noqa: B023
             for ask in (blind.features, blind.emg_queries):
                 with pytest.raises(InputError, match="leak: a probe or a query asked for (read_pose|pose_f16)"):
                     ask("CPEP", ids[:2])
 
 
 def test_shuffled_pairs_pair_no_window_with_its_own_pose_as_a_rule(study):
-    _, make_task = study.build(EXPERIMENTS["CPEP, pairs shuffled"])
+    _, make_task = build(study, EXPERIMENTS["CPEP, pairs shuffled"])
     pairing = make_task().pairing
     assert sorted(pairing.tolist()) == list(range(len(study.splits.pretrain)))
     assert (pairing == torch.arange(len(pairing))).float().mean() < 0.05
 
 
 def test_zero_shot_reports_every_policy_corpus_and_pooling(study):
-    outcomes = protocols.zero_shot_outcomes(study, "EMBridge", "unseen")
+    outcomes = scoring.zero_shot_outcomes(study, "EMBridge", "unseen")
     found = {(o.gallery, o.options, o.pooling) for o in outcomes}
     policies = [(p, "corpus=class set") for p in ("all", "not-self", "other-users")]
     corpora = [("all", "corpus=both class sets"), ("all", "corpus=every split")]
@@ -249,11 +248,12 @@ def test_zero_shot_reports_every_policy_corpus_and_pooling(study):
 
 def test_controls_and_differences_cover_both_class_sets(study):
     outcomes = [
-        o for s in ("CPEP", "EMBridge") for c in ("in", "unseen") for o in protocols.zero_shot_outcomes(study, s, c)
+        o for s in ("CPEP", "EMBridge") for c in ("in", "unseen") for o in scoring.zero_shot_outcomes(study, s, c)
     ]
     table = comparisons.paired_differences(outcomes, [("EMBridge", "CPEP")], study)
     assert len(table) == 2 * 3
-    headline = {o.system: o for o in protocols.headline(outcomes, "unseen", study)}
+    how = ("unseen", "all", "max", "corpus=class set")
+    headline = {o.system: o for o in outcomes if (o.classes, o.gallery, o.pooling, o.options) == how}
     a, b = headline["EMBridge"], headline["CPEP"]
     n = study.profile.evaluation.n_bootstrap
     expected = st.paired_bootstrap(a.y, a.predicted, b.predicted, a.groups, n_classes=4, n_resamples=n)
@@ -274,7 +274,9 @@ def test_controls_and_differences_cover_both_class_sets(study):
 
 def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(study):
     rows = comparisons.controls(study, "in", n_draws=3)
-    assert {r["system"] for r in rows} == {"Untrained encoder", "Labels shuffled", "CPEP, pairs shuffled"}
+    assert {r["system"] for r in rows} == {"Untrained encoder", "Labels shuffled"}
+    pairs = records.score(study, "CPEP, pairs shuffled")
+    assert {(r["system"], r["protocol"], r["gallery"]) for r in pairs} == {("CPEP, pairs shuffled", "ZS", "not-self")}
     drawn = [r for r in rows if r["system"] == "Labels shuffled"]
     assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
     assert drawn == [r for r in comparisons.controls(study, "in", n_draws=3) if r["system"] == "Labels shuffled"]
@@ -309,7 +311,7 @@ def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
 
 
 def test_few_shot_with_every_recording_is_the_probe(study):
-    probe = protocols.probe_outcome(study, "CPEP", "unseen").rows[0]
+    probe = scoring.probe_outcome(study, "CPEP", "unseen").rows[0]
     rows = few_shot(study, "CPEP", "unseen", fractions=(0.5, 1.0), n_draws=2)
     rows = [r for r in rows if r["system"] == "CPEP"]
     assert [(r["param_value"], r["draw"]) for r in rows] == [("0.5", 0), ("0.5", 1), ("1.0", 0)]
@@ -317,7 +319,7 @@ def test_few_shot_with_every_recording_is_the_probe(study):
     assert [rows[-1][c] for c in same] == [probe[c] for c in same]
     train = study.splits.table.iloc[study.splits.probe_train["unseen"]]
     assert rows[-1]["n_train"] == train.groupby("gesture")["recording"].nunique().max()
-    assert few_shot(study, "CPEP", "unseen", fractions=(1.0,), c=float(probe["param_value"]))[:1] == rows[-1:]
+    assert few_shot(study, "CPEP", "unseen", fractions=(1.0,))[:1] == rows[-1:]
 
 
 def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path, monkeypatch):
@@ -325,7 +327,7 @@ def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path
     whole = study.run("EMBridge").done["weights_sha256"]
     other = Study("simulated", out=study.out, size=TINY, device="cpu")
     experiment = replace(EXPERIMENTS["EMBridge"], name="EMBridge, interrupted")
-    from embridge.tasks import AlignTask
+    from embridge.objectives import AlignTask
 
     loss, calls = AlignTask.loss, []
 
@@ -370,25 +372,25 @@ def test_ninapro_db1_runs_end_to_end(tmp_path):
     """The other real source through the same code: shapes, policies, paper columns."""
     write_db1(tmp_path / "db1", 1)
     study = Study("ninapro-db1", data=tmp_path / "db1", out=tmp_path / "out", device="cpu", size=TINY)
-    outcomes = protocols.zero_shot_outcomes(study, "CPEP", "in")
+    outcomes = scoring.zero_shot_outcomes(study, "CPEP", "in")
     assert {o.gallery for o in outcomes} == {"all", *study.splits.policies}
     assert "other-repetitions" in study.splits.policies
     assert outcomes[0].rows[0]["paper_source"] == "not in the source"
-    probe = protocols.probe_outcome(study, "CPEP", "in")
+    probe = scoring.probe_outcome(study, "CPEP", "in")
     assert 0 <= probe.rows[0]["value"] <= 1 and study.context["development"]
-    one, line = protocols.no_network(study, "in")  # of envelopes, and without a D_tune
+    one, line = scoring.no_network(study, "in")  # of envelopes, and without a D_tune
     assert one.rows[0]["value"] == 0.25 and 0 <= line.rows[0]["value"] <= 1 and line.rows[0]["n"] == probe.rows[0]["n"]
 
 
 def test_views_answer_with_the_shapes_that_figures_draw(study):
     ids = study.splits.pretrain[:3]
-    seen = views.reconstruction(study, "Pose-MAE", ids)
+    seen = explore.reconstruction(study, "Pose-MAE", ids)
     assert seen["target"].shape == seen["prediction"].shape == (4, 80) and seen["mask"].sum() == 10
-    hands, times = views.hands_through_time(study, study.splits.classes["in"], 6)
+    hands, times = explore.hands_through_time(study, study.splits.classes["in"], 6)
     assert len(hands) == 4 and all(h.shape == (6, 20) for h in hands.values()) and times[-1] < 2
-    usage = views.query_usage(study, "EMBridge", study.splits.evaluation["in"])
+    usage = explore.query_usage(study, "EMBridge", study.splits.evaluation["in"])
     assert usage.shape == (4,) and usage.sum() == pytest.approx(1)
-    batch = views.sorted_batch(study, 16)
+    batch = explore.sorted_batch(study, 16)
     gestures = study.store.table["gesture"].to_numpy()[batch]
     assert list(gestures) == sorted(gestures) and set(batch) <= set(study.splits.pretrain)
 
@@ -399,44 +401,42 @@ def test_an_experiment_of_ones_own_is_kept_under_its_name(study):
     assert run.folder.name.startswith("mine-") and json.loads((run.folder / "config.json").read_text())
 
 
-def test_the_rows_of_a_system_are_each_on_one_page(study, tmp_path):
+def test_one_result_is_one_row(study, tmp_path):
+    """EMBridge's values of what sweeps vary are its own row, and no row of each sweep."""
     page = Page("all", tmp_path, context={})
-    page.rows(score.score(study, "EMBridge"))
+    page.rows(records.score(study, "EMBridge"))
     page.write()  # refuses a row that stands twice
     rows = page.frame()
-    origin = rows[rows["param"].isin(DEFAULTS) & (rows["param"] != "k")]
-    assert {(p, v) for p, v in zip(origin["param"], origin["param_value"], strict=True)} == {
-        (p, v) for p, v in DEFAULTS.items() if p != "k"
-    }
+    assert set(rows["param"]) == {"C", "k", "shots_fraction"} and rows["batch_size"].isna().all()
     tuned = rows[(rows["options"] == "D_tune") & (rows["param"] == "k")]
     assert set(tuned["param_value"]) == set(map(str, NEIGHBOURS)) and set(tuned["protocol"]) == {"ZS"}
-    kinds = {"batch_size": rows["batch_size"].notna(), "paired_fraction": rows["param"] == "paired_fraction"}
-    for param, mine in kinds.items():
-        asked = score.sweep_origin(study, "EMBridge", [param])
-        assert len(asked) == mine.sum() > 0 and "D_tune" not in {r["options"] for r in asked}
 
 
-def test_rows_are_drawn_from_committed_ones_of_the_same_settings(study):
-    """In quick, all but the headline's: a page's kind of row from each file, with its origin."""
+def test_rows_are_read_from_committed_records_of_the_same_settings(study):
+    """In quick, all but the headline's, with their origin."""
     quick = again(study, name="quick")
-    score.record(again(study, name="long"), "Q-Former-LS")
+    made = records.record(again(study, name="long"), "Q-Former-LS")
     names = ["Q-Former-LS", "SoftCLIP"]
-    rows, missing = score.rows_of([quick], names)
-    assert missing == ["SoftCLIP"] and "1 experiment has no rows yet: SoftCLIP" in score.lacking(missing)
-    assert {r["param"] for r in rows} == {"C", "k"} and all(r["origin"].startswith("long run, ") for r in rows)
-    few, _ = score.rows_of([quick], names, score.few_shot_rows)
-    assert {r["param"] for r in few} == {"shots_fraction"}
+    (found,), missing = records.read([quick], names)
+    assert found.file == made.file and found.name == "simulated-long/rows/q-former-ls-seed0.json"
+    assert missing == ["SoftCLIP"] and "1 experiment has no rows yet: SoftCLIP" in records.lacking(missing)
+    assert {r["param"] for r in found.rows} == {"C", "k", "shots_fraction"}
+    assert all(r["origin"].startswith("long run, ") for r in found.rows)
+    few = [r for r in found.rows if r["param"] == "shots_fraction"]
     assert {r["system"] for r in few} == {"Q-Former-LS", "Q-Former-LS - Log-power + LDA"}
-    computed = score.system_rows(study, "Q-Former-LS")
-    assert [r["value"] for r in rows] == [r["value"] for r in computed]
+    computed = records.score(study, "Q-Former-LS")
+    assert [r["value"] for r in found.rows] == [r["value"] for r in computed]
     other = again(study, name="quick", align=replace(TINY.align, lr=5e-4))
-    assert score.rows_of([other], names) == ([], names)  # not what this configuration would train
-    # weights that are here without a record: quick trains PoseT on NinaPro and keeps none
+    assert records.read([other], names) == ([], names)  # not what this configuration would train
+    # weights that are here without a record: quick trains PoseT on NinaPro
     quick.run("SoftCLIP")
-    rows, missing = score.rows_of([quick], ["SoftCLIP"])
-    assert missing == [] and {r["origin"] for r in rows} == {""} and {r["system"] for r in rows} == {"SoftCLIP"}
-    assert score.lacking(missing, ["SoftCLIP"]).startswith("Every experiment")
-    assert score.lacking([], ()) == "This dataset trains none of these experiments: their lines are dashes or left out."
+    (own,), missing = records.read([quick], ["SoftCLIP"])
+    assert missing == [] and {r["origin"] for r in own.rows} == {""} and {r["system"] for r in own.rows} == {"SoftCLIP"}
+    assert own.name == "simulated-quick/rows/softclip-seed0.json"
+    assert records.lacking(missing, ["SoftCLIP"]).startswith("Every experiment")
+    assert (
+        records.lacking([], ()) == "This dataset trains none of these experiments: their lines are dashes or left out."
+    )
 
 
 def test_a_part_has_the_experiments_of_its_dataset():
@@ -449,28 +449,28 @@ def test_a_part_has_the_experiments_of_its_dataset():
 def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, capsys, monkeypatch):
     page, names = Page("p", tmp_path, context={}), ("CPEP", "CPEP, both encoders trained")
     study.run("CPEP")
-    cells = cpep_ablation_rows(page.frame(), "simulated")
-    assert views.divergence(study, page, names, cells, "") is None
+    cells = numbers("cpep_ablation", page.frame(), "simulated")
+    assert explore.divergence(study, page, names, cells, "") is None
     assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
     glove = Study("ninapro-db1", "smoke", device="cpu", out=tmp_path)
-    assert views.divergence(glove, page, names, cells, "") is None
+    assert explore.divergence(glove, page, names, cells, "") is None
     assert capsys.readouterr().out == "No curves: this dataset does not train CPEP, both encoders trained.\n"
     study.run(names[1])
-    drawn, original = [], views.figures.divergence
-    monkeypatch.setattr(views.figures, "divergence", lambda *given: drawn.append(original(*given)) or drawn[0])
-    views.divergence(study, page, names, cells, "")
+    drawn, original = [], explore.figures.divergence
+    monkeypatch.setattr(explore.figures, "divergence", lambda *given: drawn.append(original(*given)) or drawn[0])
+    explore.divergence(study, page, names, cells, "")
     assert len(drawn[0].axes) == 1  # no scores, no panels for them
     assert (tmp_path / "p" / "divergence.png").exists()
 
 
 def test_soft_targets_spread_further_at_a_higher_temperature(study):
-    ids = views.sorted_batch(study, 24)
+    ids = explore.sorted_batch(study, 24)
     spread = [
-        views.target_spread(study, name, ids)
+        explore.target_spread(study, name, ids)
         for name in ("EMBridge, tau_s = 0.02", "EMBridge", "EMBridge, tau_s = 0.5")
     ]
     perplexity = [found["perplexity"] for found in spread]
     assert 1 <= perplexity[0] < perplexity[1] < perplexity[2] <= len(ids) - 1
     gesture = study.store.table["gesture"].to_numpy()
     alike = np.flatnonzero(gesture == gesture[ids[0]])
-    assert views.target_spread(study, "EMBridge", alike)["own gesture"] == pytest.approx(1)
+    assert explore.target_spread(study, "EMBridge", alike)["own gesture"] == pytest.approx(1)

@@ -1,14 +1,16 @@
 """Few-shot probing: what is drawn, and the rows that a study gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from toy_study import Study
+from toy_study import Study as ToyStudy
 
 from embridge import evaluation as ev
 from embridge.errors import InputError
-from embridge.few_shot import FRACTIONS, few_shot
-from embridge.results import Page, collect
+from embridge.paper.results import Page, collect
+from embridge.paper.scoring import FRACTIONS, few_shot
 
 LABELS = np.repeat([0, 1, 2], [40, 40, 20])
 UNITS = np.repeat([f"r{i}" for i in range(20)], 5)  # eight recordings of five windows a class, four of the last
@@ -51,11 +53,18 @@ def test_bad_input_is_told(change, message):
         ev.few_shot_subsets(**({"labels": LABELS, "units": UNITS, "fractions": (0.5,)} | change))
 
 
+def Study(*probe_c):
+    """A toy study whose D_tune has these to choose from."""
+    study = ToyStudy()
+    study.profile.evaluation = replace(study.profile.evaluation, probe_c=probe_c)
+    return study
+
+
 def test_rows_of_a_study():
-    study = Study()
-    both = pd.DataFrame(few_shot(study, "EMBridge", "in", c=0.1))
+    study = Study(0.1)
+    both = pd.DataFrame(few_shot(study, "EMBridge", "in"))
     rows = both[both["metric"] == "balanced_accuracy"]  # those of differences: test_no_network.py
-    assert study.embedded == [160, 40]  # once each, and D_tune not at all: C is given
+    assert study.embedded == [160, 40, 40]  # once each: what trains, D_tune, D_eval
     assert rows.groupby("param_value")["draw"].apply(list).to_dict() == {
         **{str(f): list(range(5)) for f in FRACTIONS[:-1]}, "1.0": [0],
     }  # fmt: skip
@@ -73,22 +82,22 @@ def test_rows_of_a_study():
 
 
 def test_c_is_the_one_of_the_whole_training_set(monkeypatch):
-    study, used, original = Study(), [], ev.linear_probe
+    study, used, original = ToyStudy(), [], ev.linear_probe
     train, tune = study.splits.probe_train["in"], study.splits.tune["in"]
     c = ev.choose_c(study.x[train], study.y[train], study.x[tune], study.y[tune], study.profile.evaluation.probe_c)
-    monkeypatch.setattr("embridge.protocols.ev.choose_c", lambda *given: c)
+    monkeypatch.setattr("embridge.paper.scoring.ev.choose_c", lambda *given: c)
     monkeypatch.setattr(ev, "linear_probe", lambda *args, c: used.append(c) or original(*args, c=c))
     few_shot(study, "EMBridge", "in", fractions=(0.5,))
-    assert used == [c] * 5 and sorted(study.embedded) == [40, 40, 160, 160]
+    assert used == [c] * 5 and study.embedded == [160, 40, 40]
 
 
 def test_windows_may_be_the_unit_and_rows_of_both_live_side_by_side(tmp_path):
-    study = Study()
-    windows = few_shot(study, "Pose-MAE", "in", c=0.1, unit="windows", fractions=(0.5, 1.0))
+    study = Study(0.1)
+    windows = few_shot(study, "Pose-MAE", "in", unit="windows", fractions=(0.5, 1.0))
     assert [r["n_train"] for r in windows if r["system"] == "Upper bound"] == [20] * 5 + [40]
     assert {r["system"] for r in windows} == {"Upper bound", "Upper bound - Log-power + LDA"}
     page = Page("10", tmp_path, context={})
-    page.rows(windows + few_shot(study, "Pose-MAE", "in", c=0.1, fractions=(0.5, 1.0)))
+    page.rows(windows + few_shot(study, "Pose-MAE", "in", fractions=(0.5, 1.0)))
     page.write()
     assert len(collect(tmp_path)) == 24
     with pytest.raises(InputError, match="recordings or windows"):

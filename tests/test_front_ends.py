@@ -15,14 +15,15 @@ from conftest import SMOKE, noise_study, series, write_dataset, write_db1, write
 from torch.nn.functional import normalize
 
 import embridge
-from embridge import cli
 from embridge.config import ModelConfig, WindowConfig, for_windows, n_bins, profile, with_tokens
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.signals import bin_edges, emg_features, is_flat, log_power, pose_frames
+from embridge.data.windows import build_store
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study
-from embridge.recognition import Recogniser, filter_window
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.signals import bin_edges, emg_features, is_flat, log_power, pose_frames
-from embridge.windows import build_store
+from embridge.experiments import EXPERIMENTS
+from embridge.inference import Recogniser, filter_window
+from embridge.run import cli
+from embridge.study import Study
 
 GOLDEN = Path(__file__).with_name("golden_log_power.json")
 SMALL = WindowConfig(window=400, stride_train=400, stride_eval=400)  # 8 bins
@@ -249,19 +250,17 @@ def test_raw_windows_are_embedded_as_the_study_embeds_their_features(study):
 def test_a_recogniser_reads_raw_windows_too(study):
     run, raw = study.run("Q-Former"), raw_windows(study)
     gallery = torch.randn(20, 16, generator=torch.Generator().manual_seed(0))
-    made = Recogniser(run.model, gallery, torch.arange(20), study.windows, emg_tokens="log-power", k=20)
+    made = Recogniser(embridge.load(run), gallery, torch.arange(20), k=20)
     queries = by_the_study(study, run, raw)
     for i, window in enumerate(raw):
         expected = (queries[i] @ normalize(gallery, dim=-1).T).amax(0)
         cosine, index = made.neighbours(window)
         torch.testing.assert_close(torch.empty(20).scatter_(0, index, cosine), expected, rtol=0, atol=1e-4)
-    with pytest.raises(InputError, match="expected emg_tokens as the model was trained with, found 'waveform'"):
-        Recogniser(run.model, gallery, torch.arange(20), study.windows)
 
 
 def test_a_window_without_a_signal_is_told_where_power_is_read(study):
     run, flat = study.run("Q-Former"), np.full((4000, 8), 2.5, np.float32)
-    made = Recogniser(run.model, torch.ones(3, 16), [0, 1, 2], study.windows, emg_tokens="log-power")
+    made = Recogniser(embridge.load(run), torch.ones(3, 16), [0, 1, 2])
     for ask in (lambda: made.label(flat), lambda: embridge.load(run).encode_emg(flat.T[None])):
         with pytest.raises(InputError, match="expected a signal, found one value in all samples and channels"):
             ask()

@@ -16,12 +16,13 @@ import torch
 from conftest import TINY
 
 from embridge.config import REGRESSORS, RESULTS_VERSION
-from embridge.experiments import EXPERIMENTS, Study
+from embridge.data.batches import Reader, Statistics, order
+from embridge.experiments import EXPERIMENTS
 from embridge.models.regressors import regressor
-from embridge.optimisation import Trainer
-from embridge.regression import RegressionTask
-from embridge.tasks import Reader, Statistics
-from embridge.training import order
+from embridge.objectives import RegressionTask
+from embridge.study import Study
+from embridge.trained import build
+from embridge.training import Trainer
 
 FILE = Path(__file__).with_name("golden_losses.json")
 PARTS = ("headline", "Table 2", "Table 3", "C ablation")
@@ -52,7 +53,7 @@ def task_of(study: Study, name: str):
     torch.manual_seed(study.seed)
     if name in PUBLISHED:
         return of_noise(study, name)
-    return study.build(EXPERIMENTS[name])[1]()
+    return build(study, EXPERIMENTS[name])[1]()
 
 
 def of_noise(study: Study, name: str) -> RegressionTask:

@@ -7,9 +7,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
-from embridge import hand
+from embridge.data import hand
+from embridge.data.hand import landmarks
 from embridge.errors import InputError
-from embridge.hand import landmarks
+from embridge.figures import hand as drawing
 
 ROOT = {"thumb": 1, "index": 5, "middle": 9, "ring": 13, "pinky": 17}  # first landmark of each digit
 FIST = np.array([0.5, 0.2, 0.5, 0.7, *(4 * [0, 1.35, 1.7, 0.95])])
@@ -121,9 +122,9 @@ def test_left_hand_is_the_mirror_image():
     right, left = landmarks(angles), landmarks(angles, hand="left")
     assert right.shape == (4, 3, 21, 3)
     np.testing.assert_array_equal(left, right * [-1, 1, 1])
-    for view in hand.VIEWS:
-        mirrored = hand.project(left, view, "left") * [-1, 1, 1]
-        np.testing.assert_allclose(mirrored, hand.project(right, view, "right"), atol=1e-9)
+    for view in drawing.VIEWS:
+        mirrored = drawing.project(left, view, "left") * [-1, 1, 1]
+        np.testing.assert_allclose(mirrored, drawing.project(right, view, "right"), atol=1e-9)
 
 
 def test_torch_gives_the_same_and_carries_the_gradient():
@@ -147,17 +148,17 @@ def test_wrong_input_is_told():
 def test_projection_keeps_lengths():
     points = landmarks(random_angles(3))
     for view in ("palm", (33.0, -50.0)):
-        seen = hand.project(points, view)
+        seen = drawing.project(points, view)
         np.testing.assert_allclose(np.linalg.norm(seen, axis=-1), np.linalg.norm(points, axis=-1), atol=1e-9)
 
 
 def test_drawing_is_one_collection_with_every_bone_in_its_place():
     figure = Figure()
     ax = figure.add_subplot()
-    shapes = hand.draw_hand(ax, np.zeros(20), view="front", at=(10.0, 5.0), scale=0.5)
+    shapes = drawing.draw_hand(ax, np.zeros(20), view="front", at=(10.0, 5.0), scale=0.5)
     assert list(ax.collections) == [shapes]
     fills = shapes.get_facecolor()
-    palm = np.all(np.isclose(fills[:, :3], to_rgb(hand.PALM_COLOUR)), axis=1)
+    palm = np.all(np.isclose(fills[:, :3], to_rgb(drawing.PALM_COLOUR)), axis=1)
     assert np.sum(~palm) == 15
     outlines = [path.vertices for path in shapes.get_paths()]
     points = landmarks(np.zeros(20))
@@ -169,11 +170,11 @@ def test_drawing_is_one_collection_with_every_bone_in_its_place():
 
 def test_what_is_nearer_is_drawn_later_and_stronger():
     ax = Figure().add_subplot()
-    front, back = (hand.draw_hand(ax, FIST, view=view) for view in ("front", "back"))
+    front, back = (drawing.draw_hand(ax, FIST, view=view) for view in ("front", "back"))
 
     def place_of_palm(shapes):
         fills = shapes.get_facecolor()[:, :3]
-        return np.flatnonzero(np.all(np.isclose(fills, to_rgb(hand.PALM_COLOUR)), axis=1)).mean()
+        return np.flatnonzero(np.all(np.isclose(fills, to_rgb(drawing.PALM_COLOUR)), axis=1)).mean()
 
     assert place_of_palm(front) < place_of_palm(back), "from the palm's side a fist covers the palm"
     saturation = [shapes.get_facecolor()[:, :3].std(axis=1).mean() for shapes in (front, back)]

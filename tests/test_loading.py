@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig
-from embridge.loading import Ahead, Windows
+from embridge.data.batches import Ahead, Reader, Statistics, Windows
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import CPEP, QFormerModel, emg_mae, pose_mae, transformer
-from embridge.tasks import AlignTask, MAETask, Reader, Statistics
+from embridge.objectives import AlignTask, MAETask
 
 MODEL = ModelConfig(
     n_channels=10,

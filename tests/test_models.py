@@ -14,7 +14,6 @@ from embridge.models.transformer import (
     Block,
     CrossAttention,
     embedding,
-    gather_tokens,
     mask_from_noise,
     patchify,
     unpatchify,
@@ -152,12 +151,6 @@ def test_the_mask_takes_the_smallest_noise(ratio, n_masked):
 def test_each_sample_has_a_mask_of_its_own():
     mask = mask_from_noise(torch.rand(50, L_EMG), 0.5)[2]
     assert len({tuple(row.tolist()) for row in mask}) > 10
-
-
-def test_gather_tokens_picks_from_each_sample():
-    x, index = torch.randn(3, 5, 2), torch.tensor([[0, 4], [2, 2], [3, 1]])
-    picked = gather_tokens(x, index)
-    assert all(torch.equal(picked[b, k], x[b, index[b, k]]) for b in range(3) for k in range(2))
 
 
 def test_embedding_is_cls_or_the_mean_of_the_others():
@@ -330,7 +323,7 @@ def test_cpep_projects_cls_and_probes_before_the_head():
     model, x = CPEP(CFG), emg()
     cls = model.encoder(x)[:, 0]
     assert same(model.features(x), cls) and same(model.features(x, after_head=True), model.head(cls))
-    assert model.queries(x).shape == (4, 1, 16) and same(model(x)[:, 0], model.head(cls))
+    assert model.queries(x).shape == (4, 1, 16) and same(model.queries(x)[:, 0], model.head(cls))
     assert isinstance(model.head, nn.Linear)
     hidden = CPEP(replace(CFG, cpep_hidden=7)).head
     assert hidden[0].out_features == 7 and hidden[2].out_features == 16

@@ -13,19 +13,20 @@ import scipy.io
 from conftest import write_ninapro
 
 from embridge import config as cfg
-from embridge import protocols
+from embridge.data import ninapro
+from embridge.data.ninapro import open_ninapro
+from embridge.data.signals import filter_emg
+from embridge.data.splits import NINAPRO_CLASSES, table1
+from embridge.data.windows import build_store
+from embridge.datasets import for_dataset, make_splits, window_config
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import Study
-from embridge.recordings import ninapro
-from embridge.recordings.ninapro import open_ninapro
-from embridge.recordings.simulated import open_simulated_ninapro, planned_ninapro
-from embridge.signals import filter_emg
+from embridge.paper import scoring
 from embridge.simulator import gestures
 from embridge.simulator import ninapro as simulator
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, draw_forearm
 from embridge.simulator.kinematics import couple, draw_style
-from embridge.splits import NINAPRO_CLASSES, make_splits, table1
-from embridge.windows import build_store
+from embridge.simulator.recordings import open_simulated_ninapro, planned_ninapro
+from embridge.study import Study
 
 COMMON = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 21, 22]  # of DB2's sensors, counted from 1
 LITTLE = cfg.NinaProSimulationConfig(db2_subjects=1, db7_subjects=1, repetitions=2, movement_seconds=2.4)
@@ -193,7 +194,7 @@ def test_what_real_files_have_and_harms_nothing(tmp_path):
 
 def test_a_microvolt_survives_the_store(tmp_path):
     """float16's normal range ends at 61e-6: without the recording's scale this would be lost."""
-    config = cfg.window_config("ninapro")
+    config = window_config("ninapro")
     n, t = 3 * 4000, np.arange(3 * 4000) / config.sample_rate
     emg = (1e-6 * np.sin(2 * np.pi * (80 + 7 * np.arange(12)) * t[:, None])).astype(np.float32)
     labels = np.repeat([1, 2, 3], 4000)[:, None]
@@ -220,7 +221,7 @@ def test_a_microvolt_survives_the_store(tmp_path):
 
 def test_settings_are_those_of_method_1():
     for dataset in ("ninapro", "simulated-ninapro"):
-        windows = cfg.window_config(dataset)
+        windows = window_config(dataset)
         assert (windows.n_channels, windows.n_joints, windows.sample_rate, windows.window) == (12, 18, 2000.0, 4000)
         assert (windows.bandpass, windows.notch, windows.stride_train, windows.stride_eval) == (
             (2, 250),
@@ -231,7 +232,7 @@ def test_settings_are_those_of_method_1():
         assert not windows.exclude_ik_failures
         for name in cfg.PROFILES:
             plain = cfg.profile(name)
-            size = cfg.for_windows(cfg.for_dataset(plain, dataset), windows)
+            size = cfg.for_windows(for_dataset(plain, dataset), windows)
             assert (size.model.n_channels, size.model.n_joints) == (12, 18)
             assert (size.model.emg_patch, size.model.pose_patch) == (plain.model.emg_patch, plain.model.pose_patch)
             assert size.mae == replace(plain.mae, ring=8) and size.align == replace(plain.align, ring=8)
@@ -405,7 +406,7 @@ def test_simulated_files_have_the_real_ones_fields_shapes_and_units(simulated):
 
 
 def test_simulated_windows_serve_every_class(simulated, tmp_path):
-    store = build_store(simulated, cfg.window_config("simulated-ninapro"), tmp_path, workers=1, progress=False)
+    store = build_store(simulated, window_config("simulated-ninapro"), tmp_path, workers=1, progress=False)
     assert store.table.groupby(["user", "gesture", "repetition"]).size().tolist() == [1] * (2 * 40 * 2)
     make_splits("simulated-ninapro", store.table).check_evaluable()
 
@@ -502,7 +503,7 @@ def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, 
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(simulator.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match="S1_E2_A1.mat: could not write"):
         open_simulated_ninapro(tmp_path, LITTLE, progress=False)
     assert not list(tmp_path.rglob("*.part"))
@@ -516,15 +517,15 @@ def test_a_smoke_study_end_to_end(tmp_path):
     assert study.simulated and study.context["simulated"] and not study.context["development"]
     assert study.figures == tmp_path / "figures" / "simulated-ninapro-smoke"
     for classes, values in (("in", (0.692, 0.703)), ("unseen", (0.447, 0.492))):
-        outcomes = protocols.zero_shot_outcomes(study, "EMBridge", classes)
+        outcomes = scoring.zero_shot_outcomes(study, "EMBridge", classes)
         class_set = [o for o in outcomes if o.options == "corpus=class set" and o.pooling == "max"]
         assert [o.gallery for o in class_set] == list(study.splits.policies)
         row = class_set[0].rows[0]
         assert (row["paper_value"], row["paper_source"]) == (values[0], "E Table 2, unlabelled row (inferred)")
         assert set(class_set[0].groups) == {"DB7-S1", "DB7-S2"}
-        probe = protocols.probe_outcome(study, "EMBridge", classes).rows[0]
+        probe = scoring.probe_outcome(study, "EMBridge", classes).rows[0]
         assert 0 <= probe["value"] <= 1 and probe["paper_value"] == values[1]
         assert float(probe["param_value"]) in study.profile.evaluation.probe_c
-        one, line = (outcome.rows[0] for outcome in protocols.no_network(study, classes))
+        one, line = (outcome.rows[0] for outcome in scoring.no_network(study, classes))
         assert one["value"] == 0.25 and 0 <= line["value"] <= 1 and line["n_train"] == probe["n_train"]
     assert list((tmp_path / "data").glob("simulated-ninapro-*/DB7/Subject_2/S2_E2_A1.mat"))

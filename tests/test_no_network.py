@@ -1,5 +1,6 @@
 """The lines without a network: what they predict, how their setting is chosen, what is marked for not beating them."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,17 +9,23 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from toy_study import Study
 
-from embridge import claims, few_shot, protocols, tables
 from embridge import evaluation as ev
 from embridge.errors import InputError
-from embridge.results import Page, evaluate_predictions
+from embridge.experiments import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
+from embridge.paper import claims, comparisons, differences, scoring, table_cells, tables
+from embridge.paper.results import Page
+from embridge.paper.scoring import evaluate_predictions
 from embridge.statistics import bootstrap_over_seeds, class_counts, paired_bootstrap
-from embridge.systems import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
 
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}
 USERS = np.repeat([f"u{i}" for i in range(12)], 20)
 Y = np.tile(np.arange(4), 60)
-*NUMBERS, _ = tables.OVER_LDA
+*NUMBERS, _ = table_cells.OVER_LDA
+
+
+def printed(name, results, dataset, **options):
+    """One of the tables as text."""
+    return tables.text(name, tables.numbers(name, results, dataset, **options))
 
 
 def by_sklearn(x, y, test_x, shrinkage):
@@ -52,7 +59,7 @@ def test_lda_with_few_windows_and_bad_input():
 def test_a_studys_lines_learn_and_are_scored_on_the_probes_windows():
     study = Study()
     study.splits.groups = lambda ids: np.asarray(ids) // 20  # each has every class
-    one, line = protocols.no_network(study, "in")
+    one, line = scoring.no_network(study, "in")
     assert (one.system, line.system) == NO_NETWORK
     (x, y), (tune_x, tune_y), (test_x, test_y) = (part(study, p) for p in ("probe_train", "tune", "evaluation"))
     scores = [ev.balanced_accuracy(tune_y, by_sklearn(x, y, tune_x, s), 4) for s in ev.SHRINKAGES]
@@ -86,8 +93,8 @@ def picky(monkeypatch, *right):
 
 def test_the_shrinkage_is_d_tunes_and_never_d_evals(monkeypatch):
     study = picky(monkeypatch, ("tune", 0.3), ("evaluation", 0.9))
-    assert protocols.own_shrinkage(study, "in") == 0.3
-    assert protocols.no_network(study, "in")[1].rows[0]["value"] == 0.25  # 0.9 would have had 1
+    assert scoring.probe(study, LOG_POWER_LDA, "in").setting == 0.3
+    assert scoring.no_network(study, "in")[1].rows[0]["value"] == 0.25  # 0.9 would have had 1
 
 
 def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
@@ -95,7 +102,7 @@ def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
     study.splits.has_tuning = False
     asked, chosen = [], ev.choose_shrinkage_grouped
     monkeypatch.setattr(ev, "choose_shrinkage_grouped", lambda *data: asked.append(data) or chosen(*data))
-    assert protocols.own_shrinkage(study, "in") == 0.5
+    assert scoring.probe(study, LOG_POWER_LDA, "in").setting == 0.5
     train = study.splits.probe_train["in"]
     np.testing.assert_array_equal(asked[0][2], study.splits.table["recording"].to_numpy()[train])
 
@@ -149,26 +156,28 @@ def test_only_what_beats_the_line_bears_no_mark(tmp_path):
         scored(ONE_CLASS, 0.25, seed=None),
     ]
     rows = frame(tmp_path, LINE(), *probes, scored("CPEP", 0.52, "ZS"), scored("EMBridge", 0.95, "ZS"))
-    table = tables.table2(rows, "simulated").set_index("system")
-    marked = {(s, c) for s in table.index for c in ("LP unseen", "ZS unseen") if tables.NOT_ABOVE in table.loc[s, c]}
+    table = printed("table2", rows, "simulated").set_index("system")
+    marked = {
+        (s, c) for s in table.index for c in ("LP unseen", "ZS unseen") if table_cells.NOT_ABOVE in table.loc[s, c]
+    }
     assert marked == {("Q-Former", "LP unseen"), ("CPEP", "ZS unseen"), ("EMG-MAE", "LP unseen")}
-    assert table.loc["Q-Former", "LP unseen"].endswith(f"] {tables.NOT_ABOVE} | paper 0.493")
+    assert table.loc["Q-Former", "LP unseen"].endswith(f"] {table_cells.NOT_ABOVE} | paper 0.493")
     (note,) = table.attrs["footnotes"]
-    assert note.startswith(f"{tables.NOT_ABOVE} not shown to be above {LOG_POWER_LDA}") and note in tables.markdown(
-        table
-    )
+    assert note.startswith(
+        f"{table_cells.NOT_ABOVE} not shown to be above {LOG_POWER_LDA}"
+    ) and note in table_cells.markdown(table)
     assert table["LP unseen"].iloc[1].startswith("0.50 [") and table["LP in"].iloc[1].startswith("–")
-    ablation = tables.cpep_ablation(rows, "simulated")
-    assert (ablation.loc[ablation["system"] == "CPEP", "ZS unseen"].str.contains(tables.NOT_ABOVE)).all()
-    above = tables.table2(frame(tmp_path, LINE(), scored("CPEP", 0.95)), "simulated")
-    assert tables.NOT_ABOVE not in tables.markdown(above)  # nor its explanation
+    ablation = printed("cpep_ablation", rows, "simulated")
+    assert (ablation.loc[ablation["system"] == "CPEP", "ZS unseen"].str.contains(table_cells.NOT_ABOVE)).all()
+    above = printed("table2", frame(tmp_path, LINE(), scored("CPEP", 0.95)), "simulated")
+    assert table_cells.NOT_ABOVE not in table_cells.markdown(above)  # nor its explanation
 
 
 def test_without_the_line_nothing_is_compared(tmp_path):
     rows = frame(tmp_path, scored("CPEP", 0.3), scored("EMBridge", 0.3, "ZS"))
-    assert tables.NOT_ABOVE not in tables.markdown(tables.table2(rows, "simulated"))
+    assert table_cells.NOT_ABOVE not in table_cells.markdown(printed("table2", rows, "simulated"))
     cells = tables.headline_rows(frame(tmp_path, LINE(), scored("CPEP", 0.3)), "simulated", systems=("CPEP",))
-    assert not set(tables.OVER_LDA) & set(cells)  # who does not show the line does not pay for its bootstrap
+    assert not set(table_cells.OVER_LDA) & set(cells)  # who does not show the line does not pay for its bootstrap
 
 
 def test_the_gain_is_paired_by_user(tmp_path):
@@ -194,7 +203,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     rows = frame(tmp_path, LINE(), *seeds)
     cells = tables.headline_rows(rows, "simulated", systems=(*NO_NETWORK, "CPEP"))
     found = cells[cells["over_lda"].notna()].squeeze()
-    luck = tables.luck(rows, "simulated", "LP", "unseen")
+    luck = differences.seed_spread(rows, "simulated", "LP", "unseen")
     pred = [np.where(np.random.default_rng([s, 0]).permutation(np.arange(240)) / 240 < r, Y, (Y + 1) % 4)
             for s, r in enumerate((0.55, 0.6, 0.65))]  # fmt: skip
     line = np.where(np.random.default_rng([0, 9]).permutation(np.arange(240)) / 240 < 0.5, Y, (Y + 1) % 4)
@@ -203,7 +212,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     assert luck and tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_seeds(counts, other, luck=luck))
     own = cells[cells["system"] == LOG_POWER_LDA].dropna(subset="value").squeeze()
     assert "seeds" not in own["interval_kind"]  # users alone
-    table = tables.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
+    table = comparisons.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))
     table = table.set_index(["system", "protocol", "classes"])
     shown = table.loc[(LOG_POWER_LDA, "LP", "unseen")]
     assert shown["seeds"] == 0 and shown["mean over seeds"] == shown["this run"] and shown["lowest"] == "0.50"
@@ -212,8 +221,8 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
 
 def test_a_score_without_an_interval_is_not_called_above(tmp_path):
     rows = [r | {"low": None, "high": None} for r in scored("CPEP", 0.95) if r["metric"] == "balanced_accuracy"]
-    table = tables.table2(frame(tmp_path, rows, LINE()), "simulated").set_index("system")
-    assert table.loc["CPEP", "LP unseen"].startswith(f"0.95 {tables.NOT_ABOVE}")
+    table = printed("table2", frame(tmp_path, rows, LINE()), "simulated").set_index("system")
+    assert table.loc["CPEP", "LP unseen"].startswith(f"0.95 {table_cells.NOT_ABOVE}")
 
 
 def test_the_lines_change_no_claim(tmp_path):
@@ -233,19 +242,24 @@ def test_the_lines_change_no_claim(tmp_path):
 
 def test_few_shots_of_the_line_are_the_probes_draws(tmp_path):
     study = Study()
-    line = few_shot.few_shot(study, LOG_POWER_LDA, "in")
-    both = few_shot.few_shot(study, "EMBridge", "in", c=0.1)
+    line = scoring.few_shot(study, LOG_POWER_LDA, "in")
+    study.profile.evaluation = replace(study.profile.evaluation, probe_c=(0.1,))
+    both = scoring.few_shot(study, "EMBridge", "in")
     probe = [r for r in both if r["metric"] == "balanced_accuracy"]
     for column in ("param_value", "draw", "n_train", "n", "options", "seed"):
         assert [r[column] for r in line] == [r[column] for r in probe]
     (whole,) = (r for r in line if r["param_value"] == "1.0")
-    full = protocols.no_network(study, "in")[1].rows[0]
+    full = scoring.no_network(study, "in")[1].rows[0]
     assert [whole[c] for c in ("value", "low", "high")] == [full[c] for c in ("value", "low", "high")]
 
     train, test = study.splits.probe_train["in"], study.splits.evaluation["in"]
     units = study.splits.table["recording"].astype(str).to_numpy()[train] + "/0"
-    subset = ev.few_shot_subsets(study.y[train], units, few_shot.FRACTIONS, seed=0)[6]
-    x, test_x, shrinkage = study.band_power(train), study.band_power(test), protocols.own_shrinkage(study, "in")
+    subset = ev.few_shot_subsets(study.y[train], units, scoring.FRACTIONS, seed=0)[6]
+    x, test_x, shrinkage = (
+        study.band_power(train),
+        study.band_power(test),
+        scoring.probe(study, LOG_POWER_LDA, "in").setting,
+    )
     alone = by_sklearn(x[subset.rows], study.y[train][subset.rows], test_x, shrinkage)
     assert line[6]["value"] == ev.balanced_accuracy(study.y[test], alone, 4)
     ours = ev.linear_probe(study.x[train][subset.rows], study.y[train][subset.rows], study.x[test], c=0.1)
@@ -255,13 +269,14 @@ def test_few_shots_of_the_line_are_the_probes_draws(tmp_path):
     assert (over[6]["value"], over[6]["low"], over[6]["high"]) == expected
 
     rows = frame(tmp_path, line, both)
-    cells = tables.few_shot_rows(rows, "simulated").set_index(["system", "fraction"])
+    cells = tables.numbers("fig8", rows, "simulated").set_index(["system", "fraction"])
     some = pd.DataFrame([r for r in over if r["param_value"] == "0.25"])
     gain = cells.loc[("EMBridge", 0.25), NUMBERS].tolist()
     below, above = (np.sqrt(np.square(some[c] - some["value"]).mean()) for c in ("low", "high"))
     assert gain == pytest.approx([some["value"].mean(), some["value"].mean() - below, some["value"].mean() + above])
     assert cells.loc[LOG_POWER_LDA, "over_lda"].isna().all()
-    shown = tables.few_shot(rows, "simulated", systems=("EMBridge",))
+    numbers = tables.numbers("fig8", rows, "simulated")
+    shown = tables.text("fig8", numbers[numbers["system"] == "EMBridge"])
     assert LOG_POWER_LDA not in shown.columns and len(shown) == 5
-    marks = shown["EMBridge"].str.contains(tables.NOT_ABOVE).tolist()
+    marks = shown["EMBridge"].str.contains(table_cells.NOT_ABOVE).tolist()
     assert marks == [not low > 0 for low in cells.loc["EMBridge", "over_lda_low"]]

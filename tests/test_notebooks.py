@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from embridge.cli import NOTEBOOKS, notebooks
+from embridge.run.cli import NOTEBOOKS, notebooks
 
 FOUND = notebooks()
 PARAMETERS = {
@@ -75,7 +75,7 @@ def test_functions_are_short_and_nothing_else_is_defined(notebook):
 
 def test_a_figure_is_the_last_thing_of_its_cell_and_so_is_shown(notebook):
     for source in code(notebook):
-        makers = ("page.figure(", "views.divergence(")
+        makers = ("page.figure(", "explore.divergence(")
         if any(name in source for name in makers):
             last = ast.parse(source).body[-1]
             shown = isinstance(last, ast.Expr) and any(name in ast.unparse(last) for name in makers)

@@ -9,7 +9,7 @@ import torch
 from embridge.config import ModelConfig, profile
 from embridge.errors import InputError
 from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder, pose_mae
-from embridge.models.poset import PoseT
+from embridge.models.regressors import PoseT
 from embridge.models.transformer import patchify, sin_cos, unpatchify
 
 QUICK = profile("quick").model

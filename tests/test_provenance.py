@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from embridge import api, claims, provenance, results, score
+from embridge import inference, provenance
 from embridge.experiments import EXPERIMENTS
-from embridge.recordings import sha256
+from embridge.files import sha256
+from embridge.paper import claims, records, results
 
 NAME = "EMBridge"
 
@@ -20,9 +21,8 @@ pytestmark = pytest.mark.no_cover  # a study trained and told whole, which other
 def study(tiny_study):
     """A study that trained, scored and told everything of one system, as ``run_all.sh`` does."""
     study = tiny_study()
-    score.record(study, NAME)
     page = results.Page("05_results", study.figures, context=study.context)
-    page.rows(score.system_rows(study, NAME))
+    page.read([records.record(study, NAME)])
     page.write()
     claims.write(study.figures, results.collect(study.figures), study.dataset, study.profile.name)
     results.write_provenance(study.figures, {"dataset": study.dataset, "profile": "smoke", "seeds": 1, "out": "x"})
@@ -71,10 +71,10 @@ def test_what_lies_beside_the_runs_and_what_is_read_from_it(study):
         made = checked(read(file)["provenance"])
         assert made["windows"] == study.store.key and made["windows_sha256"] == columns_sha256(study.store)
     # older ones have none
-    before, written = api.load(study.run(NAME)).windows, read(file)
+    before, written = inference.load(study.run(NAME)).windows, read(file)
     file.write_text(json.dumps({name: value for name, value in written.items() if name != "provenance"}))
     assert study._beside_runs("statistics-features", dict) == {k: v for k, v in written.items() if k != "provenance"}
-    assert api.load(study.run(NAME)).windows == before == study.windows
+    assert inference.load(study.run(NAME)).windows == before == study.windows
     file.write_text(json.dumps(written))
 
 
@@ -100,11 +100,11 @@ def test_arrays_beside_the_weights(study, what):
 
 
 def test_a_record_of_rows(study):
-    found = checked(read(score.record_file(study, NAME)))
+    found = checked(read(records.record_file(study, NAME)))
     assert found["seed"] == 0 and whole(found["weights_sha256"]) and whole(found["windows_sha256"])
     assert found["configuration"] == json.loads(json.dumps(study.describe(EXPERIMENTS[NAME])))
     assert checked(found["trained"])
-    assert score.recorded(study, NAME)
+    assert records.recorded(study, NAME)
 
 
 def test_a_page_and_the_table_of_all_pages(study):

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embridge.config import WindowConfig
-from embridge.cutting import cut
+from embridge.data import emg2pose, ninapro
+from embridge.data.cutting import SourceFile, cut
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import emg2pose, ninapro, session
-from embridge.survey import SourceFile
 
 WINDOW = 8
 FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))
@@ -114,7 +113,7 @@ def test_no_emg2pose_window_is_forbidden(n, emg, pose, time, after, bandpass):
     data = np.zeros(n, SERIES)
     data["emg"], data["joint_angles"], data["time"] = signal(n, 16, emg), signal(n, 20, pose), clock(n, time)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "CLOCK_MIN", WINDOW)  # as 4000 is to windows of 2 s
+        patch.setattr(emg2pose, "CLOCK_MIN", WINDOW)  # as 4000 is to windows of 2 s
         write_hdf5(Path(folder, "a_left.hdf5"), data, {"sample_rate": 2000.0})
         write_metadata(Path(folder, "metadata.csv"), [metadata_row("a_left")])
         for part in cut_all(emg2pose.open_emg2pose(folder).recordings, window_config):

@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from embridge import tables
-from embridge.cli import ROOT
-from embridge.results import read_results
+from embridge.paper import differences, table_cells
+from embridge.paper.results import read_results
+from embridge.run.cli import ROOT
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
@@ -19,7 +19,7 @@ def cell(row: pd.Series) -> str:
     """Ours with its interval and, where it does not beat the line without a network, its mark; then (the paper's)."""
     ours = "–" if pd.isna(row["value"]) else f"{row['value']:.2f}"
     ours += "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    ours += f" {tables.NOT_ABOVE}" * (row.get("mark") == tables.NOT_ABOVE)
+    ours += f" {table_cells.NOT_ABOVE}" * (row.get("mark") == table_cells.NOT_ABOVE)
     return ours + ("" if pd.isna(row["paper_value"]) else f" ({row['paper_value']:.3f})")
 
 
@@ -65,7 +65,7 @@ def clear_differences() -> list[str]:
 
 def test_readme_tells_the_luck_of_a_training():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert tables.luck_line(read_results(FIGURES / "results.csv"), "simulated") in readme
+    assert differences.seed_spread_line(read_results(FIGURES / "results.csv"), "simulated") in readme
     shown = re.search(r"leave zero out:\n\n((?:- .*\n)+)", readme)
     expected = clear_differences() or ["- none"]
     assert shown and shown[1].splitlines() == expected, "README should list:\n" + "\n".join(expected)

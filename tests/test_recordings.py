@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from conftest import OTHER_STAGE, SERIES, metadata_row, series, write_db1, write_metadata, write_session
 
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES, open_emg2pose
+from embridge.data.ninapro import open_db1
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES, open_emg2pose
-from embridge.recordings.ninapro import open_db1
 
 
 def one(folder, data, *, csv=True, name="rec_left", **attributes):

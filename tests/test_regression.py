@@ -10,19 +10,15 @@ import torch
 from torch import nn
 from toy_run import Stop, stop_at
 
-from embridge import distributed, regression
+from embridge import distributed, objectives
 from embridge.checkpoint import load_checkpoint, weights_hash
 from embridge.config import ModelConfig, TrainConfig
+from embridge.data.batches import Reader, Statistics
+from embridge.data.hand import landmarks
 from embridge.errors import InputError
-from embridge.hand import landmarks
-from embridge.models.base import Regressor
-from embridge.models.neuropose import NeuroPose
-from embridge.models.poset import PoseT
-from embridge.models.tds import emg2pose, vemg2pose
-from embridge.optimisation import Trainer, learning_rate
-from embridge.regression import RegressionTask, angle_error, fingertip_distance, regression_loss
-from embridge.tasks import Reader, Statistics
-from embridge.training import train
+from embridge.models.regressors import NeuroPose, PoseT, Regressor, emg2pose, vemg2pose
+from embridge.objectives import RegressionTask, angle_error, fingertip_distance, regression_loss
+from embridge.training import Trainer, learning_rate, train
 
 T, N, STEPS = 240, 22, 5
 TRAIN = TrainConfig(epochs=4, batch_size=4, lr=1e-3, weight_decay=0.0, schedule="constant", seed=1)
@@ -133,7 +129,7 @@ def test_the_target_is_in_radians_and_covers_what_the_network_covers():
     task = Task(MODELS["Vemg2pose"](20))
     pose = task.reader.pose_store.read_pose(IDS[:3])
     assert torch.equal(task.target(torch.from_numpy(task.reader.pose_store.pose_f16[IDS[:3]])), pose)
-    predicted, true = regression.predict(task.model, task.reader.emg(IDS[:3]), pose)
+    predicted, true = objectives.predict(task.model, task.reader.emg(IDS[:3]), pose)
     assert torch.equal(true, pose[..., 22:]) and predicted.shape == true.shape
 
 
@@ -142,7 +138,7 @@ def test_a_tracking_network_is_given_the_true_pose_of_the_first_covered_sample()
     forward = model.outputs
     model.outputs = lambda x, first_pose: (seen.append(first_pose), forward(x, first_pose))[1]
     pose = torch.randn(2, 20, T)
-    regression.predict(model, torch.randn(2, 4, T), pose)
+    objectives.predict(model, torch.randn(2, 4, T), pose)
     assert torch.equal(seen[0], pose[..., 22])
 
 
@@ -172,14 +168,14 @@ def test_the_emg_turns_in_training_and_not_in_validation():
 def test_validation_is_the_mean_over_windows_without_dropout(monkeypatch):
     task = Task()
     task.model.train()
-    monkeypatch.setattr(regression, "AT_ONCE", 3)  # 3, 3 and 1
+    monkeypatch.setattr(objectives, "AT_ONCE", 3)  # 3, 3 and 1
     found = task.validate()
     assert task.model.training and found == task.validate()
     task.model.eval()
     with torch.no_grad():
         each = [
             regression_loss(
-                *regression.predict(task.model, task.reader.emg([i]), task.reader.pose_store.read_pose([i]))
+                *objectives.predict(task.model, task.reader.emg([i]), task.reader.pose_store.read_pose([i]))
             )[0]
             for i in VALIDATION
         ]
@@ -351,7 +347,7 @@ class Offset(Regressor):
 
 
 def test_angle_errors_are_in_degrees_for_each_window(monkeypatch):
-    monkeypatch.setattr(regression, "AT_ONCE", 2)
+    monkeypatch.setattr(objectives, "AT_ONCE", 2)
     here = reader()
     here.pose_store.pose_f16[:] = 0
     here.pose_store.pose_f16[3, :, 10:] = 0.25

@@ -13,10 +13,7 @@ from torch import nn
 from embridge.config import REGRESSORS, ModelConfig, TrainConfig, regression_config
 from embridge.errors import InputError
 from embridge.models.mae import emg_mae
-from embridge.models.neuropose import NeuroPose, unit
-from embridge.models.poset import PoseT
-from embridge.models.regressors import regressor
-from embridge.models.tds import TDS, Rollout, TDSBlock, emg2pose, vemg2pose
+from embridge.models.regressors import TDS, NeuroPose, PoseT, Rollout, TDSBlock, emg2pose, regressor, unit, vemg2pose
 
 TINY = ModelConfig(
     n_channels=3,
@@ -362,7 +359,7 @@ def test_unknown_kinds_and_windows_that_are_too_short_are_refused():
         with pytest.raises(InputError, match=f"{kind} covers nothing of a window of 100 samples"):
             regressor(kind, db1)
     assert regressor("PoseT", db1)(torch.randn(1, 10, 100)).shape == (1, 22, 100)
-    with pytest.raises(InputError, match="expected 16 channels and more than 1790 samples, found 16 x 1790"):
+    with pytest.raises(InputError, match="expected 16 channels and at least 1791 samples, found 16 x 1790"):
         regressor("Vemg2pose", ModelConfig())(torch.randn(1, 16, 1790))
     with pytest.raises(InputError, match="leave no step of 40 samples"):
         regressor("Vemg2pose", ModelConfig())(torch.randn(1, 16, 1800))
@@ -384,7 +381,7 @@ def test_the_recipe():
 
 def test_only_a_compiled_network_loads_the_compiler():
     """It takes 4 s, and every notebook and job loads the networks."""
-    code = "import sys; import embridge.experiments; sys.exit('torch._dynamo' in sys.modules)"
+    code = "import sys; import embridge.study; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 

@@ -1,6 +1,7 @@
 """Facts about the tree: formatting, layers, file sizes, pins, and no path of one machine in it."""
 
 import ast
+import importlib.util
 import os
 import re
 import subprocess
@@ -12,38 +13,24 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embridge.cli import ROOT
-from embridge.environment import missing
+from embridge.moved import MOVED
+from embridge.run.cli import ROOT
+from embridge.run.setup import missing
 
-# Data goes one way: a module may import from its own line and those above it, never from below.
+# Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
 LAYERS = (
-    ("errors", "bounds", "config", "choices", "systems", "parallel", "progress", "provenance"),
-    ("cli",),  # what runs before anything is installed
-    ("hand",),  # joints and geometry, and how a hand is drawn
-    ("recordings", "simulator"),
-    ("signals", "store", "survey", "cutting", "windows"),
-    ("splits",),
-    ("models", "losses"),
-    ("checkpoint", "distributed", "loading", "optimisation", "training"),
-    ("tasks", "regression"),
-    ("paper", "statistics", "retrieval", "recognition", "evaluation", "rows", "tables", "results", "claims"),
-    ("drawing", "figures"),
-    ("dataset",),  # a dataset's recordings, store, splits and statistics in one place
-    ("runs", "experiments"),
-    (
-        "protocols",
-        "few_shot",
-        "score",
-        "comparisons",
-        "alternatives",
-        "views",
-        "api",
-    ),  # what notebooks and command lines ask of experiments
-    ("train", "planning", "epochs", "job", "sweep", "forecast"),  # commands of their own
-    ("environment", "report", "kernel", "notebook", "runner", "bench", "check"),
+    ("moved", "errors", "config", "files", "parallel", "provenance"),
+    ("experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
+    ("data",),
+    ("training", "simulator", "figures"),
+    ("objectives", "datasets"),
+    ("trained", "study", "inference"),
+    ("paper",),  # what only reproduces the papers
+    ("train", "run"),  # command lines
+    ("benchmarks",),  # outside the package: nothing imports it
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MODULES = sorted((ROOT / "embridge").rglob("*.py"))
+MODULES = sorted(file for folder in ("embridge", "benchmarks") for file in (ROOT / folder).rglob("*.py"))
 SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
 
@@ -59,22 +46,34 @@ def text_files() -> list[Path]:
 
 
 def imports(file: Path) -> set[str]:
-    """The first name below ``embridge`` of each import in a file, also those inside functions."""
+    """Modules of this repository that a file imports, also inside functions but not for type checkers alone."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    typing = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    hidden = {id(inner) for node in typing for inner in ast.walk(node)}
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("embridge.")}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import hides its layer"
-            if node.module == "embridge":
-                found |= {alias.name for alias in node.names} - {"__version__"}
-            elif node.module.startswith("embridge."):
-                found.add(node.module.split(".")[1])
-    return found
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in FILES else node.module for name in names}
+    return {name for name in found if name in FILES} - {"embridge"}  # of the package itself there is only its version
 
 
-def layer(file: Path) -> str:
-    return file.relative_to(ROOT / "embridge").parts[0].removesuffix(".py")
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {module_of(file): file for file in MODULES}
+PACKAGES = {name for name, file in FILES.items() if file.name == "__init__.py"}
+
+
+def layer(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] == "benchmarks" else parts[1]
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
@@ -85,11 +84,18 @@ def test_ruff_over_code_and_notebooks(command):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("file", [f for f in MODULES if layer(f) != "__init__"], ids=lambda f: f.name)
-def test_no_module_imports_one_to_its_right(file):
-    assert layer(file) in RANK, f"give {layer(file)} its place in LAYERS"
-    for name in imports(file):
-        assert name in RANK and RANK[name] <= RANK[layer(file)], f"{file.name} imports {name}, which is to its right"
+@pytest.mark.parametrize("module", sorted({*FILES} - {"embridge"}))
+def test_no_module_imports_one_from_a_layer_below(module):
+    assert layer(module) in RANK, f"give {layer(module)} its place in LAYERS"
+    for name in imports(FILES[module]):
+        assert RANK[layer(name)] <= RANK[layer(module)], f"{module} imports {name}, which is in a layer below"
+
+
+def test_no_imports_go_in_a_circle():
+    left = {module: imports(file) for module, file in FILES.items()}
+    while ready := [module for module, needs in left.items() if not needs & left.keys() - {module}]:
+        left = {module: needs for module, needs in left.items() if module not in ready}
+    assert not left, f"circles among {', '.join(left)}"
 
 
 @pytest.mark.parametrize(
@@ -108,15 +114,20 @@ def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, ca
     assert found.returncode == ends and "odd" in found.stderr, found.stderr
 
 
-def test_layers_name_no_module_twice_and_the_check_sees_imports(tmp_path):
-    assert len(RANK) == sum(map(len, LAYERS))
-    assert imports(ROOT / "embridge" / "runner.py") >= {"cli", "report", "results", "errors", "kernel", "notebook"}
-    (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.windows import x\n")
-    assert imports(tmp_path / "a.py") == {"models", "windows"}
+def test_layers_are_few_name_nothing_twice_and_the_check_sees_imports(tmp_path):
+    assert len(RANK) == sum(map(len, LAYERS)) and len(LAYERS) <= 9
+    seen = imports(ROOT / "embridge" / "run" / "notebooks.py")
+    assert seen >= {f"embridge.{name}" for name in ("run.cli", "run.report", "run.jobs", "paper.results", "errors")}
+    (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.data import windows\n")
+    assert imports(tmp_path / "a.py") == {"embridge.models.mae", "embridge.data.windows"}
+    (tmp_path / "b.py").write_text("import benchmarks.data\nfrom benchmarks import use\n")
+    assert imports(tmp_path / "b.py") == {"benchmarks.data", "benchmarks.use"}
+    (tmp_path / "c.py").write_text("if TYPE_CHECKING:\n    from embridge.study import Study\n")
+    assert imports(tmp_path / "c.py") == set()
 
 
 def test_what_runs_before_set_up_needs_only_the_standard_library():
-    code = "import sys, embridge.environment; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, embridge.run.setup; print(sorted({m.split('.')[0] for m in sys.modules}))"
     found = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                            capture_output=True, text=True)  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -184,5 +195,36 @@ def test_what_is_imported_is_asked_for():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge"}:
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge", "benchmarks"}:
                 assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"
+
+
+def test_contributing_names_places_that_are_there():
+    """The map: every path exists, and ``path:Name`` is defined at the top of that file."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:embridge|notebooks|tests|examples|benchmarks|docs|figures)/[^`:\s<]*)(?::(\w+))?`", text)
+    assert len(named) > 30
+    for path, name in named:
+        assert (ROOT / path).exists(), path
+        if name:
+            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            targets = [target for node in tree.body for target in getattr(node, "targets", ())]
+            assert name in {getattr(node, "name", getattr(node, "id", "")) for node in (*tree.body, *targets)}, path
+
+
+def test_old_imports_say_where_things_are_now():
+    for old, new in MOVED.items():
+        if new:
+            assert importlib.util.find_spec(f"embridge.{new}"), new
+        module, _, name = old.rpartition(".")
+        stays = f"embridge.{module}" in FILES and f"embridge.{module}" not in PACKAGES
+        command = f"from embridge.{module} import {name}" if stays else f"import embridge.{old}"
+        with pytest.raises(ImportError, match=f"embridge.{old} is now in {f'embridge.{new}' if new else 'benchmarks'}"):
+            exec(command, {})
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `embridge\.([\w.]+)` \| (?:`embridge\.([\w.]+)`|`benchmarks`.*) \|$", text, re.M)
+    assert dict(rows) == MOVED
+    with pytest.raises(ImportError, match="embridge.paper.open_choices"):
+        from embridge import alternatives  # noqa: F401
+    with pytest.raises(AttributeError, match="has no attribute"):
+        importlib.import_module("embridge.config").nothing  # noqa: B018

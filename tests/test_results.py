@@ -12,7 +12,8 @@ from matplotlib.text import Text
 from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.results import COLUMNS, Page, collect, compare_predictions, evaluate_predictions, read_results, row
+from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, row
+from embridge.paper.scoring import compare_predictions, evaluate_predictions
 
 matplotlib.use("Agg")
 BASE = {"dataset": "simulated", "profile": "smoke"}
@@ -90,14 +91,12 @@ def test_evaluate_predictions_emits_every_metric():
 
 
 def test_a_repetition_is_no_user():
-    """DB1's groups hold one class each: per-user rows only where users are given."""
+    """DB1's groups hold one class each, and so no user's F1."""
     y = np.repeat(np.arange(4), 6)
     groups = np.repeat(np.arange(12), 2)
     rows = evaluate_predictions(y, y, groups, n_classes=4, **BASE)
     assert "user_f1" not in {r["metric"] for r in rows}
     assert rows[0]["interval_kind"] == "95 % bootstrap over movement-repetition"
-    rows = evaluate_predictions(y, y, groups, n_classes=4, users=np.full(24, "s1"), **BASE)
-    assert [r["user"] for r in rows if r["metric"] == "user_f1"] == ["s1"]
 
 
 def test_compare_predictions_is_the_paired_interval():
@@ -131,6 +130,7 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     found = json.loads(path.read_text("utf-8"))
     assert found["notebook"] == "05_results"
     assert found["context"] == {"simulated": True, "commit": "abc", "hours": 2.0}
+    assert found["records"] == {}
     assert found["rows"] == [BASE | {"metric": "f1", "value": 0.5, "version": RESULTS_VERSION}]
     assert found["figures"] == [
         {"name": "fig3a", "file": "fig3a.png", "caption": "Simulated data. Confusion.", "source": "E Fig. 3a"}
@@ -313,6 +313,40 @@ def test_collect_merges_sorted_and_reads_back(tmp_path):
     write_page(tmp_path, "02", first[::-1])
     collect(tmp_path)
     assert (tmp_path / "results.csv").read_text("utf-8") == text
+
+
+def kept_record(folder, name, origin="", **fields):
+    file = folder / "rows" / f"{name}.json"
+    file.parent.mkdir(exist_ok=True, parents=True)
+    rows = [row(**BASE, metric="f1", system=name, **fields)]
+    file.write_text(as_text({"experiment": name}, rows), "utf-8")
+    return Record(file, origin, rows, {})
+
+
+def test_a_row_of_a_record_lies_there_alone_however_many_pages_read_it(tmp_path):
+    """Pages name the files, from which the table of all rows takes them, one of another run with its origin."""
+    here, origin = tmp_path / "simulated-smoke", "long run, 2026-11-21, abc1234"
+    records = [kept_record(here, "cpep", value=0.5), kept_record(tmp_path / "simulated-long", "poset", origin)]
+    for name, read in (("05", records), ("06", records[:1])):
+        page = Page(name, here, context={})
+        page.read(read)
+        page.read(read[:1])  # a page may ask twice
+        page.rows([row(**BASE, metric="f1", system=name)])
+        assert len(page.frame()) == len(read) + 1
+        found = json.loads(page.write().read_text("utf-8"))
+        assert [r["system"] for r in found["rows"]] == [name]
+    assert found["records"] == {"simulated-smoke/rows/cpep.json": ""}
+    table = collect(here).set_index("system")
+    assert table.index.tolist() == ["05", "06", "cpep", "poset"] and table.loc["cpep", "value"] == 0.5
+    assert table["origin"].tolist() == ["", "", "", origin]
+    kept_record(here, "another")  # which no page reads, such as that of an earlier run's seed
+    assert len(collect(here)) == 4
+    write_page(here, "07", [row(**BASE, metric="f1", system="cpep", value=0.6)])
+    with pytest.raises(InputError, match=r"07 and simulated-smoke/rows/cpep.json both with .*system=cpep"):
+        collect(here)
+    records[0].file.unlink()
+    with pytest.raises(InputError, match=r"rows/cpep.json: expected an experiment's rows.*run the notebooks again"):
+        collect(here)
 
 
 def test_two_pages_that_claim_the_same_row_are_named(tmp_path):

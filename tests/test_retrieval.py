@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embridge.evaluation import zero_shot
-from embridge.retrieval import majority, neighbours
+from embridge.evaluation import majority, neighbours, zero_shot
 
 
 def whole(queries, poses, k, query_code=None, pose_code=None):

@@ -14,14 +14,13 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from embridge import cli, notebook, provenance, report
+from embridge import provenance
 from embridge.config import RESULTS_VERSION
-from embridge.environment import variables
-from embridge.errors import InputError
-from embridge.kernel import NotebookFailed, check_parameters
-from embridge.notebook import Job, code_key, data_key, rows_key
-from embridge.planning import Task
-from embridge.runner import main, run
+from embridge.errors import InputError, NotebookFailed
+from embridge.run import cli, notebooks, report
+from embridge.run.jobs import Task
+from embridge.run.notebooks import Job, check_parameters, data_key, main, records_key, run
+from embridge.run.setup import variables
 
 DECLARED = (
     'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ntokens = ""\ndata = ""\nout = ""\n'
@@ -29,7 +28,7 @@ DECLARED = (
 )
 PARAMETERS = {"dataset": "simulated", "profile": "smoke", "seeds": 1, "device": "cpu", "tokens": "", "data": ""}
 PARAMETERS |= {"skip_broken": False}
-# what embridge.results.Page writes, without its import time
+# what embridge.paper.results.Page writes, without its import time
 WRITE = """
 import base64, json, pathlib
 NAME = "{name}"
@@ -71,11 +70,8 @@ def add(place: Path, stem: str, *sources: str, declared: str = DECLARED) -> Path
 
 def go(place: Path, places: list | None = None, **changes) -> Path:
     """Run the notebooks of ``place`` in this process; returns the report."""
-    package = place / "package"
-    package.mkdir(exist_ok=True)
     parameters = {**PARAMETERS, "out": str(place), **changes}
-    folder = place / "figures" / "simulated-smoke"
-    return run(cli.notebooks(place / "notebooks"), folder, parameters, places, package=package)
+    return run(cli.notebooks(place / "notebooks"), place / "figures" / "simulated-smoke", parameters, places)
 
 
 def command_line(place: Path) -> list:
@@ -88,9 +84,8 @@ def start(place: Path) -> subprocess.Popen:
     code = (
         "import sys, pathlib\n"
         "sys.modules['rfc3987_syntax'] = None  # jsonschema's optional grammar: seconds to load, not used here\n"
-        "from embridge import runner\n"
-        "runner.run.__kwdefaults__['package'] = pathlib.Path(sys.argv[1]) / 'none'  # an empty one, as in go()\n"
-        "sys.exit(runner.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
+        "from embridge.run import notebooks\n"
+        "sys.exit(notebooks.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
     )
     options, folder = command_line(place)
     command = [sys.executable, "-c", code, str(folder), *options]
@@ -142,48 +137,61 @@ def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
 
 
 def test_what_makes_a_notebook_run_again(place):
-    job = Job(add(place, "01_first"), place)
-    package, data = place / "package", place / "data"
-    package.mkdir()
-    data.mkdir()
-    (package / "losses.py").write_text("a = 1")
+    sources = ("%matplotlib inline\nimport embridge.losses", "from embridge.models import train")
+    job = Job(add(place, "01_first", *sources), place)
+    package, data = place / "embridge", place / "data"
+    for folder in (package / "models", package / "claims", data):
+        folder.mkdir(parents=True)
+    (package / "losses.py").write_text("def loss():\n    from embridge import hand")
+    (package / "hand.py").write_text("a = 1")
     (data / "S1.mat").write_bytes(b"12")
 
     def key(**changes):
-        return job.key({**PARAMETERS, **changes}, code_key(package), data_key(str(data)))
+        return job.key({**PARAMETERS, **changes}, data_key(str(data)), root=place)
 
     first = key()
-    (package / "bench").mkdir()
-    for name in ("runner.py", "train.py", "sweep.py", "bench/report.py"):  # decide nothing that a notebook computes
-        (package / name).write_text("")
+    for name in ("runner.py", "train.py", "sweep.py", "claims/report.py"):  # decide nothing that a notebook computes
+        (package / name).write_text("from embridge import losses")
     assert key() == first
     assert key(seeds=2) != first
-    (package / "losses.py").write_text("a = 2")
-    second = key()
-    (data / "S1.mat").write_bytes(b"123")
-    third = key()
-    (package / "models").mkdir()
+    found = [first]
+    for file in (package / "losses.py", package / "hand.py", package / "__init__.py", data / "S1.mat"):
+        file.write_text(f"{file.read_text()}\nb = 1" if file.exists() else "")
+        found.append(key())
     (package / "models" / "train.py").write_text("")  # has the name of a command and is none
-    fourth = key()
-    add(place, "01_first", "1 + 1")
-    assert len({first, second, third, fourth, key()}) == 5
+    found.append(key())
+    add(place, "01_first", *sources, "1 + 1")
+    assert len({*found, key()}) == 7
     assert data_key("") == ""
 
 
 def test_new_rows_of_the_long_profile_run_the_pages_that_read_them(place):
     rows = place / "figures" / "simulated-long" / "rows"
     rows.mkdir(parents=True)
-    reads, other = (Job(add(place, stem, source), place) for stem, source in (("05_a", "score.rows_of"), ("01_b", "1")))
+    code = ("from embridge.paper import explore, records", "from embridge.paper import explore\n# no records.read")
+    reads, other = (Job(add(place, stem, source), place) for stem, source in zip(("05_a", "01_b"), code, strict=True))
     quick = {**PARAMETERS, "profile": "quick", "out": str(place)}
 
     def keys(parameters):
-        return [job.key(parameters, "", "", rows_key(parameters)) for job in (reads, other)]
+        return [job.key(parameters, "", records_key(parameters)) for job in (reads, other)]
 
     smoke = {**quick, "profile": "smoke"}
     before, never = keys(quick), keys(smoke)
     (rows / "cpep-seed0.json").write_text("{}")
     after = keys(quick)
     assert after[0] != before[0] and after[1] == before[1] and keys(smoke) == never
+
+
+def test_the_rules_find_this_package_s_modules_wherever_they_lie():
+    """A module that is moved or renamed is told here, and not by pages that silently stay as they are."""
+    known = {path.stem: Job(path, path.parent) for path in cli.notebooks()}
+    keys = [{stem: job.key({}, "", records) for stem, job in known.items()} for records in ("", "new")]
+    shown = {stem for stem in known if keys[0][stem] != keys[1][stem]}
+    assert {stem[:2] for stem in shown} == {"05", "06", "07", "08", "10"}
+    code = ["from embridge.experiments import Study"]
+    assert (
+        notebooks.code_key(code) != notebooks.code_key([]) == notebooks.code_key(["from embridge.nowhere import Study"])
+    )
 
 
 def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
@@ -323,11 +331,12 @@ def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(
         assert more([]) == []  # nothing is trained, so nothing waits
         early = {task.name: task for task in more([maes, others])}
         seen.update({name: task.needs for name, task in early.items()})
-        codes = [notebook.main(list(early[name].command[4:])) for name in ("01_data", "02_mae_pretraining")]
-        assert codes == [0, 1] and ran(place) == ["01_data"] and early["01_data"].command[3] == "embridge.notebook"
+        codes = [notebooks.early(list(early[name].command[5:])) for name in ("01_data", "02_mae_pretraining")]
+        assert codes == [0, 1] and ran(place) == ["01_data"]
+        assert early["01_data"].command[3:5] == ("embridge.run.notebooks", "--early")
         return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", "01_data": "", "02_mae_pretraining": "failed, log: 7.out"}
 
-    monkeypatch.setattr("embridge.sweep.train", train)
+    monkeypatch.setattr("embridge.run.jobs.train", train)
     assert main(*command_line(place)) == 1
     shown, errors = capsys.readouterr()
     assert seen == {"01_data": (), "02_mae_pretraining": (maes.name,), "03_soft_targets": (maes.name,)}
@@ -339,7 +348,7 @@ def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(p
     add(place, "01_first")
     asked, ended = [], {"EMBridge, seed 0": ""}
     monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
-    monkeypatch.setattr("embridge.sweep.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
+    monkeypatch.setattr("embridge.run.jobs.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
     assert main(*command_line(place)) == 0 and asked == [[]] and ran(place) == ["01_first"]
     assert main(*command_line(place)) == 0 and len(asked) == 1  # every notebook is current: nothing to train for
     (place / "figures" / "simulated-smoke" / "01_first" / "dot.png").unlink()

@@ -15,12 +15,13 @@ import scipy.io
 import scipy.sparse
 from conftest import SERIES, metadata_row, series, write_db1, write_metadata, write_session
 
-from embridge.cli import ROOT
+from embridge.data import emg2pose
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.ninapro import open_db1
+from embridge.data.recordings import Recording
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import Recording, session
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1
-from embridge.runs import slug
+from embridge.experiments import slug
+from embridge.run.cli import ROOT
 
 # What no file of ours may name: these, and whatever is below them. A module's names in ALLOWED are harmless.
 FORBIDDEN = {
@@ -35,7 +36,9 @@ ALLOWED = {"pickle.UnpicklingError", "zipfile.BadZipFile", "socket.gethostname"}
 ANYWHERE = {"read_array", "read_pickle", "to_pickle", "read_hdf", "*"}  # of whatever module or object
 NEEDED = {"torch.load": "weights_only", "numpy.load": "allow_pickle", "scipy.io.loadmat": "variable_names"}  # argument
 CONSTANT = {"weights_only": True, "allow_pickle": False, "shell": False}  # of arguments, in every call
-SLURM = {str(ROOT / "embridge" / "sweep.py"): ["submitit", "submitit.SlurmExecutor"]}  # the one exception: README
+SLURM = {
+    str(ROOT / "embridge" / "run" / "jobs.py"): ["submitit", "submitit.SlurmExecutor"]
+}  # the one exception: README
 
 
 @cache
@@ -91,7 +94,7 @@ def sources() -> dict[str, str]:
 def test_security_no_pickle_no_shell_no_archive_and_no_download():
     """Nothing unpacks an archive or fetches a file, so there is no filter and no checksum to forget."""
     read = sources()
-    assert len(read) > 100 and any(name.endswith(".ipynb") for name in read)
+    assert len(read) > 80 and any(name.endswith(".ipynb") for name in read)
     assert {name: found for name, text in read.items() if (found := faults(text))} == SLURM
 
 
@@ -178,7 +181,7 @@ def test_security_what_an_hdf5_header_claims_is_bounded(tmp_path, unread, dtype,
 
 def test_security_an_hour_of_either_layout_is_within_the_bound():
     wide = np.dtype([("time", "f8"), ("joint_angles", "f8", (20,)), ("emg", "f4", (16,))])
-    assert wide.itemsize * 2000 * 3600 < session.MAX_BYTES < 2 * wide.itemsize * 2000 * 3600
+    assert wide.itemsize * 2000 * 3600 < emg2pose.MAX_BYTES < 2 * wide.itemsize * 2000 * 3600
 
 
 def claim_more(path, samples: int) -> None:
@@ -200,6 +203,17 @@ def test_security_what_a_mat_header_claims_is_bounded(tmp_path, unread):
         for read in (recording.load, recording.segments):
             with pytest.raises(InputError, match=rf"S1_A1_E1.mat: emg has {samples} samples, expected at most 1 h"):
                 read()
+
+
+def test_security_a_metadata_table_is_bounded(tmp_path, monkeypatch):
+    write_session(tmp_path / "a.hdf5", series(300))
+    write_metadata(tmp_path / "metadata.csv", [metadata_row("a")])
+    size = (tmp_path / "metadata.csv").stat().st_size
+    assert emg2pose.open_emg2pose(tmp_path).recordings
+    monkeypatch.setattr(emg2pose, "MOST_METADATA", size - 1)
+    monkeypatch.setattr(emg2pose.pd, "read_csv", None)
+    with pytest.raises(InputError, match=rf"metadata\.csv: expected a table of at most {size - 1} bytes, found {size}"):
+        emg2pose.open_emg2pose(tmp_path)
 
 
 CELL = np.full((3, 10), "any amount of it", object)

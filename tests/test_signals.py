@@ -6,7 +6,7 @@ import torch
 from scipy.signal import sosfreqz
 
 from embridge.config import WindowConfig
-from embridge.signals import channel_order, filter_emg, normalise_emg, ring, sections, unusable
+from embridge.data.signals import channel_order, filter_emg, normalise_emg, ring, sections, unusable
 
 CONFIG = WindowConfig()
 

@@ -18,15 +18,14 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from embridge.config import SimulationConfig, profile
+from embridge.data import emg2pose
 from embridge.errors import InputError
-from embridge.recordings import emg2pose
-from embridge.recordings.simulated import open_simulated, planned_simulated
-from embridge.simulator import gestures, kinematics, plan, session, write
+from embridge.simulator import gestures, kinematics, plan, session, stream, write
 from embridge.simulator.anatomy import MUSCLES, TERRITORIES, draw_band, draw_forearm
 from embridge.simulator.emg import activation
 from embridge.simulator.physiology import PHYSIOLOGY
+from embridge.simulator.recordings import open_simulated, planned_simulated
 from embridge.simulator.session import simulate
-from embridge.simulator.streams import stream
 
 TINY = SimulationConfig(
     train_users=1, val_users=1, test_users=1, sessions=1, train_seconds=0.6, eval_seconds=0.5, held_out_stage_users=0
@@ -35,15 +34,8 @@ CLASSES = (*emg2pose.IN_CLASSES, *emg2pose.UNSEEN_CLASSES)
 
 
 def made(user="sim001", session=0, stage="HandClawGraspFlicks", side="right", seconds=4.0, seed=1, **changes):
-    return simulate(
-        seed=seed,
-        user=user,
-        session=session,
-        stage=stage,
-        side=side,
-        seconds=seconds,
-        physiology=replace(PHYSIOLOGY, **changes),
-    )
+    file = plan.PlannedFile(user, session, stage, side, "train", "none", seconds)
+    return simulate(file, seed, replace(PHYSIOLOGY, **changes))
 
 
 def digests(folder) -> dict[str, str]:
@@ -283,7 +275,7 @@ def test_a_hundred_times_faster_than_real_time_on_one_core(tmp_path):
     seconds = []
     for _ in range(5):
         start = time.process_time()  # all threads of this process, and no one else's
-        write.write_recording(tmp_path, file, 1)
+        write.write_recording(tmp_path, 1, file)
         seconds.append(time.process_time() - start)
     assert file.seconds / min(seconds) >= 100, f"best of five: {file.seconds / min(seconds):.0f} times real time"
 
@@ -413,5 +405,5 @@ def test_full_disk_is_told_and_leaves_nothing_half_written(tmp_path, monkeypatch
 
     monkeypatch.setattr(write.os, "replace", full)
     with pytest.raises(InputError, match="could not write"):
-        write.write_recording(tmp_path, plan.plan(TINY)[0], 0)
+        write.write_recording(tmp_path, 0, plan.plan(TINY)[0])
     assert not list(tmp_path.glob("*.hdf5*"))

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from conftest import write_db1
 
-from embridge.config import WindowConfig, for_dataset, profile, window_config
+from embridge.config import WindowConfig, profile
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, STAGES, UNSEEN_CLASSES, open_emg2pose
+from embridge.data.ninapro import open_db1
+from embridge.data.splits import DB1_CLASSES, table1, tune_users
+from embridge.data.windows import build_store
+from embridge.datasets import for_dataset, make_splits, window_config
 from embridge.errors import InputError
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, STAGES, UNSEEN_CLASSES, open_emg2pose
-from embridge.recordings.ninapro import open_db1
-from embridge.splits import DB1_CLASSES, make_splits, table1, tune_users
-from embridge.windows import build_store
 
 TRAIN_STAGES = [s for s in STAGES if s not in HELD_OUT_STAGES]
 

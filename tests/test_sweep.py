@@ -14,10 +14,11 @@ import pytest
 import torch
 from conftest import write_db1
 
-from embridge import cli, planning, sweep
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, trained_by
-from embridge.sweep import Task
+from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.run import cli, jobs
+from embridge.run.jobs import Task
+from embridge.study import Study
 
 ON_DB1 = trained_by("smoke", "ninapro-db1")
 NEEDS = {"pose": (), "emg": (), "cpep": ("pose", "emg"), "bridge": ("pose", "emg")}
@@ -80,18 +81,18 @@ def on_db1(out: Path) -> list[str]:
     return [*argv, "--device", "cpu", "--out", str(out)]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_needs_first_and_at_most_so_many_at_once(jobs, tmp_path):
+@pytest.mark.parametrize("most", [1, 2])
+def test_needs_first_and_at_most_so_many_at_once(most, tmp_path):
     meet = "touch {0}; for i in $(seq 300); do [ -e {1} ] && break; sleep 0.1; done; [ -e {1} ]"
-    both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if jobs == 2 else {}  # end only side by side
-    places = [{"OMP_NUM_THREADS": "1"}] * jobs
-    ended = sweep.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), tmp_path / "logs", places)
+    both = dict(pose=meet.format("p", "e"), emg=meet.format("e", "p")) if most == 2 else {}  # end only side by side
+    places = [{"OMP_NUM_THREADS": "1"}] * most
+    ended = jobs.run(tasks(tmp_path, **both, cpep="echo t$OMP_NUM_THREADS >> events"), tmp_path / "logs", places)
     assert ended == dict.fromkeys(NEEDS, "")
     seen = events(tmp_path)
     assert sorted(seen) == sorted([*(sign + name for name in NEEDS for sign in "+-"), "t1"])
     assert set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}  # before any that needs them
     running = [sum((event[0] == "+") - (event[0] == "-") for event in seen[: n + 1]) for n in range(len(seen))]
-    assert max(running) == jobs
+    assert max(running) == most
 
 
 def test_a_free_place_goes_to_the_first_task_that_waits_whichever_ended(tmp_path):
@@ -108,13 +109,13 @@ def test_a_free_place_goes_to_the_first_task_that_waits_whichever_ended(tmp_path
         task("short", until.format("started")),
         task("last", "true"),
     ]
-    ended = sweep.run(found, tmp_path / "logs", [{}, {}])
+    ended = jobs.run(found, tmp_path / "logs", [{}, {}])
     assert ended == dict.fromkeys(ended, "") and len(ended) == 5
     assert set(events(tmp_path)[:2]) == {"need", "short"} and events(tmp_path)[2:] == ["long", "waiting", "last"]
 
 
 def test_a_failed_job_is_told_with_its_log_and_what_needs_it_does_not_run(tmp_path, capsys):
-    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), tmp_path / "logs", [{}])
+    ended = jobs.run(tasks(tmp_path, emg="echo 'no such window' >&2; false"), tmp_path / "logs", [{}])
     assert ended["pose"] == "" and events(tmp_path) == ["+pose", "-pose", "+emg", "-emg"]
     assert ended["cpep"] == ended["bridge"] == "not run, for emg failed"
     log = Path(ended["emg"].removeprefix("failed, log: "))
@@ -135,7 +136,7 @@ def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoi
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        sweep.run(tasks(tmp_path, pose="touch weights", emg=wait), tmp_path / "logs", [{}])
+        jobs.run(tasks(tmp_path, pose="touch weights", emg=wait), tmp_path / "logs", [{}])
     thread.join()
     assert (tmp_path / "checkpoint").exists(), "the sweep ended before its job"
     assert (tmp_path / "weights").exists() and events(tmp_path) == ["+pose", "-pose", "+emg"]
@@ -144,10 +145,10 @@ def test_ctrl_c_keeps_what_has_ended_and_lets_the_running_job_write_its_checkpoi
 
 def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tmp_path):
     wait = "trap 'touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
-    job = repr([sweep.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
+    job = repr([jobs.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
     code = "import sys; sys.modules['submitit'] = None  # Slurm alone needs it\n"
-    code += "from pathlib import Path; from embridge import sweep; from embridge.sweep import Task\n"
-    code += f"sweep.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
+    code += "from pathlib import Path; from embridge.run import jobs; from embridge.run.jobs import Task\n"
+    code += f"jobs.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
     process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.DEVNULL)
     for file in ("running", "checkpoint"):
         end = time.monotonic() + 60
@@ -160,19 +161,19 @@ def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tm
 
 def test_progress_is_that_of_the_last_state_of_the_log(tmp_path):
     log = tmp_path / "log"
-    assert sweep._progress(log) == ""  # not begun
+    assert jobs._progress(log) == ""  # not begun
     log.write_text("a warning\n")
-    assert sweep._progress(log) == ""
+    assert jobs._progress(log) == ""
     bar = "emg-mae-1:   5%|5         | 40/800 [00:12<03:48,  3.33step/s]"
     log.write_text("x" * 5000 + "\r" + bar + "\r" + bar.replace("  5%", " 34%").replace("03:48", "1:02:03") + "\r")
-    assert sweep._progress(log) == "(34 %, 1:02:03 to go)"
+    assert jobs._progress(log) == "(34 %, 1:02:03 to go)"
 
 
 def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monkeypatch):
     common = on_db1(tmp_path)
 
     def plan(*names: str) -> list[Task]:
-        return sweep.plan(cli.parse([*names, *common, "--seeds", "2"], action="sweep"), device="cpu")
+        return jobs.plan(cli.parse([*names, *common, "--seeds", "2"], action="sweep"), device="cpu")
 
     found = plan("CPEP")  # short ones share a process
     assert [(task.name, task.needs) for task in found[:2]] == [
@@ -181,7 +182,7 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monk
     ]
     asked = cli.parse(list(found[0].command[found[0].command.index("embridge.train") + 1 :]), action="train")
     assert asked.train == ["EMG-MAE", "Pose-MAE"]
-    monkeypatch.setattr(planning, "BUNDLE_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "BUNDLE_SECONDS", 0.0)
     found = plan("CPEP")
     assert [(task.name, task.needs) for task in found] == [
         (f"{name}, seed {seed}", tuple(f"{need}, seed {seed}" for need in needs))
@@ -195,7 +196,7 @@ def test_the_plan_has_needs_first_and_leaves_out_what_is_finished(tmp_path, monk
     names = [task.name for task in plan()]
     assert set(names) == {f"{name}, seed {seed}" for name in ON_DB1 for seed in (0, 1)}
     everything = cli.parse([*common, "--seeds", "2"])  # what run_all.sh asks for before its notebooks
-    assert [task.name for task in sweep.plan(everything, device="cpu")] == names
+    assert [task.name for task in jobs.plan(everything, device="cpu")] == names
     of_one_length = [name for name in names if name in ("CPEP, seed 0", "Q-Former, seed 0", "EMBridge, seed 0")]
     assert of_one_length == ["EMBridge, seed 0", "Q-Former, seed 0", "CPEP, seed 0"]  # the longest first
 
@@ -213,21 +214,21 @@ def test_places_divide_threads_and_gpus(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("embridge.training.set_threads", lambda: 8)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert sweep.places("auto", None) == [{"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""}] * 4
-    assert [place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 3)] == ["2"] * 3
-    assert {place["OMP_NUM_THREADS"] for place in sweep.places("cpu", 20)} == {"1"}
+    assert jobs.places("auto", None) == [{"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""}] * 4
+    assert [place["OMP_NUM_THREADS"] for place in jobs.places("cpu", 3)] == ["2"] * 3
+    assert {place["OMP_NUM_THREADS"] for place in jobs.places("cpu", 20)} == {"1"}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("auto", None)] == ["0", "1"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", 3)] == ["0", "1", "0"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cpu", None)] == [""] * 4
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("auto", None)] == ["0", "1"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("cuda", 3)] == ["0", "1", "0"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("cpu", None)] == [""] * 4
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-8a")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in sweep.places("cuda", None)] == ["5", "GPU-8a"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("cuda", None)] == ["5", "GPU-8a"]
 
 
 def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
     logs, options = tmp_path / "logs", {"partition": "gpu", "time": "2:00:00"}
-    ended = sweep.run(tasks(tmp_path, pose="sleep 1"), logs, [], sweep.slurm_executor(logs), options)
+    ended = jobs.run(tasks(tmp_path, pose="sleep 1"), logs, [], jobs.slurm_executor(logs), options)
     assert ended == dict.fromkeys(NEEDS, "")
     seen = events(tmp_path)
     assert len(seen) == 8 and set(seen[:4]) == {"+pose", "-pose", "+emg", "-emg"}
@@ -242,20 +243,20 @@ def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
     assert f"{shlex.quote(sys.executable)} -P " in scripts["pose"]  # quoted where its path has a space
     assert logs.stat().st_mode & 0o777 == 0o700 and list(logs.glob("*.pkl"))  # pickles: for nobody else
     with pytest.raises(FileExistsError):  # what somebody laid there is not used
-        sweep.slurm_executor(logs)
+        jobs.slurm_executor(logs)
 
 
 def test_slurm_failure_reaches_those_who_need_it_and_a_refusal_is_one_sentence(slurm, tmp_path):
     logs = tmp_path / "logs"
-    executor = sweep.slurm_executor(logs)
-    ended = sweep.run(tasks(tmp_path, emg="echo 'no such window'; false"), logs, [], executor)
+    executor = jobs.slurm_executor(logs)
+    ended = jobs.run(tasks(tmp_path, emg="echo 'no such window'; false"), logs, [], executor)
     assert ended["pose"] == "" and ended["cpep"] == "not run, for emg failed"
     assert "no such window" in Path(ended["emg"].removeprefix("failed, log: ")).read_text()
     assert sorted(events(tmp_path)) == ["+emg", "+pose", "-emg", "-pose"]
     assert "#SBATCH --time=1440" in (slurm / "100.sh").read_text().splitlines()
     (slurm / "sbatch").write_text("#!/bin/bash\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
     with pytest.raises(InputError, match="pose could not be submitted: sbatch: error: invalid partition; see --slurm"):
-        sweep.run(tasks(tmp_path), logs, [], executor, {"partition": "huge"})
+        jobs.run(tasks(tmp_path), logs, [], executor, {"partition": "huge"})
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_slurm_failure_reaches_those_who_need_it_and_a_refusal_is_one_sentence(s
     ],
 )
 def test_mistakes_are_one_sentence_before_any_work(argv, says, tmp_path, capsys):
-    assert sweep.main([*argv, "--out", str(tmp_path)]) == 2
+    assert jobs.main([*argv, "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ") and says in told and told.count("\n") == 1
     assert not (tmp_path / "data").exists()
@@ -275,7 +276,7 @@ def test_mistakes_are_one_sentence_before_any_work(argv, says, tmp_path, capsys)
 
 def test_slurm_without_submitit_is_one_sentence_that_says_how_to_get_it(slurm, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    assert sweep.main(["--out", str(tmp_path)]) == 2
+    assert jobs.main(["--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert "pip install '.[cluster]'" in told and told.count("\n") == 1
 
@@ -284,7 +285,7 @@ def test_another_run_of_the_same_profile_is_refused(tmp_path, capsys):
     folder = tmp_path / "figures" / "simulated-smoke"
     folder.mkdir(parents=True)
     with filelock.FileLock(folder / "run.lock"):
-        assert sweep.main(["--profile", "smoke", "--out", str(tmp_path)]) == 2
+        assert jobs.main(["--profile", "smoke", "--out", str(tmp_path)]) == 2
     assert f"another run uses {folder}" in capsys.readouterr().err
 
 
@@ -294,16 +295,16 @@ def test_a_sweep_trains_what_is_missing_and_a_second_one_nothing(tmp_path, monke
     monkeypatch.chdir(tmp_path / "here")
     Path("signal.py").write_text("raise SystemExit('a module of the folder that this was started from')")
     argv = ["EMG-MAE", *on_db1(tmp_path), "--jobs", "1"]
-    assert sweep.main(argv) == 0
+    assert jobs.main(argv) == 0
     (done,) = (tmp_path / "runs").glob("emg-mae-*/done.json")
     written = done.stat().st_mtime_ns
     assert "experiments to train: 1, here, at most 1 at once" in capfd.readouterr().out
-    assert sweep.main(argv) == 0
+    assert jobs.main(argv) == 0
     assert "experiments to train: 0" in capfd.readouterr().out and done.stat().st_mtime_ns == written
 
     def more(trainings: list[Task]) -> list[Task]:
         return [Task("page", ("touch", str(tmp_path / "page")), tuple(task.name for task in trainings))]
 
-    ended = sweep.train(cli.parse(argv, action="sweep"), local=True, more=more)
+    ended = jobs.train(cli.parse(argv, action="sweep"), local=True, more=more)
     assert ended == {"page": ""} and (tmp_path / "page").exists()
     assert {file.suffix for file in (tmp_path / "runs" / "sweep").rglob("*") if file.is_file()} == {".log"}

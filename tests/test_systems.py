@@ -4,7 +4,6 @@ import json
 import subprocess
 from dataclasses import replace
 
-import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,16 +11,19 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import alternatives, dataset, protocols, provenance, score, tables, views
-from embridge.choices import NORMALISATION, OPEN_CHOICES
+from embridge import provenance
+from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Study, paired_subset
+from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHOICES, of_parts, trained_by
 from embridge.losses import alignment_loss
-from embridge.results import Page
-from embridge.rows import KEY
-from embridge.systems import GRIDS, NINAPRO, trained_by
-from embridge.tables import DEFAULTS
+from embridge.paper import explore, open_choices, records, scoring, tables
+from embridge.paper.differences import DIFFERENCE
+from embridge.paper.results import KEY, Page
+from embridge.study import Study
+from embridge.trained import build, paired_subset
+
+NORMALISATION = "EMG normalisation"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,16 @@ def test_names_parts_and_needs_of_the_registry():
         own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
+    choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have
+    for profile, tokens in (("long", "waveform"), ("paper", "features")):
+        kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
+        assert {EXPERIMENTS[name].param for name in kept ^ other} == {*choices}
+        others = [{"log-power"}, {"frames"}] if tokens == "waveform" else [{"waveform"}, {"waveform"}]
+        for option, expected in zip(choices, others, strict=True):
+            mine = [e for e in EXPERIMENTS.values() if e.param == option]
+            assert {e.param_value for e in mine if e.name in other} == expected
+            assert {e.param_value for e in mine if e.name in kept}.isdisjoint(expected)
+        assert set(of_parts("simulated", "open choices", profile_name=profile, tokens=tokens)) <= other
     called = [(e.system or e.name, e.param, e.param_value, e.options, str(e.train)) for e in EXPERIMENTS.values()]
     assert len(set(called)) == len(called), "two experiments would write the same rows"
 
@@ -119,7 +131,6 @@ METHOD_9 = {
     "soft-target q": {"renormalised": True},
     "warm restarts": {"T_mult 2": True},
     "CPEP epochs": {"100": True},
-    "windows after an IK failure": {"fixed grid": True},
 }
 
 
@@ -140,7 +151,7 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
     study = Study("simulated", "paper", device="cpu")
 
     def flat(name):
-        told = study.choices(EXPERIMENTS[name]) | {"needs": EXPERIMENTS[name].needs, "experiment": None}
+        told = study.settings(EXPERIMENTS[name]) | {"needs": EXPERIMENTS[name].needs, "experiment": None}
         parts = {k: part if isinstance(part, dict) else {k: part} for k, part in told.items()}
         return {(k, field): value for k, part in parts.items() for field, value in part.items()}
 
@@ -186,7 +197,6 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         "EMBridge, soft-target q = renormalised": {"renormalise_q": True},
         "EMBridge, warm restarts = T_mult 2": {"t_mult": 2},
         "CPEP, CPEP epochs = 100": {"epochs": 100},
-        "EMBridge, windows after an IK failure = fixed grid": {},  # but those of its windows
     }  # fmt: skip
     for c in OPEN_CHOICES:  # an autoencoder that a system starts from reads and is shaped as it does
         if c.experiment:
@@ -200,39 +210,6 @@ def test_an_open_choice_changes_what_it_says_and_nothing_else():
         assert study.configs(EXPERIMENTS[f"EMG-MAE, {NORMALISATION} = {how}"])[1].emg_norm == how
 
 
-def test_a_fixed_grid_has_windows_weights_and_a_test_set_of_its_own(study, monkeypatch):
-    name = "EMBridge, windows after an IK failure = fixed grid"
-    stores = set(study.stores.iterdir())
-    key = study.key(EXPERIMENTS[name])
-    assert set(study.stores.iterdir()) == stores and key != study.changed(seed=1).key(EXPERIMENTS[name])
-    assert study.recut({"after_ik_failure": "restart"}) is study
-
-    def alone(*args, **more):  # seeds of a sweep ask for it at the same time: one cuts, the others wait
-        with pytest.raises(filelock.Timeout):
-            filelock.FileLock(study.stores / "another.lock").acquire(timeout=0)
-        built.append(build_store(*args, **more))
-        return built[-1]
-
-    built, build_store = [], dataset.build_store
-    monkeypatch.setattr(dataset, "build_store", alone)
-    grid = study.recut(EXPERIMENTS[name].windows)
-    run = study.run(name)
-    assert built
-    assert run.key == key == grid.key(EXPERIMENTS[name]) and grid.run(name).folder == run.folder
-    for need in ("Pose-MAE", "EMG-MAE"):
-        assert grid.run(need).key != study.key(EXPERIMENTS[need])
-    # the simulator's failures let windows restart elsewhere: other windows, and none that a failure cut short
-    assert not np.array_equal(study.store.table["start"], grid.store.table["start"])
-    assert score.settings(study, name) != score.settings(study, "EMBridge")
-
-    asked = []
-    probe = score.protocols.probe_outcome
-    monkeypatch.setattr(score.protocols, "probe_outcome", lambda s, *more: asked.append(s) or probe(s, *more))
-    rows = score.system_rows(study, name)
-    assert asked == [grid, grid] and {r["param_value"] for r in rows} == {"fixed grid"}
-    assert {r["run_key"] for r in rows} == {key}
-
-
 def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
     name, ids = f"EMG-MAE, {NORMALISATION} = channel", study.splits.evaluation["in"]
     encoder, shape = study.run(name).model.encoder, study.configs(EXPERIMENTS[name])[0]
@@ -241,7 +218,7 @@ def test_a_system_sees_at_evaluation_what_it_was_trained_on(study):
     other = encoder(study.reader(shape, "window").emg(ids))[:, 0].detach()
     assert not torch.allclose(study.features(name, ids), other)
     for how in ("mean", "centred"):
-        task = study.build(EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
+        task = build(study, EXPERIMENTS[f"EMBridge, pose embedding = {how}"])[1]()
         v = study.pose_embeddings(study.splits.pretrain, f"EMBridge, pose embedding = {how}")
         assert torch.equal(task.v, v) and not torch.allclose(v, study.pose_embeddings(study.splits.pretrain))
         nearest = torch.nn.functional.normalize(v, dim=1) @ task.centroids.T
@@ -255,8 +232,8 @@ def by_choice(rows, metric):
 
 
 def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study, tmp_path, monkeypatch):
-    rows = alternatives.evaluated(study)
-    scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, tables.DIFFERENCE)
+    rows = open_choices.evaluated(study)
+    scores, differences = by_choice(rows, "balanced_accuracy"), by_choice(rows, DIFFERENCE)
     chosen = [c for c in OPEN_CHOICES if not c.experiment]
     assert (
         set(scores)
@@ -265,7 +242,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
     )
     outcomes = {
         (o.gallery, o.options, o.pooling): o.rows[0]["value"]
-        for o in protocols.zero_shot_outcomes(study, "EMBridge", "unseen")
+        for o in scoring.zero_shot_outcomes(study, "EMBridge", "unseen")
     }
     usual = outcomes["all", "corpus=class set", "max"]
     for option, alternative, key in (
@@ -280,21 +257,21 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         assert differences[cell]["interval_kind"] == "95 % paired bootstrap"
     cpep, ids = study.run("CPEP").model, study.splits.evaluation["in"]
     head = cpep.features(study.reader().emg(ids), after_head=True)
-    torch.testing.assert_close(alternatives._after_head(study)(ids), head.detach())
+    torch.testing.assert_close(open_choices._after_head(study)(ids), head.detach())
     # every file of the simulator is of a prompted hand
     assert {(d["value"], d["low"], d["high"]) for k, d in differences.items() if k[0] == "hands"} == {(0.0, 0.0, 0.0)}
 
     page = Page("10", tmp_path, context={})
     name = "CPEP, InfoNCE = one-way"
-    trained, _ = score.rows_of([study], [name])
-    usual = alternatives.defaults([study])
-    compared = alternatives.compared(study, trained, usual)
-    page.rows([*rows, *trained, *compared, *score.score(study, "EMBridge")])
+    trained = records.read([study], [name])[0][0].rows
+    usual = open_choices.defaults([study])
+    compared = open_choices.trained(study, trained, usual)
+    page.rows([*rows, *trained, *compared, *records.score(study, "EMBridge")])
     page.write()  # refuses a row that stands twice
     assert {(r["param"], r["system"]) for r in compared} == {("InfoNCE", "CPEP")} and len(compared) == 4
     (found,) = (r for r in compared if r["protocol"] == "ZS" and r["classes"] == "in")
     (a,) = (r for r in trained if r["protocol"] == "ZS" and r["classes"] == "in" and r["gallery"] == "all")
-    b = next(o for o in protocols.zero_shot_outcomes(study, "CPEP", "in") if o.gallery == "all").rows[0]
+    b = next(o for o in scoring.zero_shot_outcomes(study, "CPEP", "in") if o.gallery == "all").rows[0]
     assert found["value"] == pytest.approx(a["value"] - b["value"])
     below = ((a["value"] - a["low"]) ** 2 + (b["high"] - b["value"]) ** 2) ** 0.5
     above = ((a["high"] - a["value"]) ** 2 + (b["value"] - b["low"]) ** 2) ** 0.5
@@ -311,7 +288,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         other["value"] += 0.2 * (other["system"] == "CPEP")
     seeds = pd.concat([usual[usual["metric"] == "balanced_accuracy"], *others], ignore_index=True)
     (again,) = (
-        r for r in alternatives.compared(study, trained, seeds) if r["protocol"] == "ZS" and r["classes"] == "in"
+        r for r in open_choices.trained(study, trained, seeds) if r["protocol"] == "ZS" and r["classes"] == "in"
     )
     assert again["value"] == pytest.approx(a["value"] - b["value"] - 0.4 / 3)
     assert again["interval_kind"] == "95 %, users and seeds in quadrature"
@@ -327,28 +304,31 @@ def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(stud
         found = make_splits(name, table, hands=hands, n_tune=n_tune)
         return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
 
-    make_splits = dataset.make_splits
-    monkeypatch.setattr(dataset, "make_splits", make)
+    make_splits = study_module.make_splits
+    monkeypatch.setattr(study_module, "make_splits", make)
     fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
-    prompted = alternatives._prompted(fresh)
+    prompted = open_choices._prompted(fresh)
     assert prompted.key(EXPERIMENTS["EMBridge"]) == fresh.key(EXPERIMENTS["EMBridge"])
     (hands,) = (c for c in OPEN_CHOICES if c.option == "hands")
-    other = alternatives._alternative(fresh, hands, "LP", "in")
+    other = open_choices._alternative(fresh, hands, "LP", "in")
     assert len(other.y) == len(fresh.splits.evaluation["in"][::2])
-    assert alternatives._paired(other.rows[0], other, protocols.probe_outcome(fresh, "EMBridge", "in"), fresh) is None
+    assert (
+        open_choices._less_by_window(other.rows[0], other, scoring.probe_outcome(fresh, "EMBridge", "in"), fresh)
+        is None
+    )
 
 
 def test_only_what_a_dataset_can_measure_is_asked_of_it():
     for name, lacking in (("ninapro-db1", {"hands"}), ("ninapro", {"hands"})):
         study = Study(name, "smoke", device="cpu")
         study.splits = type("S", (), {"policies": ("all", "not-self", "other-repetitions")})
-        found = [c for c in alternatives.applicable(study) if not c.experiment]
+        found = [c for c in open_choices.applicable(study) if not c.experiment]
         asked = {c.option for c in OPEN_CHOICES if not c.experiment} - lacking
         assert {c.option for c in found} == asked and "other-users" not in {c.alternative for c in found}
-        assert len(found) == len(alternatives.applicable(study))
+        assert len(found) == len(open_choices.applicable(study))
     paper = Study("simulated", "paper", device="cpu")
     paper.splits = study.splits
-    norms = {c.alternative for c in alternatives.applicable(paper) if c.option == NORMALISATION}
+    norms = {c.alternative for c in open_choices.applicable(paper) if c.option == NORMALISATION}
     assert norms == {"window", "recording"}
 
 
@@ -375,10 +355,10 @@ def test_which_encoder_moves(study):
 
 
 def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(study):
-    ids, validation = study._validated()
+    ids, validation = study.validated()
     users = study.store.table.user
     assert not set(users[ids]) & set(users[validation]) and len(validation)
-    rows = score.score(study, "PoseT")
+    rows = records.score(study, "PoseT")
     angles = {r["classes"]: r["value"] for r in rows if r["metric"] == "angle_error_deg"}
     assert set(angles) == {"in", "unseen"} and all(0 < value < 90 for value in angles.values())
     assert {r["classes"] for r in rows if r["protocol"] == "LP" and r["metric"] == "balanced_accuracy"} == set(angles)
@@ -386,7 +366,7 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
 
 
 def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):
-    rows = {r["classes"]: r for r in score.mean_pose_rows(study)}
+    rows = {r["classes"]: r for r in scoring.mean_pose_rows(study)}
     mean = study.store.read_pose(study.splits.pretrain).numpy().astype(np.float64).mean((0, 2))
     for classes, ids in study.splits.evaluation.items():
         error = np.abs(study.store.read_pose(ids).numpy() - mean[:, None]).mean((1, 2))
@@ -395,71 +375,71 @@ def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):
         assert rows[classes]["low"] <= expected <= rows[classes]["high"] and rows[classes]["n"] == len(ids)
     gloves = Study("simulated-ninapro", size=TINY, out=study.out, device="cpu")
     gloves.statistics_of = lambda kind: replace(study.statistics, pose_mean=(0.0,) * 18)
-    assert score.mean_pose_rows(gloves) == []
+    assert scoring.mean_pose_rows(gloves) == []
 
 
 def test_rows_of_sweeps_carry_the_base_systems_name(study):
-    rows = score.score(study, "EMBridge, k_c = all")
+    rows = records.score(study, "EMBridge, k_c = all")
     assert {(r["system"], r["param"], r["param_value"]) for r in rows} == {("EMBridge", "k_c", "all")}
     assert {r["options"] for r in rows} == {"", "corpus=class set", "D_tune"}
-    rows += score.score(study, "EMBridge") + score.score(study, "CPEP, B = 512, same steps")
-    assert {r["batch_size"] for r in rows if "same" in r["options"]} == {512, TINY.align.batch_size}
+    rows += records.score(study, "EMBridge") + records.score(study, "CPEP, B = 512, same steps")
+    assert {r["batch_size"] for r in rows if "same" in r["options"]} == {512}
     keys = [tuple(r[c] for c in KEY) for r in rows]
     assert len(set(keys)) == len(keys)
 
 
 def test_a_run_s_own_record_fits_only_while_the_version_and_the_windows_are_the_same(study, monkeypatch):
     name = "CPEP-LS"
-    assert score.recorded(study, name) is None
-    rows, missing = score.rows_of([study], [name])  # makes it
-    kept = score.recorded(study, name)
-    assert not missing and {r["origin"] for r in kept} == {""}
-    assert rows == [r for r in kept if r["param"] != "shots_fraction"]
-    for what, other in (("experiments.RESULTS_VERSION", RESULTS_VERSION + 1), ("store.WindowStore.contents", "others")):
+    assert records.recorded(study, name) is None
+    (made,), missing = records.read([study], [name])  # makes it
+    kept = records.recorded(study, name)
+    assert not missing and {r["origin"] for r in kept.rows} == {""} and kept.rows == made.rows
+    for what, other in (("config.RESULTS_VERSION", RESULTS_VERSION + 1), ("data.store.WindowStore.contents", "others")):
         with monkeypatch.context() as patch:
             patch.setattr(f"embridge.{what}", other)
             fresh = Study("simulated", out=study.out, size=TINY, device="cpu")
-            assert score.recorded(fresh, name) is None, what
-    assert score.recorded(study, name) == kept
+            assert records.recorded(fresh, name) is None, what
+    evaluation = replace(TINY.evaluation, n_bootstrap=TINY.evaluation.n_bootstrap + 1)
+    assert records.recorded(study.changed(profile=replace(study.profile, evaluation=evaluation)), name) is None
+    assert records.recorded(study, name).rows == kept.rows
 
 
 def test_committed_rows_come_back_with_their_origin_and_only_where_settings_agree(study, monkeypatch):
-    name = "CPEP-LS"
-    monkeypatch.setattr(score, "committed", lambda _: True)  # as quick's
-    assert score.recorded(study, name) is None
-    file = score.record(study, name)
-    found, kept = json.loads(file.read_text()), score.recorded(study, name)
+    name, long = "CPEP-LS", replace(TINY, name="long")
+    study = Study("simulated", out=study.out, size=long, device="cpu")
+    assert records.recorded(study, name) is None
+    file = records.record(study, name).file
+    found, kept = json.loads(file.read_text()), records.recorded(study, name)
     assert file.parent == study.out / "figures" / "simulated-long" / "rows" and found["experiment"] == name
-    origin = {r.pop("origin") for r in kept}
+    origin = {r["origin"] for r in kept.rows}
     assert origin == {f"long run, {found['date']}, {found['commit']}"}
-    expected = score.score(study, name)
-    assert [{c: v for c, v in r.items() if c != "origin"} for r in expected] == kept
-    loss = score.recorded(study, name, "loss")
+    expected = records.score(study, name)
+    assert [r | {"origin": ""} for r in kept.rows] == expected
+    loss = kept.about["loss"]
     assert loss == pytest.approx(study.run(name).log["loss"].tolist(), rel=1e-4) and len(loss) == TINY.align.epochs
-    drawn = views.finished_log(Study("simulated", out=study.out, size=TINY, device="cpu", seed=study.seed), name)
+    drawn = explore.finished_log(Study("simulated", out=study.out, size=long, device="cpu"), name)
     assert "seconds" in drawn  # the run's own log
-    monkeypatch.setattr(score.Study, "key", lambda *_: "elsewhere")  # a clone has the record and no run
-    assert views.finished_log(study, name)["loss"].tolist() == loss
+    monkeypatch.setattr(records.Study, "key", lambda *_: "elsewhere")  # a clone has the record and no run
+    assert explore.finished_log(study, name)["loss"].tolist() == loss
     monkeypatch.undo()
-    monkeypatch.setattr(score, "committed", lambda _: True)
-    other = Study("simulated", out=study.out, size=replace(TINY, align=replace(TINY.align, lr=5e-4)), device="cpu")
-    assert score.recorded(other, name) is None, "these rows are of another learning rate"
+    other = Study("simulated", out=study.out, size=replace(long, align=replace(TINY.align, lr=5e-4)), device="cpu")
+    assert records.recorded(other, name) is None, "these rows are of another learning rate"
     with monkeypatch.context() as patch:  # windows of another machine, same settings: still the row
-        patch.setattr("embridge.store.WindowStore.contents", "others")
-        assert score.recorded(Study("simulated", out=study.out, size=TINY, device="cpu"), name)
-        patch.setattr("embridge.experiments.RESULTS_VERSION", RESULTS_VERSION + 1)
-        assert score.recorded(study, name) is None, "these rows are of another version"
+        patch.setattr("embridge.data.store.WindowStore.contents", "others")
+        assert records.recorded(Study("simulated", out=study.out, size=long, device="cpu"), name)
+        patch.setattr("embridge.config.RESULTS_VERSION", RESULTS_VERSION + 1)
+        assert records.recorded(study, name) is None, "these rows are of another version"
     file.write_text(file.read_text()[:-20])
     with pytest.raises(InputError, match="restore or remove it"):
-        score.recorded(study, name)
+        records.recorded(study, name)
 
 
 def test_rows_are_found_without_any_recording(tmp_path):
     """Quick's pages look for NinaPro's rows: that must not simulate it."""
     for about, profile in (("simulated", "long"), ("simulated-ninapro", "quick")):
         study = Study(about, profile, out=tmp_path, device="cpu")
-        assert len({score.settings(study, name) for name in trained_by("paper", about)}) > 7
-        score.recorded(study, "Q-Former-LS")
+        assert len({records.settings(study, name) for name in trained_by("paper", about)}) > 7
+        records.recorded(study, "Q-Former-LS")
     assert not [*tmp_path.iterdir()]
 
 

@@ -6,17 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embridge import paper, splits, tables
 from embridge import statistics as st
-from embridge.choices import OPEN_CHOICES
 from embridge.config import EvalConfig, ModelConfig
+from embridge.data import splits
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS
-from embridge.results import Page, collect, evaluate_predictions, read_results, row
-from embridge.systems import NO_NETWORK
+from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
+from embridge.paper import comparisons, differences, numbers, open_choices, table_cells, tables
+from embridge.paper.numbers import CELLS
+from embridge.paper.results import Page, collect, read_results, row
+from embridge.paper.scoring import evaluate_predictions
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
 ZS = {"protocol": "ZS", "gallery": "all", "pooling": "max", "options": "corpus=class set"}
+
+
+def printed(name, results, dataset, **options):
+    """One of the tables as text."""
+    return tables.text(name, tables.numbers(name, results, dataset, **options))
 
 
 def predictions(seed=0, skill=0.5):
@@ -54,37 +60,38 @@ def predictions(seed=0, skill=0.5):
     ],
 )
 def test_lookup(cell, expected):
-    assert paper.lookup(*cell) == expected
+    assert numbers.lookup(*cell) == expected
 
 
 def test_lookup_of_other_metrics_and_batch_sizes():
-    assert paper.lookup("CPEP", "ZS", "unseen", batch_size=1024) == (0.316, "E Table 4")
-    assert paper.lookup("CPEP", "ZS", "in", batch_size=1024) == (None, "not in the source")
-    assert paper.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=3) == (0.504, "E 3.3")
-    assert paper.lookup("CPEP", "ZS", "unseen", metric="user_gain") == (0.160, "E 3.3")
-    assert paper.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=0) == (None, "not in the source")
-    assert paper.lookup("Vemg2pose", "LP", "in", table="C main") == (0.647, "C, secondary source")
-    assert paper.lookup("emg2pose", "LP", "in", table="C main") == (None, "not in the source")
-    assert paper.lookup("EMG-MAE", "LP", "in", table="C main") == (0.55, "C, approx., secondary source")
-    assert paper.lookup("EMBridge", "ZS", "in", table="E Table 3") == (0.777, "E Table 3")
-    assert paper.lookup("EMBridge", "ZS", "in", table="C main") == (None, "not in the source")
+    assert numbers.lookup("CPEP", "ZS", "unseen", batch_size=1024) == (0.316, "E Table 4")
+    assert numbers.lookup("CPEP", "ZS", "in", batch_size=1024) == (None, "not in the source")
+    assert numbers.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=3) == (0.504, "E 3.3")
+    assert numbers.lookup("CPEP", "ZS", "unseen", metric="user_gain") == (0.160, "E 3.3")
+    assert numbers.lookup("EMBridge", "ZS", "unseen", metric="class_f1", class_=0) == (None, "not in the source")
+    assert numbers.lookup("Vemg2pose", "LP", "in", table="C main") == (0.647, "C, secondary source")
+    assert numbers.lookup("emg2pose", "LP", "in", table="C main") == (None, "not in the source")
+    assert numbers.lookup("EMG-MAE", "LP", "in", table="C main") == (0.55, "C, approx., secondary source")
+    assert numbers.lookup("EMBridge", "ZS", "in", table="E Table 3") == (0.777, "E Table 3")
+    assert numbers.lookup("EMBridge", "ZS", "in", table="C main") == (None, "not in the source")
 
 
 def test_the_papers_numbers_fit_together():
     """What the text derives from its own tables: misread cells would break these."""
-    numbers = [n for n in paper.NUMBERS if not n.approx]
-    assert all(0 < n.value < 1 for n in numbers)
+    assert all(0 < n.value < 1 for n in numbers.NUMBERS if not n.approx)
     # (E 3.3, from unrounded F1s: 0.522 over 0.457 and over 0.473)
-    assert paper.USER_F1["EMBridge"] / paper.USER_F1["CPEP"] - 1 == pytest.approx(paper.OVERALL_GAIN["CPEP"], abs=1e-3)
-    assert paper.USER_F1["EMBridge"] / paper.USER_F1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
-    for system, value in paper.TABLE_4[256].items():
-        assert paper.TABLE_2[system][3] == value
-    assert paper.TABLE_3["CASCLe"] == paper.TABLE_2["EMBridge"]
-    assert paper.CPEP_MAIN["CPEP"] == paper.CPEP_ABLATION["CPEP"] == paper.TABLE_2["CPEP"]
+    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["CPEP"] - 1 == pytest.approx(
+        numbers.OVERALL_GAIN["CPEP"], abs=1e-3
+    )
+    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
+    for system, value in numbers.TABLE_4[256].items():
+        assert numbers.TABLE_2[system][3] == value
+    assert numbers.TABLE_3["CASCLe"] == numbers.TABLE_2["EMBridge"]
+    assert numbers.CPEP_MAIN["CPEP"] == numbers.CPEP_ABLATION["CPEP"] == numbers.TABLE_2["CPEP"]
     for k, classes in enumerate(("in", "unseen")):  # C's abstract: 21 % and 72 %, over what C calls emg2pose
-        gain = paper.CPEP_MAIN["CPEP"][k] / paper.CPEP_MAIN["Vemg2pose"][k] - 1
-        assert round(gain, 2) == paper.CPEP_GAIN[classes]
-        of_e = {name: paper.CPEP_MAIN["CPEP"][k] / paper.TABLE_2[name][k] - 1 for name in ("Vemg2pose", "emg2pose")}
+        gain = numbers.CPEP_MAIN["CPEP"][k] / numbers.CPEP_MAIN["Vemg2pose"][k] - 1
+        assert round(gain, 2) == numbers.CPEP_GAIN[classes]
+        of_e = {name: numbers.CPEP_MAIN["CPEP"][k] / numbers.TABLE_2[name][k] - 1 for name in ("Vemg2pose", "emg2pose")}
         assert abs(of_e["Vemg2pose"] - gain) < 0.01 < 0.1 < abs(of_e["emg2pose"] - gain)
 
 
@@ -108,15 +115,15 @@ PRINTED = {
 
 
 def test_every_cell_of_the_papers_has_an_experiment_or_is_not_in_the_source():
-    assert set(paper.TABLES) == set(PRINTED)
-    for name, cells in paper.TABLES.items():
+    assert set(numbers.TABLES) == set(PRINTED)
+    for name, cells in numbers.TABLES.items():
         systems, n, empty = PRINTED[name]
         assert len({c.system for c in cells}) == systems and len(cells) == n, name
         assert sum(c.value is None for c in cells) == empty, name
         keys = [(c.system, c.protocol, c.classes, c.dataset, c.metric, c.class_, c.batch_size) for c in cells]
         assert len(set(keys)) == len(keys), f"{name} holds a cell twice"
         for c in cells:
-            found = paper.lookup(
+            found = numbers.lookup(
                 c.system, c.protocol, c.classes, c.dataset, metric=c.metric, class_=c.class_, batch_size=c.batch_size,
                 table=name,
             )  # fmt: skip
@@ -129,16 +136,16 @@ def test_every_printed_cell_stands_in_one_of_our_tables(results):
     none = results[:0]
     ours = {
         "E Table 2": [tables.headline_rows(none, d) for d in ("simulated", "simulated-ninapro")],
-        "E Table 3": [tables.table3_rows(none, "simulated")],
-        "E Table 4": [tables.table4_rows(none, "simulated")],
-        "C main": [tables.cpep_main_rows(none, "simulated")],
-        "C ablation": [tables.cpep_ablation_rows(none, "simulated")],
+        "E Table 3": [tables.numbers("table3", none, "simulated")],
+        "E Table 4": [tables.numbers("table4", none, "simulated")],
+        "C main": [tables.numbers("cpep_main", none, "simulated")],
+        "C ablation": [tables.numbers("cpep_ablation", none, "simulated")],
     }
     for name, frames in ours.items():
-        printed = {(c.system, c.value) for c in paper.TABLES[name] if c.metric == "balanced_accuracy"}
+        expected = {(c.system, c.value) for c in numbers.TABLES[name] if c.metric == "balanced_accuracy"}
         shown = pd.concat(frames)
         assert set(zip(shown["system"], shown["paper_value"].astype(object).where(shown["paper_value"].notna(), None),
-                       strict=True)) >= printed, name  # fmt: skip
+                       strict=True)) >= expected, name  # fmt: skip
         assert shown["value"].isna().all() and set(shown["system"]) <= SYSTEMS
 
 
@@ -183,13 +190,13 @@ def results(tmp_path_factory):
 
 
 def value(results, metric="balanced_accuracy", **equal):
-    rows = tables.select(results, metric=metric, **equal)
+    rows = table_cells.select(results, metric=metric, **equal)
     assert len(rows) == 1
     return rows.iloc[0]
 
 
 def test_table2_has_the_papers_layout(results):
-    table = tables.table2(results, "simulated").set_index("system")
+    table = printed("table2", results, "simulated").set_index("system")
     assert table.columns.tolist() == ["group", "LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
     assert table.index.tolist() == [
         *NO_NETWORK, "Upper bound", "EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT", "CPEP", "CPEP-LS",
@@ -205,7 +212,7 @@ def test_table2_has_the_papers_layout(results):
 
 
 def test_table2_of_another_policy_has_no_paper_beside_its_zero_shot(results):
-    table = tables.table2(results, "simulated", gallery="other-users", pooling="mean").set_index("system")
+    table = printed("table2", results, "simulated", gallery="other-users", pooling="mean").set_index("system")
     mean = value(results, system="EMBridge", **(ZS | {"gallery": "other-users", "pooling": "mean"}))
     assert table.loc["EMBridge", "ZS unseen"].startswith(f"{mean['value']:.2f} [")
     assert "not in the source" not in table.loc["EMBridge", "ZS unseen"]  # said once, in the last column
@@ -216,28 +223,28 @@ def test_table2_of_another_policy_has_no_paper_beside_its_zero_shot(results):
 
 def test_table2_of_data_that_no_paper_has(results):
     real = results.assign(dataset="ninapro-db1")
-    table = tables.table2(real, "ninapro-db1")
+    table = printed("table2", real, "ninapro-db1")
     assert set(table["source"]) == {"not in the source"}
     assert table.set_index("system").loc["CPEP", "ZS unseen"].endswith("]")
-    other = tables.table2(real, "simulated").set_index("system")
+    other = printed("table2", real, "simulated").set_index("system")
     assert other.loc["CPEP", "ZS unseen"] == "– | paper 0.481"  # rows of another dataset
 
 
 def test_rows_of_single_users_do_not_enter_the_headline(results):
     single = results[results["metric"] == "balanced_accuracy"].assign(user="s1", value=0.0)
-    found = tables.table2(pd.concat([results, single], ignore_index=True), "simulated")
-    pd.testing.assert_frame_equal(found, tables.table2(results, "simulated"))
+    found = printed("table2", pd.concat([results, single], ignore_index=True), "simulated")
+    pd.testing.assert_frame_equal(found, printed("table2", results, "simulated"))
 
 
 def test_several_seeds_give_their_mean_and_interval(results):
     seeds = pd.concat([results.assign(seed=s, value=results["value"] + 0.1 * s) for s in range(3)], ignore_index=True)
     own = value(results, system="CPEP", **ZS)
-    mean, half = own["value"] + 0.1, tables.luck(seeds, "simulated", "ZS", "unseen") / 3**0.5
+    mean, half = own["value"] + 0.1, differences.seed_spread(seeds, "simulated", "ZS", "unseen") / 3**0.5
     assert 0.1 < 3**0.5 * half < 4.302653 * 0.1  # pooled over systems, which all lie 0.1 apart
     # users' part: the bounds stay while values move
     users = [np.sqrt(np.mean([(own[c] - own["value"] - 0.1 * s) ** 2 for s in range(3)])) for c in ("low", "high")]
     low, high = mean - np.hypot(half, users[0]), mean + np.hypot(half, users[1])
-    table = tables.table2(seeds, "simulated").set_index("system")
+    table = printed("table2", seeds, "simulated").set_index("system")
     assert table.loc["CPEP", "ZS unseen"] == f"{mean:.2f} [{low:.2f}, {high:.2f}] | paper 0.481"
 
 
@@ -249,7 +256,7 @@ def test_seeds_with_every_users_recalls_are_bootstrapped_over_both(gathered):
         how = {**BASE, **ZS, "system": "CPEP", "classes": "unseen", "seed": seed, "n_classes": 4, "n_resamples": 50}
         rows += evaluate_predictions(y, pred, users, recalls=True, **how)
     found = tables.headline_rows(gathered(*rows), "simulated", systems=("CPEP",)).dropna(subset="value").iloc[0]
-    luck = tables.luck(gathered(*rows), "simulated", "ZS", "unseen")
+    luck = differences.seed_spread(gathered(*rows), "simulated", "ZS", "unseen")
     assert (found["value"], found["low"], found["high"]) == st.bootstrap_over_seeds(counts, luck=luck)
     assert luck and found["interval_kind"] == "95 %, 3 seeds (Student) and their users in quadrature"
     one = tables.headline_rows(gathered(*rows[: len(rows) // 3]), "simulated", systems=("CPEP",))
@@ -261,22 +268,22 @@ def test_seeds_with_every_users_recalls_are_bootstrapped_over_both(gathered):
 def test_mixed_settings_are_refused(results):
     swept = results.assign(param_value="20")
     with pytest.raises(InputError, match=r"one row a seed for .* param_value"):
-        tables.table2(pd.concat([results, swept]), "simulated")
+        printed("table2", pd.concat([results, swept]), "simulated")
     with pytest.raises(InputError, match="column"):
-        tables.select(results, colour="red")
+        table_cells.select(results, colour="red")
 
 
 def test_gallery_table_shows_policies_side_by_side(results):
-    table = tables.gallery_table(results, "simulated")
+    table = printed("galleries", results, "simulated")
     assert table.columns.tolist() == ["classes", "system", "pooling", "all", "other-users", "source"]
     assert list(zip(table["system"], table["pooling"], strict=True)) == [
         ("CPEP", "max"), ("Q-Former", "max"), ("Q-Former", "mean"), ("EMBridge", "max"), ("EMBridge", "mean"),
     ]  # fmt: skip
     own = value(results, system="EMBridge", **(ZS | {"gallery": "other-users", "pooling": "mean"}))
-    ours = tables.interval(own["value"], own["low"], own["high"])
+    ours = table_cells.interval(own["value"], own["low"], own["high"])
     assert table["other-users"].iloc[-1] == ours
     assert table["all"].iloc[-1].endswith("] | paper 0.528")
-    assert tables.gallery_table(results, "emg2pose").empty
+    assert printed("galleries", results, "emg2pose").empty
 
 
 def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
@@ -285,7 +292,7 @@ def test_seeds_stand_beside_this_run_and_dashes_where_there_are_none(gathered):
     long = [one(v, profile="long", origin=ORIGIN, seed=s, **where) for s, v in ((1, 0.4), (2, 0.5))]
 
     def line(*rows):
-        table = tables.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
+        table = comparisons.seeds_table(gathered(*rows), "simulated", systems=("CPEP", "EMG-MAE"))
         assert len(table) == 4 + 2  # an unimodal system has no zero-shot
         return table.set_index(["system", "protocol", "classes"]).loc[("CPEP", "ZS", "unseen")].tolist()
 
@@ -307,9 +314,9 @@ def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
     ]
     pairs = {"system": "CPEP, pairs shuffled", "protocol": "ZS", "gallery": "not-self"}
     rows += [one(0.24 + 0.02 * s, seed=s, classes=c, **pairs) for s in range(3) for c in ("in", "unseen")]
-    table = tables.controls_table(gathered(*rows), "simulated").set_index("control")
+    table = comparisons.controls_table(gathered(*rows), "simulated").set_index("control")
     assert table.loc["CPEP, pairs shuffled, 3 trainings", "in"] == "0.26 [0.24, 0.28]"
-    alone = tables.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
+    alone = comparisons.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
     assert alone.set_index("control").loc["CPEP, pairs shuffled", "in"] == "0.24 [0.14, 0.34]"
     assert table.loc["Labels shuffled, 11 draws", "in"] == "0.25 [0.20, 0.30]"  # quantiles 0.2025 and 0.2975
     assert table.loc["Untrained encoder", "unseen"] == "0.30 [0.20, 0.40]"
@@ -352,34 +359,73 @@ def gathered(tmp_path):
 
 def test_sweeps_do_not_enter_the_headline(results, gathered):
     settings = [("tau_s", ("0.1", "0.5")), ("paired_fraction", ("0.2", "1.0")), ("k", ("1", "50"))]
-    more = gathered(*(r for param, values in settings for r in swept(param, values, tables.ALIGNED)))
+    more = gathered(*(r for param, values in settings for r in swept(param, values, ALIGNED)))
     few = [one(0.5, system="EMBridge", classes="in", protocol="LP", param="shots_fraction", param_value="0.5", draw=d,
                n_train=40, options="unit=recordings") for d in range(2)]  # fmt: skip
     steps = ZS | {"options": "corpus=class set, same steps"}
     size = [one(0.5, system="CPEP", classes="unseen", batch_size=b, **steps) for b in (256, 512)]
     both = pd.concat([results, more, gathered(*few, *size)], ignore_index=True)
-    for make in (tables.table2, tables.table3, tables.gallery_table, tables.cpep_main):
-        pd.testing.assert_frame_equal(make(both, "simulated"), make(results, "simulated"))
+    for name in ("table2", "table3", "galleries", "cpep_main"):
+        pd.testing.assert_frame_equal(printed(name, both, "simulated"), printed(name, results, "simulated"))
 
 
 def test_sensitivity_has_a_row_for_each_value(gathered):
     values = ("0.5", "0.1", "0.05")
-    rows = gathered(*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("k", ("10", "1")),
-                    *swept("metric", ("cosine",)))  # fmt: skip
-    cells = tables.sensitivity_rows(rows, "simulated")
-    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c", "k"]  # a single metric is no sweep
+    rows = [*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("metric", ("cosine",))]
+    cells = tables.numbers("fig4", gathered(*rows), "simulated")
+    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c"]  # a single metric is no sweep
     assert cells[cells["param"] == "k_c"]["param_value"].unique().tolist() == ["5", "10", "all"]
-    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5", "10"}
-    assert set(cells.loc[cells["param"] == "k", "protocol"]) == {"ZS"} and len(cells) == 3 * 4 + 3 * 4 + 2 * 2
-    table = tables.sensitivity(rows, "simulated").set_index(["param", "param_value"])
+    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5"} and len(cells) == 3 * 4 + 3 * 4
+    table = printed("fig4", gathered(*rows), "simulated").set_index(["param", "param_value"])
     assert table.columns.tolist() == ["LP in", "LP unseen", "ZS in", "ZS unseen", "source"]
     assert table.loc[("tau_s", "0.1 (default)"), "ZS unseen"] == "0.31 [0.21, 0.41]"
+
+    rows = gathered(*rows, *swept("k", ("10", "1")))  # of which 10 is the system as it is, with the metric "dot", too
+    cells = tables.numbers("fig4", rows, "simulated")
+    assert list(dict.fromkeys(cells["param"])) == ["tau_s", "k_c", "metric", "k"]
+    assert set(cells.loc[cells["default"], "param_value"]) == {"0.1", "5", "dot", "10"}
+    assert set(cells.loc[cells["param"] == "k", "protocol"]) == {"ZS"}
+    assert len(cells) == 3 * 4 + 3 * 4 + 2 * 4 + 2 * 2
+    table = printed("fig4", rows, "simulated").set_index(["param", "param_value"])
     assert table.loc[("k", "1"), "LP in"] == "–"
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, twice):
+    """Results of older versions hold the row again under every parameter's name."""
+    usual = {"LP": {"param": "C", "param_value": "1.0"}, "ZS": {}}
+    own = [r | usual[r["protocol"]] for r in swept("k", ("10",), ALIGNED, profile="quick")]
+    tuned = [r | {"options": "D_tune", "value": r["value"] + 0.1} for r in own if r["protocol"] == "ZS"]
+    own += [r for r in tuned if r["system"] == "EMBridge"]
+    members = swept("tau_s", ("0.5",), profile="quick") + swept("paired_fraction", ("0.4",), ALIGNED, profile="quick")
+    members += [r | {"options": "D_tune"} for r in members if r["param"] == "tau_s" and r["protocol"] == "ZS"]
+    members += [one(0.2, system="CPEP", classes="unseen", batch_size=512, profile="quick",
+                    **ZS | {"options": "corpus=class set; same steps"})]  # fmt: skip
+    again = [r | {"param": p, "param_value": v} for p, v in (("tau_s", "0.1"), ("paired_fraction", "1")) for r in own
+             if p != "paired_fraction" or r["options"] != "D_tune"]  # fmt: skip
+    both = {"batch_size": 256, "options": "corpus=class set; same epochs, same steps"}
+    again += [r | both for r in own if r["options"] == ZS["options"]]
+    rows = gathered(*own, *members, *(again if twice else ()))
+    value = {(r["system"], r["protocol"], r["classes"], r["options"]): r["value"] for r in own}
+
+    cells = tables.numbers("fig4", rows, "simulated")
+    assert cells["param_value"].tolist() == ["0.1"] * 4 + ["0.5"] * 4
+    assert cells["value"].tolist()[:4] == [value["EMBridge", p, c, ZS["options"] * (p == "ZS")] for p, c in CELLS]
+    assert set(cells["interval_kind"]) == {"95 % bootstrap over user"}  # of one row, not of a mean
+    cells = tables.tune_rows(rows, "simulated")
+    assert cells["param_value"].tolist() == ["0.1", "0.5"] and cells["default"].tolist() == [True, False]
+    assert cells["in"].iloc[0] == value["EMBridge", "ZS", "in", "D_tune"]
+    cells = tables.numbers("fig3c", rows, "simulated").query("fraction == 1")
+    expected = [value[s, "ZS", c, ZS["options"]] for c in splits.SETS for s in ALIGNED]
+    assert cells["value"].tolist() == expected
+    cells = tables.numbers("table4", rows, "simulated").query("batch_size == 256")
+    assert cells["value"].tolist() == [value[s, "ZS", "unseen", ZS["options"]] for s in ALIGNED for _ in range(2)]
 
 
 def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
     objective, model = EXPERIMENTS["EMBridge"].objective, ModelConfig()
-    assert {k: v for k, v in tables.DEFAULTS.items() if k != "metric"} == {
+    assert table_cells.DEFAULTS["metric"] == "dot"
+    assert {k: v for k, v in table_cells.DEFAULTS.items() if k != "metric"} == {
         name: f"{value:g}"
         for name, value in {
             "tau_s": objective.tau_s, "k_c": objective.k_c, "alpha": objective.alpha, "lambda": objective.lam,
@@ -402,17 +448,17 @@ def test_d_tune_chooses_the_largest_mean_and_else_the_default(gathered):
     assert cells["mean"].tolist() == pytest.approx([0.25, 0.35, 0.4, 0.3, 0.3])
     assert cells["gain"].tolist() == pytest.approx([-0.1, 0, 0.05, 0, 0])
     assert cells.index[cells["chosen"]].tolist() == [("tau_s", "0.5"), ("r", "0.5")]
-    table = tables.tune_table(gathered(*rows), "simulated")
+    table = tables.tune_table(tables.tune_rows(gathered(*rows), "simulated"))
     assert table.iloc[2].tolist() == ["tau_s", "0.5", "0.60", "0.20", "0.40", "+0.05", "chooses"]
     assert table["value"].tolist() == ["0.02", "0.1 (default)", "0.5", "0.25", "0.5 (default)"]
-    assert tables.tune_table(gathered(*scored), "simulated").empty
+    assert tables.tune_table(tables.tune_rows(gathered(*scored), "simulated")).empty
 
 
 def differing(option, alternative, *numbers, system="EMBridge", **fields):
     """Rows of differences, (protocol, classes, value, low, high) each."""
     return [
-        one(v, metric=tables.DIFFERENCE, system=system, param=option, param_value=alternative, protocol=p, classes=c,
-            low=low, high=high, gallery="all" if p == "ZS" else "", **fields)
+        one(v, metric=differences.DIFFERENCE, system=system, param=option, param_value=alternative, protocol=p,
+            classes=c, low=low, high=high, gallery="all" if p == "ZS" else "", **fields)
         for p, c, v, low, high in numbers
     ]  # fmt: skip
 
@@ -428,27 +474,27 @@ def test_differences_over_seeds_are_paired_by_seed_and_user(gathered):
         origin = {"origin": ORIGIN if seed else ""}
         found = evaluate_predictions(y, predicted, users, system=system, seed=seed, recalls=True, **fields)
         rows += [r | origin for r in found]
-    table = tables.seed_differences(gathered(*rows), "simulated", [("EMBridge", "CPEP"), ("EMBridge", "Q-Former")])
+    table = differences.seed_differences(gathered(*rows), "simulated", [("EMBridge", "CPEP"), ("EMBridge", "Q-Former")])
     (line,) = table.to_dict("records")  # no other cell has rows, and no second pair
     assert (line["systems"], line["protocol"], line["classes"], line["seeds"]) == ("EMBridge - CPEP", "ZS", "in", 3)
     assert line["difference"] == pytest.approx(np.mean([right["EMBridge", s] - right["CPEP", s] for s in range(3)]))
     assert line["low"] < line["difference"] < line["high"]
     less = [r for r in rows if (r["system"], r["seed"]) != ("CPEP", 2)]
-    (line,) = tables.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
+    (line,) = differences.seed_differences(gathered(*less), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
     assert line["seeds"] == 2  # no third pair
     assert line["difference"] == pytest.approx(np.mean([right["EMBridge", s] - right["CPEP", s] for s in range(2)]))
     lonely = [r for r in rows if r["system"] == "EMBridge" or r["seed"] == 1]
-    luck = tables.luck(gathered(*lonely), "simulated", "ZS", "in")
-    (line,) = tables.seed_differences(gathered(*lonely), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
+    luck = differences.seed_spread(gathered(*lonely), "simulated", "ZS", "in")
+    (line,) = differences.seed_differences(gathered(*lonely), "simulated", [("EMBridge", "CPEP")]).to_dict("records")
     assert line["seeds"] == 1 and luck > 0 and line["high"] - line["difference"] > luck * 2**0.5  # once trained, too
 
 
 def test_the_luck_of_a_training_is_told_where_seeds_are(gathered):
     rows = [one(v, system="CPEP", seed=s, **{"classes": "in"} | ZS) for s, v in enumerate((0.4, 0.5, 0.6))]
-    assert tables.luck(gathered(*rows), "simulated", "ZS", "in") == pytest.approx(4.302653 * 0.1)
-    told = tables.luck_line(gathered(*rows), "simulated")
+    assert differences.seed_spread(gathered(*rows), "simulated", "ZS", "in") == pytest.approx(4.302653 * 0.1)
+    told = differences.seed_spread_line(gathered(*rows), "simulated")
     assert told.endswith("LP in 0.00, LP unseen 0.00, ZS in 0.43, ZS unseen 0.00.")
-    assert tables.luck_line(gathered(rows[0]), "simulated").endswith("nothing has a second seed.")
+    assert differences.seed_spread_line(gathered(rows[0]), "simulated").endswith("nothing has a second seed.")
 
 
 def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
@@ -461,9 +507,9 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
         one(0.9, system="EMBridge", param="MPRL pass", param_value="rerun", protocol="LP", classes="in"),
     )
     choices = [c for c in OPEN_CHOICES if c.alternative != "window"]
-    cells = tables.open_choice_rows(frame, "simulated", choices)
+    cells = open_choices.numbers(frame, "simulated", choices)
     assert len(cells) == sum(2 * len(c.protocols) for c in choices) and cells["value"].count() == 10
-    verdicts = tables.verdicts(cells)
+    verdicts = open_choices.verdicts(cells)
     assert list(verdicts) == list(dict.fromkeys(c.option for c in OPEN_CHOICES))
     assert verdicts["pose embedding"] == ("Matters: mean, zero-shot unseen +0.05 [+0.01, +0.09]. No rows yet: centred.")
     assert verdicts["MPRL pass"] == (
@@ -474,10 +520,10 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
     assert verdicts["hands"].startswith("Changes nothing") and verdicts["temperature"].startswith("Cannot tell")
     assert verdicts["MPRL target"] == "No rows yet."
     assert verdicts["gallery corpus"] == "No rows yet."
-    none = tables.verdicts(cells[cells["option"] == "hands"])["MPRL target"]
+    none = open_choices.verdicts(cells[cells["option"] == "hands"])["MPRL target"]
     assert none == "Not measured on this dataset."
 
-    table = tables.open_choices(cells).set_index(["option", "alternative", "of"])
+    table = open_choices.text(cells).set_index(["option", "alternative", "of"])
     assert len(table) == len(choices)
     assert table.loc[("pose embedding", "mean", "EMBridge"), ["ZS unseen", "LP in"]].tolist() == [
         "+0.05 [+0.01, +0.09]", "–",
@@ -490,11 +536,11 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
 
 
 def test_data_efficiency_has_the_papers_number_for_the_whole_set(gathered):
-    rows = gathered(*swept("paired_fraction", ("1.0", "0.2", "0.6"), tables.ALIGNED))
-    cells = tables.data_efficiency_rows(rows, "simulated")
+    rows = gathered(*swept("paired_fraction", ("1.0", "0.2", "0.6"), ALIGNED))
+    cells = tables.numbers("fig3c", rows, "simulated")
     assert len(cells) == 2 * 3 * 3 and cells["fraction"].unique().tolist() == [0.2, 0.6, 1.0]
     assert cells.loc[cells["paper_value"].notna(), "fraction"].unique().tolist() == [1.0]
-    table = tables.data_efficiency(rows, "simulated").set_index(["classes", "system"])
+    table = printed("fig3c", rows, "simulated").set_index(["classes", "system"])
     assert table.columns.tolist() == ["0.2", "0.6", "1.0", "source"]
     assert table.loc[("unseen", "EMBridge"), "1.0"].endswith("] | paper 0.528")
     assert table.loc[("unseen", "EMBridge"), "0.2"].endswith("]")
@@ -505,16 +551,19 @@ def test_table_4_tells_the_same_epochs_from_the_same_steps(gathered):
     for size, options in ((256, "same epochs, same steps"), (512, "same epochs"), (512, "same steps")):
         more = ZS | {"options": f"corpus=class set, {options}", "batch_size": size, "param": "batch_size"}
         rows.append(one(0.4 + 0.1 * len(rows), system="CPEP", classes="unseen", param_value=size, **more))
-    rows.append(one(0.9, system="CPEP", classes="unseen", **ZS))  # the headline's row is none of these
     tuned = ZS | {"options": "D_tune; same epochs", "batch_size": 512}
-    rows.append(one(0.9, system="CPEP", classes="unseen", **tuned))  # nor is D_tune's
-    table = tables.table4(gathered(*rows), "simulated").set_index(["system", "convention"])
+    rows.append(one(0.9, system="CPEP", classes="unseen", **tuned))  # D_tune's is none of these
+    table = printed("table4", gathered(*rows), "simulated").set_index(["system", "convention"])
     assert table.columns.tolist() == ["batch size 256", "batch size 512", "batch size 1024", "source"]
     assert table.loc[("CPEP", "same epochs")].tolist() == [
         "0.40 [0.30, 0.50] | paper 0.481", "0.50 [0.40, 0.60] | paper 0.413", "– | paper 0.316", "E Table 4",
     ]  # fmt: skip
     assert table.loc[("CPEP", "same steps"), "batch size 512"] == "0.60 [0.50, 0.70] | not in the source"
     assert table.loc[("CPEP", "same steps"), "batch size 256"] == "0.40 [0.30, 0.50] | not in the source"
+    # the headline's row has the profile's own batch size, smoke's 64
+    own = printed("table4", gathered(*rows, one(0.9, system="CPEP", classes="unseen", **ZS)), "simulated")
+    own = own.set_index(["system", "convention"]).loc["CPEP"]
+    assert own["batch size 64"].str.startswith("0.90").all() and own["batch size 256"].str.startswith("0.40").all()
 
 
 def test_few_shot_is_mean_and_deviation_over_draws(gathered):
@@ -524,11 +573,11 @@ def test_few_shot_is_mean_and_deviation_over_draws(gathered):
             n_train=int(80 * f), options=f"unit={unit}")
         for f, draws in values.items() for d, v in enumerate(draws) for unit in ("recordings", "windows")
     ))  # fmt: skip
-    half, whole = tables.few_shot_rows(rows, "simulated").to_dict("records")
+    half, whole = tables.numbers("fig8", rows, "simulated").to_dict("records")
     assert (half["value"], half["low"], half["high"]) == pytest.approx((0.4, 0.3, 0.5))  # SD of 0.3, 0.4, 0.5 is 0.1
     assert (half["shots"], half["draws"], half["interval_kind"]) == (40, 3, "± SD over draws")
     assert np.isnan(whole["low"]) and (whole["shots"], whole["draws"]) == (80, 1)
-    table = tables.few_shot(rows, "simulated")
+    table = printed("fig8", rows, "simulated")
     assert table["EMBridge"].tolist() == ["0.40 [0.30, 0.50] | not in the source", "0.60 | paper 0.505"]
     assert table["shots"].tolist() == [40, 80]
 
@@ -538,7 +587,7 @@ def test_fractions_of_as_many_shots_are_one_point(gathered):
     rows = [
         one(v, param_value=f, n_train=n, draw=0, **how) for f, n, v in ((0.1, 1, 0.3), (0.2, 1, 0.4), (1.0, 5, 0.6))
     ]
-    cells = tables.few_shot_rows(gathered(*rows), "simulated")
+    cells = tables.numbers("fig8", gathered(*rows), "simulated")
     assert cells[["fraction", "shots", "value"]].values.tolist() == [[0.2, 1, 0.4], [1.0, 5, 0.6]]
 
 
@@ -546,7 +595,7 @@ def test_regression_error_is_in_degrees(gathered):
     error = {"metric": "angle_error_deg", "protocol": "regression"}
     values = (("PoseT", "in", 12.34), ("PoseT", "unseen", 15.0), ("Vemg2pose, tracking", "in", 9.0))
     rows = gathered(*(one(v, system=s, classes=c, **error) for s, c, v in values))
-    table = tables.regression_table(rows, "simulated").set_index("system")
+    table = printed("regression", rows, "simulated").set_index("system")
     assert table.index.tolist() == ["PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose, tracking"]
     assert table.loc["PoseT"].tolist() == ["12.3 [12.2, 12.4]", "15.0 [14.9, 15.1]", "not in the source"]
     assert table.loc["Vemg2pose, tracking", "unseen"] == "–"
@@ -560,18 +609,18 @@ def test_cells_of_a_committed_run_are_marked_and_explained(gathered):
     own = one(0.5, system="EMBridge", classes="in", **ZS)
     first = one(0.6, system="EMBridge w/o MPRL", classes="in", origin=ORIGIN, **ZS)
     second = one(0.7, system="SoftCLIP", classes="in", origin=later, **ZS)
-    table = tables.table3(gathered(own, first), "simulated").set_index("system")
+    table = printed("table3", gathered(own, first), "simulated").set_index("system")
     assert table.loc["EMBridge w/o MPRL", "ZS in"] == "0.60 [0.50, 0.70] | paper 0.764 †"
     assert table.loc["CASCLe (EMBridge)", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
     assert table.loc["SoftCLIP", "ZS in"] == "– | paper 0.760"
-    assert tables.markdown(table).endswith(f"|\n\n† {ORIGIN}\n")
-    several = tables.table3(gathered(own, first, second), "simulated")
+    assert table_cells.markdown(table).endswith(f"|\n\n† {ORIGIN}\n")
+    several = printed("table3", gathered(own, first, second), "simulated")
     assert several["ZS in"].str.contains("†1").sum() == several["ZS in"].str.contains("†2").sum() == 1
-    assert tables.markdown(several).endswith(f"\n\n†1 {ORIGIN}\n\n†2 {later}\n")
-    cells = tables.table3_rows(gathered(own, first), "simulated")
-    assert tables.footnotes(cells) == (f"† {ORIGIN}",)
+    assert table_cells.markdown(several).endswith(f"\n\n†1 {ORIGIN}\n\n†2 {later}\n")
+    cells = tables.numbers("table3", gathered(own, first), "simulated")
+    assert table_cells.footnotes(cells) == (f"† {ORIGIN}",)
     assert cells.loc[cells["value"].notna(), "origin"].tolist() == [ORIGIN, ""]
-    assert "†" not in tables.markdown(tables.table3(gathered(own), "simulated"))
+    assert "†" not in table_cells.markdown(printed("table3", gathered(own), "simulated"))
 
 
 def test_a_row_of_this_run_stands_for_committed_ones(gathered):
@@ -579,7 +628,7 @@ def test_a_row_of_this_run_stands_for_committed_ones(gathered):
     committed = [one(0.9, profile="long", seed=s, system="EMBridge", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
     committed += [one(0.8, profile="long", seed=s, system="CPEP", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
     rows = gathered(one(0.5, system="EMBridge", classes="in", **ZS), *committed)
-    table = tables.table2(rows, "simulated").set_index("system")
+    table = printed("table2", rows, "simulated").set_index("system")
     assert table.loc["EMBridge", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
     assert table.loc["CPEP", "ZS in"].startswith("0.80 [") and table.loc["CPEP", "ZS in"].endswith("| paper 0.757 †")
     kinds = tables.headline_rows(rows, "simulated").dropna(subset="value").set_index("system")["interval_kind"]
@@ -587,11 +636,11 @@ def test_a_row_of_this_run_stands_for_committed_ones(gathered):
 
 
 def test_numbers_that_a_source_only_estimates_are_told_apart(results):
-    table = tables.cpep_main(results, "simulated").set_index("system")
+    table = printed("cpep_main", results, "simulated").set_index("system")
     assert table.loc["EMG-MAE", "LP in"].endswith("| paper ~0.55")
     assert table.loc["EMG-MAE", "source"] == "C, approx., secondary source"
     assert table.loc["Vemg2pose (C: emg2pose)", "LP in"] == "– | paper 0.647"
-    ablation = tables.cpep_ablation(results, "simulated").set_index("system")
+    ablation = printed("cpep_ablation", results, "simulated").set_index("system")
     assert ablation.loc["CPEP, average pooling", "ZS in"] == "– | paper 0.711"
     assert ablation.loc["CPEP, both encoders trained"].tolist() == ["– | not in the source"] * 4 + ["not in the source"]
 
@@ -600,7 +649,7 @@ def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
     probe = {"classes": "in", "protocol": "LP", "param": "C"}
     rows = gathered(one(0.6, system="CPEP", **probe), one(0.4, system="Vemg2pose", origin=ORIGIN, **probe),
                     one(0.1, system="emg2pose", **probe))  # fmt: skip
-    table = tables.cpep_gain(rows, "simulated")
+    table = printed("cpep_gain", rows, "simulated")
     assert table.iloc[0].tolist() == [
         "CPEP over Vemg2pose (C: emg2pose)", "0.50 | paper 0.210 †", "– | paper 0.720", "C, per a summary",
     ]  # fmt: skip
@@ -608,7 +657,9 @@ def test_cpeps_gain_is_the_ratio_of_two_probes(gathered):
 
 
 def test_both_datasets_stand_in_one_table_2(results):
-    table = tables.table2(results, "simulated", "simulated-ninapro")
+    table = tables.text(
+        "table2", pd.concat([tables.numbers("table2", results, d) for d in ("simulated", "simulated-ninapro")])
+    )
     assert len(table) == 13 + 10 and table["dataset"].unique().tolist() == ["simulated", "simulated-ninapro"]
     ninapro = table[table["dataset"] == "simulated-ninapro"].set_index("system")
     assert ninapro.loc["EMBridge"].tolist()[2:] == [
@@ -623,7 +674,7 @@ def test_both_datasets_stand_in_one_table_2(results):
 
 
 def test_class_f1_table(results):
-    table = tables.class_f1_table(results, "simulated").set_index("class")
+    table = printed("class_f1", results, "simulated").set_index("class")
     assert table.columns.tolist() == ["CPEP", "Q-Former", "EMBridge", "source"]
     assert table.index.tolist() == [0, 1, 2, 3] and table["source"].tolist() == ["not in the source", "E 3.3"] * 2
     own = value(results, "class_f1", system="EMBridge", **ZS, **{"class": 3})["value"]
@@ -635,7 +686,7 @@ def test_user_gain_table(results):
     table = tables.user_gain_table(results, "simulated")
     users = [f"{i:03d}" for i in range(6)]
     assert table.index.tolist() == [*users, "mean", "overall", "paper, mean", "paper, overall"]
-    f1 = {s: [value(results, "user_f1", system=s, user=u, **ZS)["value"] for u in users] for s in tables.ALIGNED}
+    f1 = {s: [value(results, "user_f1", system=s, user=u, **ZS)["value"] for u in users] for s in ALIGNED}
     gains = np.array(f1["EMBridge"]) / np.array(f1["CPEP"]) - 1
     np.testing.assert_allclose(table.loc[users, "gain over CPEP"], gains)
     assert table.loc["mean", "gain over CPEP"] == pytest.approx(gains.mean())
@@ -651,17 +702,8 @@ def test_user_gain_table(results):
     assert table.loc["mean", "gain over CPEP"] == pytest.approx(gains[1:].mean())
 
 
-def test_confusion_table(results):
-    table = tables.confusion_table(results, "simulated", "CPEP", classes="unseen")
-    cells = tables.select(results, metric="confusion", system="CPEP", **ZS)
-    assert table.to_numpy().sum() == cells["value"].sum() == 240
-    assert table.columns.tolist() == [-1, 0, 1, 2, 3] and table.index.tolist() == [0, 1, 2, 3]
-    wanted = cells[(cells["true"] == 2) & (cells["predicted"] == 1)]["value"].item()
-    assert table.loc[2, 1] == wanted
-
-
 def test_markdown_escapes_bars_and_shows_named_indices():
     frame = pd.DataFrame({"a": [0.123, np.nan], "b": ["x | y", "two\nlines"]})
-    assert tables.markdown(frame) == ("| a | b |\n| --- | --- |\n| 0.12 | x \\| y |\n| – | two lines |\n")
+    assert table_cells.markdown(frame) == ("| a | b |\n| --- | --- |\n| 0.12 | x \\| y |\n| – | two lines |\n")
     named = frame.set_axis(pd.Index(["p", "q"], name="user"))
-    assert tables.markdown(named).startswith("| user | a | b |\n| --- | --- | --- |\n| p | 0.12 |")
+    assert table_cells.markdown(named).startswith("| user | a | b |\n| --- | --- | --- |\n| p | 0.12 |")

@@ -16,11 +16,12 @@ import pytest
 import torch
 from conftest import write_dataset, write_db1
 
-from embridge import cli, planning, provenance, sweep, tasks, train, training
+from embridge import objectives, provenance, train, training
 from embridge.errors import InputError
-from embridge.experiments import Study
-from embridge.notebook import parameters_of
-from embridge.results import Page
+from embridge.paper.results import Page
+from embridge.run import cli, jobs
+from embridge.run.notebooks import parameters_of
+from embridge.study import Study
 
 
 def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_path, capsys):
@@ -136,7 +137,7 @@ def test_rows_are_scored_by_the_first_rank_when_the_others_have_gone(rank, tmp_p
     monkeypatch.setattr(train.distributed, "rank", lambda: rank)
     monkeypatch.setattr(train, "Study", lambda *args, **more: Known())
     monkeypatch.setattr(train, "prepare", lambda study: None)
-    monkeypatch.setattr(train, "record", lambda study, name: events.append(name))
+    monkeypatch.setattr(train, "record", lambda study, name: events.append(name) or SimpleNamespace(file=""))
     assert train.main(["CPEP", "EMBridge", "--profile", "long", "--out", str(tmp_path), "--device", "cpu"]) == 0
     assert events == ["session closed"] + (["CPEP", "EMBridge"] if rank == 0 else [])
 
@@ -167,12 +168,12 @@ def test_a_share_of_the_threads_is_respected(monkeypatch):
 
 PAGE = """
 import sys
-from embridge import protocols, results
-from embridge.experiments import Study
+from embridge.paper import results, scoring
+from embridge.study import Study
 data, out = sys.argv[1:]
 study = Study("ninapro-db1", "smoke", data=data, out=out)
 page = results.Page("page", study.figures, context=study.context)
-page.rows(protocols.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
+page.rows(scoring.zero_shot_outcomes(study, "CPEP", "unseen")[0].rows)
 page.write()
 results.collect(study.figures)
 """
@@ -237,7 +238,7 @@ def interrupt_and_resume(db1, out, monkeypatch, capsys):
     """Train EMG-MAE, be interrupted by another process in the second step, and train the rest."""
     argv = ["EMG-MAE", "--dataset", "ninapro-db1", "--data", str(db1), "--profile", "smoke", "--device", "cpu"]
     argv += ["--out", str(out)]
-    begun, loss, steps = out.with_name("begun"), tasks.MAETask.loss, []
+    begun, loss, steps = out.with_name("begun"), objectives.MAETask.loss, []
 
     def slow(*args):
         steps.append(1)
@@ -248,7 +249,7 @@ def interrupt_and_resume(db1, out, monkeypatch, capsys):
 
     wait = 'while [ ! -e "$0" ]; do sleep 0.05; done; kill -INT $PPID'
     with monkeypatch.context() as patch, subprocess.Popen(["sh", "-c", wait, str(begun)]):
-        patch.setattr(tasks.MAETask, "loss", slow)
+        patch.setattr(objectives.MAETask, "loss", slow)
         assert train.main(argv) == 130
     told = capsys.readouterr().err
     assert "stopped: the same command goes on from the last checkpoint" in told and "Traceback" not in told
@@ -261,7 +262,7 @@ def test_fault_17_a_subset_pretrains_and_stops_before_anything_else_is_trained(t
     write_dataset(tmp_path / "in", users=(("train", 1),), n_samples=4200)
     common = ["--dataset", "emg2pose", "--data", str(tmp_path / "in"), "--profile", "smoke", "--device", "cpu"]
     common += ["--out", str(tmp_path)]
-    assert sweep.main([*common, "--jobs", "1"]) == 2
+    assert jobs.main([*common, "--jobs", "1"]) == 2
     told = capsys.readouterr().err.splitlines()[-1]  # before it, progress bars
     assert told.startswith("error: emg2pose: pre-training can run, evaluation cannot: ")
     for words in (
@@ -284,7 +285,7 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
     told = capsys.readouterr().err.splitlines()[-1]
     assert str(broken) in told and told.endswith("leave out what cannot be read with --skip-broken")
 
-    (task,) = planning.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
+    (task,) = jobs.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
     assert train.main(list(task.command[task.command.index("Pose-MAE") :])) == 0 and len(hashes(tmp_path)) == 1
 
     page_01 = json.loads((cli.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]

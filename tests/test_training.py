@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, run
 
-from embridge import optimisation, training
+from embridge import training
 from embridge.checkpoint import load_checkpoint
 from embridge.config import TrainConfig, as_json
+from embridge.data.batches import noise, order
 from embridge.errors import InputError
 from embridge.models import QFormerModel
-from embridge.optimisation import learning_rate, parameter_groups
-from embridge.training import noise, order, weights_hash
+from embridge.training import learning_rate, parameter_groups, weights_hash
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -169,8 +169,8 @@ def test_precision_is_what_was_asked_for(folder, monkeypatch, precision):
 def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
     monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: (kind, enabled))
-    assert optimisation.autocast("cuda:0", "auto") == ("cuda", native)
-    assert optimisation.autocast("cuda:0", "bf16") == ("cuda", True)
+    assert training.autocast("cuda:0", "auto") == ("cuda", native)
+    assert training.autocast("cuda:0", "bf16") == ("cuda", True)
 
 
 def test_an_unknown_precision_is_refused(folder):

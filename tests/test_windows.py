@@ -19,18 +19,21 @@ from conftest import OTHER_STAGE, metadata_row, series, write_dataset, write_db1
 from hypothesis import given
 from hypothesis import strategies as st
 
-import embridge.windows
-from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig, window_config
-from embridge.cutting import cut, place
-from embridge.dataset import Dataset
+from embridge import files
+from embridge.config import RESULTS_VERSION, TOKENS, WindowConfig
+from embridge.data import store as store_module
+from embridge.data import windows
+from embridge.data.cutting import cut, place
+from embridge.data.emg2pose import open_emg2pose
+from embridge.data.ninapro import open_db1
+from embridge.data.recordings import Segment
+from embridge.data.signals import filter_emg
+from embridge.data.store import arrays_of, checksum
+from embridge.data.windows import WindowStore, build_store
+from embridge.datasets import window_config
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.recordings import Segment
-from embridge.recordings.emg2pose import open_emg2pose
-from embridge.recordings.ninapro import open_db1
-from embridge.results import Page
-from embridge.signals import filter_emg
-from embridge.store import arrays_of, checksum
-from embridge.windows import WindowStore, build_store
+from embridge.paper.results import Page
+from embridge.study import Study
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,14 +72,14 @@ def interrupted(source, folder, monkeypatch, n: int, **options):
         return cut(job)
 
     with monkeypatch.context() as patched:
-        patched.setattr(embridge.windows, "cut", stop)
+        patched.setattr(windows, "cut", stop)
         with pytest.raises(KeyboardInterrupt):
             build(source, folder, **options)
 
 
 def count_cuts(monkeypatch) -> list:
     cuts = []
-    monkeypatch.setattr(embridge.windows, "cut", lambda job: cuts.append(job) or cut(job))
+    monkeypatch.setattr(windows, "cut", lambda job: cuts.append(job) or cut(job))
     return cuts
 
 
@@ -287,7 +290,7 @@ def test_settings_of_another_dataset_are_refused(tmp_path):
 def test_workers_change_nothing(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
     alone = build(source, tmp_path / "a")
-    monkeypatch.setattr(embridge.windows, "SAMPLES_PER_WORKER", 1)
+    monkeypatch.setattr(windows, "SAMPLES_PER_WORKER", 1)
     together = build(source, tmp_path / "b", workers=2)
     assert contents(alone) == contents(together)
 
@@ -323,14 +326,14 @@ def test_fault_09_another_results_version_makes_another_store_but_the_same_windo
 ):
     source = one(tmp_path / "in", series(1100))
     store = build(source, tmp_path / "out")
-    monkeypatch.setattr("embridge.windows.RESULTS_VERSION", RESULTS_VERSION + 1)
+    monkeypatch.setattr("embridge.data.windows.RESULTS_VERSION", RESULTS_VERSION + 1)
     other = build(source, tmp_path / "out")
     assert other.key != store.key and other.contents == store.contents
     assert other.manifest["sources"] == store.manifest["sources"]
-    assert embridge.windows.find_store(source, SMALL, tmp_path / "out").key == other.key
+    assert windows.find_store(source, SMALL, tmp_path / "out").key == other.key
     changed = lambda *arguments: -filter_emg(*arguments)  # noqa: E731
-    monkeypatch.setattr("embridge.cutting.filter_emg", changed)
-    monkeypatch.setattr("embridge.windows.RESULTS_VERSION", RESULTS_VERSION + 2)
+    monkeypatch.setattr("embridge.data.cutting.filter_emg", changed)
+    monkeypatch.setattr("embridge.data.windows.RESULTS_VERSION", RESULTS_VERSION + 2)
     filtered = build(source, tmp_path / "out")
     assert filtered.contents != store.contents and filtered.manifest["sources"] == store.manifest["sources"]
 
@@ -383,10 +386,12 @@ def test_an_interrupted_build_trusts_only_what_is_there(few, tmp_path, monkeypat
 
 
 SLOW_BUILD = """
-import sys, time, embridge.windows as w
-from embridge.cutting import cut
+import sys, time, embridge.data.windows as w
+from embridge.data import store as store_module
+from embridge.data import windows
+from embridge.data.cutting import cut
 from embridge.config import WindowConfig
-from embridge.recordings.emg2pose import open_emg2pose
+from embridge.data.emg2pose import open_emg2pose
 def slow(job):
     time.sleep(0.2)
     return cut(job)
@@ -484,8 +489,8 @@ def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file
     source = one(tmp_path / "in", series(1100))
     store, seen = build(source, tmp_path / "out"), []
     good, note = contents(store), tmp_path / "out" / f"{store.key}.verified.json"
-    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
-    monkeypatch.setattr("embridge.store.checksum", lambda *windows: seen.append(1) or checksum(*windows))
+    monkeypatch.setattr("embridge.data.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.data.store.checksum", lambda *windows: seen.append(1) or checksum(*windows))
     build(source, tmp_path / "out")
     assert len(seen) == len(store) == 5 and note.exists()
     build(source, tmp_path / "out")
@@ -501,21 +506,21 @@ def test_fault_08_a_large_store_is_checked_as_a_whole_once_and_again_when_a_file
     seen.clear()
     with pytest.raises(InputError, match="window 0 "):
         for _ in range(200):
-            embridge.store.check(damaged)
+            store_module.check(damaged)
     assert len(seen) < 200, "the sample is not always the same"
     note.unlink()
     with pytest.raises(InputError, match="window 0 "):
-        embridge.store.check(damaged)
+        store_module.check(damaged)
 
 
 def test_a_large_store_whose_folder_cannot_be_written_is_checked_as_a_whole_each_time(tmp_path, monkeypatch):
     store = build(one(tmp_path / "in", series(1100)), tmp_path / "out")
-    monkeypatch.setattr("embridge.store.VERIFY_BYTES", store.bytes_each)
-    monkeypatch.setattr("embridge.store.os.fsync", lambda _: os.write(-1, b""))  # fails
-    embridge.store.check(store)
+    monkeypatch.setattr("embridge.data.store.VERIFY_BYTES", store.bytes_each)
+    monkeypatch.setattr("embridge.files.os.fsync", lambda _: os.write(-1, b""))  # fails
+    store_module.check(store)
     flip(store.path / "emg.f16", 5, keep_date=True)
     with pytest.raises(InputError, match="window 0 "):
-        embridge.store.check(WindowStore(store.path))
+        store_module.check(WindowStore(store.path))
 
 
 def test_verify_names_the_damaged_window(tmp_path):
@@ -554,8 +559,8 @@ def test_fault_06_a_skipped_file_is_counted_in_results_json(tmp_path):
     os.truncate(sorted((tmp_path / "in").glob("*.hdf5"))[2], 2000)
     asked = dict(data=tmp_path / "in", out=tmp_path, device="cpu")
     with pytest.raises(InputError, match="not a readable HDF5 file"):
-        _ = Dataset("emg2pose", "smoke", **asked).store
-    study = Dataset("emg2pose", "smoke", skip_broken=True, **asked)
+        _ = Study("emg2pose", "smoke", **asked).store
+    study = Study("emg2pose", "smoke", skip_broken=True, **asked)
     page = Page("01_data", study.figures, context=study.context)
     cells = json.loads((ROOT / "notebooks" / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
     (line,) = [line for cell in cells for line in cell["source"] if line.startswith('page.note("dropped"')]
@@ -618,12 +623,12 @@ def test_fault_19_two_builders_of_one_store(few, tmp_path, monkeypatch):
     source = open_emg2pose(few)
 
     def meanwhile(job):
-        monkeypatch.setattr(embridge.windows, "cut", cut)
+        monkeypatch.setattr(windows, "cut", cut)
         with pytest.raises(InputError, match="another run is building this store"):
             build(source, tmp_path)
         return cut(job)
 
-    monkeypatch.setattr(embridge.windows, "cut", meanwhile)
+    monkeypatch.setattr(windows, "cut", meanwhile)
     assert len(build(source, tmp_path)) == 20 * 4
 
 
@@ -651,8 +656,8 @@ def test_fault_28_a_pickle_in_the_table_is_refused(tmp_path):
         WindowStore(store.path)
     manifest = json.loads((store.path / "manifest.json").read_text())
     manifest.pop("checksum")
-    manifest["table_sha256"] = embridge.windows.hashlib.sha256((store.path / "windows.npz").read_bytes()).hexdigest()
-    (store.path / "manifest.json").write_text(embridge.windows.seal(manifest))
+    manifest["table_sha256"] = files.sha256(store.path / "windows.npz")
+    (store.path / "manifest.json").write_text(windows.seal(manifest))
     with pytest.raises(InputError, match="allow_pickle"):
         WindowStore(store.path).table  # noqa: B018
     assert not trap.exists()

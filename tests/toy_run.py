@@ -13,9 +13,10 @@ import torch
 
 from embridge import distributed
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json
+from embridge.data.batches import noise
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import QFormerModel
-from embridge.training import noise, train, weights_hash
+from embridge.training import train, weights_hash
 
 MODEL = ModelConfig(
     n_channels=3,

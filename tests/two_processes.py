@@ -11,9 +11,9 @@ from toy_run import DESCRIBE, MODEL, TRAIN, Toy
 
 from embridge import distributed, training
 from embridge.config import TrainConfig, as_json
+from embridge.data.batches import noise
 from embridge.models import emg_mae
-from embridge.models.poset import PoseT
-from embridge.training import noise
+from embridge.models.regressors import PoseT
 
 
 class ToyMAE:

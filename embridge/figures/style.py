@@ -1,12 +1,19 @@
-"""One look for every figure: legible at printed size, safe for colour-blind readers, white, without ornament."""
+"""One look for every figure: legible at printed size, safe for colour-blind readers, white, without ornament.
+
+The names that figures print for the data's long ones are here, too.
+"""
+
+import re
+import textwrap
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from embridge.systems import LOG_POWER_LDA, ONE_CLASS
+from embridge.experiments import COLOURS, ONE_CLASS
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
@@ -15,23 +22,73 @@ SMALL = 9  # pt, the smallest type in any figure
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 GREY, PALE = "#666666", "#D9D9D9"
 SET_COLOURS = {"in": "#332288", "unseen": "#CC79A7"}  # of class sets where all curves are one system's
-TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
-COMMITTED = "† committed rows"  # what the tables' mark says, for legends
-_SYSTEM_COLOURS = {
-    LOG_POWER_LDA: "#000000",
-    "Upper bound": "#7F7F7F",
-    "EMG-MAE": "#56B4E9",
-    "NeuroPose": "#D55E00",
-    "emg2pose": "#CC6677",  # this, the next two and the -LS rows: Tol's palettes, made for the same readers
-    "Vemg2pose": "#AA4499",
-    "PoseT": "#999933",
-    "CPEP": "#E69F00",
-    "CPEP-LS": "#DDCC77",
-    "Q-Former": "#0072B2",
-    "Q-Former-LS": "#6699CC",
-    "EMBridge": "#009E73",
-}
 _SPARE_COLOURS = ("#CC79A7", "#882255", "#44AA99", "#332288")
+
+# Lines and marks that mean the same in every figure of results
+CHANCE = 0.25  # of four classes
+CHANCE_NAME = f"{ONE_CLASS.lower()}, chance ({CHANCE:.2f})"  # guessing is the balanced accuracy of ONE_CLASS, too
+DASHED = {"color": GREY, "ls": "--", "lw": 1}  # chance, an even share, no difference
+TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
+PAPERS = {"ls": "", "marker": "D", "ms": 5.5, "mfc": "white", "mec": "black"}  # the paper's value
+COMMITTED = "† committed rows"  # what the tables' mark says, for legends
+
+SHORT_NAMES = {  # emg2pose's 29 stages
+    "AllFingerPinchesThumbSwipeThumbRotate": "Pinches, thumb moves",
+    "CoffeePanicPete": "Coffee, panic, Pete",
+    "CountingUpDownFaceSideAway": "Counting",
+    "CountingUpDownFingerWigglingSpreading": "Counting, wiggling",
+    "DoorknobFingerGraspFistGrab": "Doorknob, grasp, fist",
+    "FastPongFronthandBackhandThrowing": "Pong, throwing",
+    "FingerAbductionSeries": "Finger abduction",
+    "FingerFreeform": "Fingers, free form",
+    "FingerPinchesSingleFingerPinchesMultiple": "Finger pinches",
+    "FingerTouchPalmClapmrburns": "Touch palm, clap",
+    "FingerWigglingSpreading": "Wiggling, spreading",
+    "GraspPunchCloseFar": "Grasp, punch",
+    "HandClawGraspFlicks": "Claw, grasp, flicks",
+    "HandDeskSeparateClaspedChest": "Desk, clasp, chest",
+    "HandOverHandAllFingerPinchesThumbSwipeThumbRotate": "Two hands: pinches",
+    "HandOverHandCountingUpDownFingerWigglingSpreading": "Two hands: counting",
+    "HookEmHornsOKScissors": "Horns, OK, scissors",
+    "IndexPinchesMiddlePinchesThumbswipes": "Index, middle pinches",
+    "IndividualFingerPointingSnap": "Pointing, snap",
+    "OneHandedFreeStyle": "One hand, free style",
+    "PlayBlocksChess": "Blocks, chess",
+    "PokeDrawPinchRotateclosefar": "Poke, draw, rotate",
+    "PokePinchCloseFar": "Poke, pinch",
+    "ShakaVulcanPeace": "Shaka, Vulcan, peace",
+    "ThumbsSwipesWholeHand": "Thumb swipes",
+    "ThumbsUpDownThumbRotationsCWCCWP": "Thumb up, down, turns",
+    "TwoHandedFreeStyle": "Two hands, free style",
+    "WristFlexionAbduction": "Wrist moves",
+    "unconstrained": "Unconstrained",
+}
+NAMES = {  # of what results are told apart by, in the order in which figures show them
+    "in": "in-distribution gestures",
+    "unseen": "unseen gestures",
+    "ZS": "zero-shot",
+    "LP": "linear probe",
+    # policies of the gallery, and what each step between two takes away
+    "all": "all poses",
+    "not-self": "without own window",
+    "other-users": "other users only",
+    "other-repetitions": "other repetitions",
+    "all - not-self": "own window's pose",
+    "not-self - other-users": "the user's other poses",
+    "not-self - other-repetitions": "the repetition's other poses",
+    "all - other-repetitions": "the repetition's poses",
+    "other-repetitions - other-users": "the user's other repetitions",
+    # the sweeps of Fig. 4
+    "tau_s": "soft-target temperature $τ_s$",
+    "k_c": "communities kept $k_c$",
+    "alpha": "weight of CASCLe α",
+    "lambda": "weight of MPRL λ",
+    "r": "MPRL mask ratio $r$",
+    "M": "queries $M$",
+    "metric": "similarity in CASCLe",
+    "k": "neighbours $k$",
+}
+_MOVES = {"FE": "flexion", "AA": "abduction"}
 
 
 def use_style() -> None:
@@ -42,22 +99,15 @@ def use_style() -> None:
             "font.size": SMALL,
             "axes.labelsize": SMALL,
             "axes.titlesize": SMALL + 1,
-            "axes.titleweight": "normal",
             "xtick.labelsize": SMALL,
             "ytick.labelsize": SMALL,
             "legend.fontsize": SMALL,
-            "legend.title_fontsize": SMALL,
-            "figure.titlesize": SMALL + 1,
             "legend.frameon": False,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.linewidth": 0.8,
-            "lines.linewidth": 1.2,
-            "figure.facecolor": "white",
             "figure.dpi": 110,
             "savefig.dpi": 150,
-            "savefig.facecolor": "white",
-            "mathtext.fontset": "dejavusans",
         }
     )
 
@@ -77,6 +127,24 @@ def new_figure(
     return figure, axes
 
 
+def grid(n: int, n_columns: int, *, row: float, margin: float = 0.0, **options):
+    """A figure and its n axes in lines of ``n_columns``, each ``row`` inches high; options as of :func:`new_figure`."""
+    n_columns = min(n, n_columns)
+    n_rows = -(-n // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, height=margin + row * n_rows, **options)
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
+    return figure, axes.flat[:n]
+
+
+def panels(titles, **options) -> tuple[Figure, dict]:
+    """A figure with a panel for each title, side by side, and the axes by title; options as of :func:`new_figure`."""
+    figure, axes = new_figure(1, len(titles), **options)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(NAMES.get(title, title))
+    return figure, dict(zip(titles, axes[0], strict=True))
+
+
 def class_colours(n: int) -> list:
     """n colours for classes: Okabe and Ito's up to seven, evenly spaced hues beyond."""
     return list(OKABE_ITO[:n]) if n <= len(OKABE_ITO) else sns.color_palette("husl", n)
@@ -84,22 +152,59 @@ def class_colours(n: int) -> list:
 
 def system_colours(names) -> dict:
     """A colour for each system, the same in every figure; names we do not know get the remaining colours in turn."""
-    unknown = [name for name in dict.fromkeys(names) if name not in _SYSTEM_COLOURS]
-    colours = _SYSTEM_COLOURS | {name: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, name in enumerate(unknown)}
+    unknown = [name for name in dict.fromkeys(names) if name not in COLOURS]
+    colours = COLOURS | {name: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, name in enumerate(unknown)}
     return {name: colours[name] for name in names}
 
 
-def chance_name(chance: float) -> str:
-    """What a legend calls the line at chance: the balanced accuracy of ONE_CLASS, too."""
-    return f"{ONE_CLASS.lower()}, chance ({chance:.2f})"
+def handle(**style) -> Line2D:
+    """A legend's handle for lines or marks of this style; without a style, for text alone."""
+    return Line2D([], [], **style or {"ls": ""})
 
 
-def legend_below(figure: Figure, handles, labels, *, n_columns: int | None = None) -> None:
-    """One legend for the whole figure, under its axes."""
-    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns or min(len(labels), 4))
+def in_order(values) -> list:
+    """The distinct values, those of NAMES first and in its order."""
+    found = list(dict.fromkeys(values))
+    return [v for v in NAMES if v in found] + [v for v in found if v not in NAMES]
 
 
-def spans(mask) -> list[tuple[int, int]]:
-    """Half-open runs (start, stop) in which a boolean (T,) mask is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, dtype=bool), [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+def legend_below(figure: Figure, entries: dict, *, n_columns: int | None = None) -> None:
+    """One legend for the whole figure, under its axes; ``entries`` maps what it says to its handle."""
+    figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=n_columns or min(len(entries), 4))
+
+
+def legend_beside(ax) -> None:
+    """The legend of a figure's only axes, to the right of it."""
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def name_lines(ax, names) -> None:
+    """Make the y axis a list that is read from the top, a name a line."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def shade(ax, mask, sample_rate: float, **look) -> None:
+    """Shade the stretches in which a boolean (T,) mask over samples is true, behind the curves over time in s."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2):
+        ax.axvspan(start / sample_rate, stop / sample_rate, **look, lw=0, zorder=0)
+
+
+def pretty(name: str) -> str:
+    """A gesture's short label: a stage by SHORT_NAMES, NinaPro's "E1-05" as "movement 5", "E2-05" as "grasp 5"."""
+    code = re.fullmatch(r"E(1|2)-0*(\d+)", name)  # exercise 2 of DB2 and DB7 are grasps
+    return f"{('movement', 'grasp')[int(code[1]) - 1]} {code[2]}" if code else SHORT_NAMES.get(name, name)
+
+
+def joint_label(name: str) -> str:
+    """A joint's label: "INDEX_MCP_FE" (any case) as "index MCP flexion"; a name of another form as it is."""
+    parts = name.split("_")
+    if len(parts) != 3 or parts[2].upper() not in _MOVES:
+        return name
+    return f"{parts[0].lower()} {parts[1].upper()} {_MOVES[parts[2].upper()]}"
+
+
+def wrapped(name: str, width: int) -> str:
+    """A gesture's short label, broken into lines of about ``width`` characters."""
+    return textwrap.fill(pretty(name), width, break_long_words=False)

@@ -7,154 +7,140 @@ from matplotlib.figure import Figure
 from scipy.special import entr
 
 from embridge.errors import InputError
-from embridge.figures.names import pretty
-from embridge.figures.style import GREY, SMALL, new_figure
-
-_FLOOR = 1e-2  # of the largest value: what a logarithmic scale still tells apart
+from embridge.figures import style
 
 
-def _norm(values, log: bool) -> Normalize:
-    """A colour scale for soft targets; on the logarithmic one everything under 1 % of the peak is white."""
-    top = max(float(np.nanmax(v)) for v in values)
-    if not top > 0:
-        raise InputError("soft targets: expected at least one positive entry, found none.")
-    return LogNorm(top * _FLOOR, top) if log else Normalize(0, top)
-
-
-def _show(ax, matrix: np.ndarray, norm, *, cmap="magma_r"):
-    image = ax.imshow(matrix, norm=norm, cmap=colormaps[cmap].with_extremes(under="white"), interpolation="nearest")
+def _show(ax, matrix: np.ndarray, norm=None):
+    """A matrix as a picture; soft targets on their own scale ``norm``, anything else between its extremes."""
+    cmap = colormaps["viridis" if norm is None else "magma_r"].with_extremes(under="white")
+    norm = norm or Normalize(float(np.min(matrix)), float(np.max(matrix)))
+    image = ax.imshow(matrix, norm=norm, cmap=cmap, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
-        spine.set(visible=True, color=GREY, lw=0.6)
+        spine.set(visible=True, color=style.GREY, lw=0.6)
     return image
+
+
+def _norm(*targets: np.ndarray) -> LogNorm:
+    """A logarithmic scale of colours for soft targets: what lies under 1 % of the largest is white."""
+    top = max(float(np.nanmax(y)) for y in targets)
+    if not top > 0:
+        raise InputError("soft targets: expected at least one positive entry, found none.")
+    return LogNorm(top * 1e-2, top)
 
 
 def _mark_diagonal(ax, n: int) -> None:
     """A thin line through the entries that are left out."""
-    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color=GREY, lw=0.6, ls=":")
+    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color=style.GREY, lw=0.6, ls=":")
 
 
-def _mark_classes(ax, labels: np.ndarray, class_names, *, names: bool = True) -> None:
-    """Lines between the blocks of sorted labels, and the class names beside them."""
-    edges = np.flatnonzero(np.diff(labels)) + 0.5
-    for edge in edges:
-        ax.axhline(edge, color=GREY, lw=0.6)
-        ax.axvline(edge, color=GREY, lw=0.6)
-    if names:
-        bounds = np.concatenate([[-0.5], edges, [len(labels) - 0.5]])
-        middles = (bounds[:-1] + bounds[1:]) / 2
-        shown = [pretty(class_names[k]) if k >= 0 else "other" for k in labels[np.ceil(bounds[:-1]).astype(int)]]
-        line, last = len(labels) / 24, -np.inf  # about 24 lines of type fit beside the matrix
-        for i, middle in enumerate(middles):
-            if middle - last < line:
-                shown[i] = ""  # a block too thin for a name of its own
-            else:
-                last = middle
-        ax.set_yticks(middles, shown)
-        ax.tick_params(length=0)
-
-
-def _sorted(matrix: np.ndarray, labels) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(matrix: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A (N, N) matrix and its labels (N,), rows and columns sorted by label."""
     order = np.argsort(labels, kind="stable")
     return np.asarray(matrix)[np.ix_(order, order)], np.asarray(labels)[order]
 
 
-def similarity_matrix(
-    similarity: np.ndarray, labels: np.ndarray, class_names, *, title: str = "", label: str = "cosine"
-) -> Figure:
+def _mark_blocks(ax, labels: np.ndarray) -> np.ndarray:
+    """Lines between the blocks of sorted labels; returns where these begin and, last, where all end."""
+    edges = np.flatnonzero(np.diff(labels)) + 0.5
+    for edge in edges:
+        ax.axhline(edge, color=style.GREY, lw=0.6)
+        ax.axvline(edge, color=style.GREY, lw=0.6)
+    return np.concatenate([[-0.5], edges, [len(labels) - 0.5]])
+
+
+def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -> Figure:
     """EMG against pose of the same windows, (N, N), sorted by class (N,): alignment shows as blocks and a diagonal."""
-    matrix, labels = _sorted(similarity, labels)
-    figure, axes = new_figure(width=6.2, height=4.4, layout="compressed")
+    figure, axes = style.new_figure(width=6.2, height=4.4, layout="compressed")
     ax = axes[0, 0]
-    image = _show(ax, matrix, Normalize(float(matrix.min()), float(matrix.max())), cmap="viridis")
-    _mark_classes(ax, labels, class_names)
-    ax.set(xlabel="pose window, in the same order", ylabel="EMG window, by gesture", title=title)
-    figure.colorbar(image, ax=ax, label=label, shrink=0.8)
+    matrix, labels = _sorted(similarity, labels)
+    image = _show(ax, matrix)
+    bounds = _mark_blocks(ax, labels)
+    middles, names, last = (bounds[:-1] + bounds[1:]) / 2, [], -np.inf
+    for k, middle in zip(np.unique(labels), middles, strict=True):
+        thin = middle - last < len(labels) / 24  # about 24 lines of type fit beside the matrix
+        names.append("" if thin else style.pretty(class_names[k]))
+        last = last if thin else middle
+    ax.set_yticks(middles, names)
+    ax.tick_params(length=0)
+    ax.set(xlabel="pose window, in the same order", ylabel="EMG window, by gesture")
+    figure.colorbar(image, ax=ax, label="cosine", shrink=0.8)
     return figure
 
 
-def soft_targets_heatmap(
-    targets: np.ndarray, labels: np.ndarray | None = None, class_names=None, *, log: bool = True, title: str = ""
-) -> Figure:
+def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray) -> Figure:
     """Soft targets of one batch (Fig. 2b): row i is the distribution over the other poses that pose i is told to match.
+
+    Dark blocks between the lines: poses of one label are told to match one another; dark cells elsewhere: poses of two
+    labels that look alike.
 
     Parameters
     ----------
     targets : (B, B), rows sum to 1, diagonal 0 (it is left out: dotted line)
-    labels : (B,) classes or communities to sort by; class_names : their names, or None (blocks without names)
-    log : colours on a logarithmic scale; white: under 1 % of the largest
+    labels : (B,) classes or communities to sort by
     """
-    matrix = np.asarray(targets)
-    figure, axes = new_figure(width=6.2, height=4.4, layout="compressed")
+    figure, axes = style.new_figure(width=6.2, height=4.4, layout="compressed")
     ax = axes[0, 0]
-    if labels is not None:
-        matrix, labels = _sorted(matrix, labels)
-    image = _show(ax, matrix, _norm([matrix], log))
-    _mark_diagonal(ax, len(matrix))
-    if labels is not None:
-        _mark_classes(ax, labels, class_names, names=class_names is not None)
-    ax.set(xlabel="pose j in the batch", ylabel="pose i in the batch", title=title)
-    figure.colorbar(
-        image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.8, extend="min" if log else "neither"
-    )
+    matrix, labels = _sorted(targets, labels)
+    image = _show(ax, matrix, _norm(matrix))
+    _mark_diagonal(ax, len(labels))
+    _mark_blocks(ax, labels)
+    ax.set(xlabel="pose j in the batch", ylabel="pose i in the batch")
+    figure.colorbar(image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.8, extend="min")
     return figure
 
 
-def soft_targets_grid(targets: dict[tuple, np.ndarray], *, log: bool = True) -> Figure:
+def soft_targets_grid(targets: dict[tuple, np.ndarray]) -> Figure:
     """Soft targets of one batch for several k_c (rows) and tau_s (columns) on one colour scale, with their perplexity.
 
-    Fig. 9's counterpart. ``targets`` maps (k_c, tau_s) to (B, B); k_c may be a word such as "all". The order of rows
-    and columns is that of the keys; a combination that is missing leaves its place empty.
+    Fig. 9's counterpart. The perplexity says over how many poses a target is spread.
+
+    ``targets`` maps (k_c, tau_s) to (B, B), for every pair of the two; k_c may be a word such as "all". The order of
+    rows and columns is that of the keys.
     """
-    rows, columns = (list(dict.fromkeys(key[i] for key in targets)) for i in (0, 1))
+    rows, columns = (list(dict.fromkeys(style.key[i] for style.key in targets)) for i in (0, 1))
     size = 6.2 / len(columns)
-    figure, axes = new_figure(len(rows), len(columns), height=size * len(rows) + 0.3, layout="compressed")
-    norm = _norm(targets.values(), log)
-    for i, k_c in enumerate(rows):
-        for j, tau_s in enumerate(columns):
-            ax = axes[i, j]
-            if (k_c, tau_s) not in targets:
-                ax.set_axis_off()
-                continue
-            image = _show(ax, targets[k_c, tau_s], norm)
-            spread = np.exp(entr(np.asarray(targets[k_c, tau_s])).sum(1)).mean()
-            ax.text(0.03, 0.03, f"perplexity {spread:.1f}", transform=ax.transAxes, fontsize=SMALL,
-                    bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip
-            if i == 0:
-                ax.set_title(f"$τ_s$ = {tau_s:g}")
-            if j == 0:
-                ax.set_ylabel(f"$k_c$ = {k_c}")
-    figure.supxlabel("pose j in the batch", fontsize=SMALL)
-    figure.supylabel("pose i in the batch", fontsize=SMALL)
-    figure.colorbar(image, ax=axes, label="soft target (probability)", shrink=0.8, extend="min" if log else "neither")
+    figure, axes = style.new_figure(len(rows), len(columns), height=size * len(rows) + 0.3, layout="compressed")
+    norm = _norm(*targets.values())
+    for (k_c, tau_s), y in targets.items():
+        ax = axes[rows.index(k_c), columns.index(tau_s)]
+        image = _show(ax, y, norm)
+        perplexity = np.exp(entr(np.asarray(y)).sum(1)).mean()
+        box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5}
+        ax.text(0.03, 0.03, f"perplexity {perplexity:.1f}", transform=ax.transAxes, fontsize=style.SMALL, bbox=box)
+    for ax, tau_s in zip(axes[0], columns, strict=True):
+        ax.set_title(f"$τ_s$ = {tau_s:g}")
+    for ax, k_c in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(f"$k_c$ = {k_c}")
+    figure.supxlabel("pose j in the batch", fontsize=style.SMALL)
+    figure.supylabel("pose i in the batch", fontsize=style.SMALL)
+    figure.colorbar(image, ax=axes, label="soft target (probability)", shrink=0.8, extend="min")
     return figure
 
 
-def affinity_pipeline(
-    affinity: np.ndarray, sparse: np.ndarray, similarity: np.ndarray, targets: np.ndarray, *, log: bool = True
-) -> Figure:
+def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.ndarray, targets: np.ndarray) -> Figure:
     """The four steps from pose embeddings to soft targets (eq. 3 and 4), in the order in which they are computed.
+
+    Follow one row: its few nearest communities, the poses that share them, and the targets that these become.
 
     Parameters
     ----------
     affinity, sparse : (B, N_c) pose-community affinities S_pc before and after keeping the top k_c of a row
     similarity : (B, B) S_pp = S_pc S_pc^T; targets : (B, B)
     """
-    figure, axes = new_figure(2, 2, height=5.8)
+    figure, axes = style.new_figure(2, 2, height=5.8)
     steps = [
-        (affinity, "1  pose–community affinity", "community", "$S_{pc}$ (cosine)"),
-        (sparse, "2  the nearest communities kept", "community", "$S_{pc}$ (cosine)"),
-        (similarity, "3  pose–pose similarity", "pose j", "$S_{pp}$"),
-        (targets, "4  soft targets", "pose j", "ỹ (probability)"),
+        (affinity, "1  pose–community affinity", "community", "$S_{pc}$ (cosine)", None),
+        (sparse, "2  the nearest communities kept", "community", "$S_{pc}$ (cosine)", None),
+        (similarity, "3  pose–pose similarity", "pose j", "$S_{pp}$", None),
+        (targets, "4  soft targets", "pose j", "ỹ (probability)", _norm(targets)),
     ]
-    for ax, (matrix, title, across, label) in zip(axes.flat, steps, strict=True):
-        last = matrix is targets
-        norm = _norm([matrix], log) if last else Normalize(float(np.min(matrix)), float(np.max(matrix)))
-        image = _show(ax, matrix, norm, cmap="magma_r" if last else "viridis")
+    for ax, (matrix, title, across, label, norm) in zip(axes.flat, steps, strict=True):
+        image = _show(ax, matrix, norm)
         ax.set(title=title, xlabel=f"{across} (n = {matrix.shape[1]})", ylabel=f"pose i (n = {matrix.shape[0]})")
         ax.set_aspect("auto")
         ax.set_box_aspect(1)
-        figure.colorbar(image, ax=ax, label=label, shrink=0.85, extend="min" if last and log else "neither")
+        figure.colorbar(image, ax=ax, label=label, shrink=0.85, extend="min" if norm else "neither")
     for ax in axes[1]:
         _mark_diagonal(ax, len(similarity))
     return figure

@@ -40,20 +40,11 @@ class CPEP(nn.Module):
         self.pose_encoder = copy.deepcopy(pose_encoder).requires_grad_(True) if pose_encoder else None
         self.log_scale = new_temperature(tau_init, tau_learned)
 
-    def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
-        """What the probe sees of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
-        pooled = self.encode(x)[:, 0]
-        return self.head(pooled) if after_head else pooled
-
     def encode(self, x: Tensor) -> Tensor:
-        """What :meth:`query` needs of EMG windows x (B, C, T): [CLS] alone, or the tokens' mean, (B, 1, d)."""
+        """The part of EMG windows x (B, C, T) that :meth:`query` reads: [CLS] alone, or the tokens' mean, (B, 1, d)."""
         if self.pooling == "mean":
             return embedding(self.encoder(x), "mean")[:, None]
         return self.encoder(x, cls_only=True)
-
-    def pose_embedding(self, p: Tensor) -> Tensor:
-        """v (B, d) of normalised poses p (B, J, T), by the pose encoder that trains."""
-        return self.pose_encoder(p, cls_only=True)[:, 0]
 
     def query(self, emg: Tensor) -> Tensor:
         """u, not normalised, as the one query of each window, (B, 1, d), from what :meth:`encode` returns."""
@@ -63,6 +54,11 @@ class CPEP(nn.Module):
         """The same from EMG windows x (B, C, T)."""
         return self.query(self.encode(x))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The same as :meth:`queries`."""
-        return self.queries(x)
+    def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
+        """The probe's features of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
+        pooled = self.encode(x)[:, 0]
+        return self.head(pooled) if after_head else pooled
+
+    def pose_embedding(self, p: Tensor) -> Tensor:
+        """v (B, d) of normalised poses p (B, J, T), by the pose encoder that trains."""
+        return self.pose_encoder(p, cls_only=True)[:, 0]

@@ -5,19 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.models.transformer import (
-    ALL,
-    Block,
-    Encoder,
-    add_positions,
-    emg_encoder,
-    gather_tokens,
-    initialise,
-    mask_from_noise,
-    new_tokens,
-    pose_encoder,
-    squared_error,
-)
+from embridge.models import transformer
+from embridge.models.transformer import ALL, Block, Encoder, mask_from_noise, new_tokens
 
 
 class MAE(nn.Module):
@@ -32,11 +21,11 @@ class MAE(nn.Module):
         self.mask_ratio = cfg.mask_ratio
         self.to_decoder = nn.Linear(cfg.d, cfg.d)
         self.mask_token = new_tokens(1, cfg.d)
-        add_positions(self, cfg.positions, tokenizer.n_tokens, cfg.d)  # the decoder's own; papers silent
+        transformer.add_positions(self, cfg.positions, tokenizer.n_tokens, cfg.d)  # the decoder's own; papers silent
         self.blocks = nn.ModuleList(Block(cfg.d, cfg.n_heads, cfg.mlp_ratio) for _ in range(cfg.n_decoder_layers))
         self.norm = nn.LayerNorm(cfg.d)
         self.head = nn.Linear(cfg.d, tokenizer.n_channels * tokenizer.patch)
-        initialise(self)
+        transformer.initialise(self)
         self.encoder = encoder  # behind initialise: an encoder that is handed in keeps its weights
 
     def decode(self, tokens: Tensor, keep: Tensor, masked: Tensor, of: slice = ALL) -> Tensor:
@@ -46,9 +35,9 @@ class MAE(nn.Module):
         all others needs no order but its positions, so nothing is put back into its place.
         """
         tokens = self.to_decoder(tokens)
-        visible = tokens[:, 1:] + F.embedding(keep, self.positions)
-        hidden = self.mask_token + F.embedding(masked, self.positions)
-        x = torch.cat([tokens[:, :1], visible, hidden], dim=1)
+        visible = tokens[:, 1:] + F.embedding(keep, self.positions)  # (B, K, d)
+        hidden = self.mask_token + F.embedding(masked, self.positions)  # (B, L - K, d)
+        x = torch.cat([tokens[:, :1], visible, hidden], dim=1)  # (B, 1 + L, d)
         for block in self.blocks[:-1]:
             x = block(x)
         return self.norm(self.blocks[-1](x, of))
@@ -60,22 +49,22 @@ class MAE(nn.Module):
         """
         keep, masked, _ = mask_from_noise(noise, self.mask_ratio)
         behind = slice(-masked.shape[1], None)  # the last block and the head run for masked tokens alone
-        states = self.decode(self.encoder(x, keep), keep, masked, behind)
-        return squared_error(self.head, states, self.encoder.tokenizer.patches(x, masked))
+        states = self.decode(self.encoder(x, keep), keep, masked, behind)  # (B, L - K, d)
+        return transformer.squared_error(self.head, states, self.encoder.tokenizer.patches(x, masked))
 
     def reconstruct(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted patches (B, L, C * patch) and the mask (B, L), True where masked, of windows x (B, C, T)."""
         keep, masked, mask = mask_from_noise(noise, self.mask_ratio)
         states = self.decode(self.encoder(x, keep), keep, masked, slice(1, None))  # without [CLS]
-        order = torch.cat([keep, masked], dim=1).argsort(dim=1)
-        return self.head(gather_tokens(states, order)), mask
+        order = torch.cat([keep, masked], dim=1).argsort(dim=1)  # (B, L)
+        return self.head(states.take_along_dim(order[..., None], dim=1)), mask
 
 
 def emg_mae(cfg: ModelConfig) -> MAE:
     """EMG-MAE with a freshly drawn encoder."""
-    return MAE(emg_encoder(cfg), cfg)
+    return MAE(transformer.emg_encoder(cfg), cfg)
 
 
 def pose_mae(cfg: ModelConfig) -> MAE:
     """Pose-MAE with a freshly drawn encoder."""
-    return MAE(pose_encoder(cfg), cfg)
+    return MAE(transformer.pose_encoder(cfg), cfg)

@@ -1,4 +1,8 @@
-"""Q-Former and masked pose reconstruction (E 2.2.1, 2.2.2; Li et al. 2023 where E is silent)."""
+"""Q-Former and masked pose reconstruction (E 2.2.1, 2.2.2; Li et al. 2023 where E is silent).
+
+The first pass lets M learned queries read EMG: Q' = F(Q(0); E_x(x)), of which one is aligned with pose. The second
+reconstructs masked pose beside them: H_P = F([Q'; P~]), the rows of P~'s tokens, and g(H_P) is compared with the pose.
+"""
 
 import copy
 
@@ -8,17 +12,7 @@ from torch import Tensor, nn
 from embridge.config import ModelConfig
 from embridge.errors import InputError
 from embridge.models import transformer
-from embridge.models.transformer import (
-    ALL,
-    Block,
-    CrossAttention,
-    Encoder,
-    initialise,
-    mask_from_noise,
-    new_temperature,
-    new_tokens,
-    squared_error,
-)
+from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens
 
 
 class QBlock(nn.Module):
@@ -51,7 +45,7 @@ class QBlock(nn.Module):
     def beside(self, queries: Tensor, pose: Tensor, of: slice = ALL) -> Tensor:
         """Self-attention's output, residual included, of [queries; pose] (B, M + L, d), or of a slice of these."""
         n_queries = queries.shape[1]
-        both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)
+        both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)  # (B, M + L, d)
         may_attend = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool, device=both.device)
         may_attend[:n_queries, n_queries:] = False  # queries see queries; pose sees queries and pose
         return both[:, of] + self.attention(self.norm_attention(both), may_attend[of], of)
@@ -84,15 +78,9 @@ class QFormer(nn.Module):
         # as in BLIP-2: raw N(0, 0.02) queries drown in the residual stream and stay nearly one (cosine 0.997 in Q')
         self.query_norm = nn.LayerNorm(cfg.d)
         self.mask_token = new_tokens(1, cfg.d)
+        like = {"d": cfg.d, "n_heads": cfg.n_heads, "separate": cfg.pose_feed_forward == "separate"}
         self.blocks = nn.ModuleList(
-            QBlock(
-                block,
-                d=cfg.d,
-                n_heads=cfg.n_heads,
-                cross=i in cfg.cross_attention_blocks,
-                separate=cfg.pose_feed_forward == "separate",
-            )
-            for i, block in enumerate(pose_encoder.blocks)
+            QBlock(block, cross=i in cfg.cross_attention_blocks, **like) for i, block in enumerate(pose_encoder.blocks)
         )
         # E is silent on a last norm; pre-LN needs one, and Pose-MAE's fits the blocks that were copied.
         self.norm = copy.deepcopy(pose_encoder.norm).requires_grad_(True)
@@ -152,7 +140,7 @@ class QFormerModel(nn.Module):
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
         initialise(self.decode_pose)
-        self.log_scale = new_temperature(tau_init, tau_learned)
+        self.log_scale = transformer.new_temperature(tau_init, tau_learned)
 
     def encode(self, x: Tensor) -> Tensor:
         """All EMG tokens of x (B, C, T), which :meth:`query` attends to: (B, 1 + L, d)."""
@@ -167,55 +155,37 @@ class QFormerModel(nn.Module):
         return self.query(self.encode(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """What the probe sees of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
+        """The probe's features of x (B, C, T): the mean query, which needs no paired pose (E 3.3); (B, d)."""
         return self.queries(x).mean(dim=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The same as :meth:`queries`."""
-        return self.queries(x)
-
     def pose_states(
-        self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
+        self, queries: Tensor, pose: Tensor, emg_tokens: Tensor | None = None, n_last: int | None = None
     ) -> Tensor:
-        """H_P (B, L, d). queries: Q' (B, M, d), not detached; pose_tokens: the frozen tokenizer's (B, L, d).
+        """H_P of pose tokens (B, L, d), masked ones replaced, beside Q' (B, M, d); or of the n_last last, (B, n, d).
 
-        Tokens where mask (B, L) is True are replaced by the mask token, which keeps their position. With mprl_pass
-        "rerun" eq. 2 is read as F([Q(0); P~]): emg_tokens, the encoder's, are needed and queries (Q') are not used.
+        With mprl_pass "rerun" eq. 2 is read as F([Q(0); P~]): emg_tokens, the encoder's, are needed, and Q' not used.
         """
-        hidden = self.qformer.mask_token + self.pose_tokenizer.positions
-        pose = torch.where(mask[..., None], hidden.to(pose_tokens.dtype), pose_tokens)
-        return self._second_pass(queries, pose, emg_tokens)
-
-    def _second_pass(
-        self, queries: Tensor, pose: Tensor, emg_tokens: Tensor | None, n_last: int | None = None
-    ) -> Tensor:
         if self.mprl_pass == "queries":
             return self.qformer.pose_states(queries, pose, n_last=n_last)
         if emg_tokens is None:
             raise InputError('MPRL with mprl_pass "rerun" needs the EMG encoder\'s tokens; pass them as emg_tokens.')
         return self.qformer.pose_states(self.qformer.first_queries(), pose, emg_tokens, n_last)
 
-    def reconstruct_pose(
-        self, queries: Tensor, pose_tokens: Tensor, mask: Tensor, emg_tokens: Tensor | None = None
-    ) -> Tensor:
-        """g(H_P) for every pose token, (B, L, J * patch) or (B, L, d); arguments as in :meth:`pose_states`."""
-        return self.decode_pose(self.pose_states(queries, pose_tokens, mask, emg_tokens))
-
     def mprl(
         self, queries: Tensor, pose: Tensor, noise: Tensor, ratio: float, emg_tokens: Tensor | None = None
     ) -> Tensor:
         """L_MPRL (E eq. 2): squared error averaged over each masked patch, then over masked patches; a scalar.
 
-        queries: Q' (B, M, d); pose: normalised windows (B, J, T); noise: (B, L) uniform; ratio: r. The mean rather
-        than eq. 2's sum over a patch only rescales lambda.
+        queries: Q' (B, M, d), not detached; pose: normalised windows (B, J, T); noise: (B, L) uniform; ratio: r;
+        emg_tokens: (B, 1 + L_x, d). The mean rather than eq. 2's sum over a patch only rescales lambda.
         """
-        keep, masked, _ = mask_from_noise(noise, ratio)
-        visible = self.pose_tokenizer(pose, keep)
-        hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)
-        # visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
-        states = self._second_pass(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1])
+        keep, masked, _ = transformer.mask_from_noise(noise, ratio)
+        visible = self.pose_tokenizer(pose, keep)  # (B, L - n, d), frozen
+        hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)  # (B, n, d)
+        # P~: visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
+        states = self.pose_states(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1])
         if self.mprl_target == "patch":
-            target = self.pose_tokenizer.patches(pose, masked)
+            target = self.pose_tokenizer.patches(pose, masked)  # (B, n, J * patch)
         else:
-            target = self.pose_tokenizer(pose, masked)
-        return squared_error(self.decode_pose, states, target)
+            target = self.pose_tokenizer(pose, masked)  # (B, n, d)
+        return transformer.squared_error(self.decode_pose, states, target)

@@ -1,14 +1,35 @@
-"""The supervised baselines by name (E 3.3; METHOD 7)."""
+"""The supervised baselines, which regress pose from EMG (E 3.3; METHOD 7): PoseT, and the published networks.
+
+Layer order, widths and interpolation of the published ones (Liu et al. 2021 and Salter et al. 2024, for 2 s at 2 kHz)
+are those of their authors, whose weights :mod:`embridge.models.released` loads.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from embridge.config import REGRESSORS, ModelConfig
 from embridge.errors import InputError
-from embridge.models.base import Regressor
-from embridge.models.neuropose import NeuroPose
-from embridge.models.poset import PoseT
-from embridge.models.tds import emg2pose, vemg2pose
+from embridge.models.transformer import Block, add_positions, emg_encoder, initialise, unpatchify
+
+# NeuroPose
+WIDTHS = (32, 128, 256)
+POOLS = ((10, 2), (8, 2), (4, 4))  # time, channels
+UPSAMPLES = ((10, 4), (8, 4), (4, 2))
+N_RESIDUAL, N_CONVS = 5, 3
+# time-depth separable networks
+STEM = ((11, 5), (5, 2))  # kernel, stride
+STAGES = ((17, 4, 9), (9, 2, 5))  # kernel and stride that open a stage, kernel of its blocks
+N_BLOCKS = 2  # a stage
+SCALE = 0.01  # of the decoder's output
+STEP = 40  # samples between two decoder steps: 50 Hz
+N_POSITION = 12  # steps whose output is a position: round(0.25 s * 50 Hz), half to even as published
 
 
-def regressor(kind: str, cfg: ModelConfig) -> Regressor:
+def regressor(kind: str, cfg: ModelConfig) -> "Regressor":
     """A freshly drawn network of REGRESSORS for the configuration's channels, joints and window.
 
     Width, depth and patches of cfg shape PoseT alone; the others have their published sizes. Raises InputError for an
@@ -18,10 +39,320 @@ def regressor(kind: str, cfg: ModelConfig) -> Regressor:
         raise InputError(f"regressor: expected one of {', '.join(REGRESSORS)}, found {kind!r}.")
     if kind == "PoseT":
         return PoseT(cfg)
-    build = {"NeuroPose": NeuroPose, "emg2pose": emg2pose, "Vemg2pose": vemg2pose}.get(kind)
-    model = build(cfg.n_channels, cfg.n_joints) if build else vemg2pose(cfg.n_channels, cfg.n_joints, tracking=True)
+    if kind == "Vemg2pose tracking":
+        model = vemg2pose(cfg.n_channels, cfg.n_joints, tracking=True)
+    else:
+        build = {"NeuroPose": NeuroPose, "emg2pose": emg2pose, "Vemg2pose": vemg2pose}[kind]
+        model = build(cfg.n_channels, cfg.n_joints)
     if model.n_covered(cfg.window) < model.stride:
         raise InputError(
             f"{kind} covers nothing of a window of {cfg.window} samples: it is made for 2 s at 2 kHz. Use PoseT."
         )
     return model
+
+
+class Regressor(nn.Module):
+    """Joint angles from EMG, at a rate of the network's own.
+
+    Attributes
+    ----------
+    left_context : samples at a window's start that are seen but not predicted
+    stride : samples between two outputs; the sample rate over it is the output rate
+    tracks : whether the true pose of the first covered sample is an input; such a network is never probed
+    """
+
+    left_context: int = 0
+    stride: int = 1
+    tracks: bool = False
+
+    def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Angles (B, J, T_out), rad, and what the final layer read them from, (B, T_out or tokens, d)."""
+        raise NotImplementedError
+
+    def n_covered(self, n_samples: int) -> int:
+        """The number of a window's samples that the outputs stand for."""
+        return n_samples - self.left_context
+
+    def covered(self, n_samples: int) -> slice:
+        """These samples of a window of n_samples."""
+        return slice(self.left_context, self.left_context + self.n_covered(n_samples))
+
+    def forward(self, x: Tensor, first_pose: Tensor | None = None) -> Tensor:
+        """x: (B, C, T) EMG; first_pose: (B, J) rad, where the network tracks; returns angles (B, J, T_out), rad."""
+        return self.outputs(x, first_pose)[0]
+
+    def predict(self, x: Tensor, first_pose: Tensor | None = None) -> Tensor:
+        """The angles of each covered sample of x (B, C, T), linearly interpolated: (B, J, n_covered), rad."""
+        angles, n = self(x, first_pose), self.n_covered(x.shape[-1])
+        return angles if angles.shape[-1] == n else F.interpolate(angles, size=n, mode="linear")
+
+    def features(self, x: Tensor) -> Tensor:
+        """The probe's features of x (B, C, T): the mean over time of the final layer's input (E A.6); (B, d)."""
+        if self.tracks:
+            raise InputError("A tracking network has seen the true pose and is not probed; probe a regression network.")
+        return self.outputs(x)[1].mean(dim=1)
+
+
+class PoseT(Regressor):
+    """A transformer (E 3.3, A.6): the EMG encoder with all tokens visible, then a decoder like the MAE's.
+
+    Its head gives a patch's angles. E gives four encoder and two decoder layers and no more; the rest is the MAE's, so
+    that the two differ in what they learn and not in what they are. One output a sample of a waveform or a bin of
+    frames; a tail shorter than a patch is not covered.
+    """
+
+    def __init__(self, cfg: ModelConfig):
+        super().__init__()
+        # an EMG token stands for as many steps of pose as its patch lasts
+        self.n_joints, self.patch = cfg.n_joints, replace(cfg, pose_patch=cfg.emg_patch).pose.patch
+        self.n_tokens = cfg.emg.n_tokens
+        self.to_decoder = nn.Linear(cfg.d, cfg.d)
+        add_positions(self, cfg.positions, self.n_tokens, cfg.d)
+        self.blocks = nn.ModuleList(Block(cfg.d, cfg.n_heads, cfg.mlp_ratio) for _ in range(cfg.n_decoder_layers))
+        self.norm = nn.LayerNorm(cfg.d)
+        self.head = nn.Linear(cfg.d, cfg.n_joints * self.patch)
+        initialise(self)
+        self.encoder = emg_encoder(cfg)
+
+    def n_covered(self, n_samples: int) -> int:
+        return self.n_tokens * self.patch  # in steps of pose, whatever the steps of EMG are
+
+    def predict(self, x: Tensor, first_pose: None = None) -> Tensor:
+        """The angles of each covered step of pose, (B, J, n_covered), rad, of x (B, C, steps)."""
+        return self(x)
+
+    def outputs(self, x: Tensor, first_pose: None = None) -> tuple[Tensor, Tensor]:
+        """Angles (B, J, n_covered), rad, and the decoder's tokens (B, L, d) of x (B, C, T)."""
+        tokens = self.to_decoder(self.encoder(x))  # (B, 1 + L, d)
+        tokens = torch.cat([tokens[:, :1], tokens[:, 1:] + self.positions], dim=1)
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        states = self.norm(self.blocks[-1](tokens, slice(1, None)))  # without [CLS]
+        return unpatchify(self.head(states), self.n_joints).float(), states
+
+
+def unit(c_in: int, c_out: int, dropout: float) -> nn.Sequential:
+    """Convolution 3 x 2 that keeps the size, BatchNorm, ReLU, dropout."""
+    # an even kernel's "same" padding puts the odd zero behind; padding="same" itself would warn of a copy
+    convolution = nn.ZeroPad2d((0, 1, 1, 1)), nn.Conv2d(c_in, c_out, (3, 2))
+    return nn.Sequential(*convolution, nn.BatchNorm2d(c_out), nn.ReLU(), nn.Dropout(dropout))
+
+
+class Residual(nn.Module):
+    """x plus three units of x, (B, d, T, C)."""
+
+    def __init__(self, d: int, dropout: float):
+        super().__init__()
+        self.units = nn.Sequential(*(unit(d, d, dropout) for _ in range(N_CONVS)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.units(x)
+
+
+class NeuroPose(Regressor):
+    """Encoder, residual blocks and decoder on the picture (time, channel), without skips between the two.
+
+    Liu et al. 2021, in the sizes that Salter et al. 2024 published for 2 kHz. The outputs stand for whole cells of the
+    deepest pool, 320 samples each at the published sizes, one output a sample: 3,840 of 4,000. With fewer than 16
+    channels a pool takes what channels are left (ours; the published one has 16).
+    """
+
+    def __init__(
+        self,
+        n_channels: int = 16,
+        n_joints: int = 20,
+        *,
+        widths=WIDTHS,
+        pools=POOLS,
+        upsamples=UPSAMPLES,
+        n_residual: int = N_RESIDUAL,
+        dropout: float = 0.05,
+    ):
+        super().__init__()
+        self.n_channels, self.cell = n_channels, math.prod(time for time, _ in pools)
+        layers, left, c_in = [], n_channels, 1
+        for c_out, (time, channels) in zip(widths, pools, strict=True):
+            channels = min(channels, left)
+            layers += [unit(c_in, c_out, dropout), nn.MaxPool2d((time, channels))]
+            left, c_in = left // channels, c_out
+        layers += [Residual(c_in, dropout) for _ in range(n_residual)]
+        for c_out, up in zip((*widths[-2::-1], 1), upsamples, strict=True):
+            layers += [unit(c_in, c_out, dropout), nn.Upsample(scale_factor=tuple(map(float, up)), mode="nearest")]
+            c_in = c_out
+        self.layers = nn.Sequential(*layers)
+        self.readout = nn.Linear(left * math.prod(channels for _, channels in upsamples), n_joints)
+
+    def n_covered(self, n_samples: int) -> int:
+        return n_samples // self.cell * self.cell
+
+    def outputs(self, x: Tensor, first_pose: None = None) -> tuple[Tensor, Tensor]:
+        """Angles (B, J, n_covered), rad, and the decoder's picture (B, n_covered, 32) of x (B, C, T)."""
+        check_windows("NeuroPose", x, self.n_channels, self.cell)
+        states = self.layers(x.mT[:, None])[:, 0]  # (B, 1, T, C) to (B, T, 32)
+        return self.readout(states).float().mT, states
+
+
+def check_windows(network: str, x: Tensor, n_channels: int, n_samples: int) -> None:
+    """InputError unless windows x (B, C, T) have the network's channels and at least n_samples."""
+    if x.shape[1] != n_channels or x.shape[2] < n_samples:
+        raise InputError(
+            f"Windows given to {network}: expected {n_channels} channels and at least {n_samples} samples, found "
+            f"{' x '.join(map(str, x.shape[1:]))}; build it from the data's configuration, or use PoseT for short "
+            "windows."
+        )
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of (B, C, T)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mT).mT
+
+
+class TDSBlock(nn.Module):
+    """A convolution over time within each of ``width`` columns, then a fully connected pair; residual, LayerNorm last.
+
+    x: (B, channels * width, T), channels slowest; returns kernel - 1 samples less, at the end of which x stands.
+    """
+
+    def __init__(self, channels: int, width: int, kernel: int):
+        super().__init__()
+        d = channels * width
+        self.channels = channels
+        self.conv = nn.Conv2d(channels, channels, (1, kernel))
+        self.norm_conv = ChannelNorm(d)
+        self.connected = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, d))
+        self.norm_connected = ChannelNorm(d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(x.unflatten(1, (self.channels, -1)))).flatten(1, 2)
+        y = self.norm_conv(y + x[..., -y.shape[-1] :])
+        return self.norm_connected(y + self.connected(y.mT).mT)
+
+
+class TDS(nn.Module):
+    """Time-depth separable convolutions without padding (Hannun et al. 2019; Salter et al. 2024).
+
+    EMG (B, C, T) to features (B, d_out, T'), 25 Hz at 2 kHz; published sizes by default.
+
+    Attributes
+    ----------
+    left_context : samples that the first feature needs before its own
+    stride : samples between two features
+    """
+
+    def __init__(
+        self, n_channels: int = 16, *, channels: int = 16, width: int = 16, stem=STEM, stages=STAGES, d_out: int = 64
+    ):
+        super().__init__()
+        self.n_channels, self.d_out, d = n_channels, d_out, channels * width
+        self.left_context, self.stride = 0, 1
+        layers = []
+        for kernel, stride, *within in (*stem, *stages):
+            convolution = nn.Conv1d(d if layers else n_channels, d, kernel, stride)
+            layers.append(nn.Sequential(convolution, nn.ReLU(), ChannelNorm(d)))
+            self.left_context += (kernel - 1) * self.stride
+            self.stride *= stride
+            for size in within * N_BLOCKS:
+                layers.append(TDSBlock(channels, width, size))
+                self.left_context += (size - 1) * self.stride
+        self.layers = nn.Sequential(*layers)
+        self.project = nn.Linear(d, d_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_windows("a TDS network", x, self.n_channels, self.left_context + 1)
+        return self.project(self.layers(x).mT).mT
+
+
+class LSTMStep(nn.Module):
+    """One step of the LSTM decoder: (B, d_in) and its state to (B, hidden) and the next state."""
+
+    def __init__(self, d_in: int, hidden: int, n_layers: int = 2):
+        super().__init__()
+        self.lstm = nn.LSTM(d_in, hidden, n_layers, batch_first=True)
+
+    def forward(self, x: Tensor, state):
+        y, state = self.lstm(x[:, None], state)
+        return F.leaky_relu(y[:, 0]), state
+
+
+class MLPStep(nn.Module):
+    """One step of the MLP decoder, which keeps no state: (B, d_in) to (B, hidden)."""
+
+    def __init__(self, d_in: int, hidden: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(d_in, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
+            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor, state=None):
+        return self.layers(x), None
+
+
+class Rollout(Regressor):
+    """TDS features, linearly interpolated to a rate of one a step, decoded one after another beside the previous pose.
+
+    A step gives SCALE times a linear layer of the decoder's state. For ``n_position`` steps the first J of these
+    numbers are the pose; from then on the last J are added to the pose before. ``tracks``: the first "previous pose" is
+    the true one of sample ``left_context``; else it is zero.
+    """
+
+    def __init__(
+        self, tds: TDS, decoder: nn.Module, *, hidden: int, n_joints: int, n_out: int, n_position: float, step=STEP
+    ):
+        super().__init__()
+        self.tds, self.decoder, self.readout = tds, decoder, nn.Linear(hidden, n_out)
+        self.n_joints, self.n_position = n_joints, n_position
+        self.left_context, self.stride = tds.left_context, step
+        self.tracks = n_position == 0
+
+    def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Angles (B, J, steps), rad, and decoder states (B, steps, hidden) of x (B, C, T)."""
+        if self.tracks != (first_pose is not None):
+            raise InputError(
+                "Vemg2pose tracking: expected the true pose (B, J) of the first covered sample, found none."
+                if self.tracks
+                else "A regression network was given a first pose; it starts from zero, leave it out."
+            )
+        features = self.tds(x)
+        n_steps = round(self.n_covered(x.shape[-1]) / self.stride)
+        if not n_steps:
+            raise InputError(
+                f"Windows of {x.shape[-1]} samples leave no step of {self.stride} samples behind the left context of "
+                f"{self.left_context}; give longer windows."
+            )
+        features = F.interpolate(features, n_steps, mode="linear", align_corners=True)
+        if first_pose is None:
+            first_pose = x.new_zeros(len(x), self.n_joints)
+        walk = self._walk
+        if torch.compiler.is_compiling():  # dozens of LSTM steps in a row: unrolled they would compile for minutes
+            walk = torch.compiler.disable(walk)  # as a decorator it would load the compiler, 4 s, in every process
+        return walk(features, first_pose)
+
+    def _walk(self, features: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        poses, states, memory = [], [], None
+        # velocities are summed up, and on a GPU autocast's LSTM is float16, whose gradients would vanish
+        with torch.autocast(features.device.type, enabled=False):
+            for t, feature in enumerate(features.float().unbind(-1)):
+                hidden, memory = self.decoder(torch.cat([feature, pose], dim=1), memory)
+                out = SCALE * self.readout(hidden)
+                pose = out[:, : self.n_joints] if t < self.n_position else pose + out[:, -self.n_joints :]
+                poses.append(pose)
+                states.append(hidden)
+        return torch.stack(poses, dim=2), torch.stack(states, dim=1)
+
+
+def emg2pose(n_channels: int = 16, n_joints: int = 20, *, hidden: int = 512, **tds) -> Rollout:
+    """Position at each step by an MLP [hidden, hidden]; tds: changes to the features' published sizes."""
+    features = TDS(n_channels, **tds)
+    decoder = MLPStep(features.d_out + n_joints, hidden)
+    return Rollout(features, decoder, hidden=hidden, n_joints=n_joints, n_out=n_joints, n_position=math.inf)
+
+
+def vemg2pose(n_channels: int = 16, n_joints: int = 20, *, tracking: bool = False, hidden: int = 512, **tds) -> Rollout:
+    """LSTM of two layers: position for 250 ms and velocity from there on; or, tracking, velocity alone."""
+    features = TDS(n_channels, **tds)
+    decoder = LSTMStep(features.d_out + n_joints, hidden)
+    n_out, n_position = (n_joints, 0) if tracking else (2 * n_joints, N_POSITION)
+    return Rollout(features, decoder, hidden=hidden, n_joints=n_joints, n_out=n_out, n_position=n_position)

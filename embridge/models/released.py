@@ -1,8 +1,8 @@
 """Weights of the networks that Salter et al. 2024 released, as Lightning ``.ckpt`` files, under our names (METHOD 7).
 
-A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it names
-(:mod:`embridge.bounds`); what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only
-``state_dict`` is used. The weights are CC BY-NC-SA 4.0.
+A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it
+names; what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only ``state_dict`` is used. The
+weights are CC BY-NC-SA 4.0.
 They expect EMG as the dataset's files hold it, neither filtered nor normalised.
 
 The key map, published name to ours; each published one has ``model.`` before it. i, n: a layer's number in the
@@ -24,19 +24,16 @@ published stack and in ours, which is flat; b: a block's number in its stage::
 import os
 import pickle
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.serialization import safe_globals
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from embridge.bounds import PLAIN, named_in_pickles
 from embridge.config import ModelConfig
 from embridge.errors import InputError
-from embridge.models.base import Regressor
-from embridge.models.neuropose import NeuroPose, Residual
-from embridge.models.regressors import regressor
-from embridge.models.tds import MLPStep, Rollout, TDSBlock
+from embridge.models.regressors import MLPStep, NeuroPose, Regressor, Residual, Rollout, TDSBlock, regressor
 
 VARIABLE = "EMBRIDGE_EMG2POSE_CKPT"
 FILES = {  # METHOD 7 knows of no emg2pose checkpoint, others have re-hosted one under this name
@@ -57,9 +54,6 @@ class Inert:
     def __new__(cls, *_, **__):
         return super().__new__(cls)
 
-    def __init__(self, *_, **__):
-        pass
-
     def __setstate__(self, state):
         pass
 
@@ -72,7 +66,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """
     refused = set()
     try:
-        named = named_in_pickles(file) - PLAIN
+        named = set(get_unsafe_globals_in_checkpoint(file))
         inert = {name for name in named if name in _INERT or name.startswith("omegaconf.")}
         refused = named - inert
         if refused:
@@ -98,7 +92,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
 def published_names(model: Regressor) -> dict[str, str]:
     """Ours to published: for each name in ``model.state_dict()`` the released checkpoint's (see the module)."""
-    modules = _neuropose_modules(model) if isinstance(model, NeuroPose) else _rollout_modules(model)
+    modules = dict(_neuropose_modules(model) if isinstance(model, NeuroPose) else _rollout_modules(model))
     names = {}
     for name in model.state_dict():
         ours, leaf = name.rsplit(".", 1)
@@ -106,51 +100,61 @@ def published_names(model: Regressor) -> dict[str, str]:
     return names
 
 
-def _rollout_modules(model: Rollout) -> dict[str, str]:
+def _rollout_modules(model: Rollout) -> Iterator[tuple[str, str]]:
     """Each module of ours that holds weights, and the published one."""
-    found, stage, block = {}, -1, 0
-    for n, layer in enumerate(model.tds.layers):
+    layers = list(model.tds.layers)
+    stage, block = -1, 0
+    for n, layer in enumerate(layers):
         ours = f"tds.layers.{n}"
         if isinstance(layer, TDSBlock):
             stack = f"network.layers.{stage}.layers.tds_block.tds_conv_blocks"
-            found[f"{ours}.conv"] = f"{stack}.{2 * block}.conv2d"
-            found[f"{ours}.norm_conv"] = f"{stack}.{2 * block}.layer_norm"
-            for m in (0, 2):
-                found[f"{ours}.connected.{m}"] = f"{stack}.{2 * block + 1}.fc_block.{m}"
-            found[f"{ours}.norm_connected"] = f"{stack}.{2 * block + 1}.layer_norm"
+            convolution, connected = f"{stack}.{2 * block}", f"{stack}.{2 * block + 1}"
+            yield f"{ours}.conv", f"{convolution}.conv2d"
+            yield f"{ours}.norm_conv", f"{convolution}.layer_norm"
+            yield from ((f"{ours}.connected.{m}", f"{connected}.fc_block.{m}") for m in (0, 2))
+            yield f"{ours}.norm_connected", f"{connected}.layer_norm"
             block += 1
-            continue
-        stage, block = stage + 1, 0
-        opens_stage = n + 1 < len(model.tds.layers) and isinstance(model.tds.layers[n + 1], TDSBlock)
-        inside = f"network.layers.{stage}" + (".layers.conv1dblock" if opens_stage else "")
-        found[f"{ours}.0"], found[f"{ours}.2"] = f"{inside}.conv.0", f"{inside}.norm"
-    found["tds.project"] = f"network.layers.{stage}.linear_layer"
+        else:
+            stage, block = stage + 1, 0
+            opens_stage = isinstance(layers[(n + 1) % len(layers)], TDSBlock)
+            inside = f"network.layers.{stage}" + (".layers.conv1dblock" if opens_stage else "")
+            yield from ((f"{ours}.0", f"{inside}.conv.0"), (f"{ours}.2", f"{inside}.norm"))
+    yield "tds.project", f"network.layers.{stage}.linear_layer"
     if isinstance(model.decoder, MLPStep):
-        found |= {f"decoder.layers.{m}": f"decoder.mlp.{m}" for m in (0, 1, 3, 4)} | {"readout": "decoder.mlp.6"}
+        yield from ((f"decoder.layers.{m}", f"decoder.mlp.{m}") for m in (0, 1, 3, 4))
+        yield "readout", "decoder.mlp.6"
     else:
-        found |= {"decoder.lstm": "decoder.lstm", "readout": "decoder.mlp_out.1"}
-    return found
+        yield from (("decoder.lstm", "decoder.lstm"), ("readout", "decoder.mlp_out.1"))
 
 
-def _neuropose_modules(model: NeuroPose) -> dict[str, str]:
+def _neuropose_modules(model: NeuroPose) -> Iterator[tuple[str, str]]:
     """Each module of ours that holds weights, and the published one."""
-    found = {"readout": "network.linear"}
-    blocks = [(n, layer) for n, layer in enumerate(model.layers) if isinstance(layer, nn.Sequential | Residual)]
+    blocks = [(n, layer) for n, layer in enumerate(model.layers) if list(layer.parameters())]
     for i, (n, layer) in enumerate(blocks):  # pooling and up-sampling are parts of the published blocks
         for m in (0, 1):  # convolution, BatchNorm
             if isinstance(layer, Residual):
-                for u in range(len(layer.units)):
-                    found[f"layers.{n}.units.{u}.{m + 1}"] = f"network.network.{i}.network.{4 * u + m}"
+                units = range(len(layer.units))
+                yield from (
+                    (f"layers.{n}.units.{u}.{m + 1}", f"network.network.{i}.network.{4 * u + m}") for u in units
+                )
             else:
-                found[f"layers.{n}.{m + 1}"] = f"network.network.{i}.network.{m}"
-    return found
+                yield f"layers.{n}.{m + 1}", f"network.network.{i}.network.{m}"
+    yield "readout", "network.linear"
 
 
-def load_released(model: Regressor, file: Path) -> Regressor:
-    """Load a released checkpoint into a regressor, in place, and return it in eval mode.
+def released(kind: str, folder: Path | str | None = None) -> Regressor:
+    """The named regressor with its released weights, for 16 channels, 20 joints, 2 kHz, in eval mode.
 
-    Raises InputError as :func:`read_state`, and where a key is missing, unknown or of another shape; all are listed.
+    folder: where the ``.ckpt`` files lie; by default the environment's EMBRIDGE_EMG2POSE_CKPT. Raises InputError as
+    :func:`read_state`, and where a key is missing, unknown or of another shape; all are listed.
     """
+    folder = folder or os.environ.get(VARIABLE)
+    if kind not in FILES or not folder:
+        raise InputError(
+            f"released weights: expected one of {', '.join(FILES)} and a folder (or {VARIABLE}), "
+            f"found {kind!r} and {folder or 'no folder'}."
+        )
+    model, file = regressor(kind, ModelConfig()), Path(folder).expanduser() / FILES[kind]
     state, names, ours = read_state(file), published_names(model), model.state_dict()
     missing = sorted(set(names.values()) - set(state))
     unknown = sorted(set(state) - set(names.values()))
@@ -167,17 +171,3 @@ def load_released(model: Regressor, file: Path) -> Regressor:
         )
     model.load_state_dict({name: state[theirs] for name, theirs in names.items()})
     return model.eval()
-
-
-def released(kind: str, folder: Path | str | None = None) -> Regressor:
-    """The named regressor with its released weights, for 16 channels, 20 joints, 2 kHz.
-
-    folder: where the ``.ckpt`` files lie; by default the environment's EMBRIDGE_EMG2POSE_CKPT.
-    """
-    folder = folder or os.environ.get(VARIABLE)
-    if kind not in FILES or not folder:
-        raise InputError(
-            f"released weights: expected one of {', '.join(FILES)} and a folder (or {VARIABLE}), "
-            f"found {kind!r} and {folder or 'no folder'}."
-        )
-    return load_released(regressor(kind, ModelConfig()), Path(folder).expanduser() / FILES[kind])

@@ -2,6 +2,7 @@
 
 Both papers give width, depth and patch length. Heads, MLP ratio, activation, positions and initialisation are ours:
 eight heads, ratio 4, GELU, fixed sin-cos positions, Xavier weights, N(0, 0.02) tokens; pre-LN as in ViT.
+Shapes: B windows, C channels or joints, T steps, L tokens, d the width, h heads.
 """
 
 import math
@@ -15,7 +16,6 @@ from embridge.errors import InputError
 
 ALL = slice(None)
 TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
-MAX_SCALE = 100.0  # limit of 1 / tau, as in CLIP
 FEW_TOKENS = 64  # up to here attention is written out on a CPU
 WIDE = 4  # from this many outputs for each input the error of a layer is multiplied out on a CPU
 
@@ -41,11 +41,6 @@ def unpatchify(patches: Tensor, n_channels: int) -> Tensor:
     return patches.unflatten(-1, (n_channels, -1)).transpose(1, 2).flatten(2)
 
 
-def gather_tokens(x: Tensor, index: Tensor) -> Tensor:
-    """Pick tokens of each sample: x (B, L, d), index (B, K) long; returns (B, K, d)."""
-    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
-
-
 def mask_from_noise(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor, Tensor]:
     """Mask the L * ratio tokens with the smallest noise, at least one, and keep at least one visible.
 
@@ -60,6 +55,17 @@ def mask_from_noise(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor, Tensor
     return keep, masked, mask
 
 
+def embedding(tokens: Tensor, how: str = "cls") -> Tensor:
+    """One vector a window from an encoder's tokens (B, 1 + L, d), [CLS] first; returns (B, d).
+
+    how: "cls" (C: better than averaging), "mean" of the other tokens, or "centred": [CLS] too, from which whoever
+    holds the pre-training embeddings subtracts their mean.
+    """
+    if how not in ("cls", "mean", "centred"):
+        raise InputError(f"embedding: expected cls, mean or centred, found {how!r}.")
+    return tokens[:, 1:].mean(dim=1) if how == "mean" else tokens[:, 0]
+
+
 def initialise(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases for linear layers (papers silent; MAE does so)."""
     for layer in module.modules():
@@ -71,6 +77,11 @@ def initialise(module: nn.Module) -> None:
 def new_tokens(*shape: int) -> nn.Parameter:
     """Learned tokens or positions drawn from N(0, 0.02)."""
     return nn.Parameter(torch.randn(*shape) * TOKEN_STD)
+
+
+def new_temperature(tau: float, learned: bool) -> nn.Parameter:
+    """The parameter log(1 / tau), C: learned from tau = 0.02."""
+    return nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
 
 
 def sin_cos(n_tokens: int, d: int) -> Tensor:
@@ -98,29 +109,13 @@ def add_positions(module: nn.Module, how: str, n_tokens: int, d: int) -> None:
         raise InputError(f"positions: expected sin-cos or learned, found {how!r}.")
 
 
-def new_temperature(tau: float, learned: bool) -> nn.Parameter:
-    """The parameter log(1 / tau), C: learned from tau = 0.02."""
-    return nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
-
-
-def embedding(tokens: Tensor, how: str = "cls") -> Tensor:
-    """One vector a window from an encoder's tokens (B, 1 + L, d), [CLS] first; returns (B, d).
-
-    how: "cls" (C: better than averaging), "mean" of the other tokens, or "centred": [CLS] too, from which whoever
-    holds the pre-training embeddings subtracts their mean.
-    """
-    if how not in ("cls", "mean", "centred"):
-        raise InputError(f"embedding: expected cls, mean or centred, found {how!r}.")
-    return tokens[:, 1:].mean(dim=1) if how == "mean" else tokens[:, 0]
-
-
 def split_heads(x: Tensor, n_heads: int) -> Tensor:
-    """(B, L, d) to (B, heads, L, d / heads), a view."""
+    """(B, L, d) to (B, h, L, d / h), a view."""
     return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention of heads: q (B, h, L, d_h), k and v (B, h, L_k, d_h); returns (B, h, L, d_h).
+    """softmax(q k' / sqrt(d_h)) v of each head: q (B, h, L, d_h), k and v (B, h, L_k, d_h); returns (B, h, L, d_h).
 
     may_attend: (L, L_k) bool, row attends to column. On a CPU few tokens in float32 are written out: PyTorch's fused
     kernel is made for long rows. With 21 to 41 tokens it takes 1.35 to 1.5 times as long, forward and backward, and a
@@ -129,7 +124,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) ->
     """
     if q.device.type != "cpu" or q.dtype != torch.float32 or k.shape[2] > FEW_TOKENS:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend)
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT  # (B, h, L, L_k)
     if may_attend is not None:
         scores = scores + torch.where(may_attend, 0.0, -math.inf)
     return scores.softmax(dim=-1) @ v
@@ -147,7 +142,7 @@ def squared_error(layer: nn.Linear, states: Tensor, target: Tensor) -> Tensor:
     wide = layer.out_features >= WIDE * layer.in_features
     if not wide or target.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return F.mse_loss(layer(states).float(), target.float())
-    h, t = F.pad(states.flatten(0, -2), (0, 1), value=1.0), target.flatten(0, -2)
+    h, t = F.pad(states.flatten(0, -2), (0, 1), value=1.0), target.flatten(0, -2)  # (B * K, d + 1), (B * K, D)
     w = torch.cat([layer.weight.T, layer.bias[None]])  # (d + 1, D)
     squares = torch.linalg.vector_norm(t, dim=1).square().sum()  # a row at a time: all at once is off by 5e-4
     return ((h @ (w @ w.T) * h).sum() - 2 * (h * F.linear(t, w)).sum() + squares) / t.numel()
@@ -196,11 +191,6 @@ class CrossAttention(nn.Module):
         return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
 
 
-def feed_forward(d: int, mlp_ratio: int) -> nn.Sequential:
-    """Two linear layers with GELU between them."""
-    return nn.Sequential(nn.Linear(d, mlp_ratio * d), nn.GELU(), nn.Linear(mlp_ratio * d, d))
-
-
 class Block(nn.Module):
     """Pre-LN transformer block: x + attention(norm(x)), then x + feed_forward(norm(x))."""
 
@@ -209,15 +199,14 @@ class Block(nn.Module):
         self.norm_attention = nn.LayerNorm(d)
         self.attention = SelfAttention(d, n_heads)
         self.norm_feed_forward = nn.LayerNorm(d)
-        self.feed_forward = feed_forward(d, mlp_ratio)
+        self.feed_forward = nn.Sequential(nn.Linear(d, mlp_ratio * d), nn.GELU(), nn.Linear(mlp_ratio * d, d))
 
     def forward(self, x: Tensor, of: slice = ALL) -> Tensor:
         """x: (B, L, d); returns (B, L, d), or only the states of the tokens in the slice ``of``, (B, K, d).
 
         With it a last block computes what is looked at and no more: [CLS] for CPEP, masked tokens in a decoder.
         """
-        normed = self.norm_attention(x)
-        x = x[:, of] + self.attention(normed, of=of)
+        x = x[:, of] + self.attention(self.norm_attention(x), of=of)
         return x + self.feed_forward(self.norm_feed_forward(x))
 
 
@@ -226,12 +215,8 @@ class Tokenizer(nn.Module):
 
     def __init__(self, shape: TokenShape, d: int, positions: str = "sin-cos"):
         super().__init__()
-        self.n_channels, self.steps, self.patch, self.n_tokens = (
-            shape.n_channels,
-            shape.steps,
-            shape.patch,
-            shape.n_tokens,
-        )
+        self.n_channels, self.steps = shape.n_channels, shape.steps
+        self.patch, self.n_tokens = shape.patch, shape.n_tokens
         if self.n_tokens < 2:
             raise InputError(
                 f"A window of {self.steps} steps gives {self.n_tokens} patches of {self.patch}; needed: 2."
@@ -265,17 +250,13 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(cfg.d)
         initialise(self)
 
-    def tokenize(self, x: Tensor) -> Tensor:
-        """x: (B, C, T) to tokens with positions, without [CLS]: (B, L, d)."""
-        return self.tokenizer(x)
-
     def forward(self, x: Tensor, keep: Tensor | None = None, *, cls_only: bool = False) -> Tensor:
         """Encode x (B, C, T), or only its tokens at keep (B, K); returns (B, 1 + K, d), [CLS] first.
 
         cls_only: (B, 1, d), the same [CLS], for a fifth less work: the last block runs for it alone.
         """
-        tokens = self.tokenizer(x, keep)
-        tokens = torch.cat([self.cls.expand(len(x), -1, -1), tokens], dim=1)
+        tokens = self.tokenizer(x, keep)  # (B, K, d)
+        tokens = torch.cat([self.cls.expand(len(x), -1, -1), tokens], dim=1)  # (B, 1 + K, d)
         for block in self.blocks[:-1]:
             tokens = block(tokens)
         return self.norm(self.blocks[-1](tokens, slice(0, 1) if cls_only else ALL))

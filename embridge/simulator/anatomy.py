@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embridge.simulator import stream
 from embridge.simulator.gestures import N_DOFS
 from embridge.simulator.physiology import Physiology
-from embridge.simulator.streams import stream
 
 N_ELECTRODES = 16
 TERRITORIES = 2  # independent groups of motor units in a muscle, side by side
@@ -107,7 +107,7 @@ def draw_forearm(seed: int, user: str, physiology: Physiology) -> Forearm:
 
 @dataclass(frozen=True)
 class Band:
-    """How electrodes sit in one session on one arm: ``mixing`` (C, n_sources) and ``noise`` (C,) of the sensors."""
+    """Electrodes on one arm in one session: ``mixing`` (C, n_sources) and ``noise`` (C,) of the sensors."""
 
     mixing: np.ndarray
     noise: np.ndarray

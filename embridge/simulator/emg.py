@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy import fft
 
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.simulator.anatomy import TERRITORIES, Band, Forearm
 from embridge.simulator.gestures import EFFORT, N_DOFS
 from embridge.simulator.kinematics import MOCAP_RATE, to_rate
@@ -51,14 +52,14 @@ def fluctuate(rng: np.random.Generator, active: np.ndarray, physiology: Physiolo
     return active * np.exp(physiology.fluctuation_sd * slow)
 
 
-def interference(rng: np.random.Generator, depth: np.ndarray, n: int, rate: float) -> np.ndarray:
+def interference(rng: np.random.Generator, depth: np.ndarray, n: int) -> np.ndarray:
     """Unit-variance interference signals, (n_muscles * TERRITORIES, n) float32: noise of Shwedyk's (1977) spectrum.
 
     Depth filters: a muscle ``depth`` mm below the skin loses its higher frequencies; (n_muscles,).
     """
     size = fft.next_fast_len(n, real=True)
-    bins = 1 + int(_LOW_PASS * size / rate)  # the rest stays zero: sensor noise hides it
-    f = (np.arange(bins, dtype=np.float32) * np.float32(rate / size))[None, :]
+    bins = 1 + int(_LOW_PASS * size / _MUSCLE_RATE)  # the rest stays zero: sensor noise hides it
+    f = (np.arange(bins, dtype=np.float32) * np.float32(_MUSCLE_RATE / size))[None, :]
     low, high = 30.0, (85.0 / (1.0 + 0.02 * depth[:, None])).astype(np.float32)
     amplitude = high**2 * f / np.sqrt(f**2 + low**2) / (f**2 + high**2)
     amplitude *= f**2 / np.sqrt(f**4 + np.float32(_HIGH_PASS) ** 4)
@@ -80,24 +81,24 @@ def _white(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return bits.view(np.complex64)
 
 
-def mains(
-    rng: np.random.Generator, channels: int, n: int, rate: float, physiology: Physiology, hertz: int = 60
-) -> np.ndarray:
+def mains(rng: np.random.Generator, channels: int, n: int, physiology: Physiology, hertz: int) -> np.ndarray:
     """The hum of the session's room and two harmonics, (C, n): one phase, other amplitudes an electrode."""
-    period = round(rate / math.gcd(hertz, 20))  # samples after which 60 (or 50) Hz and its harmonics repeat
+    period = round(SAMPLE_RATE / math.gcd(hertz, 20))  # samples after which 60 (or 50) Hz and its harmonics repeat
     harmonics, phase = np.array([1, 2, 3]), rng.uniform(0, 2 * np.pi, 3)
-    wave = np.sin(2 * np.pi * hertz / rate * harmonics[:, None] * np.arange(period) + phase[:, None])  # (3, period)
+    wave = np.sin(
+        2 * np.pi * hertz / SAMPLE_RATE * harmonics[:, None] * np.arange(period) + phase[:, None]
+    )  # (3, period)
     gain = physiology.mains * rng.exponential(1.0, (channels, 1)) * np.array([1.0, 0.3, 0.2])
     return np.tile((gain @ wave).astype(np.float32), -(-n // period))[:, :n]
 
 
-def artefacts(rng: np.random.Generator, channels: int, n: int, rate: float, physiology: Physiology) -> np.ndarray:
+def artefacts(rng: np.random.Generator, channels: int, n: int, physiology: Physiology) -> np.ndarray:
     """Motion artefacts, (C, n): the odd burst of 15-50 Hz on a few neighbouring electrodes."""
     out = np.zeros((channels, n), dtype=np.float32)
-    for _ in range(rng.poisson(physiology.artefacts_per_second * n / rate)):
-        length = min(n, int(rate * rng.uniform(0.1, 0.4)))
+    for _ in range(rng.poisson(physiology.artefacts_per_second * n / SAMPLE_RATE)):
+        length = min(n, int(SAMPLE_RATE * rng.uniform(0.1, 0.4)))
         start, centre = rng.integers(0, n - length + 1), rng.integers(channels)
-        t = np.arange(length) / rate
+        t = np.arange(length) / SAMPLE_RATE
         wave = np.hanning(length) * sum(
             np.sin(2 * np.pi * rng.uniform(15, 50) * t + rng.uniform(0, 2 * np.pi)) for _ in range(3)
         )
@@ -107,10 +108,10 @@ def artefacts(rng: np.random.Generator, channels: int, n: int, rate: float, phys
     return out
 
 
-def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int, rate: float) -> np.ndarray:
-    """(C, m) at the muscles' rate to (C, n) at ``rate``, with white sensor noise of SD ``noise`` (C,)."""
+def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int) -> np.ndarray:
+    """(C, m) at the muscles' rate to (C, n) at the sensors', with white sensor noise of SD ``noise`` (C,)."""
     padded = fft.next_fast_len(x.shape[1], real=True)
-    ratio = round(rate / _MUSCLE_RATE)
+    ratio = round(SAMPLE_RATE / _MUSCLE_RATE)
     size = ratio * padded
     spectrum = _white(rng, (len(x), size // 2 + 1)) * np.sqrt(np.float32(size / 2.0)) * noise[:, None]
     spectrum[:, : padded // 2 + 1] += fft.rfft(x, padded) * np.float32(ratio)
@@ -118,24 +119,17 @@ def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int, r
 
 
 def record(
-    rng: np.random.Generator,
-    active: np.ndarray,
-    forearm: Forearm,
-    band: Band,
-    n: int,
-    rate: float,
-    p: Physiology,
-    hertz: int = 60,
+    rng: np.random.Generator, active: np.ndarray, forearm: Forearm, band: Band, n: int, p: Physiology, hertz: int
 ) -> np.ndarray:
-    """What C electrodes record, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
+    """The recording of C electrodes, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
 
     ``hertz`` is the frequency of the room's mains.
     """
-    m, channels = int(np.ceil(n * _MUSCLE_RATE / rate)), len(band.noise)
-    sources = interference(rng, forearm.depth[::TERRITORIES], m, _MUSCLE_RATE)  # (n_sources, m)
+    m, channels = int(np.ceil(n * _MUSCLE_RATE / SAMPLE_RATE)), len(band.noise)
+    sources = interference(rng, forearm.depth[::TERRITORIES], m)  # (n_sources, m)
     amplitude = to_rate(active.T, m, _MUSCLE_RATE)  # (n_muscles, m)
     sources.reshape(len(amplitude), TERRITORIES, m)[...] *= amplitude[:, None, :]
-    emg = _sense(rng, band.mixing @ sources, band.noise, n, rate)
-    emg += mains(rng, channels, n, rate, p, hertz)
-    emg += artefacts(rng, channels, n, rate, p)
+    emg = _sense(rng, band.mixing @ sources, band.noise, n)
+    emg += mains(rng, channels, n, p, hertz)
+    emg += artefacts(rng, channels, n, p)
     return emg.T

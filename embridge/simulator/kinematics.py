@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embridge.simulator import stream
 from embridge.simulator.gestures import (
     EFFORT,
     FINGERS,
@@ -17,19 +18,18 @@ from embridge.simulator.gestures import (
     TEMPO,
 )
 from embridge.simulator.physiology import Physiology
-from embridge.simulator.streams import stream
 
 MOCAP_RATE = 60.0  # Hz
 _BASE = np.stack([POSES[name] for name in POSE_NAMES])  # (n_poses, 24)
 _REST = POSE_NAMES.index("rest")
-_INDEX = {name: i for i, name in enumerate(POSE_NAMES)}
 _COMMON = tuple(sorted({gesture for stage, gestures in STAGES.items() for gesture in gestures if len(gestures) < 10}))
-_SPAN = (LIMITS[:, 1] - LIMITS[:, 0])[:N_DOFS]
+# SDs are for a joint with 1.9 rad of range; abduction, with half of it, varies half as much.
+SPAN_SCALE = np.minimum((LIMITS[:, 1] - LIMITS[:, 0]) / 1.9, 1.0)
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one user moves: ``poses`` (n_poses, 24), the user's own version of every pose, and the tempo."""
+    """One user's way to move: ``poses`` (n_poses, 24), the user's own version of every pose, and the tempo."""
 
     poses: np.ndarray
     tempo: float
@@ -38,7 +38,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Programme:
-    """What one hand does: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s."""
+    """One hand's movements: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s."""
 
     poses: np.ndarray
     starts: np.ndarray
@@ -49,17 +49,12 @@ def draw_style(seed: int, user: str, physiology: Physiology) -> Style:
     """The movement style of one user: amplitudes of fingers, own variants of poses, a relaxed hand, a tempo."""
     rng, p = stream(seed, "style", user), physiology
     amplitude = np.exp(p.amplitude_user_sd * rng.standard_normal(len(GROUPS) // 4))[GROUPS]
-    variant = p.style_sd * rng.standard_normal(_BASE.shape) * span_scale()
-    rest = _BASE[_REST] + p.rest_sd * rng.standard_normal(N_DOFS) * span_scale()
+    variant = p.style_sd * rng.standard_normal(_BASE.shape) * SPAN_SCALE
+    rest = _BASE[_REST] + p.rest_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
     poses = rest + amplitude * (_BASE - _BASE[_REST]) + variant * (np.arange(len(_BASE)) != _REST)[:, None]
     poses[:, EFFORT] = _BASE[:, EFFORT] * np.exp(0.3 * rng.standard_normal())
     tempo = np.exp(p.tempo_sd * rng.standard_normal())
     return Style(np.clip(poses, *LIMITS.T), tempo, np.exp(p.tempo_sd * rng.standard_normal()))
-
-
-def span_scale() -> np.ndarray:
-    """SDs are for a joint with 1.9 rad of range; abduction, with half of it, varies half as much."""
-    return np.minimum(_SPAN / 1.9, 1.0)
 
 
 def draw_programme(
@@ -87,14 +82,15 @@ def draw_programme(
             path = _COMMON[rng.integers(len(_COMMON))] if rng.random() < p.stray_share else gestures[g]
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
             for name in path:
-                pose = style.poses[_REST] + amplitude * (style.poses[_INDEX[name]] - style.poses[_REST])
-                pose = pose + p.repetition_sd * rng.standard_normal(N_DOFS) * span_scale()
-                pose[EFFORT] = amplitude * style.poses[_INDEX[name], EFFORT]
+                target = style.poses[POSE_NAMES.index(name)]
+                pose = style.poses[_REST] + amplitude * (target - style.poses[_REST])
+                pose = pose + p.repetition_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
+                pose[EFFORT] = amplitude * target[EFFORT]
                 share = 1.0 if len(path) == 1 else 0.5
                 go(pose, share * p.hold_seconds / tempo * np.exp(p.timing_sd * rng.standard_normal()))
             if rng.random() < p.pause_share:
                 pause = p.pause_seconds * style.pause * np.exp(p.timing_sd * rng.standard_normal())
-                rest = style.poses[_REST] + p.repetition_sd * rng.standard_normal(N_DOFS) * span_scale()
+                rest = style.poses[_REST] + p.repetition_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
                 rest[EFFORT] = 0.0
                 go(rest, pause)
             if clock >= seconds:

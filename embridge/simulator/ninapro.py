@@ -5,26 +5,25 @@ angles, European mains, and movements on demand: each is held, some times over, 
 real files' fields those are left out that nobody here reads: acceleration, inclination, gyroscope, magnetometer, force.
 """
 
-import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import scipy.io
-from tqdm import tqdm
 
 from embridge.config import NinaProSimulationConfig
+from embridge.data.emg2pose import SAMPLE_RATE
+from embridge.data.ninapro import DB2, gesture_name
+from embridge.data.recordings import Segment
 from embridge.errors import InputError
-from embridge.parallel import available_cores, in_order
-from embridge.recordings import Segment
-from embridge.recordings.ninapro import DB2, gesture_name
+from embridge.simulator import stream
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
 from embridge.simulator.gestures import EFFORT, N_DOFS, POSE_NAMES, WRIST_DEVIATION, WRIST_FLEXION
-from embridge.simulator.kinematics import Programme, Style, draw_style, span_scale, to_rate
+from embridge.simulator.kinematics import SPAN_SCALE, Programme, Style, draw_style, to_rate
 from embridge.simulator.physiology import PHYSIOLOGY, Physiology
-from embridge.simulator.session import SAMPLE_RATE, perform
-from embridge.simulator.streams import stream
-from embridge.simulator.write import PART, check_space, claim
+from embridge.simulator.session import perform
+from embridge.simulator.write import whole, write_missing
 
 # The simulator's pose that comes nearest to each movement, in the order of NinaPro's list.
 MOVEMENTS = {
@@ -91,7 +90,7 @@ GLOVE: tuple[tuple[float, dict[int, float]], ...] = (
 
 @dataclass(frozen=True)
 class Fit:
-    """How the glove fits one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
+    """The glove's fit on one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
 
     offset: np.ndarray
     gain: np.ndarray
@@ -125,7 +124,7 @@ class PlannedMat:
 
     @property
     def path(self) -> Path:
-        """Where the site's archives put it."""
+        """Its place in the site's archives."""
         folder = f"DB2_s{self.subject}" if self.database == "DB2" else f"Subject_{self.subject}"
         return Path(self.database, folder, f"S{self.subject}_E{self.exercise}_A1.mat")
 
@@ -137,7 +136,7 @@ def plan_ninapro(config: NinaProSimulationConfig) -> tuple[PlannedMat, ...]:
 
 
 def n_samples(file: PlannedMat, config: NinaProSimulationConfig) -> int:
-    """How many samples a file holds."""
+    """The length of a file in samples."""
     return len(MOVEMENTS[file.exercise]) * _block_samples(config)
 
 
@@ -180,7 +179,7 @@ def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
 def _draw_programme(
     file: PlannedMat, config: NinaProSimulationConfig, style: Style, p: Physiology
 ) -> tuple[Programme, np.ndarray]:
-    """What the hand does, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
+    """The movements of the hand, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
 
     The hand follows the film with a delay; the refined labels ("restimulus") are those of the hand.
     """
@@ -196,7 +195,7 @@ def _draw_programme(
             over = shown + config.movement_seconds
             made, left = shown + rng.uniform(*MADE), over + rng.uniform(*LEFT)
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
-            held, back = p.repetition_sd * rng.standard_normal((2, N_DOFS)) * span_scale()
+            held, back = p.repetition_sd * rng.standard_normal((2, N_DOFS)) * SPAN_SCALE
             held += relaxed + amplitude * (target - relaxed)
             back += relaxed
             held[EFFORT], back[EFFORT] = amplitude * target[EFFORT], 0.0
@@ -210,12 +209,12 @@ def _draw_programme(
     return Programme(np.stack(poses), np.array(starts), np.array(moves)), np.array(times)
 
 
-def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig, physiology: Physiology = PHYSIOLOGY) -> dict:
+def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     """The fields of one file: ``emg`` (T, 12) in V, ``glove`` (T, 22 or 18) raw, four labels (T, 1) and scalars (1, 1).
 
     The same arguments give the same values, whatever was simulated before.
     """
-    seed, p, user = config.seed, physiology, file.user
+    seed, p, user = config.seed, PHYSIOLOGY, file.user
     style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
     band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
     programme, times = _draw_programme(file, config, style, p)
@@ -256,39 +255,25 @@ def write_ninapro(
 ) -> tuple[PlannedMat, ...]:
     """Write what is missing of a simulated DB2 and DB7 into ``folder``; returns its files.
 
-    As :func:`embridge.simulator.write.write_dataset`: whole files only, in parallel, resumable. InputError for a folder
-    that holds another configuration, for rests that leave no time to relax, and for a full disk.
+    Arguments as of :func:`embridge.simulator.write.write_missing`, and errors; InputError for rests that leave no time
+    to relax, too.
     """
     if config.repetitions < 2 or config.rest_seconds < 0.8 or config.movement_seconds < 2.2:
         raise InputError(
             "simulated NinaPro: expected at least 2 repetitions, movements of 2.2 s (a window and the hand's delay) "
             f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
         )
-    folder, files = Path(folder), plan_ninapro(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, config)
-    for leftover in folder.rglob(f"*{PART}"):
-        leftover.unlink()
-    missing = [file for file in files if not (folder / file.path).exists()]
-    check_space(folder, sum(file_bytes(n_samples(file, config)) for file in missing))
-    workers = min(workers or available_cores(), max(1, len(missing)))
-    written = in_order(_write_job, ((folder, file, config) for file in missing), workers)
-    for _ in tqdm(written, "simulating", len(missing), mininterval=5, disable=not progress or not missing, unit="file"):
-        pass
+    files, write = plan_ninapro(config), partial(_write_file, folder, config)
+    write_missing(
+        folder, config, files, write, lambda f: file_bytes(n_samples(f, config)),
+        per_worker=1, progress=progress, workers=workers,
+    )  # fmt: skip
     return files
 
 
-def _write_job(job: tuple[Path, PlannedMat, NinaProSimulationConfig]) -> None:
-    folder, file, config = job
-    fields, path = simulate_ninapro(file, config), folder / file.path
-    part = path.with_name(path.name + PART)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as handle:
-            scipy.io.savemat(handle, fields)
-            handle.seek(0)
-            handle.write(b"MATLAB 5.0 MAT-file, simulated by EMBridge".ljust(116))  # else the time would be in it
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: could not write ({error}); free some space there") from error
+def _write_file(folder: Path, config: NinaProSimulationConfig, file: PlannedMat) -> None:
+    fields = simulate_ninapro(file, config)
+    with whole(folder / file.path) as part, open(part, "wb") as handle:
+        scipy.io.savemat(handle, fields)
+        handle.seek(0)
+        handle.write(b"MATLAB 5.0 MAT-file, simulated by EMBridge".ljust(116))  # else the time would be in it

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Physiology:
-    """What the simulated people, hands and bands are like. "SD" of a gain is that of its natural logarithm."""
+    """The simulated people, hands and bands. "SD" of a gain is that of its natural logarithm."""
 
     # ---- movement
     move_seconds: float = 0.34  # duration of a transition at tempo 1

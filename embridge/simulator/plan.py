@@ -1,32 +1,35 @@
-"""Which files a simulated dataset holds: the rows of ``metadata.csv``, as emg2pose arranges users and stages."""
+"""The files of a simulated dataset: the rows of ``metadata.csv``, as emg2pose arranges users and stages."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from embridge.config import SimulationConfig
-from embridge.recordings.emg2pose import HELD_OUT_STAGES, IN_CLASSES, SAMPLE_RATE, STAGES, UNSEEN_CLASSES
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, SAMPLE_RATE, STAGES, UNSEEN_CLASSES
 from embridge.simulator.gestures import TWO_HANDED
 
 TRAINING_STAGES = tuple(stage for stage in STAGES if stage not in HELD_OUT_STAGES)
 HALF_STAGE = UNSEEN_CLASSES[3]  # recorded in every other session only: 40 sessions where the others have 80 (E A.2.2)
+COLUMNS = (  # of metadata.csv
+    "session", "user", "stage", "side", "moving_hand", "held_out_user", "held_out_stage", "split", "generalization",
+    "filename",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PlannedFile:
     """One HDF5 file to write: a row of ``metadata.csv`` and what the simulator needs to make it."""
 
-    filename: str  # no extension
     user: str
     session_number: int
     stage: str
     side: str
-    moving_hand: str
     split: str
     generalization: str
     seconds: float
 
     @property
     def n_samples(self) -> int:
-        """How many samples it will hold."""
+        """Its length in samples."""
         return round(self.seconds * SAMPLE_RATE)
 
     @property
@@ -34,20 +37,26 @@ class PlannedFile:
         """The session's name, unique over users."""
         return f"simulated-{self.user}-session-{self.session_number}"
 
+    @property
+    def moving_hand(self) -> str:
+        return "both" if self.stage in TWO_HANDED else self.side
+
+    @property
+    def filename(self) -> str:
+        """Its name without the extension."""
+        return f"{self.session}-{self.stage}_{self.side}"
+
+    @property
+    def path(self) -> Path:
+        """Its place in the dataset's folder."""
+        return Path(f"{self.filename}.hdf5")
+
     def row(self) -> dict[str, str]:
         """The file's row of ``metadata.csv``, all of emg2pose's columns in their order."""
-        return {
-            "session": self.session,
-            "user": self.user,
-            "stage": self.stage,
-            "side": self.side,
-            "moving_hand": self.moving_hand,
-            "held_out_user": str(self.generalization.startswith("user")),
-            "held_out_stage": str(self.generalization.endswith("stage")),
-            "split": self.split,
-            "generalization": self.generalization,
-            "filename": self.filename,
-        }
+        held_out_user = str(self.generalization.startswith("user"))
+        held_out_stage = str(self.generalization.endswith("stage"))
+        held_out = {"held_out_user": held_out_user, "held_out_stage": held_out_stage}
+        return {name: held_out.get(name) or getattr(self, name) for name in COLUMNS}
 
 
 def user_name(index: int) -> str:
@@ -71,32 +80,14 @@ def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
             stages = [(split, "user", own), (split, "user_stage", unseen)]
             seconds = config.eval_seconds
         for session in range(config.sessions):
+            # starting with the user's last or last but one in turn, so that both hands are recorded
+            half = config.sessions == 1 or (index + session) % 2 == 0
+            one_hand = "left" if session % 2 else "right"
             for split, generalization, names in stages:
                 for stage in names:
-                    if stage != HALF_STAGE or _records_half_stage(index, session, config):
-                        files += _files(user_name(index), session, stage, split, generalization, seconds)
+                    if stage != HALF_STAGE or half:
+                        files += [
+                            PlannedFile(user_name(index), session, stage, side, split, generalization, seconds)
+                            for side in (("left", "right") if stage in TWO_HANDED else (one_hand,))
+                        ]
     return tuple(files)
-
-
-def _records_half_stage(index: int, session: int, config: SimulationConfig) -> bool:
-    """Every other session, starting with the user's last or last but one in turn, so that both hands are recorded."""
-    return config.sessions == 1 or (index + session) % 2 == 0
-
-
-def _files(user: str, session: int, stage: str, split: str, generalization: str, seconds: float) -> list[PlannedFile]:
-    both = stage in TWO_HANDED
-    sides = ("left", "right") if both else ("left",) if session % 2 else ("right",)
-    return [
-        PlannedFile(
-            filename=f"simulated-{user}-session-{session}-{stage}_{side}",
-            user=user,
-            session_number=session,
-            stage=stage,
-            side=side,
-            moving_hand="both" if both else side,
-            split=split,
-            generalization=generalization,
-            seconds=seconds,
-        )
-        for side in sides
-    ]

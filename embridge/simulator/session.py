@@ -5,13 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from embridge.simulator import anatomy, emg, kinematics
+from embridge.data.emg2pose import SAMPLE_RATE
+from embridge.simulator import anatomy, emg, kinematics, stream
 from embridge.simulator.gestures import EFFORT, N_JOINTS, POSE_NAMES
 from embridge.simulator.physiology import PHYSIOLOGY, Physiology
-from embridge.simulator.streams import stream
-
-SAMPLE_RATE = 2000.0  # Hz
-
+from embridge.simulator.plan import PlannedFile
 
 THUMB_AA = 1  # column of the thumb's CMC_AA
 
@@ -42,17 +40,14 @@ def written(angles: np.ndarray) -> np.ndarray:
     return out
 
 
-def simulate(
-    *, seed: int, user: str, session: int, stage: str, side: str, seconds: float, physiology: Physiology = PHYSIOLOGY
-) -> Simulated:
+def simulate(file: PlannedFile, seed: int, physiology: Physiology = PHYSIOLOGY) -> Simulated:
     """Simulate one recording; the same arguments give the same samples, whatever was simulated before."""
-    p = physiology
-    n = round(seconds * SAMPLE_RATE)
-    rng = stream(seed, "recording", user, session, stage, side)
+    p, n, user, session = physiology, file.n_samples, file.user, file.session_number
+    rng = stream(seed, "recording", user, session, file.stage, file.side)
     style = kinematics.draw_style(seed, user, p)
     forearm = anatomy.draw_forearm(seed, user, p)
-    band = anatomy.draw_band(seed, user, session, side, forearm, p)
-    programme = kinematics.draw_programme(seed, user, session, stage, seconds, style, p)
+    band = anatomy.draw_band(seed, user, session, file.side, forearm, p)
+    programme = kinematics.draw_programme(seed, user, session, file.stage, file.seconds, style, p)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
     rest = style.poses[POSE_NAMES.index("rest")]
     signal, active, poses = perform(rng, programme, lags, 0.0, n, rest, forearm, band, p)
@@ -89,5 +84,5 @@ def perform(
     rest[EFFORT] = 0.0
     with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
         active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
-        signal = emg.record(rng, active, forearm, band, n, SAMPLE_RATE, p, hertz)
+        signal = emg.record(rng, active, forearm, band, n, p, hertz)
     return signal, active, poses

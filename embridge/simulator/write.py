@@ -1,9 +1,12 @@
-"""Writing a simulated dataset in emg2pose's format: whole files only, in parallel, resumable."""
+"""Writing simulated recordings: whole files only, in parallel, resumable."""
 
 import csv
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -11,13 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from embridge.config import SimulationConfig, as_json
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.errors import InputError
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
 from embridge.simulator import VERSION
 from embridge.simulator.physiology import PHYSIOLOGY
-from embridge.simulator.plan import PlannedFile, plan
-from embridge.simulator.session import SAMPLE_RATE, simulate
+from embridge.simulator.plan import COLUMNS, PlannedFile, plan
+from embridge.simulator.session import simulate
 
 DTYPE = np.dtype([("time", "<f8"), ("joint_angles", "<f4", (20,)), ("emg", "<f4", (16,))])
 _EPOCH = 1_700_000_000.0  # s: emg2pose's clock counts seconds since 1970
@@ -27,28 +31,74 @@ PART = ".part"  # an unfinished file; never taken for a whole one
 def write_dataset(
     folder: Path, config: SimulationConfig, *, progress: bool = True, workers: int | None = None
 ) -> tuple[PlannedFile, ...]:
-    """Write what is missing of a simulated dataset into ``folder``; returns its files.
+    """Write what is missing of a simulated dataset in emg2pose's format into ``folder``; returns its files.
 
-    ``workers`` processes (default: the CPUs this process may use) write one file at a time each. ``metadata.csv``
-    comes last. InputError for a folder that holds a dataset of another configuration, and for a full disk.
+    ``metadata.csv`` comes last. Arguments and errors as of :func:`write_missing`.
     """
-    folder, files = Path(folder), plan(config)
+    files, write = plan(config), partial(write_recording, folder, config.seed)
+    # a pool takes a second to start, in which one process writes eight files
+    n = write_missing(
+        folder,
+        config,
+        files,
+        write,
+        lambda f: file_bytes(f.n_samples),
+        per_worker=8,
+        progress=progress,
+        workers=workers,
+    )
+    metadata = folder / "metadata.csv"
+    if n or not metadata.exists():
+        with whole(metadata) as part, open(part, "w", encoding="utf-8", newline="") as handle:
+            writer = csv.DictWriter(handle, fieldnames=COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(file.row() for file in files)
+    return files
+
+
+def write_missing(
+    folder: Path,
+    config,
+    files: tuple,
+    write: Callable,
+    size: Callable,
+    *,
+    per_worker: int,
+    progress: bool,
+    workers: int | None,
+) -> int:
+    """Write those of the planned ``files`` that are not below ``folder`` yet; returns how many these were.
+
+    ``write(file)`` writes one, of ``size(file)`` bytes. ``workers`` processes (default: the CPUs this process may use,
+    but no more than one for ``per_worker`` files) write one file at a time each. InputError for a folder that holds a
+    dataset of another configuration, and for a full disk.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, config)
-    for leftover in folder.glob(f"*{PART}"):
+    _claim(folder, config)
+    for leftover in folder.rglob(f"*{PART}"):
         leftover.unlink()
-    there = {path.name for path in folder.iterdir()}
-    missing = [file for file in files if f"{file.filename}.hdf5" not in there]
-    check_space(folder, sum(file_bytes(f.n_samples) for f in missing))
-    workers = min(workers or available_cores(), max(1, len(missing) // 8))  # a pool takes a second to start
-    jobs = ((folder, file, config.seed) for file in missing)
-    written = in_order(_write_job, jobs, workers)
+    missing = [file for file in files if not (folder / file.path).exists()]
+    needed, free = sum(map(size, missing)), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(f"{folder}: the simulated recordings need {needed:,} bytes and {free:,} are free; make room")
+    written = in_order(write, missing, min(workers or available_cores(), max(1, len(missing) // per_worker)))
     # a quiet bar: a line every few seconds keeps executed notebooks short
     for _ in tqdm(written, "simulating", len(missing), mininterval=5, disable=not progress or not missing, unit="file"):
         pass
-    if missing or "metadata.csv" not in there:
-        _write_metadata(folder / "metadata.csv", files)
-    return files
+    return len(missing)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a name under which to write a file, which gets its own when it is whole; InputError for a full disk."""
+    part = path.with_name(path.name + PART)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: could not write ({error}); free some space there") from error
 
 
 def file_bytes(n_samples: int) -> int:
@@ -56,20 +106,9 @@ def file_bytes(n_samples: int) -> int:
     return n_samples * DTYPE.itemsize + 8192
 
 
-def _write_job(job: tuple[Path, PlannedFile, int]) -> None:
-    write_recording(*job)
-
-
-def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
+def write_recording(folder: Path, seed: int, file: PlannedFile) -> None:
     """Simulate one recording and write ``<folder>/<filename>.hdf5``, whole or not at all."""
-    made = simulate(
-        seed=seed,
-        user=file.user,
-        session=file.session_number,
-        stage=file.stage,
-        side=file.side,
-        seconds=file.seconds,
-    )
+    made = simulate(file, seed)
     samples = np.empty(len(made.emg), DTYPE)
     start = _EPOCH + 3600.0 * file.session_number
     samples["time"] = start + np.arange(len(samples)) / SAMPLE_RATE
@@ -90,22 +129,13 @@ def write_recording(folder: Path, file: PlannedFile, seed: int) -> None:
         "num_channels": made.emg.shape[1],
         "sample_rate": SAMPLE_RATE,
     }
-    path = folder / f"{file.filename}.hdf5"
-    part = path.with_name(path.name + PART)
-    try:
-        with h5py.File(part, "w") as handle:
-            group = handle.create_group("emg2pose")
-            group.attrs.update(attributes)
-            group.create_dataset("timeseries", data=samples)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: could not write {samples.nbytes:,} bytes ({error}); free some space there"
-        ) from error
+    with whole(folder / file.path) as part, h5py.File(part, "w") as handle:
+        group = handle.create_group("emg2pose")
+        group.attrs.update(attributes)
+        group.create_dataset("timeseries", data=samples)
 
 
-def claim(folder: Path, config) -> None:
+def _claim(folder: Path, config) -> None:
     """Compare the folder's ``simulation.json`` with ours, or write it first of all, with what began it."""
     ours = {
         "simulated": True,
@@ -124,37 +154,17 @@ def claim(folder: Path, config) -> None:
             raise InputError(
                 f"{folder} holds another simulation, different in {', '.join(differ)}; use another folder or remove it"
             )
-        return
-    if any(folder.glob("*.hdf5")):
+    elif any(folder.glob("*.hdf5")):
         raise InputError(
             f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
         )
-    _replace_text(manifest, json.dumps(ours | provenance(threads=1), indent=1, sort_keys=True) + "\n")
+    else:
+        with whole(manifest) as part:
+            text = json.dumps(ours | provenance(threads=1), indent=1, sort_keys=True) + "\n"
+            part.write_text(text, encoding="utf-8")
 
 
 def _differences(name: str, ours, theirs) -> list[str]:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)]
     return [] if ours == theirs else [name]
-
-
-def check_space(folder: Path, needed: int) -> None:
-    """Raise InputError where fewer than ``needed`` bytes are free."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(f"{folder}: the simulated recordings need {needed:,} bytes and {free:,} are free; make room")
-
-
-def _write_metadata(path: Path, files: tuple[PlannedFile, ...]) -> None:
-    part = path.with_name(path.name + PART)
-    with open(part, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, fieldnames=list(files[0].row()), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(file.row() for file in files)
-    os.replace(part, path)
-
-
-def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + PART)
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -1,0 +1,82 @@
+"""Rows on evaluation and use: nearest poses against scikit-learn, and the time to label one new window."""
+
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.neighbors import NearestNeighbors
+from torch.utils.benchmark import Timer
+
+from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
+from embridge.config import ModelConfig, WindowConfig, profile
+from embridge.data.batches import Reader
+from embridge.evaluation import neighbours
+from embridge.inference import Embedder, Recogniser
+from embridge.models import QFormerModel
+from embridge.training import set_threads
+
+K = 10  # E A.6
+WAYS = ("ours", "cosine", "euclidean")  # scikit-learn's two; on normalised vectors the order is the same
+
+
+def retrieve(n_poses: int, n_queries: int, d: int, way: str) -> tuple[float, float, np.ndarray]:
+    """Look up random queries among random poses; returns seconds, bytes beside them, indices (n_queries, K)."""
+    set_threads()
+    rng = np.random.default_rng(0)
+    poses, queries = (rng.standard_normal((n, d), dtype=np.float32) for n in (n_poses, n_queries))
+    with usage() as used:
+        if way == "ours":
+            index = neighbours(torch.from_numpy(queries)[:, None], torch.from_numpy(poses), K)[1].numpy()
+        else:
+            if way == "euclidean":
+                queries, poses = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, poses))
+            search = NearestNeighbors(n_neighbors=K, algorithm="brute", metric=way).fit(poses)
+            index = search.kneighbors(queries, return_distance=False)
+    return used.seconds, used.peak - used.before, index
+
+
+def retrieval_rows(rounds: int, *, n_poses: int, n_queries: int, d: int, ways: tuple[str, ...] = WAYS):
+    """Ours against scikit-learn's ways on single vectors, and its memory beside the inputs."""
+    with ExitStack() as stack:
+        runs = {way: stack.enter_context(worker(partial, retrieve, n_poses, n_queries, d)) for way in ways}
+        first = {way: run(way) for way, run in runs.items()}  # later ones find memory that is still held
+        seconds = interleave({way: lambda way=way: runs[way](way)[0] for way in ways}, rounds)
+    size, rows = f"{n_queries:,} queries, {n_poses:,} poses, d = {d}", []
+    for way in ways[1:]:
+        same = np.mean(np.sort(first[way][2], 1) == np.sort(first["ours"][2], 1))
+        rows.append(
+            Row(f"{K} nearest poses, {size}", "tiles of cosines", f"scikit-learn, brute force, {way}",
+                **ratio(seconds, "ours", way), target="1 x", note=f"{same:.4%} of the neighbours are the same")
+        )  # fmt: skip
+    others = ", ".join(f"{way}: {first[way][1] / MB:,.0f} MB" for way in ways[1:])
+    rows.append(
+        Row(f"memory beside the inputs, {size}", "tiles of cosines", others, first["ours"][1] / MB, "MB",
+            target="2,000 MB for 1,000,000 x 10,000", note="highest while it runs, less what was held before")
+    )  # fmt: skip
+    return rows
+
+
+def label_windows(cfg: ModelConfig, n_poses: int, seconds: float) -> list[float]:
+    """Milliseconds to label one random window, again and again for so many seconds, with one thread."""
+    torch.manual_seed(0)
+    config, gallery, labels = WindowConfig(), torch.randn(n_poses, cfg.d), torch.randint(4, (n_poses,))
+    norm = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens
+    embedder = Embedder("EMBridge", config, Reader(None, None, {}, norm), cfg.d, QFormerModel(cfg).eval().queries)
+    recogniser = Recogniser(embedder, gallery, labels)
+    window = torch.randn(config.window, config.n_channels).numpy()
+    timer = Timer("recogniser.label(window)", globals={"recogniser": recogniser, "window": window}, num_threads=1)
+    return [1000 * found for found in timer.blocked_autorange(min_run_time=seconds).times]
+
+
+def label_rows(seconds: float = 2.0, n_poses: int = 10_000) -> list[Row]:
+    """Milliseconds to label one new window, by the size of the network."""
+    rows = []
+    for name, cfg in (("paper size", ModelConfig()), ("quick's size", profile("quick").model)):
+        with worker(partial, label_windows, cfg, n_poses, seconds, threads=1) as run:
+            found = spread(run())
+        rows.append(
+            Row(f"labelling one 2 s window, {n_poses:,} poses", f"EMBridge, {name}, one thread", **found, unit="ms",
+                target="at most 10 ms", note=f"filter, {cfg.emg_tokens}, encode, retrieve, vote; batch of one")
+        )  # fmt: skip
+    return rows

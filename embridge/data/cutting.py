@@ -1,0 +1,209 @@
+"""One recording -> its windows: where they lie, and what is stored of them (METHOD 1; RELIABILITY 10-16).
+
+This is what the workers that fill a store run; it knows no store and needs no torch.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from embridge.config import WindowConfig, n_bins
+from embridge.data.recordings import Recording, Segment, Signals
+from embridge.data.signals import (
+    F16_MAX,
+    POWER_PARTS,
+    emg_features,
+    filter_emg,
+    is_flat,
+    log_power,
+    pose_frames,
+    unusable,
+)
+from embridge.errors import InputError
+from embridge.files import sha256
+
+IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
+HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
+
+
+def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
+    """The arrays of one window in a store of a kind, their shapes by file name; the EMG first, then the pose."""
+    if kind == "waveform":
+        return {
+            "emg.f16": (config.n_channels, config.window),
+            "pose.f16": (config.n_joints, config.window),
+        }
+    bins = n_bins(config)
+    return {
+        "log-power.f16": (config.n_channels, bins),
+        "frames.f16": (config.n_joints, bins),
+        "power.f16": (config.n_channels, POWER_PARTS),
+    }
+
+
+def window_bytes(kind: str, config: WindowConfig) -> int:
+    """The bytes of one window in a store of a kind."""
+    return sum(2 * width * steps for width, steps in arrays_of(kind, config).values())
+
+
+def checksum(emg: np.ndarray, *rest: np.ndarray) -> int:
+    """64 bits that tell one window's float16 contents from another's: the CRC-32 of the EMG, then of the rest."""
+    low = 0
+    for array in rest:
+        low = zlib.crc32(array, low)
+    return zlib.crc32(emg) << 32 | low
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One recording's file as it was summed; ``fresh`` if that was just now, so that it need not be summed again."""
+
+    size: int  # bytes
+    mtime_ns: int
+    sha256: str
+    n_samples: int
+    fresh: bool = False
+
+
+@dataclass
+class Part:
+    """The windows of one recording, or the reason why it has none."""
+
+    arrays: list[np.ndarray]  # what a store of this kind holds, each (n, ...) float16: see arrays_of
+    log: dict  # JSON values: what the journal and the manifest keep
+
+
+def place(
+    segments: tuple[Segment, ...], failed: np.ndarray, broken: np.ndarray, config: WindowConfig
+) -> tuple[np.ndarray, dict]:
+    """Place windows: (n, 3) rows of segment index, start, offset in the valid stretch; and counts of what was lost.
+
+    ``failed`` (T,) marks frames without a pose, ``broken`` (T,) samples with a NaN. A window is inside one segment and
+    touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",
+    "ik_failure", "nan") are of windows on the fixed grid: all of them, those with a failure, those with a NaN.
+    """
+    bad = failed | broken
+    sums = {name: np.concatenate([[0], np.cumsum(x)]) for name, x in (("ik_failure", failed), ("nan", broken))}
+    rows, counts = [], {"grid": 0, "ik_failure": 0, "nan": 0, "short_segments": 0}
+    for index, segment in enumerate(segments):
+        grid = np.arange(segment.start, segment.stop - config.window + 1, config.stride_train)
+        counts["grid"] += len(grid)
+        counts["short_segments"] += not len(grid)
+        for name, total in sums.items():
+            counts[name] += int((total[grid + config.window] > total[grid]).sum())
+        stretches = [(segment.start, segment.stop)] if config.after_ik_failure == "grid" else _runs(~bad, segment)
+        for start, stop in stretches:
+            at = np.arange(start, stop - config.window + 1, config.stride_train)
+            at = at[sum(total[at + config.window] - total[at] for total in sums.values()) == 0]
+            rows.append(np.stack([np.full_like(at, index), at, at - start], axis=1))
+    return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64), counts
+
+
+def _runs(good: np.ndarray, segment: Segment) -> list[tuple[int, int]]:
+    """The maximal stretches of True within a segment."""
+    edges = np.flatnonzero(np.diff(good[segment.start : segment.stop].astype(np.int8), prepend=0, append=0))
+    return [(segment.start + int(a), segment.start + int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
+    """Load, filter and cut one recording for a store of a kind ("waveform" or "features").
+
+    An InputError comes back in ``log["error"]``, for the caller to judge.
+    """
+    recording, config, file, kind = job
+    log = {name: [] for name in ("windows", "digests", "checksums", "segments", "dead_channels")}
+    log |= {"scale": 1.0, "counts": {}}
+    try:
+        if not file.fresh and (found := sha256(recording.path)) != file.sha256:
+            raise InputError(
+                f"{recording.path}: its bytes have changed although size and date have not (SHA-256 {found[:12]}..., "
+                f"was {file.sha256[:12]}...); fetch it again"
+            )
+        if file.n_samples >= config.window:  # length first, whatever its clock says
+            return cut_signals(recording, recording.load(), config, kind)
+        log["counts"] = {"short": 1}
+    except (InputError, FileNotFoundError) as error:
+        log["error"] = str(error)
+    return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
+
+
+def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:
+    """Filter and cut one loaded recording. Both kinds have the same windows, whose digests are those of the waveforms.
+
+    Raises InputError for another number of channels, joints or samples, and for another rate than the configuration's.
+    """
+    for name, array, width in (("EMG", signals.emg, config.n_channels), ("pose", signals.pose, config.n_joints)):
+        if array.ndim != 2 or array.shape[1] != width:
+            raise InputError(f"{recording.path}: expected {name} of shape (T, {width}), found {array.shape}")
+    if len(signals.emg) != len(signals.pose):
+        raise InputError(f"{recording.path}: {len(signals.emg)} EMG samples, but {len(signals.pose)} of pose")
+    if recording.sample_rate != config.sample_rate:
+        raise InputError(
+            f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "
+            "choose the window settings of this dataset"
+        )
+    failed = np.zeros(len(signals.pose), bool)
+    if config.exclude_ik_failures:
+        failed = np.abs(signals.pose).max(axis=1) < IK_ZERO
+    raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
+    rows, counts = place(signals.segments, failed, unusable(raw, signals.pose, config), config)
+    emg = filter_emg(raw, config, signals.breaks).T  # (C, T), contiguous
+    dead = ~(np.fmax.reduce(raw, axis=0) > np.fmin.reduce(raw, axis=0))  # constant, or NaN throughout
+    emg[dead] = 0
+    if config.bandpass is not None:  # an envelope at rest may well be flat
+        # the filter leaves rounding of what was constant as it was recorded
+        windows = [(emg[:, at : at + config.window], raw[at : at + config.window]) for at in rows[:, 1]]
+        flat = np.array([is_flat(x) or not np.ptp(recorded, axis=0).any() for x, recorded in windows], bool)
+        rows, counts["no_signal"] = rows[~flat], int(flat.sum())
+    pose = np.ascontiguousarray(signals.pose.T)
+    features = _features(emg, pose, rows[:, 1], config) if kind == "features" else None
+    scale = max(robust_scale(emg[~dead]), float(np.finfo(np.float32).tiny))
+    with np.errstate(over="ignore"):  # what goes beyond float32 here is clipped to float16's range below
+        emg /= scale
+    waveforms = [_windows(x, rows[:, 1], config.window) for x in (emg, pose)]
+    stored = features or waveforms
+    return Part(
+        stored,
+        log={
+            "windows": rows.tolist(),
+            "digests": [checksum(*window) for window in zip(*waveforms, strict=True)],
+            "checksums": [checksum(*window) for window in zip(*stored, strict=True)],
+            "segments": [(s.gesture, s.repetition) for s in signals.segments],
+            "scale": scale,
+            "dead_channels": np.flatnonzero(dead).tolist(),
+            "counts": {**counts, "ik_failure_samples": int(failed.sum())},
+        },
+    )
+
+
+def _features(emg: np.ndarray, pose: np.ndarray, starts: np.ndarray, config: WindowConfig) -> list[np.ndarray]:
+    """Log-power (n, C, bins), frames (n, J, bins) and log-power of 8 parts (n, C, 8) of signals (C or J, T)."""
+    found = [np.empty((len(starts), *shape), np.float16) for shape in arrays_of("features", config).values()]
+    bins = n_bins(config)
+    for i, at in enumerate(starts):
+        window = emg[:, at : at + config.window]
+        found[0][i], found[1][i] = emg_features(window, bins), pose_frames(pose[:, at : at + config.window], bins)
+        found[2][i] = log_power(window, POWER_PARTS)
+    return found
+
+
+def robust_scale(emg: np.ndarray) -> float:
+    """Robust SD of a recording: 1.4826 times the median absolute deviation of about 200,000 samples."""
+    some = np.sort(emg.ravel()[:: max(1, emg.size // 200_000)])  # a sort is vectorised, a quantile's selection is not
+    if not some.size:
+        return 1.0
+    half, tail = np.quantile(np.sort(np.abs(some - np.median(some))), (0.5, 0.9))
+    if half > 0.01 * tail:
+        return 1.4826 * float(half)
+    # an envelope that mostly rests at its floor has no median deviation to speak of
+    return float(tail) / 1.645 or float(some.std()) or 1.0
+
+
+def _windows(x: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Cut x (C, T) into (n, C, window) float16."""
+    x = np.clip(x, -F16_MAX, F16_MAX).astype(np.float16)
+    out = np.empty((len(starts), len(x), window), np.float16)
+    for i, start in enumerate(starts):
+        out[i] = x[:, start : start + window]
+    return out

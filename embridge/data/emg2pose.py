@@ -1,0 +1,297 @@
+"""emg2pose: one HDF5 file a hand and stage, described by ``metadata.csv`` (METHOD 1).
+
+The CSV is trusted over the attributes in the files: their ``stage`` may carry a ``_both`` suffix. Never more than
+one file is open in a process, and none between calls.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
+from embridge.errors import EMBridgeWarning, InputError
+from embridge.files import sha256
+
+METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
+COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
+READER_VERSION = "emg2pose-1"
+MOST_METADATA = 2**26  # bytes, ten times what the dataset's 25,253 rows take; pandas needs many times a CSV's size
+SAMPLE_RATE = 2000.0  # Hz
+N_CHANNELS, N_ANGLES = 16, 20
+MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
+BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
+CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
+
+IN_CLASSES = (
+    "ThumbsSwipesWholeHand",
+    "HandClawGraspFlicks",
+    "ThumbsUpDownThumbRotationsCWCCWP",
+    "FingerPinchesSingleFingerPinchesMultiple",
+)
+UNSEEN_CLASSES = (
+    "HookEmHornsOKScissors",
+    "ShakaVulcanPeace",
+    "CountingUpDownFaceSideAway",
+    "CountingUpDownFingerWigglingSpreading",
+)
+HELD_OUT_STAGES = (*UNSEEN_CLASSES, "HandOverHandCountingUpDownFingerWigglingSpreading", "FingerFreeform")
+STAGES = (
+    "AllFingerPinchesThumbSwipeThumbRotate",
+    "CoffeePanicPete",
+    "CountingUpDownFaceSideAway",
+    "CountingUpDownFingerWigglingSpreading",
+    "DoorknobFingerGraspFistGrab",
+    "FastPongFronthandBackhandThrowing",
+    "FingerAbductionSeries",
+    "FingerFreeform",
+    "FingerPinchesSingleFingerPinchesMultiple",
+    "FingerTouchPalmClapmrburns",
+    "FingerWigglingSpreading",
+    "GraspPunchCloseFar",
+    "HandClawGraspFlicks",
+    "HandDeskSeparateClaspedChest",
+    "HandOverHandAllFingerPinchesThumbSwipeThumbRotate",
+    "HandOverHandCountingUpDownFingerWigglingSpreading",
+    "HookEmHornsOKScissors",
+    "IndexPinchesMiddlePinchesThumbswipes",
+    "IndividualFingerPointingSnap",
+    "OneHandedFreeStyle",
+    "PlayBlocksChess",
+    "PokeDrawPinchRotateclosefar",
+    "PokePinchCloseFar",
+    "ShakaVulcanPeace",
+    "ThumbsSwipesWholeHand",
+    "ThumbsUpDownThumbRotationsCWCCWP",
+    "TwoHandedFreeStyle",
+    "WristFlexionAbduction",
+    "unconstrained",
+)
+JOINTS = tuple(
+    f"{finger}_{joint}"
+    for finger, joints in (
+        ("thumb", ("CMC_FE", "CMC_AA", "MCP_FE", "IP_FE")),
+        *((f, ("MCP_AA", "MCP_FE", "PIP_FE", "DIP_FE")) for f in ("index", "middle", "ring", "pinky")),
+    )
+    for joint in joints
+)
+
+
+def open_emg2pose(
+    folder: Path | str, *, simulated: bool = False, skip_broken: bool = False, verify: bool = False
+) -> Source:
+    """List emg2pose's recordings below ``folder`` without reading their samples.
+
+    Any subset of the files will do: rows without a file are absent, files without a row are left out and named in
+    ``Source.skipped``. Without a metadata file the attributes in the HDF5 files are all there is, so the recordings
+    have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of ``sha256sum``)
+    in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
+
+    Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
+    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
+        )
+    files = _files_by_stem(folder)
+    if verify:
+        _verify(folder, files)
+    found = sorted(
+        (p for name in METADATA_NAMES for p in folder.rglob(name)),
+        key=lambda p: (len(p.parts), METADATA_NAMES.index(p.name)),
+    )
+    if found:
+        recordings, skipped = _from_csv(found[0], files, simulated)
+    else:
+        recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
+    return Source(
+        name="simulated" if simulated else "emg2pose",
+        folder=folder,
+        recordings=tuple(recordings),
+        reader_version=READER_VERSION,
+        simulated=simulated,
+        skipped=tuple(skipped),
+    )
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.hdf5")):
+        if path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
+            continue
+        if path.stem in files:
+            raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
+        files[path.stem] = path
+    if not files:
+        raise InputError(f"emg2pose: {folder} holds no .hdf5 file; expected <filename>.hdf5 as in {METADATA_NAMES[0]}")
+    return files
+
+
+def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
+    if (size := csv.stat().st_size) > MOST_METADATA:
+        raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
+    # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
+    try:
+        rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError
+        reason = " ".join(str(error).split())
+        raise InputError(f"{csv}: not a readable CSV file in UTF-8 ({reason}); fetch it again") from error
+    missing = [c for c in COLUMNS if c not in rows.columns]
+    if missing:
+        raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
+    twice = rows.filename[rows.filename.duplicated()]
+    if len(twice):
+        raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")
+    rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
+    unknown = sorted(set(files) - set(rows.filename))
+    if unknown:
+        warnings.warn(
+            f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}",
+            EMBridgeWarning,
+            stacklevel=3,
+        )
+    if rows.empty:
+        raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
+    named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
+    recordings = [_recording(files[row.pop("filename")], simulated, **row) for row in named]
+    return recordings, [(f"{stem}.hdf5", f"no row in {csv.name}") for stem in unknown]
+
+
+def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip_broken: bool):
+    warnings.warn(
+        f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split",
+        EMBridgeWarning,
+        stacklevel=3,
+    )
+    recordings, skipped = [], []
+    for stem, path in files.items():
+        try:
+            with _opened(path) as group:
+                user, session, stage, hand = (
+                    value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+                    for value in (group.attrs.get(name, "") for name in ("user", "session", "stage", "side"))
+                )
+        except InputError as error:
+            if not skip_broken:
+                raise InputError(f"{error}{LEAVE_OUT}") from error
+            skipped.append((path.name, str(error)))
+            continue
+        if stem.endswith(("left", "right")) and not stem.endswith(hand):
+            warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
+        gesture = stage.removesuffix("_both")
+        recordings.append(_recording(path, simulated, user=user, session=session, gesture=gesture, hand=hand))
+    return recordings, skipped
+
+
+def _recording(path: Path, simulated: bool, **columns: str) -> Recording:
+    return Recording(
+        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=_load, counter=_count, **columns
+    )
+
+
+def _verify(folder: Path, files: dict[str, Path]) -> None:
+    manifest = folder / "sha256.txt"
+    if not manifest.is_file():
+        raise InputError(f"{folder} has no sha256.txt to check against; make one with: sha256sum *.hdf5 > sha256.txt")
+    lines = (line.split(maxsplit=1) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip())
+    sums = {Path(name.strip().lstrip("*")).stem: value for value, name in lines}
+    for stem, path in files.items():
+        if stem not in sums:
+            raise InputError(f"{manifest}: has no line for {path.name}; make it again from files that you trust")
+        if sha256(path) != sums[stem]:
+            raise InputError(f"{path}: its SHA-256 differs from sha256.txt, so its bytes have changed; fetch it again")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.Group]:
+    """The ``emg2pose`` group of one file; closes it whatever happens, and tells library errors plainly."""
+    try:
+        with h5py.File(path, "r") as file:
+            for name in ("emg2pose", "emg2pose/timeseries"):
+                link = file.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    found = "a link, which may lead to another file" if link else "none"
+                    raise InputError(f"{path}: expected the dataset emg2pose/timeseries and found {found}")
+            yield file["emg2pose"]
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: not a readable HDF5 file ({error}); fetch it again") from error
+
+
+def _check_layout(path: Path, series: h5py.Dataset) -> None:
+    if not isinstance(series, h5py.Dataset) or series.external or series.is_virtual:
+        raise InputError(f"{path}: expected timeseries to be a dataset with its samples in this file; fetch it again")
+    if (size := max(series.size or 0, *(series.chunks or (0,))) * series.dtype.itemsize) > MAX_BYTES:
+        raise InputError(f"{path}: its header claims {size} bytes, expected at most {MAX_BYTES}; fetch it again")
+    fields = series.dtype.fields or {}
+    for name, shape in (("time", ()), ("joint_angles", (N_ANGLES,)), ("emg", (N_CHANNELS,))):
+        if name not in fields:
+            raise InputError(f"{path}: timeseries has no field {name}; found {', '.join(fields) or 'no fields'}")
+        if fields[name][0].shape != shape:
+            raise InputError(
+                f"{path}: expected {name} of shape {shape} in each sample, found {fields[name][0].shape}"
+                " (samples come first, channels second)"
+            )
+        if fields[name][0].base.kind not in "fiu":
+            raise InputError(f"{path}: expected real numbers in {name}, found {fields[name][0].base}; fetch it again")
+    if series.ndim != 1:
+        raise InputError(f"{path}: expected timeseries of shape (T,), found {series.shape}")
+
+
+def _count(recording: Recording) -> int:
+    with _opened(recording.path) as group:
+        _check_layout(recording.path, group["timeseries"])
+        return len(group["timeseries"])
+
+
+def _load(recording: Recording) -> Signals:
+    """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
+    with _opened(recording.path) as group:
+        _check_layout(recording.path, group["timeseries"])
+        rate = group.attrs.get("sample_rate", SAMPLE_RATE)
+        series = group["timeseries"][:]
+    breaks = _breaks(recording.path, series["time"], rate)
+    edges = (0, *breaks, len(series))
+    return Signals(
+        emg=_by_channel(series["emg"]),
+        pose=_by_channel(series["joint_angles"]),
+        segments=tuple(Segment(a, b, recording.gesture) for a, b in zip(edges, edges[1:], strict=False)),
+        breaks=breaks,
+    )
+
+
+def _by_channel(values: np.ndarray) -> np.ndarray:
+    """A field (T, n) of the records as float32 whose channels lie each in one piece, which filters and cuts go along.
+
+    Block by block, for each sample is 152 bytes of its record: channel by channel takes three times as long.
+    """
+    out = np.empty(values.shape[::-1], np.float32)
+    for start in range(0, len(values), BLOCK):
+        out[:, start : start + BLOCK] = values[start : start + BLOCK].T
+    return out.T
+
+
+def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
+    """Samples before which the clock jumps; refuses a clock that runs back or at another rate."""
+    with np.errstate(invalid="ignore"):  # what is not finite is told below
+        step = np.diff(time.astype(np.float64)) * SAMPLE_RATE
+    problem = ""
+    if np.ndim(rate) or rate != SAMPLE_RATE:
+        problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate}"
+    elif not np.isfinite(step).all():
+        problem = "its clock holds NaN"
+    elif (step < 0).any():
+        problem = f"its clock runs backward at sample {int(np.argmax(step < 0)) + 1}"
+    elif len(step) and not 0.99 < np.median(step) < 1.01:
+        problem = f"its clock ticks every {np.median(step) / SAMPLE_RATE:g} s, expected {1 / SAMPLE_RATE:g}"
+    if problem and len(time) < CLOCK_MIN:
+        warnings.warn(f"{path}: {problem}; too short to matter", EMBridgeWarning, stacklevel=4)
+        return ()
+    if problem:
+        raise InputError(f"{path}: {problem}; resample or leave the file out")
+    return tuple(int(i) + 1 for i in np.flatnonzero(step > 1.5))

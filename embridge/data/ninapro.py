@@ -1,0 +1,297 @@
+"""NinaPro: one ``.mat`` file a subject and exercise (METHOD 1): DB1, and DB2 with DB7.
+
+A gesture is named by exercise and *rank* within it ("E1-05"), never by its raw label: the databases number the same
+movements differently, some on across exercises. A database is one :class:`Database` entry.
+
+What the real files are like, where the site's pages do not say, is known from others' code that reads them: an archive
+unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files; the fields ``subject`` and
+``exercise`` of some are wrong (so names decide); DB2's refined labels of subject 12 end 272 samples before its EMG.
+"""
+
+import re
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from scipy.io.matlab import MatReadError
+
+from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
+from embridge.errors import EMBridgeWarning, InputError
+
+FIELDS = ("emg", "glove", "restimulus", "rerepetition")
+NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+READER_VERSION = "ninapro-1"
+MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged. In doubles it is 2 GB
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, KeyError, MemoryError, zlib.error, MatReadError)
+
+
+@dataclass(frozen=True)
+class Database:
+    """One NinaPro database: its files, shapes and labels."""
+
+    name: str
+    file: str  # regular expression with the groups `subject` and `exercise`; any case, any nesting
+    example: str  # a file's name, for messages
+    sample_rate: float  # Hz
+    n_channels: int
+    n_sensors: int  # of the glove, in the file
+    exercises: Mapping[int, tuple[int, tuple[int, ...]]]  # exercise -> its number of movements, possible first labels
+    prefix: str = ""  # of users and keys, so that two databases share none
+    split: str = ""
+    n_subjects: int | None = None  # in the whole database, where a gap is worth a word
+    left_out: Mapping[int, str] = field(default_factory=dict)  # subject -> why
+    dropped: tuple[int, ...] = ()  # glove columns, counted from 1
+    names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
+    slack: float = 0.0  # share of the samples by which fields may differ in length; the shortest decides
+
+
+DB1 = Database(
+    name="ninapro-db1",
+    file=r"S(?P<subject>\d+)_A1_E(?P<exercise>\d)\.mat",
+    example="S1_A1_E1.mat",
+    sample_rate=100.0,
+    n_channels=10,
+    n_sensors=22,
+    exercises={1: (12, (1,))},
+)
+# DB2 and DB7 are recorded alike. Exercise 1 is B (hand and wrist), 2 is C (grasps), whose labels may run on from B's;
+# DB2's exercise 3 records force and no glove.
+_DB2_AND_DB7 = dict(
+    file=r"S(?P<subject>\d+)_(?:A1_)?E(?P<exercise>\d)(?:_A1)?\.mat",  # either order: the sites' own READMEs differ
+    example="S1_E1_A1.mat",
+    sample_rate=2000.0,
+    n_channels=12,
+    exercises={1: (17, (1,)), 2: (23, (18, 1))},
+    names_decide=True,
+    slack=0.01,
+)
+DB2 = Database(
+    name="DB2",
+    n_sensors=22,
+    prefix="DB2-",
+    split="train",
+    n_subjects=40,
+    dropped=(7, 10, 14, 18),  # the fingers' distal joints, which DB7's glove of 18 sensors lacks (METHOD 1)
+    **_DB2_AND_DB7,
+)
+DB7 = Database(
+    name="DB7",
+    n_sensors=18,
+    prefix="DB7-",
+    split="test",
+    n_subjects=20,
+    left_out=dict.fromkeys((21, 22), "an amputee, recorded without a glove"),
+    **_DB2_AND_DB7,
+)
+
+
+def gesture_name(exercise: int, rank: int) -> str:
+    """The name of a movement: ``gesture_name(1, 5)`` is "E1-05". Ranks count from 1 within the exercise."""
+    return f"E{exercise}-{rank:02d}"
+
+
+def open_db1(folder: Path | str, *, skip_broken: bool = False) -> Source:
+    """List DB1's exercise 1, one recording a subject, found at any depth below ``folder``.
+
+    Raises InputError where there is no such file, or where a subject has other exercises but not this one
+    (``skip_broken`` leaves that subject out and counts it).
+    """
+    recordings, skipped = _list(DB1, Path(folder), skip_broken)
+    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped)
+
+
+def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
+    """List exercises 1 and 2 of ``folder/DB2`` (split "train") and ``folder/DB7`` (split "test"), at any depth there.
+
+    Users are "DB2-S1", "DB7-S1" and so on. DB7's amputees are left out and counted in ``skipped``; subjects that are
+    missing from the real databases are counted there, too, and named in a warning. Poses have the 18 sensors that both
+    gloves share, raw units; EMG is in volts.
+
+    Raises InputError where a database has no folder or no file, and where a subject lacks an exercise
+    (``skip_broken`` leaves that exercise out and counts it).
+    """
+    folder, recordings, skipped = Path(folder), [], []
+    inside = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    for database in (DB2, DB7):
+        below = [p for p in inside if p.name.upper() == database.name]
+        if len(below) != 1:
+            found = ", ".join(p.name for p in below or inside) or "no folder"
+            raise InputError(f"ninapro: expected one folder {database.name} in {folder}, found {found}; see README")
+        listed, out = _list(database, below[0], skip_broken)
+        recordings += listed
+        skipped += out if simulated else [*out, *_gaps(database, listed)]
+    name = "simulated-ninapro" if simulated else "ninapro"
+    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped))
+
+
+def _list(
+    database: Database, folder: Path, skip_broken: bool
+) -> tuple[tuple[Recording, ...], tuple[tuple[str, str], ...]]:
+    """The recordings of one database, by subject and exercise, and (file, reason) of what is left out."""
+    if not folder.is_dir():
+        raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
+    files: dict[tuple[int, int], Path] = {}
+    for path in sorted(folder.rglob("*")):
+        match = re.fullmatch(database.file, path.name, re.IGNORECASE)
+        if match:
+            where = (int(match["subject"]), int(match["exercise"]))
+            if where in files:
+                raise InputError(
+                    f"{database.name}: {path.name} is there twice, as {files[where]} and {path}; remove one"
+                )
+            files[where] = path
+    recordings, skipped = [], []
+    for subject in sorted({s for s, _ in files}):
+        if subject in database.left_out:
+            skipped.append((f"{database.prefix}S{subject}", database.left_out[subject]))
+            continue
+        for exercise in database.exercises:
+            if (subject, exercise) in files:
+                recordings.append(_recording(database, files[subject, exercise], subject, exercise))
+                continue
+            reason = f"subject {subject} has no file for exercise {exercise} below {folder}; add it"
+            if not skip_broken:
+                raise InputError(f"{database.name}: {reason}{LEAVE_OUT}")
+            skipped.append((f"{database.prefix}S{subject}", reason))
+    if not recordings:
+        example = f"{folder} holds no file like {database.example}"
+        raise InputError(f"{database.name}: {example}; expected one a subject and exercise")
+    return tuple(recordings), tuple(skipped)
+
+
+def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
+    """The database's subjects without a file: named in a warning, since a subset is a use and not a mistake."""
+    there = {r.user for r in recordings}
+    missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
+    if missing:
+        text = f"{database.name}: {len(missing)} of {database.n_subjects} subjects are missing: {', '.join(missing)}"
+        warnings.warn(text, EMBridgeWarning, stacklevel=3)
+    return [(user, "has no files") for user in missing]
+
+
+def _recording(database: Database, path: Path, subject: int, exercise: int) -> Recording:
+    user = f"{database.prefix}S{subject}"
+    key = f"{user}-E{exercise}" if database.prefix else path.stem.upper()
+    return Recording(
+        key=key,
+        path=path,
+        user=user,
+        session=user if database.prefix else key,  # exercises 1 and 2 follow each other, electrodes and glove stay on
+        gesture="",
+        hand="",
+        sample_rate=database.sample_rate,
+        split=database.split,
+        loader=partial(_load, database, exercise),
+        counter=_count,
+        labeller=partial(_labels, database, exercise),
+    )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell whatever scipy raises for a damaged file in one sentence."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
+
+
+def _declared(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
+    with _readable(path):
+        found = scipy.io.whosmat(path)
+    names = [name for name, _, _ in found]
+    return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
+
+
+def _count(recording: Recording) -> int:
+    shapes = _declared(recording.path)
+    if "emg" not in shapes:
+        raise InputError(f"{recording.path}: expected a field emg, found {', '.join(shapes) or 'none'}")
+    return shapes["emg"][0]
+
+
+def _load(database: Database, exercise: int, recording: Recording) -> Signals:
+    """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
+    path, shapes = recording.path, _declared(recording.path)
+    n = _check_shapes(database, path, shapes)  # beyond it a sample has no label, or no pose
+    says_subject = not database.names_decide and shapes.get("subject") == (1, 1)
+    content = _read(path, [*FIELDS, "subject"] if says_subject else FIELDS)
+    if says_subject:
+        subject, found = recording.user[1:], f"{content['subject'][0, 0]:g}"
+        if found != subject:
+            raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
+    glove = content["glove"][:n]
+    kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
+    # on DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one
+    broken = ~np.isfinite(glove).all(axis=0) | ((np.ptp(glove, axis=0) == 0) if n else False)
+    if columns := ", ".join(str(i + 1) for i in kept if broken[i]):
+        raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
+    return Signals(
+        emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
+        pose=np.ascontiguousarray(glove[:, kept], dtype=np.float32),
+        segments=_segments(database, exercise, path, content, n),
+    )
+
+
+def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Segment, ...]:
+    """The segments alone, for which the two fields of labels are enough."""
+    path = recording.path
+    n = _check_shapes(database, path, _declared(path))
+    return _segments(database, exercise, path, _read(path, FIELDS[2:]), n)
+
+
+def _read(path: Path, names: Sequence[str]) -> dict:
+    with _readable(path):
+        content = scipy.io.loadmat(path, variable_names=list(names))
+    if imaginary := [name for name in names if name in content and np.iscomplexobj(content[name])]:
+        raise InputError(f"{path}: expected real numbers in {imaginary[0]}, found complex ones; fetch it again")
+    return content
+
+
+def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Samples that all fields have, before anything is read; InputError for a missing field or a wrong shape."""
+    if missing := [name for name in FIELDS if name not in shapes]:
+        raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
+    for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
+        if len(shapes[name]) != 2 or shapes[name][1] != width:
+            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}")
+    lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
+    for name, n in lengths.items():
+        if n > MAX_HOURS * 3600 * database.sample_rate:
+            raise InputError(f"{path}: {name} has {n} samples, expected at most {MAX_HOURS:g} h; fetch it again")
+        if abs(n - lengths["emg"]) > database.slack * lengths["emg"]:
+            raise InputError(f"{path}: {name} has {n} samples where emg has {lengths['emg']}")
+    return min(lengths.values())
+
+
+def _segments(database: Database, exercise: int, path: Path, content: dict, n: int) -> tuple[Segment, ...]:
+    """Runs of one label and one repetition in n samples; rest (0) and unnumbered repetitions are in none.
+
+    The labels must fit exactly one of the numbers that the exercise's first movement may have.
+    """
+    n_movements, firsts = database.exercises[exercise]
+    for name in FIELDS[2:]:
+        if wrong := [x for x in np.unique(content[name]) if not 0 <= x < 256 or x % 1]:
+            raise InputError(f"{path}: expected whole numbers 0 to 255 in {name}, found {wrong[0]:g}; leave it out")
+    labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
+    used = np.unique(labels[labels != 0])
+    fits = [first for first in firsts if ((used >= first) & (used < first + n_movements)).all()]
+    if len(fits) != 1 and len(used):
+        numberings = " or ".join(f"{first}..{first + n_movements - 1}" for first in firsts)
+        wrong = ", ".join(map(str, used)) if len(used) < 6 else f"{used[0]}..{used[-1]}"
+        problem = "which fits both" if fits else "which is neither" if len(firsts) > 1 else "which is not"
+        raise InputError(f"{path}: expected restimulus 0 and {numberings}, found {wrong}, {problem}; leave it out")
+    rank = labels - (fits[0] if len(used) else 1) + 1
+    edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
+    return tuple(
+        Segment(a, b, gesture_name(exercise, int(rank[a])), int(repetitions[a]))
+        for a, b in zip(edges, edges[1:], strict=False)
+        if b > a and labels[a] != 0 and repetitions[a] > 0
+    )

@@ -1,0 +1,88 @@
+"""Recordings: every source yields the same :class:`Recording`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of one recording with one label. ``start`` and ``stop`` are samples, half-open."""
+
+    start: int
+    stop: int
+    gesture: str  # emg2pose: the stage; NinaPro: "E1-05" (exercise and rank)
+    repetition: int = -1  # NinaPro's repetition, -1 where there is none
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The samples of one recording.
+
+    Attributes
+    ----------
+    emg : (T, C) float32 array, in the source's own unit
+    pose : (T, J) float32 array, rad for emg2pose, raw glove units for NinaPro
+    segments : labelled stretches; windows never cross one's border
+    breaks : samples at which the clock jumps; filters run on each side of one alone
+    """
+
+    emg: np.ndarray
+    pose: np.ndarray
+    segments: tuple[Segment, ...]
+    breaks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording: who made it and how to load it. Nothing is open until :meth:`load` is called.
+
+    ``split`` is the source's own column ("train", "val", "test", or "" where the source has none), and
+    ``generalization`` emg2pose's ("none", "stage", "user", "user_stage", or "").
+    """
+
+    key: str  # unique within the source; emg2pose: the file name without extension
+    path: Path
+    user: str
+    session: str
+    gesture: str  # "" where the recording holds several (NinaPro): see Signals.segments
+    hand: str  # "left", "right" or ""
+    sample_rate: float
+    moving_hand: str = ""  # emg2pose: which hand was prompted: left, right or both
+    split: str = ""
+    generalization: str = ""
+    simulated: bool = False
+    loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)
+    counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
+    labeller: Callable[["Recording"], tuple[Segment, ...]] = field(default=None, repr=False, compare=False)
+
+    def load(self) -> Signals:
+        """Read the samples: (T, C) EMG, (T, J) pose and the labelled segments. Opens and closes one file."""
+        return self.loader(self)
+
+    def n_samples(self) -> int:
+        """The number of samples, from the file's header alone."""
+        return self.counter(self)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The labelled stretches, without reading EMG or pose; breaks of the clock within one are not known then."""
+        return self.labeller(self) if self.labeller else (Segment(0, self.n_samples(), self.gesture),)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset on disk: its recordings, and what was left out and why.
+
+    ``reader_version`` enters a window store's key: a reader that reads differently makes another store.
+    """
+
+    name: str  # "emg2pose", "simulated", "ninapro-db1", "ninapro" or "simulated-ninapro"
+    folder: Path
+    recordings: tuple[Recording, ...]
+    reader_version: str
+    simulated: bool = False
+    skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)

@@ -1,0 +1,377 @@
+"""Table 1 as code, and NinaPro's splits, with their assertions (METHOD 1).
+
+A window is known by its row in the store's table. Every rule against leakage is checked each time a split is made:
+nobody has to remember to call anything.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
+from embridge.data.ninapro import gesture_name
+from embridge.errors import InputError
+
+SETS = ("in", "unseen")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The windows of each part of a dataset. All ids are rows of ``table``, int64, ascending.
+
+    Whoever makes one, the rules that hold for every dataset are checked: InputError where a file is there twice, a
+    labelled stretch or a window's content is on two sides, an unseen class is among the pre-training windows, or the
+    probe would train on what ``probe_apart`` forbids.
+
+    Attributes
+    ----------
+    pretrain : D_tr
+    probe_train, tune, evaluation : by class set, "in" and "unseen"; ``tune`` is empty where there is no D_tune
+    classes : gesture names in class order, by class set
+    group_kind : what the bootstrap resamples, "user" or "movement-repetition"
+    policies : the gallery policies that apply, in the order of reports
+    has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
+    remedy : the sentence that tells what to add where evaluation lacks something
+    probe_apart : what the probe's training and D_eval may not share, "user", or "repetition" (of a user's movement)
+        where the protocol itself probes and evaluates the same users, as NinaPro's does
+    paper : by part, what E Table 1 prints: (gestures, users, sessions)
+    notes : sentences to print beside Table 1
+    """
+
+    dataset: str
+    pretrain: np.ndarray
+    probe_train: dict[str, np.ndarray]
+    evaluation: dict[str, np.ndarray]
+    classes: dict[str, tuple[str, ...]]
+    table: pd.DataFrame
+    remedy: str
+    tune: dict[str, np.ndarray] = field(default_factory=lambda: {name: where([]) for name in SETS})
+    has_tuning: bool = False
+    group_kind: str = "user"
+    policies: tuple[str, ...] = ("all", "not-self", "other-users")
+    probe_apart: str = "user"
+    paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_files(self.table)
+        shown = np.isin(self.table.gesture.to_numpy()[self.pretrain], self.classes["unseen"])
+        if shown.any():
+            gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
+            raise InputError(f"leak: the unseen class {gesture} is in pre-training; leave its windows out")
+        probed = np.setdiff1d(joined(self.probe_train), self.pretrain)
+        sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": joined(self.tune)}
+        sides["D_eval"] = joined(self.evaluation)
+        disjoint(sides, self.table.segment, "labelled stretch")
+        disjoint(sides, self.table.digest, "window content")
+        if self.probe_apart not in ("user", "repetition"):
+            raise InputError(f"splits: expected probe_apart 'user' or 'repetition', found {self.probe_apart!r}")
+        self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
+
+    def learn_from(self, ids, what: str, *, tuning: bool = False) -> np.ndarray:
+        """``ids`` (B,) as they are, after a look that ``what`` learns nothing of D_eval from these windows.
+
+        Every training, scale, community and choice passes here. Raises InputError where a window is of a user of D_eval
+        (DB1, whose users are on both sides: of a labelled stretch), or, but for ``tuning``, of an unseen class.
+        """
+        ids = row_ids(ids)
+        column = "user" if self.group_kind == "user" else "segment"
+        disjoint({"D_eval": joined(self.evaluation), what: ids}, self.table[column], column)
+        shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
+        if shown:
+            raise InputError(f"leak: {what} would see the unseen class {min(shown)}; take windows of pre-training")
+        return ids
+
+    def probe_from(self, ids) -> np.ndarray:
+        """``ids`` (B,) as they are, after a look that a probe trained on these windows knows nothing of D_eval.
+
+        Every probe passes here. Raises InputError where a window is of a user of D_eval, or of a repetition of it where
+        ``probe_apart`` says so.
+        """
+        ids, values = row_ids(ids), self.table.user if self.probe_apart == "user" else self._repetition
+        disjoint({"D_eval": joined(self.evaluation), "probe-train": ids}, values, self.probe_apart)
+        return ids
+
+    def named(self) -> dict[str, np.ndarray]:
+        """Every part by its printed name, in Table 1's order."""
+        parts = {"pre-training": self.pretrain}
+        for name, ids in (("probe-train", self.probe_train), ("D_tune", self.tune), ("D_eval", self.evaluation)):
+            parts |= {f"{name}, {classes}": ids[classes] for classes in SETS}
+        return parts
+
+    def labels(self, class_set: str, ids) -> np.ndarray:
+        """The class of each window (B,) int64; -1 where its gesture is none of the set's classes."""
+        classes = pd.Index(self.classes[class_set])
+        return classes.get_indexer(self.table.gesture.to_numpy()[row_ids(ids)]).astype(np.int64)
+
+    def groups(self, ids) -> np.ndarray:
+        """The bootstrap's group of each window (B,), a string: its user, or user/movement/repetition."""
+        rows = self.table.iloc[row_ids(ids)]
+        return rows.user.to_numpy(dtype=str) if self.group_kind == "user" else repetition_of(rows)
+
+    def exclusion(self, policy: str, ids) -> np.ndarray | None:
+        """Codes (B,) int64: a gallery window with the query's code is excluded; None: nothing is (METHOD 8)."""
+        if policy == "all":
+            return None
+        keys = {
+            "not-self": np.arange(len(self.table)),
+            "other-users": self.table.user,
+            "other-repetitions": self._repetition,
+        }
+        if policy not in keys:
+            raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
+        return pd.factorize(keys[policy])[0].astype(np.int64)[row_ids(ids)]
+
+    @cached_property
+    def _repetition(self) -> pd.Series:
+        return pd.Series(repetition_of(self.table))
+
+    def check_evaluable(self) -> None:
+        """Raise InputError with the classes and users that evaluation needs and the data lack (RELIABILITY 17)."""
+        missing = []
+        for name, ids in self.named().items():
+            part, _, class_set = name.partition(", ")
+            if part == "pre-training" or (part == "D_tune" and not self.has_tuning):
+                continue
+            found = set(self.table.gesture.iloc[ids])
+            if absent := [c for c in self.classes[class_set] if c not in found]:
+                users = self.table.user.iloc[ids].nunique()
+                missing.append(f"{name} ({users} users) has no window of {', '.join(absent)}")
+        if missing:
+            raise InputError(
+                f"{self.dataset}: pre-training can run, evaluation cannot: {'; '.join(missing)}. {self.remedy}"
+            )
+
+
+def row_ids(ids) -> np.ndarray:
+    """Any list of ids as int64 (B,)."""
+    return np.asarray(ids, dtype=np.int64)
+
+
+def repetition_of(rows: pd.DataFrame) -> np.ndarray:
+    """The performance that each window is of: "user/gesture/repetition" (B,)."""
+    columns = (rows[name].to_numpy(dtype=str) for name in ("user", "gesture", "repetition"))
+    return np.array(["/".join(values) for values in zip(*columns, strict=True)], dtype=str)
+
+
+def where(mask) -> np.ndarray:
+    """The ids at which a mask over the table is true, ascending."""
+    return np.flatnonzero(np.asarray(mask)).astype(np.int64)
+
+
+def joined(part: dict[str, np.ndarray]) -> np.ndarray:
+    """The ids of both class sets of a part."""
+    return np.concatenate([part[classes] for classes in SETS])
+
+
+def _check_files(table: pd.DataFrame) -> None:
+    twice = table.duplicated(["recording", "start"])
+    if twice.any():
+        raise InputError(f"the file {table.recording[twice].iloc[0]} is there twice; remove one")
+    of_file = table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
+    mixed = of_file.index[(of_file > 1).any(axis=1)]
+    if len(mixed):
+        raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
+
+
+def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None:
+    """Raise InputError if a value occurs on two sides."""
+    values = values.to_numpy()
+    seen: dict = {}
+    for side, ids in sides.items():
+        for value in pd.unique(values[ids]):
+            if seen.setdefault(value, side) != side:
+                where = f"both in {seen[value]} and in {side}"
+                raise InputError(f"leak: the {what} {value} is {where}; correct the metadata or the split")
+
+
+# emg2pose. E Table 1 and A.2.2: (gestures, users, sessions) where they are printed
+PAPER = {
+    "pre-training": (23, 158, None),
+    "probe-train, in": (4, 158, None),
+    "probe-train, unseen": (4, 12, None),
+    "D_tune, in": (4, 3, None),
+    "D_tune, unseen": (4, 3, None),
+    "D_eval, in": (4, 20, 320),
+    "D_eval, unseen": (4, 20, 280),
+}
+PAPER_SESSIONS = {"in": (80, 80, 80, 80), "unseen": (80, 80, 80, 40)}  # a class, E A.2.2
+
+
+def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[str]:
+    """D_tune's users among val's: n, or 3 of 15 (E Table 1), 2 of 6, 1 of 2; which ones the paper does not say."""
+    users = sorted(users)
+    if n is None or n >= len(users):
+        n = max(round(len(users) / 5), 2) if len(users) > 3 else len(users) // 2
+    np.random.default_rng(seed).shuffle(users)
+    return sorted(users[:n])
+
+
+def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None = None) -> Splits:
+    """E Table 1: pre-training users, val's users tuned or probed on, the held-out users of test evaluated on."""
+    classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
+    held_out = table.gesture[(table.split == "train") & table.gesture.isin(HELD_OUT_STAGES)]
+    if len(held_out):
+        raise InputError(f"the held-out stage {held_out.iloc[0]} is among the training files; correct the metadata")
+    for_tune = table.user.isin(tune_users(table.user[table.split == "val"].unique().tolist(), seed, n_tune))
+    labelled = table.eval_grid
+    if hands == "prompted":
+        labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
+    rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
+    train, val, test = (table.split == name for name in ("train", "val", "test"))
+    kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
+    evaluation = {name: where(rows[name] & test & (table.generalization == kinds[name])) for name in SETS}
+    splits = Splits(
+        dataset=dataset,
+        pretrain=where(train),
+        probe_train={"in": where(rows["in"] & train), "unseen": where(rows["unseen"] & val & ~for_tune)},
+        tune={name: where(rows[name] & val & for_tune) for name in SETS},
+        evaluation=evaluation,
+        classes=classes,
+        table=table,
+        has_tuning=True,
+        remedy=_remedy(table),
+        paper=PAPER,
+        notes=tuple(_session_note(name, table.iloc[evaluation[name]], classes[name]) for name in SETS),
+    )
+    sides = {
+        "pre-training": splits.pretrain,
+        "D_tune": joined(splits.tune),
+        "probe-train, unseen": splits.probe_train["unseen"],
+        "D_eval": joined(evaluation),
+    }
+    disjoint(sides, table.user, "user")
+    disjoint(sides, table.session, "session")
+    disjoint(sides, table.recording.str.replace(r"[-_]?(left|right)$", "", regex=True), "two-handed recording")
+    return splits
+
+
+def _remedy(table: pd.DataFrame) -> str:
+    have = table.drop_duplicates("user").split.value_counts()
+    per_split = ", ".join(f"{have.get(split, 0)} {split}" for split in ("train", "val", "test"))
+    one = "One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. "
+    only = one if table.user.nunique() == 1 else ""
+    return f"{only}Users found: {per_split}; add files of val (two users or more) and test users"
+
+
+def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) -> str:
+    """Sessions a class of D_eval against A.2.2's 80, and 40 for unseen class 3."""
+    sessions = evaluated.groupby("gesture").session.nunique()
+    found, paper = [int(sessions.get(gesture, 0)) for gesture in classes], PAPER_SESSIONS[name]
+    difference = [f - p for f, p in zip(found, paper, strict=True)]
+    return (
+        f"D_eval, {name}: {' / '.join(map(str, found))} sessions a class; the paper counts "
+        f"{' / '.join(map(str, paper))} (difference {' / '.join(f'{d:+d}' for d in difference)})."
+    )
+
+
+# NinaPro
+
+DB1_CLASSES = {
+    "in": tuple(gesture_name(1, rank) for rank in (2, 4, 7, 10)),
+    "unseen": tuple(gesture_name(1, rank) for rank in (1, 5, 9, 12)),
+}
+DB1_EVALUATION_REPETITIONS = (2, 5, 7)
+NINAPRO_CLASSES = {
+    "in": tuple(gesture_name(2, rank) for rank in (1, 5, 10, 15)),  # exercise C
+    "unseen": tuple(gesture_name(1, rank) for rank in (1, 5, 10, 15)),  # exercise B
+}
+NINAPRO_NOTES = (
+    "The paper prints the in-distribution classes as 1, 5, 10 and 10 of exercise C; the second 10 is read as 15.",
+    "Of DB2's 22 glove sensors the four distal ones (columns 7, 10, 14, 18) are dropped: DB7's glove has the other 18.",
+    "Repetitions of DB7 are split at random within a movement and user: the probe has seen the users it is tested on.",
+)
+
+
+def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
+    """DB2 pre-trains, but for the unseen movements; DB7's repetitions are probed on or evaluated on, half and half.
+
+    Which half is drawn with ``seed`` for each user and movement alone; of an odd number evaluation gets one more.
+    """
+    pretrain = (table.split == "train") & ~table.gesture.isin(NINAPRO_CLASSES["unseen"])
+    downstream, probed = table.split == "test", _half_of_repetitions(table, seed)
+    rows = {name: downstream & table.gesture.isin(classes) for name, classes in NINAPRO_CLASSES.items()}
+    splits = Splits(
+        dataset=dataset,
+        pretrain=where(pretrain),
+        probe_train={name: where(rows[name] & probed) for name in SETS},
+        evaluation={name: where(rows[name] & ~probed & table.eval_grid) for name in SETS},
+        classes=NINAPRO_CLASSES,
+        policies=("all", "not-self", "other-repetitions", "other-users"),
+        table=table,
+        remedy="Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more",
+        probe_apart="repetition",
+        notes=NINAPRO_NOTES,
+    )
+    parts = {"probe-train": joined(splits.probe_train), "D_eval": joined(splits.evaluation)}
+    # the same users are probed on and evaluated on: the paper's protocol
+    both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(parts.values()))}
+    disjoint(both, table.user, "user")
+    disjoint(both, table.session, "session")
+    disjoint({"pre-training": splits.pretrain, **parts}, pd.Series(repetition_of(table)), "repetition")
+    return splits
+
+
+def _half_of_repetitions(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """(N,) bool: windows of the repetitions that train the probe, in the order of users and movements, not of files."""
+    rng, chosen = np.random.default_rng(seed), []
+    for (user, gesture), rows in table[table.split == "test"].groupby(["user", "gesture"], sort=True):
+        repetitions = rng.permutation(np.unique(rows.repetition))
+        chosen += [f"{user}/{gesture}/{repetition}" for repetition in repetitions[: len(repetitions) // 2]]
+    return np.isin(repetition_of(table), chosen)
+
+
+def split_db1(table: pd.DataFrame) -> Splits:
+    """DB1: three repetitions of each movement evaluate, the others train (METHOD 1)."""
+    evaluated = table.repetition.isin(DB1_EVALUATION_REPETITIONS)
+    rows = {name: table.gesture.isin(classes) for name, classes in DB1_CLASSES.items()}
+    return Splits(
+        dataset="ninapro-db1",
+        pretrain=where(~evaluated & ~rows["unseen"]),
+        probe_train={name: where(~evaluated & rows[name]) for name in SETS},
+        evaluation={name: where(evaluated & rows[name] & table.eval_grid) for name in SETS},
+        classes=DB1_CLASSES,
+        group_kind="movement-repetition",
+        policies=("all", "other-repetitions", *(("other-users",) if table.user.nunique() > 1 else ())),
+        table=table,
+        remedy="Add complete exercise 1 files",
+        probe_apart="repetition",
+        notes=("Subject 1 is a development subject: choices were made with it in view.",),
+    )
+
+
+def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> Splits:
+    """Pre-train on "train" without the unseen classes, probe those on "val", evaluate on "test"; there is no D_tune.
+
+    ``table`` is a store's; ``classes`` names the gestures that are told apart, {"in": (...), "unseen": (...)}. Raises
+    InputError where a user, a recording or a window's content is in two of the three.
+    """
+    rows = {name: table.gesture.isin(classes[name]) for name in SETS}
+    train, val, test = (table.split == name for name in ("train", "val", "test"))
+    splits = Splits(
+        dataset=dataset,
+        pretrain=where(train & ~rows["unseen"]),
+        probe_train={"in": where(train & rows["in"]), "unseen": where(val & rows["unseen"])},
+        evaluation={name: where(test & rows[name] & table.eval_grid) for name in SETS},
+        classes=classes,
+        table=table,
+        remedy="Add recordings of each class whose split is train or test, and of the unseen ones val and test",
+    )
+    sides = {"train": where(train), "val": where(val), "test": where(test)}
+    disjoint(sides, table.user, "user")
+    disjoint(sides, table.recording, "recording")
+    return splits
+
+
+def table1(splits: Splits) -> pd.DataFrame:
+    """Table 1: gestures, users, sessions, files and windows of each part, and the paper's counts where it has them."""
+    rows = []
+    for name, ids in splits.named().items():
+        part = splits.table.iloc[ids]
+        counts = (part[column].nunique() for column in ("gesture", "user", "session", "recording"))
+        rows.append((name, *counts, len(part), *splits.paper.get(name, (None, None, None))))
+    printed = ["paper: gestures", "paper: users", "paper: sessions"]
+    columns = ["split", "gestures", "users", "sessions", "files", "windows", *printed]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(printed, "Int64"))

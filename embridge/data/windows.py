@@ -1,0 +1,357 @@
+"""Recordings -> a float16 window store of one kind, built once (METHOD 1; RELIABILITY 4, 7-9).
+
+The SHA-256 of each source file is kept in ``sources.json`` beside the stores, by path, size and date, so that a file
+is summed once. When a store is built, files that were summed earlier are summed again: a difference is bytes that
+rotted.
+
+Workers cut recordings (:mod:`embridge.data.cutting`); this process appends the results in the recordings' order and
+notes each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
+from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
+from embridge.data.recordings import LEAVE_OUT, Recording, Source
+from embridge.data.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
+from embridge.errors import EMBridgeWarning, InputError
+from embridge.files import locked, sha256, write_atomically
+from embridge.parallel import available_cores, in_order
+from embridge.provenance import provenance
+
+SAVE_SECONDS = 30.0  # between two writes of sources.json
+SAMPLES_PER_WORKER = 3_000_000  # about 10 s of work: starting a process takes 2 s
+
+
+@contextmanager
+def _disk_errors(folder: Path, needed: int = 0):
+    """Tell a full or read-only disk in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        space = f"; the window store needs {needed} bytes, {shutil.disk_usage(folder).free} are free" if needed else ""
+        raise InputError(f"{folder}: cannot be written ({error.strerror}){space}") from error
+
+
+def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
+    """The files that ``sources.json`` in ``folder`` knows, by recording key, and the recordings that it does not know.
+
+    A file of another size or date is not known. Writes nothing.
+    """
+    cache, files, todo = _known_sums(folder), {}, []
+    for recording in source.recordings:
+        known = cache.get(str(recording.path.resolve()))
+        status = recording.path.stat()
+        if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+            files[recording.key] = SourceFile(**known)
+        else:
+            todo.append(recording)
+    return files, todo
+
+
+def _known_sums(folder: Path) -> dict[str, dict]:
+    path = folder / "sources.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def survey(
+    source: Source, folder: Path, *, workers: int, progress: bool, skip_broken: bool
+) -> tuple[dict[str, SourceFile], list[tuple[str, str]]]:
+    """Sum each recording's file: what was found by recording key, and (file, reason) of broken ones.
+
+    Raises InputError at the first broken file unless ``skip_broken``.
+    """
+    cache, broken = _known_sums(folder), []
+    files, todo = summed(source, folder)
+
+    def save() -> None:
+        with _disk_errors(folder):
+            write_atomically(folder / "sources.json", json.dumps(cache))
+
+    saved = time.monotonic()
+    pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
+    try:
+        sums = pool.map(sha256, [r.path for r in todo])
+        bar = tqdm(sums, "source files", len(todo), mininterval=5, disable=not (progress and todo))
+        for recording, total in zip(todo, bar, strict=True):
+            try:
+                n_samples, status = recording.n_samples(), recording.path.stat()
+            except InputError as error:
+                if not skip_broken:
+                    raise InputError(f"{error}{LEAVE_OUT}") from error
+                broken.append((recording.path.name, str(error)))
+                continue
+            file = SourceFile(status.st_size, status.st_mtime_ns, total, n_samples)
+            files[recording.key] = replace(file, fresh=True)
+            cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save()
+                saved = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if todo:
+        save()
+    return files, broken
+
+
+def _made_from(source: Source, recordings: list[Recording], files: dict[str, SourceFile], config: WindowConfig) -> str:
+    """Hash of what a store's windows are made from, whatever code makes them."""
+    columns = [[r.key, r.gesture, *(getattr(r, name) for name in OF_RECORDING)] for r in recordings]
+    sums = [[files[r.key].size, files[r.key].sha256] for r in recordings]
+    return fingerprint(STORE_VERSION, source.name, source.reader_version, as_json(config), columns, sums)
+
+
+def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
+    """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
+
+    Writes nothing and sums no file: a source that was never surveyed has no store.
+    """
+    files, unknown = summed(source, Path(folder))
+    if unknown:
+        return None
+    sources = _made_from(source, list(source.recordings), files, config)
+    try:
+        return WindowStore(Path(folder) / fingerprint(sources, kind, RESULTS_VERSION))
+    except InputError:  # absent, unfinished or damaged
+        return None
+
+
+def build_store(
+    source: Source,
+    config: WindowConfig,
+    folder: Path | str,
+    kind: str = "waveform",
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    skip_broken: bool = False,
+) -> WindowStore:
+    """Build ``folder/<key>`` of a kind, "waveform" or "features", or open it where it is already whole.
+
+    The key is a hash of the kind, the configuration, the reader's version, every recording's columns, size and SHA-256,
+    and RESULTS_VERSION. A damaged store (:func:`check`) is built again, with a warning; an interrupted one goes on.
+    Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it in the manifest), for
+    features of an envelope, for too little space, and where another process is building the same store.
+    """
+    if kind == "features" and config.bandpass is None:
+        raise InputError(f"{source.name}: an envelope has no power to measure; read it as waveforms")
+    if config.stride_eval % config.stride_train:
+        raise InputError(f"stride_eval {config.stride_eval} must be a multiple of stride_train {config.stride_train}")
+    folder = Path(folder)
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    workers = workers or available_cores()
+    files, broken = survey(source, folder, workers=workers, progress=progress, skip_broken=skip_broken)
+    recordings = [r for r in source.recordings if r.key in files]
+    sources = _made_from(source, recordings, files, config)
+    path = folder / fingerprint(sources, kind, RESULTS_VERSION)
+    store = _open_whole(path, progress)
+    if store is None:
+        busy = f"{path}: another run is building this store (HOLDER); wait for it or stop it"
+        with locked(folder / f"{path.name}.lock", busy):
+            if _open_whole(path, progress) is None:  # as it was before the lock was ours
+                shutil.rmtree(path, ignore_errors=True)
+                building = _Build(path, sources, source, recordings, files, config, kind, broken, skip_broken)
+                building.run(workers, progress)
+        store = WindowStore(path)
+    if store.manifest["broken"] and not skip_broken:
+        file, reason = store.manifest["broken"][0]
+        raise InputError(f"{reason} (this store was built without {file}; accept that with --skip-broken)")
+    return store
+
+
+def _open_whole(path: Path, progress: bool) -> WindowStore | None:
+    if not path.exists():
+        return None
+    try:
+        store = WindowStore(path)
+        check(store, progress)
+    except InputError as error:
+        warnings.warn(f"{error} (done now)", EMBridgeWarning, stacklevel=3)
+        return None
+    return store
+
+
+@dataclass
+class _Build:
+    """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
+
+    path: Path
+    sources: str
+    source: Source
+    recordings: list[Recording]
+    files: dict[str, SourceFile]
+    config: WindowConfig
+    kind: str
+    broken: list[tuple[str, str]]
+    skip_broken: bool
+    logs: list[dict] = field(default_factory=list)  # one a recording, without its windows
+    columns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {name: [] for name in OF_WINDOW})
+    n_windows: int = 0
+    n_segments: int = 0
+    gestures: dict[str, int] = field(default_factory=dict)
+
+    def run(self, workers: int, progress: bool) -> None:
+        """Reserve, go on from the journal, append what is missing, and give the store its name."""
+        self.partial = self.path.with_name(f"{self.path.name}.partial")
+        self.shapes = arrays_of(self.kind, self.config)
+        sizes = [2 * width * steps for width, steps in self.shapes.values()]  # bytes of one window in each array
+        # starts are at least a stride apart within a stretch and a window apart across two
+        step = min(self.config.stride_train, self.config.window)
+        most = sum(max(0, (self.files[r.key].n_samples - self.config.window) // step + 1) for r in self.recordings)
+        needed = most * sum(sizes)
+        self._check_space(needed)
+        with _disk_errors(self.path.parent, needed):
+            with ExitStack() as opened:
+                self.partial.mkdir(exist_ok=True)
+                for name in (*self.shapes, "journal.jsonl"):
+                    (self.partial / name).touch()
+                *arrays, journal = (
+                    opened.enter_context(open(self.partial / name, "r+b")) for name in (*self.shapes, "journal.jsonl")
+                )
+                for file, size in zip(arrays, sizes, strict=True):
+                    if most and hasattr(os, "posix_fallocate"):  # or, on macOS, a full disk is met by a write
+                        os.posix_fallocate(file.fileno(), 0, most * size)
+                self._replay(arrays, journal)
+                for file, size in zip(arrays, sizes, strict=True):
+                    file.seek(self.n_windows * size)
+                self._append(arrays, journal, workers, progress)
+                for file, size in zip(arrays, sizes, strict=True):
+                    file.truncate(self.n_windows * size)
+                    os.fsync(file.fileno())
+            self._finish()
+
+    def _check_space(self, needed: int) -> None:
+        have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16"))
+        free = shutil.disk_usage(self.path.parent).free
+        if needed - have > free:
+            raise InputError(
+                f"{self.path.parent}: the window store needs {needed - have} more bytes and {free} are free; "
+                "free some, or choose another folder"
+            )
+
+    def _replay(self, arrays, journal) -> None:
+        """Take over what an interrupted build left, as far as its contents are what the journal says.
+
+        A torn last line, or blocks that a power cut kept from the disk, end what is taken over.
+        """
+        good = 0
+        for line, recording in zip(journal, self.recordings, strict=False):
+            try:
+                log = json.loads(line)
+                n, blocks = len(log["checksums"]), []
+                for file, (width, steps) in zip(arrays, self.shapes.values(), strict=True):
+                    blocks.append(np.frombuffer(file.read(2 * n * width * steps), np.float16).reshape(n, width, steps))
+            except ValueError:
+                break
+            if [checksum(*window) for window in zip(*blocks, strict=True)] != log["checksums"]:
+                break
+            if log.get("error") and not self.skip_broken:
+                break
+            self._take(recording, log)
+            good += len(line)
+        journal.seek(good)
+        journal.truncate()
+
+    def _append(self, arrays, journal, workers: int, progress: bool) -> None:
+        todo = self.recordings[len(self.logs) :]
+        workers = min(workers, 1 + sum(self.files[r.key].n_samples for r in todo) // SAMPLES_PER_WORKER)
+        hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
+        jobs = ((r, self.config, self.files[r.key], self.kind) for r in todo)
+        bar = tqdm(
+            desc="windows",
+            total=sum(hours.values()),
+            initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
+            disable=not progress,
+            mininterval=5,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}",
+            unit=" h of recording",
+        )
+        with bar:
+            for recording, part in zip(todo, in_order(cut, jobs, workers), strict=True):
+                if part.log.get("error") and not self.skip_broken:
+                    raise InputError(part.log["error"] + LEAVE_OUT)
+                for file, array in zip(arrays, part.arrays, strict=True):
+                    file.write(array)
+                    file.flush()
+                journal.write(json.dumps(part.log).encode() + b"\n")
+                journal.flush()
+                self._take(recording, part.log)
+                bar.update(hours[recording.key])
+
+    def _take(self, recording: Recording, log: dict) -> None:
+        """Add one recording's journal entry to the table and the manifest under way."""
+        windows = np.array(log["windows"], dtype=np.int64).reshape(-1, 3)
+        gestures = [self.gestures.setdefault(g, len(self.gestures)) for g, _ in log["segments"]]
+        repetitions = [r for _, r in log["segments"]]
+        segment = windows[:, 0]
+        values = {
+            "recording": np.full(len(windows), len(self.logs)),
+            "segment": segment + self.n_segments,
+            "start": windows[:, 1],
+            "offset": windows[:, 2],
+            "gesture": np.array(gestures, dtype=np.int64)[segment],
+            "repetition": np.array(repetitions, dtype=np.int64)[segment],
+            "digest": np.array(log["digests"], dtype=np.uint64),
+            "checksum": np.array(log["checksums"], dtype=np.uint64),
+        }
+        for name, value in values.items():
+            self.columns[name].append(value)
+        self.n_segments += len(log["segments"])
+        self.n_windows += len(windows)
+        if log.get("error"):
+            self.broken.append((recording.path.name, log["error"]))
+        file = self.files[recording.key]
+        self.logs.append(
+            {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
+            | {"file": recording.path.name, "size": file.size, "sha256": file.sha256, "n_samples": file.n_samples}
+            | {"windows": len(windows), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
+        )
+
+    def _finish(self) -> None:
+        table = self.partial / "windows.npz"
+        columns = {name: np.concatenate(v) if v else np.zeros(0, int) for name, v in self.columns.items()}
+        np.savez(table, **columns)
+        of_both_kinds = b"".join(columns[name].tobytes() for name in sorted(columns) if name != "checksum")
+        totals: dict[str, int] = {"recordings": len(self.logs), "windows": self.n_windows}
+        for log in self.logs:
+            for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
+                totals[name] = totals.get(name, 0) + value
+        totals["broken_files"] = len(self.broken)
+        if totals.get("short"):
+            message = f"{totals['short']} of {len(self.logs)} recordings are shorter than a window and give none"
+            warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
+        body = {
+            "key": self.path.name,
+            "kind": self.kind,
+            "sources": self.sources,
+            "source": self.source.name,
+            "simulated": self.source.simulated,
+            "reader_version": self.source.reader_version,
+            "store_version": STORE_VERSION,
+            "config": as_json(self.config),
+            "n_windows": self.n_windows,
+            "counts": totals,
+            "gestures": list(self.gestures),
+            "table_sha256": sha256(table),
+            "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
+            "skipped": [list(x) for x in self.source.skipped],
+            "broken": [list(x) for x in self.broken],
+            "recordings": self.logs,
+            **provenance(threads=1),  # which cuts a window; and what fills a store need not load torch
+        }
+        write_atomically(self.partial / "manifest.json", seal(body))
+        (self.partial / "journal.jsonl").unlink()
+        os.replace(self.partial, self.path)

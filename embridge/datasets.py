@@ -1,0 +1,181 @@
+"""The named datasets: one record each says how it is read, cut and split, and what it changes in a profile (METHOD 1).
+
+Only the standard library is imported at once, for the command line reads the names before anything is installed; what
+opens recordings or splits windows is imported when it is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embridge.config import NinaProSimulationConfig, Profile, SimulationConfig, TrainConfig, WindowConfig
+from embridge.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from embridge.data.recordings import Source
+    from embridge.data.splits import Splits
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """One dataset by its name; the methods are those of emg2pose and of its simulation.
+
+    Attributes
+    ----------
+    windows : how its recordings are filtered and cut
+    simulated : whether we write it ourselves, so that no folder need be given
+    paper : the dataset whose numbers the papers print, which stand beside this one's; "" for none
+    development : whether choices were made with it in view
+    """
+
+    name: str
+    windows: WindowConfig = WindowConfig()
+    simulated: bool = False
+    paper: str = "emg2pose"
+    development: bool = False
+
+    def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
+        """Its recordings below ``folder``; of simulated ones what is missing of ``simulation`` is written first."""
+        if self.simulated:
+            from embridge.simulator.recordings import open_simulated
+
+            return open_simulated(folder, simulation)
+        from embridge.data.emg2pose import open_emg2pose
+
+        return open_emg2pose(folder, skip_broken=skip_broken)
+
+    def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
+        """The amount that the simulator writes at a profile."""
+        return size.simulation
+
+    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+        """As :func:`make_splits` asks for it."""
+        from embridge.data.splits import split_emg2pose
+
+        return split_emg2pose(self.name, table, seed, hands, n_tune)
+
+    def adapted(self, size: Profile) -> Profile:
+        """The profile with the stages and patches that this dataset dictates."""
+        if self.simulated:
+            return size
+        return replace(size, evaluation=replace(size.evaluation, tune_users=None))
+
+
+@dataclass(frozen=True)
+class DB2AndDB7(NamedDataset):
+    """NinaPro's DB2 and DB7 differ from emg2pose in their channels alone; of the twelve eight round the arm rotate."""
+
+    windows: WindowConfig = WindowConfig(n_channels=12, n_joints=18, notch=50.0, exclude_ik_failures=False)
+    paper: str = "ninapro"
+
+    def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
+        if self.simulated:
+            from embridge.simulator.recordings import open_simulated_ninapro
+
+            return open_simulated_ninapro(folder, simulation)
+        from embridge.data.ninapro import open_ninapro
+
+        return open_ninapro(folder, skip_broken=skip_broken)
+
+    def simulation(self, size: Profile) -> NinaProSimulationConfig:
+        return size.ninapro
+
+    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+        from embridge.data.splits import split_ninapro
+
+        return split_ninapro(self.name, table, seed)
+
+    def adapted(self, size: Profile) -> Profile:
+        return _each_stage(size, lambda stage: replace(stage, ring=8))
+
+
+@dataclass(frozen=True)
+class DB1(NamedDataset):
+    """NinaPro's DB1: an envelope at 100 Hz, not filtered; 1 s windows, every 0.1 s in training, 0.5 s in evaluation."""
+
+    windows: WindowConfig = WindowConfig(
+        sample_rate=100.0,
+        n_channels=10,
+        n_joints=22,
+        window=100,
+        stride_train=10,
+        stride_eval=50,
+        bandpass=None,
+        notch=None,
+        exclude_ik_failures=False,
+    )
+    paper: str = ""
+    development: bool = True  # its subject 1 was used in development
+
+    def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
+        from embridge.data.ninapro import open_db1
+
+        return open_db1(folder, skip_broken=skip_broken)
+
+    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+        from embridge.data.splits import split_db1
+
+        return split_db1(table)
+
+    def adapted(self, size: Profile) -> Profile:
+        """One subject gives a sixth of quick's steps an epoch, and there is no D_tune to choose epochs on.
+
+        They are set by the clock: twice as many, 80 at least, which is under half of quick's updates.
+        """
+
+        def longer(stage: TrainConfig) -> TrainConfig:
+            if size.name != "smoke":
+                stage = replace(stage, epochs=max(80, 2 * stage.epochs), t_0=2 * stage.t_0)
+            return replace(stage, emg_norm="train", ring=8)
+
+        patches = replace(size.model, emg_patch=0.05, pose_patch=0.2)
+        return replace(_each_stage(size, longer), model=patches, evaluation=replace(size.evaluation, k=5))
+
+
+def _each_stage(size: Profile, change: Callable[[TrainConfig], TrainConfig]) -> Profile:
+    return replace(size, mae=change(size.mae), align=change(size.align))
+
+
+DATASETS = {
+    record.name: record
+    for record in (
+        NamedDataset("simulated", simulated=True),
+        NamedDataset("emg2pose"),
+        DB2AndDB7("ninapro"),
+        DB2AndDB7("simulated-ninapro", simulated=True),
+        DB1("ninapro-db1"),
+    )
+}
+SIMULATED = tuple(name for name, record in DATASETS.items() if record.simulated)
+
+
+def window_config(dataset: str) -> WindowConfig:
+    """The settings by which the named dataset is filtered and cut."""
+    return DATASETS[dataset].windows
+
+
+def for_dataset(size: Profile, dataset: str) -> Profile:
+    """The profile with the stages and patches that the named dataset dictates; as it is for recordings of one's own."""
+    return DATASETS[dataset].adapted(size) if dataset in DATASETS else size
+
+
+def make_splits(
+    dataset: str, table: "pd.DataFrame", *, seed: int = 0, hands: str = "all", n_tune: int | None = None
+) -> "Splits":
+    """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
+
+    ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
+    repetitions. ``hands="prompted"`` keeps, in emg2pose's labelled parts, only files whose hand was prompted to move
+    (pre-training uses all files). Raises InputError where a rule is broken.
+    """
+    if hands not in ("all", "prompted"):
+        raise InputError(f"hands: expected all or prompted, found {hands}")
+    splits = DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
+    if not len(splits.pretrain):
+        raise InputError(
+            f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
+        )
+    return splits

@@ -1,0 +1,289 @@
+"""A finished run on raw windows: :func:`load`, which ``embridge.load`` is, embeds them, and a Recogniser labels each.
+
+A stored window was filtered with its recording around it, these are filtered alone; all else is as in training and
+evaluation (METHOD 1, 8).
+"""
+
+import json
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.fft import dct, idct
+from scipy.signal import sosfreqz
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from embridge.checkpoint import load_weights
+from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
+from embridge.data.batches import Reader, Statistics
+from embridge.data.cutting import robust_scale
+from embridge.data.signals import emg_features, pose_frames, sections
+from embridge.errors import InputError
+from embridge.evaluation import majority
+from embridge.experiments import slug
+from embridge.files import read_npz
+from embridge.models import new_model, pose_encoder
+from embridge.objectives import encode
+from embridge.trained import encoder_embedding
+
+NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pose_start"}  # in a run's config.json
+
+
+def load(run, device: str = "cpu") -> "Embedder":
+    """The model of a finished run, for raw windows.
+
+    ``run`` is its folder, ``runs/<name>-<key>``, or a :class:`~embridge.trained.Run`. Beside the folder of an
+    aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and
+    ``statistics-<kind>-<key>.json`` of the data that both were trained on. Nothing is unpickled. Raises InputError
+    where one of these is missing or damaged, and for a supervised regressor, which embeds nothing.
+    """
+    folder = Path(getattr(run, "folder", run)).resolve()
+    describe, shape, model = _trained(folder, device)
+    kind, pose_trained, data = describe["kind"], describe["moves"][1], describe["data"]
+    emg = pose = None
+    if kind == "emg-mae":
+        emg = encoder_embedding(model.encoder)
+    elif kind != "pose-mae":
+        emg = model.queries if kind == "qformer" else lambda x: model.queries(x)[:, 0]
+    if pose_trained:
+        pose = model.pose_embedding
+    elif kind != "emg-mae":
+        mae, beside = model, folder
+        if kind != "pose-mae":
+            beside = folder.parent / f"{slug(describe['pose_start'])}-{describe['needs'][describe['pose_start']]}"
+            _, _, mae = _trained(beside, device)
+        pose = _frozen_pose(mae, shape.pose_embedding, beside)
+    norm = "log-power" if shape.emg_tokens == "log-power" else describe["train"]["emg_norm"]
+    kinds = {"pose": kind_of(shape.pose_tokens)} | ({"emg": "waveform"} if norm == "train" else {})
+    scales = {name: _made(Statistics, folder.parent / f"statistics-{kinds[name]}-{data}.json") for name in kinds}
+    windows = _made(WindowConfig, folder.parent / f"windows-{data}.json")
+    # without a store: it scales windows and reads none
+    reader = Reader(None, None, scales, norm, device)
+    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, kinds["pose"])
+
+
+class Embedder:
+    """What :func:`load` returns: a trained system's embeddings of raw windows.
+
+    Attributes
+    ----------
+    name : the experiment's
+    windows : WindowConfig: channels, joints, samples of a window, sample rate and filters
+    d : width of its embeddings
+    """
+
+    def __init__(
+        self,
+        name: str,
+        windows: WindowConfig,
+        reader: Reader,
+        d: int,
+        emg: Callable | None = None,
+        pose: Callable | None = None,
+        pose_kind: str = "waveform",
+    ):
+        self.name, self.windows, self.d = name, windows, d
+        self._reader, self._emg, self._pose, self._pose_kind = reader, emg, pose, pose_kind
+
+    def encode_emg(self, x, scale: float | None = None) -> Tensor:
+        """l2-normalised embeddings of raw EMG x (B, C, T), unfiltered, in the recordings' unit; float32 on the CPU.
+
+        Windows are raw whatever the model's front end is: log-power is computed here where it reads that. What
+        retrieval uses: a Q-Former's M queries (B, M, d), of which retrieval takes the highest cosine, and CPEP's u
+        (B, d); of an EMG-MAE [CLS] (B, d). Each window is filtered alone, as :func:`filter_window` does. ``scale``:
+        what the store divides their recording by (the manifest's), which matters where a run's EMG is normalised by
+        "train" or "recording"; None measures it on x, as if x were the recording. Raises InputError for another shape,
+        a number that is not finite, a scale that is not positive, a window without a signal where log-power is read,
+        and a Pose-MAE.
+        """
+        return normalize(self.queries(x, scale), dim=-1)
+
+    def queries(self, x, scale: float | None = None) -> Tensor:
+        """The same before they are normalised, as "mean" pooling reads them; arguments as of :meth:`encode_emg`."""
+        if self._emg is None:
+            raise InputError(f"{self.name} embeds poses alone and has no EMG encoder; use encode_pose or another run")
+        windows = self.windows
+        x = _checked("raw EMG", x, (windows.n_channels, windows.window))
+        if scale is not None and not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
+        filtered = np.stack([filter_window(window.T, windows) for window in x])
+        if self._reader.emg_norm == "log-power":
+            power = [emg_features(window, n_bins(windows)) for window in filtered]
+            if any(window is None for window in power):
+                raise InputError(
+                    "window of raw EMG: expected a signal, found one value in all samples and channels; look at the "
+                    "electrodes, or leave the window out"
+                )
+            return self._encode(self._emg, self._reader.scale_emg, np.stack(power))
+        live = np.ptp(filtered, axis=(0, 2)) > 0
+        filtered /= np.float32(robust_scale(filtered[:, live]) if scale is None else scale)
+        return self._encode(self._emg, self._reader.scale_emg, filtered)
+
+    def encode_pose(self, p) -> Tensor:
+        """(B, d) l2-normalised v of poses p (B, J, T), rad (or the recordings' unit), float32 on the CPU.
+
+        Raises InputError for another shape, a number that is not finite, and an EMG-MAE.
+        """
+        if self._pose is None:
+            raise InputError(f"{self.name} embeds EMG alone and has no pose encoder; use encode_emg or another run")
+        p = _checked("pose", p, (self.windows.n_joints, self.windows.window))
+        p = pose_frames(p, n_bins(self.windows)) if self._pose_kind == "features" else p.astype(np.float32)
+        return normalize(self._encode(self._pose, self._reader.scale_pose, p), dim=-1)
+
+    def _encode(self, function: Callable, scaled: Callable, x: np.ndarray) -> Tensor:
+        x = torch.from_numpy(x)
+        return encode(function, lambda ids: scaled(x[ids].to(self._reader.device)), np.arange(len(x)))
+
+
+class Recogniser:
+    """A trained system, ready to label windows one at a time as :func:`~embridge.evaluation.zero_shot` labels many.
+
+    Parameters
+    ----------
+    embedder : what :func:`load` makes of an aligned system
+    gallery, labels : (G, d) pose embeddings and (G,) ints, as for ``zero_shot``; normalised once, here
+    scale : what the store divides the recording by (its robust SD, in the unit of the windows)
+    k, pooling : EvalConfig's
+
+    Raises
+    ------
+    InputError
+        for a gallery that is empty, not finite or of another width than the model's, a scale that is not positive, or
+        a pooling that does not exist
+    """
+
+    def __init__(self, embedder: Embedder, gallery, labels, *, scale: float = 1.0, k: int = 10, pooling: str = "max"):
+        gallery, labels = torch.as_tensor(gallery, dtype=torch.float32), torch.as_tensor(labels, dtype=torch.int64)
+        if gallery.shape[1:] != (embedder.d,) or not len(gallery) or len(labels) != len(gallery):
+            raise InputError(
+                f"recogniser: expected a gallery (G, {embedder.d}) and labels (G,), G at least 1, found "
+                f"{tuple(gallery.shape)} and {tuple(labels.shape)}; embed the poses with the Pose-MAE that the model "
+                "was aligned to"
+            )
+        if not gallery.isfinite().all():
+            raise InputError("recogniser: expected a finite gallery, found NaN or infinity; look at the poses' windows")
+        if not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"recogniser: expected a positive scale, found {scale}; take it from the recording's log")
+        if pooling not in ("max", "mean"):
+            raise InputError(f"recogniser: expected pooling 'max' or 'mean', found {pooling!r}")
+        self.embedder, self.scale, self.k, self.pooling = embedder, scale, min(k, len(gallery)), pooling
+        self.gallery = normalize(gallery.detach(), dim=-1)
+        self.classes, self.votes = labels.unique(return_inverse=True)
+
+    def label(self, window) -> int:
+        """The label that the window's k nearest poses vote for; arguments and errors as :meth:`neighbours`."""
+        cosine, index = self.neighbours(window)
+        return int(self.classes[majority(self.votes[index][None], cosine[None], len(self.classes))])
+
+    def neighbours(self, window) -> tuple[Tensor, Tensor]:
+        """Cosines (k,) and gallery indices (k,) of the nearest poses, best first.
+
+        ``window`` is (T, C), raw, in the recording's unit. Raises InputError for another shape or a number that is
+        not finite, and where log-power is read for a window without a signal: the store leaves such windows out, too.
+        """
+        window, windows = np.asarray(window), self.embedder.windows
+        if window.shape != (windows.window, windows.n_channels):
+            raise InputError(
+                f"window of raw EMG: expected {windows.window} samples x {windows.n_channels} channels, found "
+                f"{' x '.join(map(str, window.shape))}; cut it to {windows.window / windows.sample_rate:g} s"
+            )
+        queries = self.embedder.queries(window.T[None], self.scale).reshape(-1, self.embedder.d)  # (M, d)
+        if self.pooling == "mean":
+            queries = queries.mean(0, keepdim=True)
+        return (normalize(queries, dim=-1) @ self.gallery.T).amax(0).topk(self.k)
+
+
+@cache
+def _gain(config: WindowConfig) -> np.ndarray:
+    """Squared gain (T,) of the filters at the frequencies of a cosine transform of one window."""
+    hertz = np.arange(config.window) * config.sample_rate / (2 * config.window)
+    return np.abs(sosfreqz(sections(config), hertz, fs=config.sample_rate)[1]) ** 2
+
+
+def filter_window(emg: np.ndarray, config: WindowConfig) -> np.ndarray:
+    """Band-pass and notch one window (T, C) of its own with zero phase; (C, T) float32, in the unit it came in.
+
+    A stored window was filtered with its recording around it. Alone it is continued as in a mirror, which is what the
+    cosine transform does: on noise that comes to within 4 to 13 % (RMS) of the stored window, where sosfiltfilt and
+    its point reflection miss by 40 to 47 % and take ten times as long.
+    """
+    x = np.array(emg.T, dtype=np.float64, order="C")
+    dead = np.ptp(x, axis=1) == 0
+    if sections(config) is not None:
+        x = idct(dct(x) * _gain(config))
+    x[dead] = 0  # as in the store: what rounding leaves of a constant is no signal
+    return x.astype(np.float32)
+
+
+def _checked(what: str, x, shape: tuple[int, int]) -> np.ndarray:
+    """x as an array of (B, *shape) finite numbers, B at least 1."""
+    x = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+    if x.ndim != 3 or x.shape[1:] != shape or not len(x):
+        raise InputError(
+            f"{what}: expected windows (B, {shape[0]}, {shape[1]}), B at least 1, found {x.shape}; "
+            f"cut it to {shape[1]} samples of {shape[0]} channels, time last"
+        )
+    bad = ~np.isfinite(x)
+    if bad.any():
+        windows, channels = np.flatnonzero(bad.any((1, 2))), np.flatnonzero(bad.any((0, 2)))
+        raise InputError(
+            f"{what}: expected finite numbers, found {bad.sum()} that are not, in channels {channels.tolist()}, "
+            f"in {len(windows)} of {len(x)} windows, first in {windows[0]}; leave these out"
+        )
+    return x
+
+
+def _trained(folder: Path, device: str) -> tuple[dict, ModelConfig, nn.Module]:
+    """A run's config.json, the shape that it gives, and the model with the folder's weights."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder")
+    describe = _json(path)
+    if not NEEDED <= describe.keys():
+        raise InputError(f"{path} does not describe a run of a study; give a folder runs/<name>-<key>")
+    if describe["kind"] == "regressor":
+        raise InputError(f"{folder} is a regressor, which predicts angles; give an aligned system or an autoencoder")
+    shape = _made(ModelConfig, path, describe["model"])
+    model = new_model(describe["kind"], shape, pose=pose_encoder(shape), pose_trained=describe["moves"][1])
+    load_weights(folder, model, describe)
+    return describe, shape, model.to(device).eval()
+
+
+def _frozen_pose(mae: nn.Module, how: str, folder: Path) -> Callable[[Tensor], Tensor]:
+    """A function from normalised poses (B, J, T) to v (B, d), by the Pose-MAE of this folder."""
+    read = encoder_embedding(mae.encoder, how)
+    if how != "centred":
+        return read
+    file = folder / "embeddings-cls.npz"
+    if not file.exists():
+        raise InputError(f"{file} is missing, whose mean centres the poses; copy the whole folder from where it was")
+    try:
+        centre = torch.from_numpy(read_npz(file)["array"]).mean(0, keepdim=True).to(mae.mask_token.device)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} is damaged ({error}); copy the whole folder again from where it was") from error
+    return lambda p: read(p) - centre
+
+
+def _made(kind: type, path: Path, values: dict | None = None):
+    """A configuration of this kind from a file's JSON, or from a part of it; lists were tuples."""
+    if values is None:
+        if not path.exists():
+            raise InputError(
+                f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
+            )
+        values = {name: value for name, value in _json(path).items() if name != "provenance"}
+    try:
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    except TypeError as error:
+        raise InputError(f"{path} does not describe a {kind.__name__} ({error}); fetch it again") from error
+
+
+def _json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}); fetch it again") from error

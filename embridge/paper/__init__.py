@@ -1,0 +1,1 @@
+"""What only reproduces the papers: scores, records, results, tables, differences, claims; the method needs none."""

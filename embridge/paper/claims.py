@@ -1,0 +1,272 @@
+"""The claims table: what the papers say in words, and whether a run's tidy results say it, too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from embridge.datasets import SIMULATED
+from embridge.experiments import ALIGNED
+from embridge.files import write_atomically
+from embridge.paper.claims_list import CLAIMS, MARGIN, Cell, Claim
+from embridge.paper.differences import comparable, paired, quadrature, score_of, seed_spread
+from embridge.paper.numbers import CELLS
+from embridge.paper.table_cells import (
+    choose,
+    markdown,
+    mean_interval,
+    prefer_own,
+    recall_counts,
+    select,
+    summary,
+    sweep,
+)
+from embridge.statistics import LEVEL, luck_of_training, mean_over_groups, widened
+
+HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
+# whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
+STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
+COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
+RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
+the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
+and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
+within {MARGIN:g} of 0, and does not hold if any lies beyond. A system with several seeds, committed ones among them,
+has their mean. Differences have the luck of both trainings in them, as wide as the aligned systems' seeds lie apart
+(Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other intervals
+combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
+Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
+(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
+of users is named.
+No interval covers the choice among the claims, nor the luck of a training where no system has a second seed: of many
+comparisons some are decided by chance alone."""
+# what a user's F1 with EMBridge and with a rival come to
+GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
+    "user F1": lambda a, b: a - b,
+    "relative gain of user F1": lambda a, b: a / b.where(b > 0) - 1,
+    # the mean is the share of those above, ties as halves, less half
+    "share of users with a higher F1 less 0.5": lambda a, b: np.sign(a - b) / 2,
+}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value with its 95 % interval (nan: none) and where its rows come from.
+
+    ``luck``: how far it may lie, for the luck of its trainings, from the mean of many like them; ``covered``: whether
+    the interval has that in it, as one over several seeds does. ``counts``: see
+    :func:`~embridge.paper.table_cells.recall_counts`.
+    """
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    origins: frozenset[str] = frozenset()
+    luck: float = 0.0
+    covered: bool = False
+    counts: tuple | None = None
+
+
+class Evidence:
+    """The numbers that a frame of :func:`embridge.paper.results.collect` has of one dataset.
+
+    :meth:`number` tells a cell's number, None where it has no row. A system as it is has its mean over all seeds,
+    committed ones among them, or (``own``) over this run's alone; one with a setting has this run's.
+    """
+
+    def __init__(self, results: pd.DataFrame, dataset: str):
+        metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
+        self.results, self.dataset = select(results, dataset=dataset, metric=metrics), dataset
+        self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
+        self._luck = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
+        self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
+        self._sweep = cache(lambda system, param: sweep(self.results, dataset, system, param))
+
+    def _number(self, cell: Cell, own: bool = False) -> Number | None:
+        if cell.measure in GAINS:
+            return self._gain_of_users(cell)
+        if cell.measure == "F1":
+            return self._gain_of_class(cell)
+        return self._few_shot(cell) if cell.param == "shots_fraction" else self._balanced_accuracy(cell, own)
+
+    def _balanced_accuracy(self, cell: Cell, own: bool) -> Number | None:
+        rows = self.results if own else self._all_seeds
+        if cell.param:
+            rows = self._sweep(cell.system, cell.param)
+        where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
+        rows = choose(rows, self.dataset, **where, value=cell.value or None)
+        scores, luck = rows.loc[rows["metric"] == "balanced_accuracy", "value"], self._luck[cell.measure, cell.classes]
+        if not len(scores):
+            return None
+        found = summary(rows, luck if cell.system in ALIGNED and not cell.param else None)
+        if len(scores) > 1 and cell.system not in ALIGNED and not cell.param:
+            luck = luck_of_training([scores])
+        origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
+        counts = None if cell.param else recall_counts(rows)
+        return Number(*score_of(found), origins, luck / len(scores) ** 0.5, len(scores) > 1, counts)
+
+    def _few_shot(self, cell: Cell) -> Number | None:
+        """The mean over draws and seeds; the users' part (mean square), the draws' and the seeds' are in quadrature."""
+        how = {"protocol": "LP", "metric": "balanced_accuracy", "param": "shots_fraction", "options": "unit=recordings"}
+        rows = select(self.results, system=cell.system, classes=cell.classes, param_value=cell.value, **how)
+        if rows.empty:
+            return None
+        rows = prefer_own(rows, ["system"])
+        of_seed = rows.groupby("seed")["value"]
+        luck, covered = self._luck["LP", cell.classes] / len(of_seed) ** 0.5, len(of_seed) > 1
+        numbers = widened(*widened(*mean_interval(rows), _of_draws(of_seed)), luck if covered else 0)
+        return Number(*numbers, frozenset(rows["origin"]), luck, covered)
+
+    def _f1_by_seed(self, unit: str) -> tuple[pd.DataFrame, frozenset[str]]:
+        """Zero-shot F1 on unseen gestures by seed and class or user, a column a system, and the rows' origins."""
+        where = {"protocol": "ZS", "classes": "unseen", "system": ALIGNED, "metric": f"{unit}_f1"}
+        rows = choose(self._all_seeds, self.dataset, **where)
+        return rows.groupby(["seed", unit, "system"])["value"].mean().unstack(), frozenset(rows["source"])
+
+    def _gain_of_class(self, cell: Cell) -> Number | None:
+        """F1 of a gesture, EMBridge less a rival, with the means over all seeds.
+
+        What a mean of so many trainings may still owe to their luck, by the seeds of the pair itself, is added in
+        quadrature to the users' part of the interval, that of this run's difference.
+        """
+        where = {"metric": "class_f1_difference", "gallery": "all", "protocol": "ZS", "classes": "unseen"}
+        own = select(self.results, system=cell.system, **where, **{"class": int(cell.value)}).to_dict("records")
+        if not own:
+            return None
+        found, f1, pair = own[-1], self._f1("class")[0], cell.system.split(" - ")
+        gain = pd.Series([found["value"]])
+        if set(pair) <= set(f1):
+            gain = (f1[pair[0]] - f1[pair[1]]).unstack("class")[found["class"]]
+        bounds = (gain.mean() + found[c] - found["value"] for c in ("low", "high"))
+        half = 0.0 if "seeds" in found["interval_kind"] else luck_of_training([gain]) / len(gain) ** 0.5
+        return Number(*widened(gain.mean(), *bounds, half), self._f1("user")[1] | {found["origin"]})
+
+    def _gain_of_users(self, cell: Cell) -> Number | None:
+        """Users' gain in F1, EMBridge over a rival, from their means over all seeds; its interval as of a class."""
+        (f1, origins), pair, of = self._f1("user"), cell.system.split(" - "), GAINS[cell.measure]
+        if not set(pair) <= set(f1):
+            return None
+        mean = f1.groupby("user").mean()
+        values, seeds = of(*(mean[s] for s in pair)).dropna(), of(*(f1[s] for s in pair)).groupby("seed").mean()
+        if values.empty:
+            return None
+        half = luck_of_training([seeds]) / len(seeds) ** 0.5
+        return Number(*widened(*mean_over_groups(values.to_numpy(), values.index), half), origins)
+
+    def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
+        """A weighted sum of cells and constants, and whether its interval is a paired one.
+
+        Two cells of the same users, one less the other, are compared on the same resamples of both (of the same seeds,
+        too, or of all seeds of one and the only one of the other), otherwise as if they were independent
+        (:func:`~embridge.paper.differences.quadrature`). Either way the luck of both sides' trainings is in it, unless
+        the same weights are on both sides.
+        """
+        evaluated = _only_evaluated([c for _, c in terms if isinstance(c, Cell)])
+        numbers = [(w, self.number(c, evaluated) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
+        origins = frozenset().union(*(n.origins for _, n in numbers))
+        if [w for w, _ in terms] == [1, -1] and not evaluated:
+            (_, a), (_, b) = numbers
+            if comparable(a.counts, b.counts):
+                users = paired(a.counts, b.counts, luck=0.0)
+                return Number(*widened(*users, np.linalg.norm([a.luck, b.luck])), origins), True
+        luck = np.linalg.norm([w * n.luck for w, n in numbers if not (n.covered or evaluated)])
+        return Number(*quadrature([(w, (n.value, n.low, n.high)) for w, n in numbers], luck), origins), False
+
+
+def _of_draws(of_seed) -> float:
+    """Half of Student's 95 % interval of a mean over seeds (a grouped series) of their draws, for the draws alone."""
+    n, freedom = of_seed.size().sum(), (of_seed.size() - 1).sum()
+    if not freedom:
+        return 0.0
+    variance = (of_seed.var(ddof=1) * (of_seed.size() - 1)).sum() / freedom
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance / n))
+
+
+def _only_evaluated(cells: list[Cell]) -> bool:
+    """True where all are one training of a system, read otherwise."""
+    params = {c.param for c in cells} - {""}
+    return bool(params) and params <= {"k", "shots_fraction"} and len({c.system for c in cells}) == 1
+
+
+def verdict(claim: Claim, evidence: Evidence | None) -> dict:
+    """A line of the table: claim, source, verdict, numbers and origin; ``evidence`` None: there is no such dataset."""
+    told, numbers, missing, origins = [], [], [], set()
+    for comparison in claim.comparisons:
+        cells = [c for _, c in comparison.terms if isinstance(c, Cell)]
+        absent = [c.name for c in cells if not (evidence and evidence.number(c))]
+        missing += absent
+        if not absent:
+            number, pairs = evidence.difference(comparison.terms)
+            ratio = evidence.number(cells[0]).value / evidence.number(cells[1]).value if claim.relative else None
+            told.append(_told(comparison.label, number, pairs, ratio))
+            numbers.append(number)
+            origins |= {"committed rows" if origin else "this run" for origin in number.origins}
+    judged = _judged(numbers, claim.robust)
+    if judged != OPPOSITE and missing:
+        names = list(dict.fromkeys(missing))
+        more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+        judged = f"cannot tell: no rows of {'; '.join(names[:3] if more else names)}{more} yet"
+    origin = " and ".join(sorted(origins, reverse=True))
+    return dict(zip(COLUMNS, (claim.text, claim.source, judged, "; ".join(told), origin), strict=True))
+
+
+def _judged(numbers: Sequence[Number], robust: bool) -> str:
+    """The verdict: all above 0 or, of a claim of robustness, all within MARGIN of it."""
+    least, most = (-MARGIN, MARGIN) if robust else (0, np.inf)
+    if any(n.high < least or n.low > most for n in numbers):
+        return OPPOSITE
+    inside = (least <= n.low and n.high <= most if robust else n.low > least for n in numbers)
+    return HOLDS if numbers and all(inside) else OPEN
+
+
+def _told(label: str, number: Number, pairs: bool, ratio: float | None) -> str:
+    """``EMBridge over CPEP, ZS in -0.02 [-0.07, 0.04] paired``, with the ratio of the two also the relative gain."""
+    known = " (no interval)" if pd.isna(number.low) else f" [{number.low:.3f}, {number.high:.3f}]"
+    gain = "" if ratio is None else f" ({ratio - 1:+.0%})"
+    return f"{label} {number.value:+.3f}{known}{gain}" + (" paired" if pairs else "")
+
+
+def claims_about(dataset: str) -> list[Claim]:
+    """The claims that a run on a dataset speaks to; a run on "simulated" has NinaPro's simulation beside it."""
+    present = {dataset, "simulated-ninapro"} if dataset == "simulated" else {dataset}
+    return [claim for claim in CLAIMS if present & set(STANDS_FOR[claim.about])]
+
+
+def claims_table(results: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> pd.DataFrame:
+    """Claims with their verdicts from :func:`embridge.paper.results.collect`'s frame; columns as COLUMNS, all text."""
+    found = {}
+    for about, names in STANDS_FOR.items():
+        present = [name for name in names if (results["dataset"] == name).any()]
+        found[about] = Evidence(results, present[0]) if present else None
+    return pd.DataFrame([verdict(claim, found[claim.about]) for claim in claims], columns=list(COLUMNS))
+
+
+def caption(dataset: str, profile: str) -> str:
+    """The words above the table: whose data, how to read it, and of what it does not speak."""
+    judged, words = claims_about(dataset), []
+    if not judged:
+        return f"No claim is judged: the papers' are about emg2pose and NinaPro's DB2 and DB7, not about {dataset}."
+    if dataset in SIMULATED:
+        words.append("Simulated data: nothing here is a result on recordings of people.")
+    if profile == "smoke":
+        words.append("Smoke profile: it shows that the table can be made; its verdicts and numbers mean nothing.")
+    words += RULE.split()
+    if len(judged) < len(CLAIMS):
+        words.append(f"Left out: {len(CLAIMS) - len(judged)} claims, about recordings that this run does not have.")
+    return " ".join(words)
+
+
+def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str) -> pd.DataFrame:
+    """Write ``claims.csv`` and ``claims.md`` (caption, how many of each verdict, table) into a results folder."""
+    folder, table = Path(folder), claims_table(results, claims_about(dataset))
+    text = caption(dataset, profile)
+    if len(table):
+        kinds = table["verdict"].str.replace(r": no rows.*", ": rows are missing", regex=True)
+        counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
+        text += f" Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
+    write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "claims.md", text.rstrip() + "\n")
+    return table

@@ -1,0 +1,227 @@
+"""Comparisons of notebook 05: systems with each other, galleries, this run with other seeds, all with controls."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from embridge import evaluation as ev
+from embridge.data.splits import SETS
+from embridge.experiments import NO_NETWORK, UNIMODAL
+from embridge.paper.differences import DIFFERENCE
+from embridge.paper.records import CONTROLS, committed, recorded
+from embridge.paper.results import row
+from embridge.paper.scoring import Outcome, probe_outcome
+from embridge.paper.table_cells import (
+    HEADLINE_OPTIONS,
+    MISSING,
+    choose,
+    footnotes,
+    interval,
+    marked,
+    number,
+    select,
+    summary,
+)
+from embridge.paper.tables import headline_rows, scores_of
+from embridge.statistics import bootstrap_over_seeds, class_counts
+from embridge.study import Study
+
+SEEDS = 3  # METHOD 10: of the long profile's headline rows
+HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
+EXPECTED = {
+    "Labels shuffled": "chance, 0.25",
+    "CPEP, pairs shuffled": "chance, 0.25",
+    "Untrained encoder": "what a random network gives",
+}
+SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
+CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
+
+
+def _less(outcomes: list[Outcome], study: Study, f1_of: int | None = None) -> Callable:
+    """A function that gives one zero-shot score less another, each named (system, classes, gallery), of all seeds.
+
+    ``f1_of``: the class whose F1 is the score; None: the balanced accuracy is.
+    """
+    counts = {}
+    for o in outcomes:
+        if o.options == "corpus=class set" and o.pooling == study.profile.evaluation.pooling:
+            found = class_counts(o.y, o.predicted, o.groups, 4)
+            counts.setdefault((o.system, o.classes, o.gallery), []).append(found)
+    how = {"f1_of": f1_of, "n_resamples": study.profile.evaluation.n_bootstrap}
+    return lambda one, other: bootstrap_over_seeds(np.stack(counts[one]), np.stack(counts[other]), **how)
+
+
+def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], study: Study) -> pd.DataFrame:
+    """Difference in zero-shot balanced accuracy of each pair of systems, gallery policy by policy, on the same windows.
+
+    Returns
+    -------
+    DataFrame with columns classes, gallery, systems, difference, low, high: 95 % paired bootstrap over groups, and
+    Student's over seeds, in quadrature, where the outcomes are of several
+    """
+    less = _less(outcomes, study)
+    found = [
+        (classes, gallery, f"{a} - {b}", *less((a, classes, gallery), (b, classes, gallery)))
+        for classes, gallery, (a, b) in itertools.product(SETS, study.splits.policies, pairs)
+    ]
+    return pd.DataFrame(found, columns=["classes", "gallery", "systems", "difference", "low", "high"])
+
+
+def gallery_steps(outcomes: list[Outcome], study: Study) -> pd.DataFrame:
+    """Loss of zero-shot from one gallery policy to the next, stricter one: the gallery audit of METHOD 8.
+
+    From "all" to "not-self" goes the query's own window, from there to "other-users" the user's other poses.
+
+    Returns
+    -------
+    DataFrame with columns classes, system, step ("all - not-self"), difference, low, high (paired, as above)
+    """
+    less, systems = _less(outcomes, study), dict.fromkeys(o.system for o in outcomes if o.protocol == "ZS")
+    found = [
+        (classes, system, f"{a} - {b}", *less((system, classes, a), (system, classes, b)))
+        for classes, system, (a, b) in itertools.product(SETS, systems, itertools.pairwise(study.splits.policies))
+    ]
+    return pd.DataFrame(found, columns=["classes", "system", "step", "difference", "low", "high"])
+
+
+def difference_rows(
+    outcomes: list[Outcome], differences: pd.DataFrame, steps: pd.DataFrame, study: Study
+) -> list[dict]:
+    """Tidy rows of the two frames above and, for gallery "all", of each class's F1 ("class_f1_difference").
+
+    Their system is "A - B" (of a step: the gallery); ``seed`` is empty where several seeds are in one number.
+    """
+    seeds = {o.rows[0]["seed"] for o in outcomes}
+    kind = "95 % paired bootstrap over users" + ("" if len(seeds) == 1 else f", {len(seeds)} seeds (Student)")
+    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS", "interval_kind": kind}
+    common |= {"seed": seeds.pop() if len(seeds) == 1 else None, "pooling": study.profile.evaluation.pooling}
+    rows = [
+        row(**common, **{c: d[c] for c in ("system", "classes", "gallery", "low", "high")}, metric=DIFFERENCE,
+            value=d["difference"])
+        for frame in (differences.rename(columns={"systems": "system"}), steps.rename(columns={"step": "gallery"}))
+        for d in frame.to_dict("records")
+    ]  # fmt: skip
+    f1 = [_less(outcomes, study, f1_of=k) for k in range(4)]
+    for pair, classes, k in itertools.product(differences["systems"].unique(), SETS, range(4)):
+        value, low, high = f1[k](*((system, classes, "all") for system in pair.split(" - ")))
+        how = {"system": pair, "classes": classes, "gallery": "all", "metric": "class_f1_difference", "class": k}
+        rows.append(row(**common, **how, value=value, low=low, high=high))
+    return rows
+
+
+def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
+    """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
+    study, mine, rows = studies[0], {s.seed for s in studies}, []
+    shown = ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
+    for seed in range(SEEDS if committed(study) else 0):
+        other = study.changed(seed=seed)
+        for name in names if seed not in mine else ():
+            rows += found.rows if (found := recorded(other, name)) else []
+    return [
+        r
+        for r in rows
+        if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
+        and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
+        and r["metric"] in shown
+    ]  # fmt: skip
+
+
+def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
+    """This run's cells beside the mean over its seeds and the committed ones, as text: a line a cell.
+
+    Columns system, protocol, classes, "this run" (with its interval), "seeds" (how many, committed ones among them),
+    "mean over seeds" (with an interval over seeds and users; a dash below two), "lowest" and "highest" seed. What needs
+    no network has no seed: its number is that of every seed.
+    """
+    rows, lines = results.assign(origin=""), []  # all seeds in one mean
+    own, every = (headline_rows(frame, dataset, systems=systems) for frame in (results, rows))
+    for mine, mean in zip(own.to_dict("records"), every.to_dict("records"), strict=True):
+        if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
+            continue
+        where = {c: mine[c] for c in ("system", "protocol", "classes")}
+        scores = scores_of(choose(rows, dataset, **where))
+        several = len(scores) > 1 or mine["system"] in NO_NETWORK
+        lines.append(
+            where
+            | {"this run": marked(mine), "seeds": int(scores["seed"].count())}
+            | {"mean over seeds": marked(mean) if several else MISSING}
+            | {"lowest": number(scores["value"].min()), "highest": number(scores["value"].max())}
+        )
+    table = pd.DataFrame(lines)
+    table.attrs["footnotes"] = footnotes(pd.concat([own, every]).assign(origin=""))
+    return table
+
+
+def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
+    """Rows that would betray a mistake, beside the record of shuffled pairs: an untrained encoder, and shuffled labels.
+
+    Probes of CPEP on these are drawn ``n_draws`` times, a row each with its ``draw``: one draw may miss chance by a few
+    hundredths.
+    """
+    untrained = probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control")
+    return untrained.rows + shuffled_labels(study, classes, n_draws)
+
+
+def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:
+    """Rows of probes of CPEP trained on shuffled labels, one for each of ``n_draws``."""
+    splits, system, rows = study.splits, "CPEP", []
+    train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
+    x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
+    y = splits.labels(classes, test)
+    for draw in range(n_draws):
+        labels = ev.shuffled_labels(splits.labels(classes, train), [study.seed, draw])
+        value = ev.balanced_accuracy(y, ev.linear_probe(x, labels, test_x, c=1.0), 4)
+        rows.append(
+            row(
+                dataset=study.dataset, profile=study.profile.name, seed=study.seed, system="Labels shuffled",
+                protocol="LP", classes=classes, metric="balanced_accuracy", param="C", param_value=1.0,
+                n_train=len(train), draw=draw, options=f"probe of {system}", value=value, n=len(test),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The controls (RELIABILITY) in both class sets, beside what each should give.
+
+    Of a control that was drawn several times, the mean and in brackets the range of the middle 95 % of draws; of
+    shuffled pairs that several seeds trained with, the mean and the lowest and highest of them.
+    """
+    lines = []
+    for system, should in EXPECTED.items():
+        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
+            draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
+            line = {"protocol": protocol, "gallery": gallery or MISSING, "should be": should}
+            for classes in SETS:
+                of_set = select(part, classes=classes)
+                v = of_set["value"]
+                if draws:
+                    name, told = f"{system}, {draws} draws", (v.mean(), *v.quantile([0.025, 0.975]))
+                elif system == "CPEP, pairs shuffled" and seeds > 1:
+                    name, told = f"{system}, {seeds} trainings", (v.mean(), v.min(), v.max())
+                else:
+                    found = summary(of_set)
+                    told = found["value"], found["low"], found["high"]
+                line[classes] = interval(*told)
+            lines.append({"control": name} | line)
+    return pd.DataFrame(lines)
+
+
+def judge_controls(results: pd.DataFrame, dataset: str) -> str:
+    """One sentence: whether a shuffled control's mean over draws and seeds is further than 0.05 from chance, 0.25.
+
+    ``results`` is a page's tidy frame. A mean that is further means that labels or poses reach what must not know them.
+    """
+    where = {"dataset": dataset, "system": SHUFFLED, "metric": "balanced_accuracy", "gallery": ("", *CONTROLS)}
+    means = select(results, **where).groupby(["system", "classes"])["value"].mean()
+    far = means[(means - CHANCE).abs() > STRAY]
+    if far.empty:
+        return f"All {len(means)} means of shuffled controls are within {STRAY} of chance ({CHANCE})."
+    found = "; ".join(f"{system}, {classes}, {value:.3f}" for (system, classes), value in far.items())
+    return (
+        f"WARNING: shuffled controls are further than {STRAY} from chance ({CHANCE}) in the mean: {found}. Trust no "
+        "other number of this page before you know why."
+    )

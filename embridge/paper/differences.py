@@ -1,0 +1,125 @@
+"""One difference with its 95 % interval: of two systems, of seeds, of a cell from the line without a network.
+
+:func:`paired` compares two scores on the same resampled users, :func:`quadrature` what has no users in common or none
+that rows tell. Tables, open choices (METHOD 9) and claims take theirs from these two.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+
+from embridge.experiments import ALIGNED
+from embridge.paper.numbers import CELLS
+from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
+from embridge.statistics import bootstrap_over_seeds, luck_of_training
+
+DIFFERENCE = "balanced_accuracy_difference"
+
+
+def comparable(one: tuple | None, other: tuple | None) -> bool:
+    """True where two results of :func:`~embridge.paper.table_cells.recall_counts` are of the same users and windows.
+
+    Their seeds must be the same, too, or one side has a single one, with which each of the other's is compared.
+    """
+    if not (one and other):
+        return False
+    (counts, seeds, users), (others, other_seeds, other_users) = one, other
+    alike = seeds == other_seeds or 1 in (len(seeds), len(other_seeds))
+    return alike and users == other_users and np.array_equal(counts[0, ..., 1], others[0, ..., 1])
+
+
+def paired(one: tuple, other: tuple, luck: float | None) -> tuple[float, float, float]:
+    """(value, low, high) of one less other, both on the same resampled users; they must be :func:`comparable`.
+
+    ``luck``: of one training's difference, as of :func:`~embridge.statistics.bootstrap_over_seeds`.
+    """
+    return bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck)
+
+
+def quadrature(
+    terms: Iterable[tuple[float, tuple[float, float, float]]], luck: float = 0.0, root: Callable = math.hypot
+) -> tuple[float, float, float]:
+    """(value, low, high) of a weighted sum of scores, each with its interval, as if they were independent.
+
+    Each bound is as far from the sum as the root of the squared distances of the terms' own bounds from their values
+    (Zou and Donner 2008), with ``luck``, what the interval of no term covers, as one more. Users are the same in all
+    terms, whose common ups and downs would narrow the interval: it is too wide rather than too narrow as far as users
+    go, misses differences and invents none.
+    """
+    value, below, above = 0.0, [], []
+    for weight, (middle, *bounds) in terms:
+        low, high = sorted(weight * bound for bound in bounds)
+        value += weight * middle
+        below.append(weight * middle - low)
+        above.append(high - weight * middle)
+    return value, value - root(*below, luck), value + root(*above, luck)
+
+
+def score_of(fields: dict) -> tuple[float, float, float]:
+    """A row's or a cell's value and interval; nan for what it does not have."""
+    return tuple(np.nan if fields[c] is None else fields[c] for c in ("value", "low", "high"))
+
+
+def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
+    """A cell's distance above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
+
+    ``rows`` and ``luck`` are the cell's, as of :func:`~embridge.paper.table_cells.summary`, whose way the interval has
+    with seeds; ``line`` are the probe's on the same class set.
+    """
+    if rows.empty or line.empty:
+        return {}
+    one, other = recall_counts(rows), recall_counts(line)
+    if comparable(one, other):  # of one training the interval covers users alone, as the cell's does
+        return gain_columns(*paired(one, other, luck if len(one[1]) > 1 else None))
+    terms = (1, score_of(summary(rows, luck))), (-1, score_of(summary(line)))
+    # math.hypot's last bit is now and then another, and committed tables have this one's
+    return gain_columns(*quadrature(terms, root=lambda *distances: reduce(np.hypot, distances)))
+
+
+def gain_columns(value: float, low: float, high: float) -> dict:
+    """A difference from LOG_POWER_LDA as the columns of OVER_LDA: marked unless its interval is known and above 0."""
+    return dict(zip(OVER_LDA, (value, low, high, "" if low > 0 else NOT_ABOVE), strict=True))
+
+
+def seed_spread(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
+    """Spread over seeds: how far one training's score in a cell may lie from its mean, by the aligned systems' seeds.
+
+    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`). Systems of
+    one seed share their autoencoders, so they tell somewhat less than their number says.
+    """
+    rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, system=ALIGNED)
+    return luck_of_training(values for _, values in select(rows, metric="balanced_accuracy").groupby("system")["value"])
+
+
+def seed_spread_line(results: pd.DataFrame, dataset: str) -> str:
+    """A sentence with :func:`seed_spread` in each cell, for pages whose intervals cover users alone."""
+    found = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
+    if not any(found.values()):
+        return "How far one training may lie from its mean cannot be told here: nothing has a second seed."
+    told = ", ".join(f"{' '.join(cell)} {half:.2f}" for cell, half in found.items())
+    return f"How far one training may lie from its mean, by the aligned systems' seeds (95 %): {told}."
+
+
+def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """First less second system in balanced accuracy, mean over the seeds that both have, committed ones among them.
+
+    Returns
+    -------
+    DataFrame, a row a cell, with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %,
+    paired by user, over seeds and users; of one common seed, with the spread over seeds of the aligned systems). Cells
+    without a common seed, or of other users, are left out
+    """
+    rows, found = results.assign(origin=""), []
+    for (protocol, classes), pair in itertools.product(CELLS, list(pairs)):
+        sides = [choose(rows, dataset, protocol=protocol, classes=classes, system=system) for system in pair]
+        common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
+        one, other = (recall_counts(side[side["seed"].isin(common)]) for side in sides)
+        if comparable(one, other):
+            # a difference of two trainings has the spread of both
+            numbers = paired(one, other, 2**0.5 * seed_spread(results, dataset, protocol, classes))
+            found.append((" - ".join(pair), protocol, classes, len(one[1]), *numbers))
+    return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])

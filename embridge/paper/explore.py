@@ -1,0 +1,267 @@
+"""What the notebooks look at in a study beside its scores: one function for each question they ask."""
+
+import numpy as np
+import pandas as pd
+import torch
+from openTSNE import TSNE
+from torch.nn.functional import normalize
+
+from embridge import figures, losses
+from embridge.data.batches import noise
+from embridge.data.cutting import cut_signals
+from embridge.data.emg2pose import JOINTS
+from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.models.transformer import unpatchify
+from embridge.paper import records
+from embridge.paper.results import Page
+from embridge.study import Study
+
+
+def joint_names(study: Study) -> tuple[str, ...]:
+    """Names of the pose's rows: emg2pose's joints, or the glove's sensors."""
+    if study.store.config.n_joints == len(JOINTS):
+        return JOINTS
+    return tuple(f"glove sensor {i + 1}" for i in range(study.store.config.n_joints))
+
+
+def windows_summary(study: Study) -> str:
+    """Markdown list of what the store holds and what was left out of it, and why."""
+    store, config = study.store, study.store.config
+    counts = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in store.manifest["counts"].items())
+    counts += "".join(f"\n- left out, for it cannot be read: {file}" for file, _ in store.manifest["broken"])
+    seconds = config.window / config.sample_rate
+    return (
+        f"**{len(store)} windows** of {seconds:g} s "
+        f"({config.n_channels} EMG channels, {config.n_joints} pose channels, "
+        f"{config.sample_rate:g} Hz) in store `{store.key}`:\n\n{counts}"
+    )
+
+
+def filtered_window(study: Study, window: int) -> np.ndarray:
+    """The filtered EMG (C, T) of one window, in robust SDs of its recording, cut from that anew."""
+    row, keys = study.store.table.iloc[window], {r.key: r for r in study.source.recordings}
+    recording = keys[row["recording"]]
+    part = cut_signals(recording, recording.load(), study.windows, "waveform")
+    (at,) = np.flatnonzero([start == row["start"] for _, start, _ in part.log["windows"]])
+    return part.arrays[0][at].astype(np.float32)
+
+
+def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.ndarray]:
+    """For each gesture the window that moves most, as ``n_frames`` poses.
+
+    Returns
+    -------
+    poses : gesture to (n_frames, 20) joint angles, rad; empty where the pose is a glove's raw sensors
+    times : (n_frames,) s within the window
+    """
+    config, poses = study.store.config, {}
+    frames = np.linspace(0, study.store.pose_f16.shape[2] - 1, n_frames).round().astype(int)
+    for gesture in gestures if config.n_joints == len(JOINTS) else ():
+        ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
+        if len(ids):
+            motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
+            poses[gesture] = study.store.read_pose(ids[[int(motion.argmax())]])[0, :, frames].T.numpy()
+    return poses, frames * (config.window / config.sample_rate / study.store.pose_f16.shape[2])
+
+
+def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The mean pose (20,), rad, of each group of windows; empty where the pose is a glove's raw sensors."""
+    if study.store.config.n_joints != len(JOINTS):
+        return {}
+    return {c: study.store.read_pose(ids[:64]).mean((0, 2)).numpy() for c, ids in members.items() if len(ids)}
+
+
+def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
+    """(n, 2) t-SNE map of (n, d) features: openTSNE, cosine distances, PCA initialisation, seeded.
+
+    openTSNE takes its fast paths by itself: approximate neighbours from 1,000 points on, gradients by Barnes-Hut below
+    10,000 and by interpolation (FFT) from there. One job: the approximate neighbours depend on their number, and so
+    would the map on the machine. Perplexity 30, less where n is small.
+    """
+    perplexity = min(30, max(2, (len(x) - 1) // 3))
+    embedding = TSNE(perplexity=perplexity, metric="cosine", initialization="pca", random_state=seed, n_jobs=1)
+    return np.asarray(embedding.fit(np.ascontiguousarray(x, dtype=np.float64)))
+
+
+@torch.inference_mode()
+def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -> dict:
+    """Target, prediction and mask of the named MAE on the first of ``ids``, for the channels that vary most.
+
+    Returns
+    -------
+    dict with ``target`` and ``prediction``, each (n_shown, steps), ``mask`` (L,), True where a patch was hidden,
+    ``names`` of the channels shown, the ``unit``, and the ``sample_rate`` of the steps, Hz
+    """
+    run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
+    x = study.reader().pose(ids) if pose else study.reader().emg(ids)
+    cut = shape.pose if pose else shape.emg
+    table = noise(study.seed, 0, "picture", len(ids), cut.n_tokens).to(x.device)
+    predicted, mask = run.model.reconstruct(x, table)
+    shown = x[0].std(dim=1).argsort(descending=True)[:n_shown].sort().values.cpu()
+    names = joint_names(study) if pose else [f"channel {i + 1}" for i in range(shape.n_channels)]
+    return {
+        "target": x[0].cpu()[shown].numpy(),
+        "prediction": unpatchify(predicted, x.shape[1])[0].cpu()[shown].numpy(),
+        "mask": mask[0].cpu().numpy(),
+        "names": [names[i] for i in shown],
+        "unit": "SD of training" if pose else "SD of the window",
+        "sample_rate": cut.steps * shape.sample_rate / shape.window,
+    }
+
+
+@torch.inference_mode()
+def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int = 256) -> dict[str, float]:
+    """Squared error on the hidden patches of windows ``ids``: of the named MAE, and of two guesses without a network.
+
+    "mean of the visible patches" answers each hidden step with the channel's mean over the visible ones, "linear
+    interpolation" with the straight line between the visible steps on both sides. All see the same masks. In units of
+    what the MAE reads: 1 is about the variance.
+    """
+    run, pose = study.run(name), name == "Pose-MAE"
+    read, tokenizer = study.reader().pose if pose else study.reader().emg, run.model.encoder.tokenizer
+    guesses = {"mean of the visible patches": visible_mean, "linear interpolation": interpolated}
+    sums = dict.fromkeys([name, *guesses], 0.0)
+    for start in range(0, len(ids), batch):
+        x = read(ids[start : start + batch])
+        table = noise(0, start, "hidden patches", len(x), tokenizer.n_tokens).to(x.device)
+        predicted, mask = run.model.reconstruct(x, table)
+        hidden = mask.repeat_interleave(tokenizer.patch, dim=1)[:, None]  # (B, 1, steps)
+        x = x[..., : hidden.shape[2]]
+        found = {name: unpatchify(predicted, x.shape[1])} | {k: guess(x, hidden[:, 0]) for k, guess in guesses.items()}
+        for key, guess in found.items():
+            sums[key] += float(((guess - x).square() * hidden).sum() / (hidden[0].sum() * x.shape[1]))
+    return {key: total / len(ids) for key, total in sums.items()}
+
+
+def visible_mean(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """(B, C, 1): each channel's mean over the steps of x (B, C, steps) that are not ``hidden`` (B, steps)."""
+    seen = ~hidden[:, None]
+    return (x * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True)
+
+
+def interpolated(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """x (B, C, steps) with the ``hidden`` (B, steps) on a line between visible neighbours, or equal to the only one."""
+    out, steps = x.cpu().numpy().copy(), np.arange(x.shape[2])
+    for window, gone in zip(out, hidden.cpu().numpy(), strict=True):
+        for channel in window:
+            channel[gone] = np.interp(steps[gone], steps[~gone], channel[~gone])
+    return torch.from_numpy(out).to(x.device)
+
+
+def contrast_windows(study: Study, most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Windows to draw embeddings of, and their in-distribution classes: D_eval, else the probe's training part."""
+    ids = study.splits.evaluation["in"]
+    ids = ids if len(ids) else study.splits.probe_train["in"]
+    ids = ids[:: -(-len(ids) // most) or 1]
+    return ids, study.splits.labels("in", ids)
+
+
+def neighbour_agreement(study: Study, features, ids: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
+    """Share of the ``k`` nearest neighbours (cosine) that show the same gesture, the query's own group left out.
+
+    The group is the user, or the repetition where there is one user. ``features``: (n, d); ``labels``: (n,).
+    """
+    group = torch.as_tensor(study.splits.exclusion(study.splits.policies[-1], ids))
+    z = normalize(torch.as_tensor(features), dim=1)
+    similarity = (z @ z.T).masked_fill(group[:, None] == group[None, :], -torch.inf)
+    nearest = similarity.topk(min(k, len(z) - 1), dim=1).indices
+    y = torch.as_tensor(labels)
+    return float((y[nearest] == y[:, None]).float().mean())
+
+
+def sorted_batch(study: Study, size: int) -> np.ndarray:
+    """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture."""
+    ids = study.splits.pretrain
+    drawn = np.random.default_rng(study.seed).choice(ids, min(size, len(ids)), replace=False)
+    return drawn[np.argsort(study.store.table["gesture"].to_numpy()[drawn], kind="stable")]
+
+
+def similarity(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
+    """(n, n) cosine between EMG (rows, its best query) and pose (columns) of the windows ``ids``."""
+    queries = normalize(study.emg_queries(name, ids), dim=-1)  # (n, M, d)
+    poses = normalize(study.pose_embeddings(ids), dim=-1)  # (n, d)
+    return torch.einsum("nmd,gd->nmg", queries, poses).amax(1).numpy()
+
+
+def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
+    """(M,) share of the windows ``ids`` for which each query is the closest to the paired pose."""
+    queries = normalize(study.emg_queries(name, ids), dim=-1)
+    poses = normalize(study.pose_embeddings(ids), dim=-1)
+    best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
+    return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
+
+
+def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
+    """What an experiment's soft targets look like on a batch of windows ``ids``; nothing but Pose-MAE is trained.
+
+    Returns
+    -------
+    dict with ``perplexity``, how many poses share a row's weight, and ``own gesture``, the share of the weight that
+    falls on poses of the row's gesture; means over rows
+    """
+    objective = EXPERIMENTS[name].objective
+    centroids = torch.from_numpy(study.communities(objective))
+    affinity = losses.community_affinity(study.pose_embeddings(ids), centroids, objective.k_c, objective.affinity)
+    y = losses.soft_targets(affinity @ affinity.T, objective.tau_s)
+    gesture = study.store.table["gesture"].to_numpy()[ids]
+    same = torch.from_numpy(gesture[:, None] == gesture[None, :])
+    return {"perplexity": losses.perplexity(y), "own gesture": float((y * same).sum(1).mean())}
+
+
+def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
+    """A table whose first columns are a parameter and its value, with the perplexity of the targets that these shape.
+
+    ``spread``: "perplexity" by experiment, as :func:`target_spread` gives it.
+    """
+    table, names = table.copy(), []
+    for param, value in zip(table.iloc[:, 0], table.iloc[:, 1].astype(str).str.removesuffix(" (default)"), strict=True):
+        other = f"{system}, {param} = {value}"
+        shaping = any(name.startswith(f"{system}, {param} = ") for name in spread.index)
+        names.append(other if other in spread.index else system if shaping else "")
+    table.insert(2, "perplexity", [f"{spread['perplexity'][name]:.1f}" if name else "" for name in names])
+    return table
+
+
+def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
+    """A sentence for a page whose comparison has nothing to compare on this dataset; "" where it has.
+
+    Parameters
+    ----------
+    cells : from a function of :mod:`embridge.paper.tables` that ends in ``_rows``
+    what : its lines in a word or two, such as "systems"
+    over : the column that tells them apart; those count that have a number, ours or the papers'
+    """
+    if cells["value"].isna().all():
+        return f"Nothing to compare: none of these {what} has a number here."
+    known = cells.loc[cells[["value", "paper_value"]].notna().any(axis=1), over].unique()
+    only = known[0] if isinstance(known[0], str) else f"{known[0]:g}"
+    return "" if len(known) > 1 else f"Nothing to compare: of these {what} only {only} has a number here."
+
+
+def finished_log(study: Study, name: str) -> pd.DataFrame | None:
+    """A run's log where it lies in ``runs/``, else epoch and loss from its record, else None: nothing is trained."""
+    if folder := records.run_folder(study, name):
+        return pd.read_csv(folder / "log.csv")
+    found = records.recorded(study, name)
+    loss = found.about.get("loss") if found else None
+    return pd.DataFrame({"epoch": np.arange(len(loss)) + 1, "loss": loss}) if loss else None
+
+
+def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
+    """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
+
+    Where the dataset does not train one of them, or a run is neither in ``runs/`` nor on record, this says so and
+    returns None. ``cells``: columns system, protocol, classes, value.
+    """
+    never = [name for name in names if name not in trained_by("long", study.dataset, study.tokens)]
+    if never:
+        print(f"No curves: this dataset does not train {', '.join(never)}.")
+        return None
+    logs = {name: finished_log(study, name) for name in names}
+    absent = [name for name, log in logs.items() if log is None]
+    if absent:
+        print(f"No curve of {', '.join(absent)}: no run is here or on record (--profile long trains it).")
+        return None
+    scores = cells[cells["system"].isin(names)].dropna(subset="value")
+    scores = scores.assign(epoch=scores["system"].map({name: log["epoch"].max() for name, log in logs.items()}))
+    return page.figure(figures.divergence(logs, scores), "divergence", caption)

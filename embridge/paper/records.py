@@ -1,0 +1,180 @@
+"""An experiment's record: its tidy rows, scored once, and what they were made with (METHOD 10).
+
+The job that trains an experiment also scores it (the headline's, but for ``long``, the first page that asks), and keeps
+the rows as one small JSON, with commit, date and machine, where every page reads them. Those of the ``long`` profile
+are committed, so that runs on several days add up; ``quick`` has the same size and reads from them what it does not
+train.
+"""
+
+import time
+from collections.abc import Iterable
+
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
+from embridge.data.splits import SETS
+from embridge.datasets import SIMULATED
+from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
+from embridge.files import write_atomically
+from embridge.paper.results import Record, as_text, read_rows
+from embridge.paper.scoring import angle_row, few_shot, probe_outcome, zero_shot_outcomes
+from embridge.provenance import ROOT
+from embridge.study import Study
+
+FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
+CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
+BESIDE_HEADLINE = ("balanced_accuracy", "macro_f1", "user_recall")  # metrics of the other systems
+
+
+def score(study: Study, name: str) -> list[dict]:
+    """Every tidy row of one experiment; trains it where it is missing.
+
+    A system of the headline has all metrics under every gallery, other systems BESIDE_HEADLINE under the class set's;
+    Table 2's have probes on fewer shots. A sweep's member has its balanced accuracy, called by its base system and the
+    setting that differs; where hyper-parameters are chosen (Fig. 4) zero-shot on D_tune, too. EMBridge has that for
+    every k, which needs no training; a control only galleries without the query's own pose.
+    """
+    experiment, rows = EXPERIMENTS[name], []
+    headline, tuned = experiment.part == "headline", experiment.part == "Fig. 4" or name == "EMBridge"
+    metrics = ("balanced_accuracy",) if experiment.system else BESIDE_HEADLINE
+    subsets = ("evaluation", "tune") if study.splits.has_tuning else ("evaluation",)
+    for classes in SETS:
+        outcomes = [] if experiment.shuffled else [probe_outcome(study, name, classes)]
+        if experiment.aligned:
+            outcomes += zero_shot_outcomes(study, name, classes, brief=not headline)
+        outcomes = [o for o in outcomes if o.gallery in CONTROLS or not experiment.shuffled]
+        rows += [r for o in outcomes for r in o.rows if headline or r["metric"] in metrics]
+        usual = study.profile.evaluation.k
+        asked = [(usual, "tune")] if tuned and study.splits.has_tuning else []
+        if name == "EMBridge":
+            asked += [(k, subset) for k in NEIGHBOURS if k != usual for subset in subsets]
+        rows += [r for k, subset in asked for r in _with_k(study, name, classes, subset, k)]
+        if experiment.part in FEW_SHOT and not experiment.shuffled:
+            rows += few_shot(study, name, classes)
+        if experiment.kind == "regressor":
+            rows += angle_row(study, name, classes)
+    return [_as_member(r, study, name) for r in rows] if experiment.system else rows
+
+
+def _with_k(study: Study, name: str, classes: str, subset: str, k: int) -> list[dict]:
+    """The balanced accuracy of zero-shot on a subset as the papers read it, but with another number of neighbours."""
+    outcomes = zero_shot_outcomes(study, name, classes, subset=subset, brief=True, k=k)
+    on_tune = {"options": "D_tune", "paper_value": None, "paper_source": ""} if subset == "tune" else {}
+    return [o.rows[0] | on_tune for o in outcomes if o.gallery == "all"]
+
+
+def _as_member(fields: dict, study: Study, name: str) -> dict:
+    """A row of a sweep's member, called by its base system and the setting that differs."""
+    experiment = EXPERIMENTS[name]
+    if experiment.param:
+        how = {"param": experiment.param, "param_value": experiment.param_value}
+    else:
+        how = {"options": "; ".join(part for part in (fields["options"], experiment.options) if part)}
+        how["batch_size"] = study.configs(experiment)[1].batch_size
+    return {**fields, "system": experiment.system, **how}
+
+
+def settings(study: Study, name: str) -> str:
+    """Hash of all that decides an experiment's weights but windows' last bits: what makes a committed row still fit.
+
+    Simulated data are named by their configuration: another machine's last bits do not make them other data.
+    """
+    data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.source_key
+
+    def plain(experiment) -> dict:
+        return study.settings(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
+
+    return fingerprint(plain(EXPERIMENTS[name]))
+
+
+def record(study: Study, name: str) -> Record:
+    """Score an experiment and write its rows with when, where and from which commit they come."""
+    rows, run = score(study, name), study.run(name)
+    about = {
+        "experiment": name,
+        "seed": study.seed,
+        "settings": settings(study, name),
+        "results_version": RESULTS_VERSION,
+        "key": run.key,
+        "evaluation": as_json(study.profile.evaluation),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        **study.made_from,  # which scored it
+        "trained": {what: run.done.get(what) for what in ("commit", "made_on")},
+        "configuration": study.describe(EXPERIMENTS[name]),
+        "seconds": round(run.done["seconds"], 1),
+        "weights_sha256": run.done["weights_sha256"],
+        "loss": [float(f"{value:.5g}") for value in run.log["loss"]],  # an epoch; NaN stops a training
+    }
+    found = Record(record_file(study, name), "", rows, about)
+    found.file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(found.file, as_text(about, rows))
+    return found
+
+
+def record_file(study: Study, name: str, profile: str = ""):
+    """Where the record of an experiment lies, that of another profile where one is named."""
+    folder = results_name(study.dataset, profile or study.profile.name, study.tokens)
+    return study.out / "figures" / folder / "rows" / f"{slug(name)}-seed{study.seed}.json"
+
+
+def committed(study: Study) -> bool:
+    """Whether git keeps records that fit the study, those of ``long``; those of other profiles belong to one run."""
+    return study.profile.name in ("quick", "long")
+
+
+def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | None:
+    """The record of an experiment: the run's ``own`` or the committed one, by default that where there are such.
+
+    None where there is none that fits. A committed one fits as long as its settings do, RESULTS_VERSION among them, and
+    its rows say where they are from; one's own only while the windows and the evaluation are the same, too.
+    """
+    own = not committed(study) if own is None else own
+    file = record_file(study, name, "" if own else "long")
+    if not file.exists() and not own:
+        file = ROOT / file.relative_to(study.out)
+    if not file.exists():
+        return None
+    about, rows = read_rows(file, "an experiment's rows", "restore or remove it")
+    if about.get("settings") != settings(study, name):
+        return None
+    now = {"key": study.key(EXPERIMENTS[name]), "evaluation": as_json(study.profile.evaluation)} if own else {}
+    if any(about.get(what) != value for what, value in now.items()):
+        return None
+    origin = "" if own else f"long run, {about['date']}, {about['commit']}"
+    return Record(file, origin, [{**fields, "origin": origin} for fields in rows], about)
+
+
+def run_folder(study: Study, name: str):
+    """Where the weights of an experiment lie once they are trained, or None; nothing is trained or simulated."""
+    if study.dataset in SIMULATED and not study.simulation_folder.exists():
+        return None  # nothing was trained on what was never written, and to ask for a key would write it
+    folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"
+    return folder if (folder / "done.json").exists() else None
+
+
+def read(studies: Iterable[Study], names: Iterable[str], *, companion: bool = False) -> tuple[list[Record], list[str]]:
+    """Records of several experiments from studies of several seeds, and the names that none of these has one for yet.
+
+    Where there is none it is made, and the system trained before. Only ``quick`` and ``long`` read what is committed
+    beside the headline, and of a ``companion``, another dataset than the run's, all; where nothing is, they make it of
+    weights that are here (``quick`` on NinaPro trains PoseT) and go without the rest.
+    """
+    studies, names, found = list(studies), list(names), {}
+    for study, name in ((study, name) for study in studies for name in names):
+        mine = not committed(study) or (EXPERIMENTS[name].part == "headline" and not companion)
+        kept = None if mine else recorded(study, name)
+        if mine or (kept is None and run_folder(study, name)):
+            kept = recorded(study, name, own=True) or record(study, name)
+        if kept:
+            found[study, name] = kept
+    there = {name for _, name in found}
+    return list(found.values()), [name for name in names if name not in there]
+
+
+def lacking(missing: list[str], asked: Iterable[str] = ("some",)) -> str:
+    """A line on experiments without rows, for a page to print; ``asked``: all that the page asked for."""
+    if not asked:
+        return "This dataset trains none of these experiments: their lines are dashes or left out."
+    if not missing:
+        return "Every experiment of this page has its rows."
+    named = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    number = f"{len(missing)} experiments have" if len(missing) > 1 else "1 experiment has"
+    return f"{number} no rows yet: {named}.\n./run_all.sh --profile long trains them and fills the dashes."

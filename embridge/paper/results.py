@@ -1,0 +1,330 @@
+"""Results: the tidy row, one measured number; what one notebook shows on a :class:`Page`; all rows in one CSV.
+
+A row lies in one place: an experiment's in its record (:mod:`embridge.paper.records`), what a notebook compares or
+computes itself in ``folder/<notebook>/results.json``, which also names the records that the page read.
+``folder/results.csv`` (:func:`collect`) merges both, and tables and figures are made from it alone.
+``folder/provenance.json`` says what merged them.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from embridge import __version__
+from embridge.config import RESULTS_VERSION, as_json, for_windows, profile
+from embridge.datasets import for_dataset, window_config
+from embridge.errors import InputError
+from embridge.files import sha256, write_atomically
+from embridge.paper.table_cells import markdown
+from embridge.provenance import ROOT, libraries, provenance
+
+COLUMNS = (
+    "dataset", "profile", "seed", "system", "protocol", "classes", "gallery", "pooling", "metric", "class", "user",
+    "true", "predicted", "param", "param_value", "n_train", "draw", "batch_size", "options", "value", "low", "high",
+    "interval_kind", "n", "paper_value", "paper_source", "run_key", "origin", "version",
+)  # fmt: skip
+INTEGERS = ("seed", "class", "true", "predicted", "n_train", "draw", "batch_size", "n", "version")
+NUMBERS = ("value", "low", "high", "paper_value")
+# "origin": "" for a row of this run, "long run, <date>, <commit>" for a committed one; a "+"
+# behind the commit: tracked files outside figures/ differed from it when the row was made. "version": RESULTS_VERSION
+# what a row measures: two rows that agree in all of these contradict each other
+_NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
+KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
+SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
+
+
+# ---- rows -------------------------------------------------------------------------------------------------------
+
+
+def row(**fields) -> dict:
+    """One tidy row with every column of COLUMNS, "" or None (numbers) where it does not apply.
+
+    Counts and codes must be ints, NaN becomes None; ``version`` is RESULTS_VERSION unless given. ``dataset``,
+    ``profile`` and ``metric`` are required. Raises InputError for an unknown column, a missing one, a wrong type or an
+    infinite number.
+    """
+    unknown = sorted(set(fields) - set(COLUMNS))
+    if unknown:
+        raise InputError(f"results row: expected columns of embridge.paper.results.COLUMNS, found {', '.join(unknown)}")
+    found = {column: _field(column, fields.get(column)) for column in COLUMNS}
+    found["version"] = found["version"] or RESULTS_VERSION
+    missing = [column for column in ("dataset", "profile", "metric") if not found[column]]
+    if missing:
+        raise InputError(f"results row: expected a value for {', '.join(missing)}, found none in {fields}")
+    return found
+
+
+def _field(column, value):
+    value = plain(value)
+    if column not in (*INTEGERS, *NUMBERS):
+        return "" if value is None else str(value)
+    if value is None or value == "":
+        return None
+    kind, expected = (int, "an int") if column in INTEGERS else (int | float, "a number")
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise InputError(f"results row: expected {expected} in column {column}, found {value!r}")
+    return value if column in INTEGERS else float(value)
+
+
+def plain(value):
+    """A JSON value: numpy scalars and arrays, tuples, paths as plain ones, NaN as None; infinity is refused."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise InputError(f"results: expected a finite number or NaN, found {value}")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise InputError(f"results: expected text, numbers, lists or dicts, found {type(value).__name__}")
+
+
+# ---- a page -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """Rows of one experiment in a file; ``origin``: theirs; ``about``: what else the file says."""
+
+    file: Path
+    origin: str
+    rows: list[dict]
+    about: dict
+
+    @property
+    def name(self) -> str:
+        """The file within the folder of all results, such as "simulated-quick/rows/cpep-seed0.json"."""
+        return "/".join(self.file.parts[-3:])
+
+
+class Page:
+    """What one notebook leaves behind: rows, figures, tables and notes in ``folder/name/``.
+
+    Parameters
+    ----------
+    name : the notebook's stem
+    folder : of all pages of one dataset and profile
+    context : goes into results.json. ``simulated`` (true) marks every caption and stamps every figure;
+        ``development`` (text, or true: "one development subject") says whose real recordings these are
+    """
+
+    def __init__(self, name: str, folder: str | Path, *, context: dict):
+        self.name, self.context = _slug(name), plain(context)
+        self.folder = Path(folder) / self.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows, self._figures, self._tables, self._notes = [], [], [], {}
+        self._records: dict[str, Record] = {}
+
+    @property
+    def prefix(self) -> str:
+        """What every caption begins with."""
+        if self.context.get("simulated"):
+            return "Simulated data. "
+        subject = self.context.get("development")
+        if subject:
+            return f"Real recordings, {subject if isinstance(subject, str) else 'one development subject'}. "
+        return ""
+
+    def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
+        """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the picture to show.
+
+        On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
+        the figure is a drawing and shows no data at all.
+        """
+        from IPython.display import Image  # a notebook has it, and the runner need not load it
+
+        entry = self._entry(self._figures, name, caption, source, data)
+        # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+        for legend in fig.legends:
+            legend.set_bbox_to_anchor((0, 0, 1, 1), fig.transFigure)
+        if data and self.context.get("simulated"):
+            bottom = fig.get_tightbbox().y0 / fig.get_figheight()  # legends may hang below the figure
+            fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
+        fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        self._figures.append(entry | {"file": f"{name}.png"})
+        # the file itself: drawing the figure again for the screen would take as long as saving it did
+        return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)
+
+    def table(
+        self, df: pd.DataFrame, name: str, caption: str, source: str = "", *, numbers: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept.
+
+        Prints whose data it shows and what its marks mean (``df.attrs["footnotes"]``): a frame cannot be stamped as a
+        figure is.
+
+        ``numbers``: the frame's cells as numbers (:func:`embridge.paper.tables.numbers`), for the CSV.
+        """
+        entry = self._entry(self._tables, name, caption, source)
+        tidy = df if numbers is None else numbers
+        named = any(label is not None for label in tidy.index.names)
+        write_atomically(self.folder / f"{name}.csv", tidy.to_csv(index=named, lineterminator="\n"))
+        origin = f"\nSource: {source}\n" if source else ""
+        write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(df)}{origin}")
+        self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
+        for note in filter(None, (self.prefix.strip(), *df.attrs.get("footnotes", ()))):
+            print(note)
+        return df
+
+    def _entry(self, entries, name, caption, source, data=True):
+        if _slug(name) in [e["name"] for e in entries]:
+            raise InputError(f"page {self.name}: expected each name once, found {name!r} again")
+        return {"name": name, "caption": (self.prefix if data else "") + " ".join(caption.split()), "source": source}
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Show the rows of records; results.json names the files, from which :func:`collect` takes them."""
+        self._records |= {record.name: record for record in records}
+
+    def rows(self, rows: Iterable[dict]) -> None:
+        """Add tidy rows of the page's own (dicts of COLUMNS); each is checked as by :func:`row`."""
+        self._rows += [row(**fields) for fields in rows]
+
+    def frame(self, beside: Iterable[dict] = ()) -> pd.DataFrame:
+        """The rows read and added so far, as :func:`collect` would return them, with tidy rows that others keep."""
+        read = (fields for record in self._records.values() for fields in record.rows)
+        return as_frame([*self._rows, *read, *beside])
+
+    def note(self, key: str, value) -> None:
+        """Keep a plain value under a name: sentences, counts, timings."""
+        self._notes[key] = plain(value)
+
+    def write(self) -> Path:
+        """Write ``results.json`` in one go, without empty fields; returns its path.
+
+        Figures and tables that an earlier run left in the folder and this one did not make go: they show other rows.
+        """
+        _refuse_repeats([(self.name, fields) for fields in self._rows])
+        shown = (*self._figures, *self._tables)
+        made = {entry[kind] for entry in shown for kind in ("file", "csv", "md") if kind in entry}
+        for left in self.folder.iterdir():
+            if left.suffix in (".png", ".csv", ".md") and left.name not in made:
+                left.unlink()
+        page = {
+            "notebook": self.name,
+            "context": self.context,
+            "figures": self._figures,
+            "tables": self._tables,
+            "notes": self._notes,
+            "records": {name: record.origin for name, record in self._records.items()},
+        }
+        path = self.folder / "results.json"
+        write_atomically(path, as_text(page, self._rows))
+        return path
+
+
+def versions() -> str:
+    """Python and the libraries that decide numbers, for a notebook's first output."""
+    return f"embridge {__version__} · " + " · ".join(f"{name} {version}" for name, version in libraries().items())
+
+
+# ---- all pages --------------------------------------------------------------------------------------------------
+
+
+def collect(folder: str | Path) -> pd.DataFrame:
+    """Merge the rows of every page below ``folder``, and of the records that these read, into ``folder/results.csv``.
+
+    Returns them, sorted. Those of another RESULTS_VERSION, which an earlier run left, are not taken: they measure
+    something else. Raises InputError where a file cannot be read, or two rows claim the same measurement (naming both
+    places).
+    """
+    folder, found, records = Path(folder), [], {}
+    for path in sorted(folder.glob("*/results.json")):
+        about, rows = read_rows(path, "a page's results.json", "run its notebook again")
+        found += [(path.parent.name, fields) for fields in rows]
+        records |= about.get("records", {})
+    for name, origin in sorted(records.items()):
+        file = folder.parent / name  # what is committed lies in the repository alone
+        file = file if file.exists() else ROOT / "figures" / name
+        rows = read_rows(file, "an experiment's rows", "run the notebooks again", origin)[1]
+        found += [(name, fields) for fields in rows]
+    found = [(name, fields) for name, fields in found if fields["version"] == RESULTS_VERSION]
+    _refuse_repeats(found)
+    results = as_frame([fields for _, fields in found])
+    write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+    return results
+
+
+def read_rows(file: Path, what: str, remedy: str, origin: str = "") -> tuple[dict, list[dict]]:
+    """A file of :func:`as_text`, each row checked and with its origin; InputError says ``what`` it should be."""
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        given = {"origin": origin} if origin else {}
+        return about, [row(**{"version": 1} | fields | given) for fields in about.pop("rows")]  # 1 wrote none
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or a row that is none
+        raise InputError(f"{file}: expected {what}, found {error!r}; {remedy}") from error
+
+
+def as_text(about: dict, rows: list[dict]) -> str:
+    """JSON of ``about`` and its ``rows``, without empty fields, a row a line: a file that git can show, and small."""
+    full = [{c: v for c, v in fields.items() if v not in (None, "")} for fields in rows]
+    lines = ",\n".join(json.dumps(fields, ensure_ascii=False, allow_nan=False) for fields in full)
+    head = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False)[:-2]
+    return f'{head},\n "rows": [\n{lines}\n]}}\n'
+
+
+def write_provenance(folder: Path, parameters: dict) -> Path:
+    """Write ``provenance.json``: what merged the pages into ``results.csv`` and the claims, and each page's SHA-256.
+
+    ``parameters``: the run's, of which dataset, profile and seeds are kept. Each page's results.json says what made its
+    own numbers.
+    """
+    pages = sorted(folder.glob("*/results.json"))
+    dataset, tokens = parameters["dataset"], parameters.get("tokens", "")
+    size = for_windows(for_dataset(profile(parameters["profile"]), dataset), window_config(dataset), tokens)
+    about = {
+        "made": [name for name in ("results.csv", "claims.csv", "claims.md") if (folder / name).exists()],
+        **{name: parameters.get(name) for name in ("dataset", "profile", "seeds", "tokens")},
+        **provenance(),
+        "inputs": {f"{page.parent.name}/{page.name}": sha256(page) for page in pages},
+        "configuration": as_json(size),
+    }
+    write_atomically(folder / "provenance.json", json.dumps(about, indent=1) + "\n")
+    return folder / "provenance.json"
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """Read a ``results.csv`` into the types that :func:`collect` returns."""
+    kinds = dict.fromkeys(INTEGERS, int) | dict.fromkeys(NUMBERS, float)
+    lines = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    return as_frame([row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines])
+
+
+def as_frame(rows: Iterable[dict]) -> pd.DataFrame:
+    """Tidy rows as a frame, sorted by KEY: text ("" where empty), nullable ints, floats (nan where empty)."""
+    frame = pd.DataFrame(sorted(rows, key=_order), columns=list(COLUMNS))
+    kinds = {c: "Int64" if c in INTEGERS else float if c in NUMBERS else str for c in COLUMNS}
+    return frame.astype(kinds)
+
+
+def _order(fields):
+    return tuple((fields[c] is not None, fields[c] if fields[c] is not None else 0) for c in KEY)
+
+
+def _refuse_repeats(rows) -> None:
+    first = {}
+    for page, fields in rows:
+        key = tuple(fields[c] for c in KEY)
+        if key in first:
+            what = ", ".join(f"{c}={v}" for c, v in zip(KEY, key, strict=True) if v not in (None, ""))
+            raise InputError(f"results: expected each row once, found pages {first[key]} and {page} both with {what}")
+        first[key] = page
+
+
+def _slug(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise InputError(f"results: expected a name of letters, digits, '-', '_' and '.', found {name!r}")
+    return name

@@ -1,0 +1,400 @@
+"""From a trained system to its tidy rows: the papers' two protocols (E 3.1, METHOD 8) and what stands beside them.
+
+Zero-shot retrieval, the linear probe, probes on fewer shots (E A.4, Fig. 8), the lines without a network, and the error
+of those that regress poses. :mod:`embridge.paper.records` scores each experiment once and keeps its rows. The
+arithmetic is in :mod:`embridge.evaluation` and :mod:`embridge.statistics`, which know arrays only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial, wraps
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+import torch
+
+from embridge import evaluation as ev
+from embridge import statistics as st
+from embridge.data.hand import N_ANGLES
+from embridge.data.splits import SETS
+from embridge.errors import InputError
+from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
+from embridge.objectives import angle_error
+from embridge.paper.numbers import lookup
+from embridge.paper.results import row
+from embridge.statistics import mean_over_groups
+from embridge.study import Study
+
+FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
+UPPER_BOUND = {"Pose-MAE": "Upper bound"}  # what rows call its probe
+OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the classes
+
+
+def evaluate_predictions(
+    y,
+    pred,
+    groups,
+    *,
+    n_classes: int,
+    n_resamples: int = 2000,
+    group_kind: str = "",
+    recalls: bool = False,
+    paper_value: float | None = None,
+    paper_source: str = "",
+    **fields,
+) -> list[dict]:
+    """Tidy rows for one set of predictions.
+
+    Metrics: ``balanced_accuracy`` and ``macro_f1`` with their interval over groups, ``class_f1`` a class,
+    ``confusion`` a (true, predicted) cell (value: windows; predicted -1: none of the classes), ``user_f1`` a group,
+    unless each of these holds one class only and so is no user. ``n`` counts the windows behind a value.
+
+    Parameters
+    ----------
+    y, pred, groups : (N,) true classes 0..n_classes-1, predictions (others count as wrong), what is resampled
+    group_kind : named in ``interval_kind``; "": "user", or "movement-repetition" where a group holds one class only
+    recalls : adds ``user_recall``, a row a class and group: from these any two sets of predictions can be compared
+        pair by pair, and seeds be put together, long after the predictions are gone
+    paper_value, paper_source : go to the balanced accuracy alone
+    fields : columns that all rows share
+
+    Raises
+    ------
+    InputError
+        as :func:`row` and :func:`embridge.statistics.group_counts`
+    """
+    y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
+    found = st.group_counts(y, pred, groups, n_classes)
+    kind = group_kind or ("movement-repetition" if found.single_class else "user")
+    rows = []
+    for metric in st.METRICS:
+        resampled = {"n_classes": n_classes, "n_resamples": n_resamples}
+        value, low, high = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
+        paper = {"paper_value": paper_value, "paper_source": paper_source} if metric == "balanced_accuracy" else {}
+        spread = {"low": low, "high": high, "interval_kind": f"95 % bootstrap over {kind}"}
+        rows.append(row(metric=metric, value=value, n=len(y), **spread, **paper, **fields))
+
+    counts = found.counts.sum(0)
+    f1 = st.per_class_f1(y, pred, n_classes)
+    for k in range(n_classes):
+        rows.append(row(metric="class_f1", **{"class": k}, value=f1[k], n=counts[k].sum(), **fields))
+    for true, predicted in np.ndindex(counts.shape):
+        if predicted < n_classes or counts[true, predicted]:
+            column = predicted if predicted < n_classes else OTHER
+            cell = {"true": true, "predicted": column, "value": counts[true, predicted], "n": counts[true].sum()}
+            rows.append(row(metric="confusion", **cell, **fields))
+
+    for user, value in () if found.single_class else st.per_group_f1(y, pred, groups, n_classes).items():
+        n = np.count_nonzero(groups.astype(str) == user)
+        rows.append(row(metric="user_f1", user=user, value=value, n=n, **fields))
+    for (g, k), n in np.ndenumerate(found.counts.sum(-1)) if recalls else ():
+        if n:
+            cell = {"user": found.names[g], "class": k, "value": found.counts[g, k, k] / n, "n": n}
+            rows.append(row(metric="user_recall", **cell, **fields))
+    return rows
+
+
+def compare_predictions(
+    y,
+    pred_a,
+    pred_b,
+    groups,
+    *,
+    n_classes: int,
+    system: str,
+    baseline: str,
+    metric: str = "balanced_accuracy",
+    n_resamples: int = 2000,
+    **fields,
+) -> dict:
+    """One tidy row: ``system`` (a) minus ``baseline`` (b), with the paired 95 % interval over groups.
+
+    Its metric is ``<metric>_difference`` and its system ``"<system> - <baseline>"``; otherwise as
+    :func:`evaluate_predictions`.
+    """
+    settings = {"metric": metric, "n_classes": n_classes, "n_resamples": n_resamples}
+    value, low, high = st.paired_bootstrap(y, pred_a, pred_b, groups, **settings)
+    spread = {"low": low, "high": high, "interval_kind": "95 % paired bootstrap"}
+    named = {"metric": f"{metric}_difference", "system": f"{system} - {baseline}"}
+    return row(**named, value=value, **spread, n=len(y), **fields)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions of one system under one protocol on one class set; their rows are made when they are asked for."""
+
+    system: str
+    protocol: str  # "ZS" or "LP"
+    classes: str  # "in" or "unseen"
+    gallery: str  # policy, "" for a probe
+    pooling: str  # over queries, "" for a probe
+    options: str
+    y: np.ndarray  # (n,) true classes
+    predicted: np.ndarray  # (n,) predicted classes, -1: no vote
+    groups: np.ndarray  # (n,) what the bootstrap resamples
+    more: dict  # arguments of evaluate_predictions and columns that all rows share
+
+    @property
+    def shared(self) -> dict:
+        """What all its rows share beside numbers."""
+        return {c: getattr(self, c) for c in ("system", "protocol", "classes", "gallery", "pooling", "options")}
+
+    @cached_property
+    def rows(self) -> list[dict]:
+        """Tidy rows, the balanced accuracy first; not to be changed."""
+        return evaluate_predictions(self.y, self.predicted, self.groups, n_classes=4, **self.shared, **self.more)
+
+
+def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", pooling="", options="", **more):
+    common = {
+        "dataset": study.dataset, "profile": study.profile.name, "seed": study.seed,
+        "n_resamples": study.profile.evaluation.n_bootstrap, "group_kind": study.splits.group_kind,
+    }  # fmt: skip
+    windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
+    return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
+
+
+def _paper(*cell: str) -> dict:
+    """The paper's number for (system, protocol, classes, dataset), where the dataset stands for one of the paper's."""
+    return dict(zip(("paper_value", "paper_source"), lookup(*cell), strict=True))
+
+
+_kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
+
+
+def once(function: Callable) -> Callable:
+    """Keep what ``function(study, ...)`` returns for as long as the study.
+
+    Its other arguments must be hashable; what it returns is not to be changed.
+    """
+
+    @wraps(function)
+    def read(study: Study, *arguments, **options):
+        kept = _kept.setdefault(study, {})
+        key = (function.__name__, *arguments, *sorted(options.items()))
+        if key not in kept:
+            kept[key] = function(study, *arguments, **options)
+        return kept[key]
+
+    return read
+
+
+def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
+    """(n, d) pose embeddings of a system's gallery, kept for as long as the study: most systems ask for the same ones.
+
+    At quick's size encoding "every split" anew for each system and class set took most of notebook 05's time.
+    """
+    kept = _kept.setdefault(study, {})
+    key = ("gallery", study.pose_space(system), np.asarray(ids, dtype=np.int64).tobytes())
+    if key not in kept:
+        kept[key] = study.pose_embeddings(ids, system)
+    return kept[key]
+
+
+@once
+def zero_shot_outcomes(
+    study: Study, system: str, classes: str, *, subset: str = "evaluation", brief: bool = False, k: int | None = None
+) -> list[Outcome]:
+    """Zero-shot of an aligned system under every gallery policy, corpus and query pooling that applies.
+
+    Parameters
+    ----------
+    subset : "evaluation" (D_eval) or "tune" (D_tune, where hyper-parameters are chosen)
+    brief : the class set's gallery and the profile's pooling alone
+    k : neighbours; None: the profile's
+    """
+    splits, setting = study.splits, study.profile.evaluation
+    ids = getattr(splits, subset)[classes]
+    if subset == "tune":
+        splits.learn_from(ids, "D_tune", tuning=True)
+    queries = study.emg_queries(system, ids)
+    poolings = ("max",) if queries.shape[1] == 1 else (setting.pooling,) if brief else ("max", "mean")
+    k = k or setting.k
+    corpora = {"class set": ids}
+    if subset == "evaluation" and not brief:
+        both = np.union1d(splits.evaluation["in"], splits.evaluation["unseen"])
+        corpora |= {"both class sets": both, "every split": splits.table.index.to_numpy()}
+    gesture_codes = pd.factorize(splits.table["gesture"])[0]
+    outcomes = []
+    for corpus, gallery in corpora.items():
+        poses, labels = gallery_embeddings(study, system, gallery), splits.labels(classes, gallery)
+        # every other gesture is a class of its own, so that its poses vote for it and not for one big rival
+        labels = np.where(labels < 0, 4 + gesture_codes[gallery], labels)
+        # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only
+        for policy in splits.policies if corpus == "class set" else ("all",):
+            for pooling in poolings:
+                groups = (splits.exclusion(policy, windows) for windows in (ids, gallery))
+                apart = dict(zip(("query_group", "gallery_group"), groups, strict=True))
+                predicted = ev.zero_shot(queries, poses, labels, k=k, pooling=pooling, **apart)
+                papers_own = corpus == "class set" and policy == "all" and pooling == setting.pooling
+                more = _paper(system, "ZS", classes, study.dataset) if papers_own else {}
+                # of what tables show and compare; with every setting's they would be most rows of all
+                more["recalls"] = corpus == "class set" and pooling == "max" and (policy == "all" or not brief)
+                more |= {"run_key": study.run(system).key, "param": "k", "param_value": k}
+                named = {"gallery": policy, "pooling": pooling, "options": f"corpus={corpus}"}
+                outcomes.append(_outcome(study, system, "ZS", classes, ids, predicted, **named, **more))
+    return outcomes
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier of frozen features, its setting chosen.
+
+    ``x`` (n, d) and ``y`` (n,) of the probe's training windows, ``test_x`` (m, d) of D_eval's, ``setting`` C or the
+    shrinkage, ``fit`` a function of the four.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    test_x: np.ndarray
+    setting: float | str
+    fit: Callable
+
+    def predict(self, rows=slice(None)) -> np.ndarray:
+        """(m,) classes of D_eval's windows, learned from the training windows ``rows``."""
+        return self.fit(self.x[rows], self.y[rows], self.test_x, self.setting)
+
+
+@once
+def probe(study: Study, system: str, classes: str, features: Callable | None = None) -> Probe:
+    """The probe of a system, LOG_POWER_LDA among them, its setting from D_tune or, without one, by cross-validation.
+
+    ``features``: function of window ids, for controls; None: the system's own.
+    """
+    splits = study.splits
+    if system == LOG_POWER_LDA:
+        read, choices = study.band_power, (ev.choose_shrinkage, ev.choose_shrinkage_grouped)
+    else:
+        read, grid = features or partial(study.features, system), study.profile.evaluation.probe_c
+        choices = (lambda *data: ev.choose_c(*data, grid)), (lambda *data: ev.choose_c_grouped(*data, grid))
+    train = splits.probe_from(splits.probe_train[classes])
+    x, y = np.asarray(read(train)), splits.labels(classes, train)
+    if splits.has_tuning:
+        tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
+        setting = choices[0](x, y, np.asarray(read(tune)), splits.labels(classes, tune))
+    else:
+        setting = choices[1](x, y, splits.exclusion("other-repetitions", train))
+
+    def fit(x, y, test_x, setting):
+        if system == LOG_POWER_LDA:
+            return ev.lda(x, y, test_x, shrinkage=setting)
+        return ev.linear_probe(x, y, test_x, c=setting)
+
+    return Probe(x, y, np.asarray(read(splits.evaluation[classes])), setting, fit)
+
+
+@once
+def probe_outcome(study: Study, system: str, classes: str, *, features=None, options: str = "") -> Outcome:
+    """Linear probe of a frozen encoder (E 3.1); "Pose-MAE" is the upper bound; parameters as of :func:`probe`."""
+    found, name = probe(study, system, classes, features), UPPER_BOUND.get(system, system)
+    more = {"param": "C", "param_value": found.setting, "n_train": len(found.y), "recalls": not options}
+    if system in EXPERIMENTS and features is None:
+        more |= {"run_key": study.run(system).key, **_paper(name, "LP", classes, study.dataset)}
+    ids = study.splits.evaluation[classes]
+    return _outcome(study, name, "LP", classes, ids, found.predict(), options=options, **more)
+
+
+@once
+def no_network(study: Study, classes: str) -> list[Outcome]:
+    """What a linear probe must beat (ours; METHOD 1's trials), trained and scored on the probe's own windows.
+
+    ONE_CLASS answers every window with the commonest class of the training windows, which is 0.25 in balanced
+    accuracy. LOG_POWER_LDA is linear discriminant analysis of log-power in eight parts of the window and each channel
+    (:meth:`~embridge.study.Study.band_power`). Neither is trained with a seed: theirs is empty, so that one row
+    stands beside the mean over any seeds, and its interval covers users alone.
+    """
+    found, ids = probe(study, LOG_POWER_LDA, classes), study.splits.evaluation[classes]
+    said = {"param": "shrinkage", "param_value": found.setting}
+    answers = (ONE_CLASS, np.full(len(ids), np.bincount(found.y).argmax()), {}), (LOG_POWER_LDA, found.predict(), said)
+    how = {"n_train": len(found.y), "recalls": True, "seed": None}
+    return [_outcome(study, name, "LP", classes, ids, predicted, **how, **own) for name, predicted, own in answers]
+
+
+def no_network_rows(study: Study) -> list[dict]:
+    """Tidy rows of :func:`no_network` on both class sets."""
+    return [r for classes in SETS for outcome in no_network(study, classes) for r in outcome.rows]
+
+
+def few_shot(
+    study: Study,
+    system: str,
+    classes: str,
+    *,
+    unit: str = "recordings",
+    fractions: tuple[float, ...] = FRACTIONS,
+    n_draws: int = 5,
+) -> list[dict]:
+    """Tidy rows of a frozen encoder's probe, trained on fractions of each class's recordings, drawn several times.
+
+    Every window is embedded once. C (of LOG_POWER_LDA the shrinkage) is the whole training set's, so that only the
+    number of shots varies.
+
+    Parameters
+    ----------
+    system : "Pose-MAE" is the upper bound; LOG_POWER_LDA is the line without a network
+    classes : "in" or "unseen"
+    unit : what a shot is: "recordings" (on NinaPro a repetition) or "windows"
+    n_draws : random subsets of each fraction; the whole set is one
+
+    Returns
+    -------
+    Rows of balanced accuracy with its interval over groups: ``param`` "shots_fraction", ``n_train`` shots a class,
+    ``draw`` (from the study's seed), ``options`` "unit=...". Behind each, that of its difference from LOG_POWER_LDA's
+    on the same shots, paired by group, under the name "<system> - Log-power + LDA".
+
+    Raises
+    ------
+    InputError
+        for an unknown unit or a fraction out of range
+    """
+    if unit not in ("recordings", "windows"):
+        raise InputError(f"few-shot: expected unit recordings or windows, found {unit!r}")
+    train, ids = study.splits.probe_from(study.splits.probe_train[classes]), study.splits.evaluation[classes]
+    table, units = study.splits.table.iloc[train], np.asarray(train)
+    if unit == "recordings":  # a NinaPro file holds many repetitions, an emg2pose file one
+        units = (table["recording"].astype(str) + "/" + table["repetition"].astype(str)).to_numpy()
+    own, line, rows = probe(study, system, classes), probe(study, LOG_POWER_LDA, classes), []
+    run_key = study.run(system).key if system in EXPERIMENTS else ""
+    for part in ev.few_shot_subsets(own.y, units, fractions, n_draws=n_draws, seed=study.seed):
+        how = {"param": "shots_fraction", "param_value": part.fraction, "n_train": part.shots, "draw": part.draw}
+        how |= {"options": f"unit={unit}", "run_key": run_key}
+        o = _outcome(study, UPPER_BOUND.get(system, system), "LP", classes, ids, own.predict(part.rows), **how)
+        rows.append(o.rows[0])
+        if system != LOG_POWER_LDA:
+            more = {name: value for name, value in o.more.items() if name != "group_kind"}
+            pair = o.y, o.predicted, line.predict(part.rows), o.groups
+            rows.append(compare_predictions(*pair, n_classes=4, baseline=LOG_POWER_LDA, **o.shared, **more))
+    return rows
+
+
+def angle_row(study: Study, name: str, classes: str) -> list[dict]:
+    """A regressor's mean absolute error over D_eval's windows, degrees; [] where the pose is a glove's sensors."""
+    run, (shape, train) = study.run(name), study.configs(EXPERIMENTS[name])
+    if shape.n_joints != N_ANGLES:
+        return []
+    error = angle_error(run.model, study.reader(shape, train.emg_norm), study.splits.evaluation[classes])["degrees"]
+    return [_error_row(study, name, classes, error, run_key=run.key)]
+
+
+def mean_pose_rows(study: Study) -> list[dict]:
+    """The same error of "Constant pose", which answers every window with the mean angles of the pre-training windows.
+
+    What a regressor must beat; no rows where the pose is a glove's sensors.
+    """
+    rows, mean = [], np.array(study.statistics.pose_mean)[:, None]
+    for classes in SETS if len(mean) == N_ANGLES else ():
+        poses = (study.store.read_pose([i])[0].numpy() for i in study.splits.evaluation[classes])
+        error = np.array([np.rad2deg(np.abs(pose - mean).mean()) for pose in poses])
+        rows.append(_error_row(study, "Constant pose", classes, error))
+    return rows
+
+
+def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_key: str = "") -> dict:
+    groups, n = study.splits.groups(study.splits.evaluation[classes]), study.profile.evaluation.n_bootstrap
+    value, low, high = mean_over_groups(error, groups, n_resamples=n)
+    return row(
+        dataset=study.dataset, profile=study.profile.name, seed=study.seed, system=system, protocol="regression",
+        classes=classes, metric="angle_error_deg", value=value, low=low, high=high, n=len(error), run_key=run_key,
+        interval_kind=f"95 % bootstrap over {study.splits.group_kind}",
+    )  # fmt: skip

@@ -1,0 +1,398 @@
+"""The papers' tables from tidy results alone, our numbers beside theirs: each is a line of :data:`TABLES`.
+
+:func:`numbers` gives a table's cells as numbers, a row a cell, from the frame of
+:func:`embridge.paper.results.collect`: figures are drawn from them and they go into a page's CSV. :func:`text` prints
+them, in one format for every cell (:func:`~embridge.paper.table_cells.cell`). A few tables that are of no paper are
+made as text at once, below.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from embridge.config import REGRESSORS
+from embridge.data.splits import SETS
+from embridge.experiments import (
+    ALIGNED,
+    CPEP_ABLATION,
+    CPEP_MAIN,
+    DEFAULTS,
+    GROUPS,
+    LOG_POWER_LDA,
+    NO_NETWORK,
+    PUBLISHED,
+    TABLE_2_SYSTEMS,
+    TABLE_3_GROUPS,
+    TABLE_3_SYSTEMS,
+)
+from embridge.paper.differences import gain_columns, over_lda, seed_spread
+from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.paper.table_cells import (
+    HEADLINE_OPTIONS,
+    MEASURED,
+    MISSING,
+    beside,
+    cell_frame,
+    choose,
+    footnotes,
+    mean_interval,
+    number,
+    origin_marks,
+    prefer_own,
+    rising,
+    select,
+    summary,
+    sweep,
+    text_table,
+    unswept,
+    usual_k,
+)
+
+POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
+CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
+CONVENTIONS = ("same epochs", "same steps")  # of Table 4; E trains all batch sizes for the same epochs
+
+# ---- cells as numbers ---------------------------------------------------------------------------------------------
+
+
+def headline_rows(
+    results: pd.DataFrame,
+    dataset: str,
+    *,
+    systems: tuple[str, ...] = TABLE_2_SYSTEMS,
+    gallery: str = "all",
+    pooling: str = "max",
+    table: str | None = None,
+    groups: dict[str, str] = GROUPS,
+) -> pd.DataFrame:
+    """Balanced accuracy of each system under both protocols and class sets as numbers, a row a cell.
+
+    Parameters
+    ----------
+    results : tidy rows
+    dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
+        its NinaPro; other datasets beside nothing
+    systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
+        With LOG_POWER_LDA among them each other system's cells are compared with its probe
+    gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
+    table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has the number
+    groups : of the column "group", by system; others are "multi-modal"
+
+    Returns
+    -------
+    DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
+    those of OVER_LDA where there is something to compare with (:func:`~embridge.paper.differences.over_lda`),
+    paper_value, paper_source
+    """
+    if "ninapro" in dataset:
+        systems = tuple(system for system in systems if system not in PUBLISHED)
+    results = select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
+    spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
+    lines, cells = _lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
+    for system, (protocol, classes) in itertools.product(systems, CELLS):
+        how = {"protocol": protocol, "classes": classes, "system": system}
+        rows = choose(results, dataset, **how, gallery=gallery, pooling=pooling)
+        luck = spread[protocol, classes] if system in ALIGNED else None
+        over = over_lda(rows, lines[classes], luck) if lines and system not in NO_NETWORK else {}
+        labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
+        cells.append(
+            labels | summary(rows, luck) | over | beside(system, protocol, classes, dataset, gallery, table=table)
+        )
+    return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
+
+
+def _lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
+    """Rows of LOG_POWER_LDA's probe, by class set: what other cells are compared with."""
+    return {c: choose(results, dataset, protocol="LP", classes=c, system=LOG_POWER_LDA) for c in SETS}
+
+
+def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are scores, without those of single users."""
+    return rows[rows["metric"] == "balanced_accuracy"]
+
+
+def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """C's claim: how much CPEP's linear probe gains over Vemg2pose's, ``CPEP / Vemg2pose - 1``, as numbers.
+
+    Empty where C's main table has no line of Vemg2pose, as on NinaPro.
+    """
+    probes, cells = select(numbers("cpep_main", results, dataset), protocol="LP"), []
+    for rival, classes in itertools.product(CPEP_BASELINE, SETS):
+        both = [select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
+        for ours, theirs in zip(*both, strict=False):
+            found = {"value": ours["value"] / theirs["value"] - 1, "low": np.nan, "high": np.nan, "interval_kind": ""}
+            found["origin"] = "; ".join(sorted({ours["origin"], theirs["origin"]} - {""}))
+            paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
+            cells.append({"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper)
+    return cell_frame(cells, ["system", "classes"])
+
+
+def _regression_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Mean angle error in degrees of each network that regresses pose, by class set; those of Table 2 first."""
+    how, cells = {"protocol": "regression", "metric": "angle_error_deg"}, []
+    systems = dict.fromkeys([*REGRESSORS[:4], *select(results, dataset=dataset, user="", **how)["system"]])
+    for system, classes in itertools.product(systems, SETS):
+        found = summary(choose(results, dataset, classes=classes, system=system, **how))
+        paper = beside(system, "regression", classes, dataset, metric="angle_error_deg")
+        cells.append({"system": system, "classes": classes} | found | paper)
+    return cell_frame(cells, ["system", "classes"])
+
+
+def _gallery_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot balanced accuracy by gallery policy and query pooling (METHOD 8), of what was measured."""
+    rows = select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=ALIGNED)
+    rows, cells = unswept(select(rows, options=HEADLINE_OPTIONS)), []
+    policies = [policy for policy in POLICIES if (rows["gallery"] == policy).any()]
+    for classes, system, pooling, gallery in itertools.product(SETS, ALIGNED, ("max", "mean"), policies):
+        labels = {"classes": classes, "system": system, "pooling": pooling}
+        if (select(rows, classes=classes, system=system)["pooling"] == pooling).any():
+            found = summary(choose(rows, dataset, protocol="ZS", gallery=gallery, **labels))
+            cells.append(labels | {"gallery": gallery} | found | beside(system, "ZS", classes, dataset, gallery))
+    return cell_frame(cells, ["classes", "system", "pooling", "gallery"])
+
+
+def _corpus_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6)."""
+    rows = select(results, dataset=dataset, protocol="ZS", system=ALIGNED, gallery="all", pooling="max")
+    rows = prefer_own(unswept(scores_of(rows[rows["batch_size"].isna()])), ["system"])
+    corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
+    for classes, system, corpus in itertools.product(SETS, ALIGNED, corpora):
+        found = summary(choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
+        paper = beside(system, "ZS", classes, dataset, "all" if corpus in HEADLINE_OPTIONS else corpus)
+        labels = {"classes": classes, "system": system, "corpus": corpus.removeprefix("corpus=")}
+        cells.append(labels | found | paper)
+    return cell_frame(cells, ["classes", "system", "corpus"])
+
+
+def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot F1 of each unseen class and system, mean over seeds (E Fig. 3a, where the text gives it)."""
+    how = {"protocol": "ZS", "classes": "unseen", "metric": "class_f1"}
+    rows, cells = choose(results, dataset, system=ALIGNED, **how), []
+    for k, system in itertools.product(sorted(rows["class"].dropna().unique()), ALIGNED):
+        paper = beside(system, "ZS", "unseen", dataset, metric="class_f1", class_=int(k))
+        cells.append({"class": int(k), "system": system} | summary(select(rows, system=system, **{"class": k})) | paper)
+    return cell_frame(cells, ["class", "system"])
+
+
+# ---- cells of sweeps ----------------------------------------------------------------------------------------------
+
+
+def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot on unseen gestures by system, convention ("same epochs", the paper's, or "same steps"), batch size."""
+    keys = list(itertools.product(ALIGNED, CONVENTIONS))
+    rows = {key: sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
+    # a small profile's own may be another
+    sizes = sorted({*TABLE_4, *(int(size) for found in rows.values() for size in found["param_value"])})
+    cells, line = [], _lines(results, dataset)["unseen"]
+    for (system, convention), size in itertools.product(keys, sizes):
+        of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
+        part = choose(rows[system, convention], dataset, **of_size)
+        gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
+        paper = beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
+        labels = {"system": system, "convention": convention, "batch_size": size}
+        cells.append(labels | summary(part) | over_lda(part, line) | paper)
+    return cell_frame(cells, ["system", "convention", "batch_size"])
+
+
+def defaults(dataset: str) -> dict[str, str]:
+    """Fig. 4's parameters in its order, each with the value that everything else has on a dataset."""
+    return DEFAULTS | {"k": str(usual_k(dataset))}
+
+
+def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Balanced accuracy by parameter and value, in rising order, words last; without those of a single value.
+
+    ``default`` (bool): whether all else has this value.
+    """
+    cells, lines = [], _lines(results, dataset)
+    for param, usual in defaults(dataset).items():
+        rows = sweep(results, dataset, "EMBridge", param)
+        values = sorted(scores_of(rows)["param_value"].unique(), key=rising)
+        for value, (protocol, classes) in itertools.product(values if len(values) > 1 else (), CELLS):
+            if (param, protocol) == ("k", "LP"):  # a probe has no neighbours
+                continue
+            part = choose(rows, dataset, protocol=protocol, classes=classes, system="EMBridge", value=value)
+            labels = {"param": param, "param_value": value, "default": rising(value) == rising(usual)}
+            labels |= {"protocol": protocol, "classes": classes}
+            # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
+            paper = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
+            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
+    return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
+
+
+def tune_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot on D_tune for each value of each parameter: how D_tune would choose (METHOD 6), as numbers.
+
+    Returns
+    -------
+    DataFrame with columns param, param_value, default (bool), "in" and "unseen" (balanced accuracies, means over
+    seeds), mean (of the two), gain (over the default's), chosen (bool: the parameter's largest mean; the default
+    where it is as large) and origin. Params without two values are left out.
+    """
+    lines = []
+    for param, usual in defaults(dataset).items():
+        rows, found = sweep(results, dataset, "EMBridge", param), []
+        for value in sorted(select(rows, options="D_tune")["param_value"].unique(), key=rising):
+            how = {"protocol": "ZS", "system": "EMBridge", "options": "D_tune", "value": value}
+            cells = {c: summary(choose(rows, dataset, classes=c, **how)) for c in SETS}
+            own = {c: cells[c]["value"] for c in SETS} | {"mean": np.mean([cells[c]["value"] for c in SETS])}
+            own |= {"origin": "; ".join(sorted({cells[c]["origin"] for c in SETS} - {""}))}
+            found.append({"param": param, "param_value": value, "default": rising(value) == rising(usual)} | own)
+        if len(found) > 1:
+            best = max(found, key=lambda line: (round(np.nan_to_num(line["mean"], nan=-1.0), 9), line["default"]))
+            base = next((line["mean"] for line in found if line["default"]), np.nan)
+            lines += [line | {"gain": line["mean"] - base, "chosen": line is best} for line in found]
+    return pd.DataFrame(lines, columns=["param", "param_value", "default", *SETS, "mean", "gain", "chosen", "origin"])
+
+
+def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot by system, classes and fraction of the paired sessions.
+
+    The paper prints numbers for the whole set only, which are Table 2's.
+    """
+    rows = {system: sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
+    values = {v for found in rows.values() for v in scores_of(select(found, protocol="ZS"))["param_value"]}
+    cells, lines = [], _lines(results, dataset)
+    for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=rising)):
+        part = choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
+        paper = beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
+        labels = {"classes": classes, "system": system, "fraction": float(value)}
+        cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
+    return cell_frame(cells, ["classes", "system", "fraction"])
+
+
+def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Linear probes on a fraction of the training set, mean over draws (and seeds).
+
+    ``low`` and ``high`` are the mean less and plus one standard deviation over draws, as the paper shades it; nan for
+    one draw. ``shots``: recordings a class; of fractions that come to the same number the largest stands for all. The
+    paper prints the full set's number only, Table 2's. The columns of OVER_LDA are over LOG_POWER_LDA with the same
+    shots, means over draws, with the users' part of the interval.
+    """
+    how = {"dataset": dataset, "protocol": "LP", "param": "shots_fraction", "options": "unit=recordings"}
+    rows, gains = (select(results, metric=f"balanced_accuracy{kind}", **how) for kind in ("", "_difference"))
+    rows, gains = (prefer_own(found, ["system", "classes", "param_value"]) for found in (rows, gains))
+    order, cells = {s: i for i, s in enumerate(TABLE_2_SYSTEMS)}, []
+    systems = sorted(rows["system"].unique(), key=lambda s: order.get(s, 99))
+    for classes, system in itertools.product(SETS, systems):
+        part = select(rows, classes=classes, system=system)
+        for text in sorted(part["param_value"].unique(), key=rising):
+            draws = select(part, param_value=text)
+            value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
+            kind = "± SD over draws" if len(draws) > 1 else ""
+            measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
+            labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
+            labels["shots"] = int(draws["n_train"].max())
+            over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
+            labels |= gain_columns(*mean_interval(over)) if len(over) else {}
+            paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
+            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
+    labels = ["classes", "system", "fraction", "shots", "draws"]
+    return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
+
+
+# ---- tables as data -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes
+    ----------
+    cells : a function of results and dataset that gives the cells as numbers
+    index, columns : what names a line of the printed table, and what a column
+    named : column to what its values are called in print, by value, or a format for all
+    digits : of our numbers
+    """
+
+    cells: Callable[..., pd.DataFrame]
+    index: tuple[str, ...] = ("system",)
+    columns: tuple[str, ...] = ("protocol", "classes")
+    named: dict[str, dict | str] = field(default_factory=dict)
+    digits: int = 2
+
+
+TABLES = {
+    "table2": Table(headline_rows, ("group", "system")),
+    "table3": Table(
+        partial(headline_rows, systems=TABLE_3_SYSTEMS, table="E Table 3", groups=TABLE_3_GROUPS),
+        ("group", "system"),
+        named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
+    ),
+    "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
+    "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
+    "fig4": Table(_fig4_rows, ("param", "param_value")),
+    "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
+    "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
+    "regression": Table(_regression_rows, columns=("classes",), digits=1),
+    "galleries": Table(_gallery_rows, ("classes", "system", "pooling"), ("gallery",)),
+    "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
+    # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
+    "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
+    "cpep_gain": Table(_cpep_gain, columns=("classes",)),
+    "cpep_ablation": Table(
+        partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"),
+    ),
+}
+
+
+def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
+    """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
+    return TABLES[name].cells(results, dataset, **options)
+
+
+def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells of :func:`numbers`, or some of them, as text; those of several datasets with a column that names these."""
+    table = TABLES[name]
+    for column, named in table.named.items():
+        shown = cells[column].replace(named) if isinstance(named, dict) else cells[column].map(named.format)
+        cells = cells.assign(**{column: shown})
+    if "default" in cells:
+        cells = cells.assign(param_value=cells["param_value"] + cells["default"].map({True: " (default)", False: ""}))
+    index = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
+    return text_table(cells, [*index, *table.index], list(table.columns), digits=table.digits)
+
+
+def tune_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells of :func:`tune_rows` as text; the last column marks the value that D_tune would choose."""
+    marks, lines = origin_marks(cells), []
+    for found in cells.to_dict("records"):
+        line = {"param": found["param"], "value": found["param_value"] + " (default)" * found["default"]}
+        line |= {f"ZS {c}": number(found[c]) for c in SETS}
+        line["mean"] = f"{number(found['mean'])} {marks.get(found['origin'], '')}".strip()
+        line["over default"] = MISSING if pd.isna(found["gain"]) else f"{found['gain']:+.2f}"
+        lines.append(line | {"D_tune": "chooses" if found["chosen"] else ""})
+    table = pd.DataFrame(
+        lines, columns=["param", "value", *(f"ZS {c}" for c in SETS), "mean", "over default", "D_tune"]
+    )
+    table.attrs["footnotes"] = footnotes(cells)
+    return table
+
+
+def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Each user's F1 on unseen gestures and EMBridge's relative gain over the others, a ratio less 1 (E Fig. 3b).
+
+    Seeds are averaged first. Below the users come their mean (of gains: over users whose baseline is above 0), the
+    overall gain (ratio of mean F1s, less 1), and the paper's two; numbers are floats, nan where undefined.
+    """
+    *baselines, system = ALIGNED
+    rows = choose(results, dataset, protocol="ZS", classes="unseen", metric="user_f1", system=ALIGNED)
+    table = rows.groupby(["user", "system"])["value"].mean().unstack().reindex(columns=ALIGNED)
+    names, mean = {s: f"gain over {s}" for s in baselines}, table.mean()
+    for s, name in names.items():
+        table[name] = table[system] / table[s].where(table[s] > 0) - 1
+    lines = {"mean": table.mean(), "overall": pd.Series({n: mean[system] / mean[s] - 1 for s, n in names.items()})}
+    paper = {
+        (metric, s): beside(s, "ZS", "unseen", dataset, metric=metric)["paper_value"]
+        for metric, s in itertools.product(("user_f1", "user_gain", "overall_gain"), ALIGNED)
+    }
+    gains, overall = ({n: paper[m, s] for s, n in names.items()} for m in ("user_gain", "overall_gain"))
+    lines["paper, mean"] = pd.Series({s: paper["user_f1", s] for s in ALIGNED} | gains, dtype=float)
+    lines["paper, overall"] = pd.Series(overall, dtype=float)
+    table = pd.concat([table, pd.DataFrame(lines).T.reindex(columns=table.columns)])
+    return table.rename_axis(index="user", columns=None)

@@ -1,0 +1,1 @@
+"""The machinery behind ``./run_all.sh``: set-up, notebooks, training jobs, plan, check and report."""

@@ -1,0 +1,285 @@
+"""The command line of ``run_all.sh``: what may be asked for, how a command ends, and ``--clean``.
+
+Standard library only: it runs before anything is installed.
+"""
+
+import argparse
+import difflib
+import fcntl
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from itertools import product
+from pathlib import Path
+
+from embridge import config as cfg
+from embridge import datasets
+from embridge.errors import InputError, NotebookFailed, Stopped
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+# below figures/: pictures and tables that git tracks
+COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")
+# what can be done instead of running notebooks
+ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check")
+# Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
+BELONGS = {
+    "only": ("run",),
+    "seeds": ("run", "sweep", "plan"),
+    "seed": ("train",),
+    "hours": ("run", "sweep"),
+    "retrain": ("run", "sweep"),
+    "jobs": ("sweep",),
+    "slurm": ("sweep",),
+    "full": ("bench",),
+    "skip_broken": ("run", "train", "sweep", "plan"),
+    "tokens": ("run", "train", "sweep", "plan"),
+}
+
+EPILOG = """\
+examples:
+  ./run_all.sh                                   everything on simulated recordings, about 16 minutes
+  ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
+  ./run_all.sh --dataset simulated-ninapro       the same on simulated recordings in NinaPro's format
+  ./run_all.sh --dataset ninapro --data DIR      real recordings; README says where they come from
+  ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
+  ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
+  ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
+  ./run_all.sh --plan --profile paper            what that would take here; trains and writes nothing
+  ./run_all.sh --bench --full                    how fast it is here
+  ./run_all.sh --check                           the whole again, in check/: does it give the committed numbers?
+  ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that answers a mistake with one sentence instead of usage and exit."""
+
+    def error(self, message):
+        """Raise InputError; argparse would print its usage first."""
+        unknown = re.fullmatch(r"unrecognized arguments: (\S+)(.*)", message)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[1].split("=")[0], known, n=1)
+            message = f"unknown option {unknown[1]!r}" + (f", did you mean {near[0]}" if near else "")
+        message = message.removeprefix("argument ")
+        raise InputError(f"{message} (./run_all.sh --help lists the options)")
+
+
+def _number(low: float, high: float, kind: type = int):
+    """Return a reader of numbers from ``low`` to ``high``, whole ones by default."""
+    what = "whole number" if kind is int else "number"
+
+    def read(text: str) -> float:
+        try:
+            found = kind(text)
+        except ValueError:
+            found = low - 1
+        if not low <= found <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
+        return found
+
+    return read
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as partition=gpu")
+    return key, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="./run_all.sh",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Set up what is missing, run the notebooks in order, and write tables, figures and a report.",
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("--profile", choices=cfg.PROFILES, default="quick", help="how much of everything (default: quick)")
+    add("--dataset", choices=datasets.DATASETS, default="simulated", help="which recordings (default: simulated)")
+    add("--tokens", choices=cfg.TOKENS, default="",
+        help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
+        "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
+    add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
+    add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
+    add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
+    add("--seeds", metavar="N", type=_number(1, 1000), default=1, help="seeds for each experiment (default: 1)")
+    hours = _number(0.001, 10_000, float)
+    add("--hours", metavar="H", type=hours, help="start no training that would not end within H hours")
+    add("--retrain", metavar="NAME", action="append", default=[],
+        help="train this experiment anew for its results' rows")  # fmt: skip
+    add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
+    add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
+    group = parser.add_argument_group("instead of the notebooks, one of")
+    action = group.add_mutually_exclusive_group().add_argument
+    action("--test", action="store_true", help="the tests")
+    action("--lab", action="store_true", help="JupyterLab on the notebooks")
+    action("--train", metavar="NAME", nargs="+", help="train experiments, such as EMBridge, and what they need")
+    action("--sweep", metavar="NAME", nargs="*", help="train these experiments (default: all) as jobs of their own")
+    action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
+    action("--bench", action="store_true", help="measure speed and memory on this machine")
+    action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
+    action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
+    add = parser.add_argument_group("only with one of these").add_argument
+    add("--seed", metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
+    add("--jobs", metavar="J", type=_number(1, 1000), help="--sweep: at most J local processes, also where Slurm is")
+    add("--slurm", metavar="KEY=VALUE", type=_pair, nargs="+", action="extend", default=[],
+        help="--sweep: options of sbatch for each job, such as partition=gpu gpus-per-node=1")  # fmt: skip
+    add("--full", action="store_true", help="--bench: the whole table (default: a quick look)")
+    return parser
+
+
+def notebooks(folder: Path = NOTEBOOKS, only: list[str] | tuple[str, ...] = ()) -> list[Path]:
+    """The numbered notebooks of a folder in order, or those that one of ``only`` is the beginning of.
+
+    Raises InputError where the folder holds none, or where an entry of ``only`` fits none.
+    """
+    found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise InputError(f"{folder} holds no numbered notebook (NN_name.ipynb): is the clone complete?")
+    wanted = [name.strip().removesuffix(".ipynb") for text in only for name in text.split(",")]
+    for name in wanted:
+        if not name or not any(path.stem.startswith(name) for path in found):
+            raise InputError(f"--only {name}: no such notebook; there are {', '.join(path.stem for path in found)}")
+    return [path for path in found if not wanted or any(path.stem.startswith(name) for name in wanted)]
+
+
+def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> argparse.Namespace:
+    """Read and check the arguments; paths come back absolute, what stands behind ``--`` as ``rest``.
+
+    ``action`` is "run" or one of ACTIONS; for "run", ``notebooks`` are those of ``folder`` that are asked for. Where a
+    module stands for its action (``python -m embridge.train NAME ...``), it gives ``action`` and need not be told.
+
+    Raises InputError with one sentence for anything that is not right; ``--help`` prints and leaves with 0.
+    """
+    if action and f"--{action}" not in [argument.split("=")[0] for argument in argv]:
+        argv = [f"--{action}", *argv]
+    split = argv.index("--") if "--" in argv else len(argv)
+    parser = _parser()
+    options = parser.parse_args(argv[:split])
+    options.rest = argv[split + 1 :]
+    options.action = next((name for name in ACTIONS if getattr(options, name) not in (None, False)), "run")
+    if options.rest and options.action not in ("test", "lab"):
+        raise InputError("what stands behind -- is for --test (pytest) or --lab (JupyterLab): add one of them")
+    for name, actions in BELONGS.items():
+        if options.action not in actions and getattr(options, name) != parser.get_default(name):
+            places = " or ".join("the notebooks" if place == "run" else f"--{place}" for place in actions)
+            raise InputError(f"--{name.replace('_', '-')} belongs to {places}: leave it out, or ask for that")
+    if options.jobs and options.slurm:
+        raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
+    options.out = Path(options.out).absolute()
+    if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
+        options.out = ROOT / "check"
+    dataset = options.dataset
+    if dataset in datasets.SIMULATED:
+        for name in ("data", "skip_broken"):
+            if getattr(options, name):
+                name = f"--{name.replace('_', '-')}"
+                raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
+    elif options.data is None:
+        raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see README)")
+    else:
+        options.data = Path(options.data).absolute()
+        if not options.data.is_dir():
+            raise InputError(f"--data {options.data} is not a folder: give the one that holds {dataset}'s files")
+    size = datasets.for_dataset(cfg.profile(options.profile), dataset)
+    options.tokens = cfg.other_tokens(size, datasets.window_config(dataset), options.tokens)  # or says why not
+    options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
+    return options
+
+
+def arguments(options: argparse.Namespace, **changes) -> list[str]:
+    """The options that name data, size, device and place, as another command's arguments; without defaults."""
+    found = ["--skip-broken"] if options.skip_broken else []
+    for name, value in (vars(options) | changes).items():
+        if name in ("profile", "dataset", "data", "tokens", "device", "out") and value and value not in ("auto", ROOT):
+            found += [f"--{name}", str(value)]
+    return found
+
+
+def command(stopped: str, *failures: type[Exception]) -> Callable:
+    """A decorator for a ``main``: what ends it is told in one line on stderr and becomes its exit code.
+
+    2 for bad input; 1 for a notebook that failed, what the system refuses (a full disk, a folder gone) and
+    ``failures``; 130 or 143 for a signal, with what ``stopped`` says.
+    """
+
+    def decorate(main: Callable) -> Callable:
+        @wraps(main)
+        def run(*args, **kwargs) -> int:
+            try:
+                return main(*args, **kwargs) or 0
+            except InputError as problem:
+                told, code = f"error: {problem}", 2
+            except (NotebookFailed, OSError, *failures) as problem:
+                told, code = f"error: {problem}", 1
+            except KeyboardInterrupt:
+                told, code = f"stopped: {stopped}", 130
+            except Stopped as problem:
+                told, code = f"stopped: {stopped}", 128 + problem.args[0]
+            print(told, file=sys.stderr)
+            return code
+
+        return run
+
+    return decorate
+
+
+def results_folder(options: argparse.Namespace) -> Path:
+    """The folder of the figures and tables of a run with these options."""
+    return options.out / "figures" / cfg.results_name(options.dataset, options.profile, options.tokens)
+
+
+def make_writable(folder: Path) -> None:
+    """Create a folder and prove that a file can be written there; raises InputError where it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise InputError(
+            f"cannot write below {folder} ({problem.strerror}): give a folder that you may write to with --out"
+        ) from problem
+
+
+def _remade(out: Path) -> list[Path]:
+    """Everything below ``out`` that a run makes and git does not track. Never what does not bear a name of ours."""
+    key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
+    found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
+    found = [path for path in found if key.fullmatch(path.name)]
+    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
+        folder = out / "figures" / (name := cfg.results_name(*names))
+        # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
+        found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]
+    found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
+    return [path for path in found if path.exists() and not path.is_symlink()]
+
+
+# Locks below --out of whoever writes there: a run or sweep, a training (also one that Slurm started), who cuts windows.
+HELD = ("figures/*/run.lock", "runs/*/lock", "data/build.lock", "data/stores/*.lock")
+
+
+def clean(out: Path) -> None:
+    """Remove simulated recordings, stores, runs and figures below ``out`` and print what went and its size.
+
+    Neither your own recordings nor tracked files nor .venv are touched. Raises InputError while a run is going on.
+    """
+    for lock in sorted(path for pattern in HELD for path in out.glob(pattern)):
+        with lock.open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as problem:
+                raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
+    total = 0
+    for path in _remade(out):
+        size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
+        total += size
+        print(f"removed {path} ({size:,} bytes)")
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"{total:,} bytes removed" if total else f"nothing to remove below {out}")

@@ -1,0 +1,70 @@
+"""Showing that a long step is alive. Standard library only: set-up needs it before anything is installed."""
+
+import shutil
+import sys
+import threading
+import time
+
+
+def human(seconds: float) -> str:
+    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def last_line(text: str) -> str:
+    """The last line with something on it; a carriage return ends a line, as progress bars use it."""
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+    return lines[-1] if lines else ""
+
+
+class Heartbeat:
+    """Shows elapsed time, time to go and the latest news of one step while its body runs.
+
+    On a terminal one line is rewritten every second; elsewhere a line is printed every ``every`` seconds.
+    ``expected`` is the step's likely duration in s (None: not known).
+    The body sets ``news``, a text or a function that returns one.
+    """
+
+    def __init__(self, *, expected: float | None = None, every: float = 30.0):
+        self.news, self.expected = "", expected
+        self.terminal = sys.stdout.isatty()
+        self.every = 1.0 if self.terminal else every
+        self._start, self._stop = time.monotonic(), threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        self.print("", end="")
+
+    def print(self, line: str, end: str = "\n") -> None:
+        """Print a line that stays, above the one that is rewritten."""
+        if self.terminal or line:
+            print(f"\r\x1b[K{line}" if self.terminal else line, end=end, flush=True)
+
+    def line(self) -> str:
+        """The line that is shown now."""
+        elapsed, news = time.monotonic() - self._start, self.news() if callable(self.news) else self.news
+        parts = [human(elapsed)]
+        if self.expected is not None:
+            left = self.expected - elapsed
+            parts.append(f"about {human(left)} to go" if left > 0 else "longer than expected")
+        return "      " + ", ".join(parts) + (f": {news}" if news else "")
+
+    def _beat(self):
+        while not self._stop.wait(self.every):
+            width = shutil.get_terminal_size((110, 24)).columns - 1
+            self.print(self.line()[:width], end="" if self.terminal else "\n")

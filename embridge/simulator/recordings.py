@@ -1,0 +1,75 @@
+"""Simulated recordings: written once in a real dataset's format, then read by that dataset's reader."""
+
+from pathlib import Path
+
+from embridge.config import NinaProSimulationConfig, SimulationConfig
+from embridge.data.emg2pose import SAMPLE_RATE, open_emg2pose
+from embridge.data.ninapro import DB2, DB7, open_ninapro
+from embridge.data.recordings import Recording, Source
+from embridge.simulator.ninapro import expected_segments, n_samples, plan_ninapro, write_ninapro
+from embridge.simulator.plan import plan
+from embridge.simulator.write import write_dataset
+
+
+def open_simulated(
+    folder: Path | str, config: SimulationConfig, *, progress: bool = True, workers: int | None = None
+) -> Source:
+    """Write what is missing of the simulated dataset below ``folder``, then open it as emg2pose's files are opened.
+
+    A killed run goes on where it stopped. InputError for a folder made with another configuration or a full disk.
+    """
+    folder = Path(folder)
+    write_dataset(folder, config, progress=progress, workers=workers)
+    return open_emg2pose(folder, simulated=True)
+
+
+def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
+    """The recordings that :func:`open_simulated` would write and open: their lengths without their files."""
+    recordings = [
+        Recording(
+            key=file.filename,
+            path=Path(folder, f"{file.filename}.hdf5"),
+            user=file.user,
+            session=file.session,
+            gesture=file.stage,
+            hand=file.side,
+            sample_rate=SAMPLE_RATE,
+            moving_hand=file.moving_hand,
+            split=file.split,
+            generalization=file.generalization,
+            simulated=True,
+            counter=lambda _, file=file: file.n_samples,
+        )
+        for file in sorted(plan(config), key=lambda file: file.filename)
+    ]
+    return Source("simulated", Path(folder), tuple(recordings), "", True)
+
+
+def open_simulated_ninapro(
+    folder: Path | str, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
+) -> Source:
+    """As :func:`open_simulated`, but DB2 and DB7, in NinaPro's format and through its reader."""
+    folder = Path(folder)
+    write_ninapro(folder, config, progress=progress, workers=workers)
+    return open_ninapro(folder, simulated=True)
+
+
+def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Source:
+    """As :func:`planned_simulated`, of :func:`open_simulated_ninapro`; labels lie where they do on average."""
+    splits = {database.name: database.split for database in (DB2, DB7)}
+    recordings = [
+        Recording(
+            key=f"{file.user}-E{file.exercise}",
+            path=Path(folder, file.path),
+            user=file.user,
+            session=file.user,
+            gesture="",
+            hand="",
+            sample_rate=SAMPLE_RATE,
+            split=splits[file.database],
+            counter=lambda _, file=file: n_samples(file, config),
+            labeller=lambda _, file=file: expected_segments(file, config),
+        )
+        for file in plan_ninapro(config)
+    ]
+    return Source("simulated-ninapro", Path(folder), tuple(recordings), "", True)

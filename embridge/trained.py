@@ -1,0 +1,146 @@
+"""An experiment's model and task, and a finished one: what its model makes of a study's windows."""
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+import numpy as np
+import pandas as pd
+from torch import Tensor, nn
+
+from embridge import distributed
+from embridge.data.batches import Reader
+from embridge.errors import EMBridgeWarning
+from embridge.experiments import Experiment
+from embridge.files import read_npz, write_atomically
+from embridge.models import Encoder, embedding, new_model, regressor
+from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
+
+if TYPE_CHECKING:
+    from embridge.study import Study
+
+
+def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
+    """The model before its training, around the encoders that it starts from, and a function that makes its task.
+
+    Trains what the experiment needs where that is missing.
+    """
+    (shape, train), objective = study.configs(experiment), experiment.objective
+    if experiment.kind == "regressor":
+        model = regressor(experiment.name, shape)
+    elif experiment.aligned:
+        starts = (start and study.run(start).model.encoder for start in (experiment.emg_start, experiment.pose_start))
+        moves = {"emg_frozen": experiment.emg_frozen, "pose_trained": experiment.pose_trained}
+        temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
+        model = new_model(experiment.kind, shape, *starts, **moves, **temperature)
+    else:
+        model = new_model(experiment.kind, shape)
+
+    def make_task():
+        ids, reader = study.windows_of(experiment), study.reader(shape, train.emg_norm)
+        if experiment.kind == "regressor":
+            return RegressionTask(model, reader, ids, study.validated()[1], train)
+        if not experiment.aligned:
+            return MAETask(model, reader, ids, experiment.kind.removesuffix("-mae"), train)
+        space = experiment.pose_start, shape.pose_embedding
+        of_communities = objective.soft_targets == "communities"
+        return AlignTask(
+            model,
+            reader,
+            ids,
+            study.frozen_embeddings(ids, *space),
+            objective=objective,
+            config=train,
+            centroids=study.communities(objective, *space) if of_communities else None,
+            pairing=np.random.default_rng(study.seed).permutation(len(ids)) if experiment.shuffled else None,
+        )
+
+    return model, make_task
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished experiment: where it lies, what it logged, and its model (on the study's device, in eval mode).
+
+    ``reader`` of True or False gives windows as it was trained on them, with or without their poses.
+    """
+
+    name: str
+    key: str
+    folder: Path
+    model: nn.Module
+    reader: Callable[[bool], Reader]
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row an epoch: epoch, step, lr, loss and its parts, seconds."""
+        return pd.read_csv(self.folder / "log.csv")
+
+    @property
+    def done(self) -> dict:
+        """The run's record: weights_sha256, seconds, steps, commit and what it was made on."""
+        return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+
+    def queries(self, ids: np.ndarray) -> Tensor:
+        """(n, M, d) what an aligned system retrieves with; M = 1 for CPEP."""
+        return encode(self.model.queries, self.reader(False).emg, ids)
+
+    def features(self, ids: np.ndarray) -> Tensor:
+        """(n, d) what a linear probe sees of EMG."""
+        function = self.model.features if hasattr(self.model, "features") else encoder_embedding(self.model.encoder)
+        return encode(function, self.reader(False).emg, ids)
+
+    def poses(self, ids: np.ndarray, how: str) -> Tensor:
+        """(n, d) of a Pose-MAE, by "cls" or "mean", or of a system that trained a pose encoder of its own."""
+        own = getattr(self.model, "pose_embedding", None)
+        return encode(own or encoder_embedding(self.model.encoder, how), self.reader(True).pose, ids)
+
+    def kept(self, name: str, make: Callable[[], np.ndarray], provenance: dict) -> np.ndarray:
+        """An array that depends on these weights alone, made once and kept beside them; made again if damaged.
+
+        Experiments that train side by side all want it: the first one makes it and the others wait.
+        """
+        file = self.folder / f"{name}.npz"
+        with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
+            if file.exists():
+                try:
+                    return read_npz(file)["array"]
+                except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                    warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
+            array, buffer = make(), io.BytesIO()
+            made = json.dumps({"weights_sha256": self.done["weights_sha256"], **provenance}).encode()
+            np.savez(buffer, array=array, provenance=np.frombuffer(made, np.uint8))
+            write_atomically(file, buffer.getvalue())
+            return array
+
+
+def encoder_embedding(encoder: Encoder, how: str = "cls") -> Callable[[Tensor], Tensor]:
+    """A function from an encoder's windows (B, C, T) to a vector each (B, d); "centred" without its centring."""
+    return lambda x: embedding(encoder(x, cls_only=how != "mean"), how)
+
+
+def remembered(function: Callable[[str, np.ndarray], Tensor], most: int) -> Callable[[str, np.ndarray], Tensor]:
+    """The function of a name and window ids (n,), which keeps its last ``most`` answers: not to be changed in place."""
+    kept = lru_cache(maxsize=most)(lambda name, ids: function(name, np.frombuffer(ids, np.int64)))
+    return lambda name, ids: kept(name, np.asarray(ids, np.int64).tobytes())
+
+
+def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The windows ``ids`` of a fraction of each gesture's recordings, of at least one; smaller ones lie in larger ones.
+
+    E 4 downsamples "sessions within each gesture class": a recording is one session's of one gesture.
+    """
+    if fraction >= 1:
+        return ids
+    rows, rng, chosen = table.iloc[ids], np.random.default_rng(seed), []
+    for _, recordings in rows.groupby("gesture")["recording"]:
+        names = rng.permutation(np.sort(recordings.unique()))
+        chosen += names[: max(1, round(fraction * len(names)))].tolist()
+    return ids[rows["recording"].isin(chosen).to_numpy()]
