@@ -9,8 +9,8 @@
 #            1000 Annoy chord
 # Why it matters: embeddings of EMG and pose windows are compared by their cosine, so "cosine" is what one passes.
 #            The bandwidth of every point is fitted to these distances: near neighbours at cos 0.99 and 0.96 are 4 times
-#            as far apart in one and twice in the other. Two t-SNE maps of one model, of 900 and of 1,100 windows, then
-#            differ by more than their windows. l2-normalised vectors with metric="euclidean" give the chord at any size.
+#            as far apart in one and twice in the other. Maps of 900 and of 1,100 windows of one model are thus made from
+#            two distances. On l2-normalised vectors metric="euclidean" is the chord by definition.
 # Exits 1 if this changes.
 set -euo pipefail
 place=$(mktemp -d)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pyxdf 1.17.5: samples lost for up to a second leave no gap in the time stamps; all others move instead.
+# pyxdf 1.17.5: 0.9 s of lost samples leave no gap in the time stamps; the stamps around it move instead.
 #
 # Versions:  pyxdf 1.17.5, numpy 2.4.6.
 # Input:     an XDF file with one EMG stream: two channels, nominally 2,000 Hz, four seconds of samples, and between the
@@ -7,13 +7,14 @@
 # Behaviour: load_xdf() fits one straight line through the stamps ("dejitter", on by default) of every stretch between
 #            breaks, and a break must be longer than the larger of 1 s and 500 sample periods: at EMG's rates always 1 s.
 #            A loss of 0.9 s moves stamps by up to 0.45 s and makes the effective rate 1,495 Hz; one of 1.1 s moves
-#            nothing. There is a line in the log about the rate, no warning. dejitter_timestamps=False keeps the stamps.
+#            nothing. The log warns of the rate and that segments differ; it does not say that samples are missing.
+#            dejitter_timestamps=False keeps the stamps.
 # Output:    loss 0.5 s: stamps moved by up to 0.25 s, largest step 0.6 ms, rate 1684 Hz
 #            loss 0.9 s: stamps moved by up to 0.45 s, largest step 0.7 ms, rate 1495 Hz
 #            loss 1.1 s: stamps moved by up to 0.00 s, largest step 1100.5 ms, rate 2000 Hz
 # Why it matters: LabStreamingLayer is how EMG armbands, gloves and markers are recorded together, and radio links lose
 #            tenths of a second. A reader that looks for gaps in the stamps, as one must before cutting windows, finds
-#            none, and labels of another stream are off by up to half the loss.
+#            none, and the samples' stamps are off against other streams by up to half the loss.
 # Exits 1 if this changes.
 set -euo pipefail
 place=$(mktemp -d)

@@ -10,8 +10,8 @@
 # Output:    default (400, 2) 100 Hz, EMG rms 0.000 mV
 #            smooth_frames=False 8000 400, EMG rms 0.707 mV
 # Why it matters: records of EMG (PhysioNet's GRABMyo, Hyser) are WFDB, and whoever records EMG beside joint angles or
-#            force has two rates in one record. The plain call destroys what lies above half the slow rate, which for
-#            EMG is nearly all of it, and the result still looks like a signal.
+#            force has two rates in one record. The plain call leaves of the EMG what lies below half the slow rate,
+#            here 50 Hz.
 # Exits 1 if this changes.
 set -euo pipefail
 place=$(mktemp -d)
