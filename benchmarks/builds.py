@@ -1,4 +1,4 @@
-"""What runs in this build or in the one before, in a process of ``training.py``: steps of training, the whole run.
+"""Steps of training and the whole run, in this build or in the one before, in a process of ``training.py``.
 
 That process has one of the builds first on its path, so no part of the package is imported before; nor is torch: what
 a process starts counts at least that process's own memory.
@@ -24,7 +24,7 @@ THERE = (
 
 
 def parts(before: bool) -> SimpleNamespace:
-    """What a training run consists of, in the build that is first on the path."""
+    """The parts of a training run, in the build that is first on the path."""
     if before:
         return SimpleNamespace(**{place.split(":")[1]: pkgutil.resolve_name(f"embridge.{place}") for place in THERE})
     from embridge.config import EvalConfig, SimulationConfig, profile  # noqa: F401
@@ -100,7 +100,7 @@ class Steps:
 
 
 def whole_run(build: Path, out: Path) -> dict[str, float]:
-    """What ``./run_all.sh`` of a build takes from nothing: "minutes", and "MB" of its largest process.
+    """Run ``./run_all.sh`` of a build from nothing: the "minutes" it takes, and "MB" of its largest process.
 
     Memory is resident, with pages that are mapped from the disk. What it wrote below ``out`` is removed again.
     Raises RuntimeError with the end of its output where it fails.

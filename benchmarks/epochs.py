@@ -18,11 +18,11 @@ from embridge import losses, training
 from embridge.config import RESULTS_VERSION
 from embridge.data import batches
 from embridge.errors import InputError
-from embridge.experiments import ALIGNED, EXPERIMENTS
+from embridge.experiments import ALIGNED, find
 from embridge.files import write_atomically
 from embridge.run import cli
 from embridge.study import Study
-from embridge.train import RESUMES, check_name
+from embridge.train import RESUMES
 from embridge.trained import build
 
 STEP = 10  # epochs: the first period of the learning rate
@@ -67,7 +67,7 @@ def watch_tune(task, study: Study, name: str) -> None:
 
 def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
     """Train an experiment for so many epochs, resumably; its error on D_tune after every ten: system, epochs, value."""
-    experiment = EXPERIMENTS[name]
+    experiment = find(name)
     for need in experiment.needs:
         study.run(need)
     config = replace(study.configs(experiment)[1], epochs=epochs)
@@ -93,7 +93,6 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", default="")
     options = parser.parse_args(argv)
     for name in options.names:
-        check_name(name)
         study = Study("simulated", options.profile, 0, options.device, out=options.out)
         found = watch(study, name, options.epochs).assign(version=RESULTS_VERSION)
         file = study.figures / "epochs.csv"

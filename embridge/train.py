@@ -32,8 +32,7 @@ def study_of(options: argparse.Namespace, **changes) -> Study:
 def check_name(name: str) -> None:
     """Raise InputError unless an experiment has this name."""
     if name not in EXPERIMENTS:
-        known = ", ".join(map(repr, EXPERIMENTS))
-        raise InputError(f"there is no experiment {name!r}: give one of {known}")
+        raise InputError(f"there is no experiment {name!r}: give one of {', '.join(map(repr, EXPERIMENTS))}")
 
 
 def prepare(study: Study) -> None:

@@ -70,7 +70,7 @@ def finished(study) -> set[str]:
 
 
 def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set[str]) -> list[str]:
-    """Which of ``asked`` are to be trained with the study's seed, and what they need of what is not, needs first.
+    """Those of ``asked`` that are to be trained with the study's seed, and what they need of the rest, needs first.
 
     ``done``: those that are :func:`finished`. Recorded results need no weights, but notebooks look into the headline's.
     """

@@ -120,19 +120,6 @@ class Job:
         there = all(file.exists() for file in (page, self.file(".html"), self.file(".ipynb")))
         return there and self.record().get("key") == key and not report.missing_files(page)
 
-    def run(self, key: str, parameters: dict, stop: "Signals", tell: Callable, environment: dict[str, str]) -> float:
-        """Execute it, note that it ran with ``key``, and return the seconds; errors as :func:`execute`.
-
-        This process's working directory is the notebook's folder.
-        """
-        began = time.monotonic()
-        self.file(".key.json").unlink(missing_ok=True)
-        execute(self.notebook, self.file(".ipynb"), parameters, stop, tell=tell, environment=environment)
-        seconds = round(time.monotonic() - began, 1)
-        note = {"key": key, "seconds": seconds, "finished": time.time()}
-        write_atomically(self.file(".key.json"), json.dumps(note))
-        return seconds
-
 
 def outdated(asked: list[Job], parameters: dict) -> dict[Job, str]:
     """The notebooks whose results are not current, each with the key of a new run."""
@@ -205,12 +192,12 @@ def _failure(copy: Path, what: str) -> NotebookFailed:
     return NotebookFailed(f"notebook {copy.stem} failed in {where}: {what}\n  log: {copy.with_suffix('.log')}")
 
 
-def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell: Callable, environment: dict) -> None:
-    """Run a notebook in its own kernel, in this process's working directory; several threads may do so.
+def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable, environment: dict) -> float:
+    """Run a notebook in its own kernel, note that it ran with ``key``, and return the seconds; several threads may.
 
-    Writes the executed ``copy`` and, beside it, its HTML page and the log of all that it printed (also when it fails).
-    ``tell`` gets what it prints, line by line; ``environment`` is added to the kernel's. Raises NotebookFailed, or
-    Stopped after a signal.
+    This process's working directory is the notebook's folder. Writes the executed copy and, beside it, its HTML page
+    and the log of all that it printed (also when it fails). ``tell`` gets that line by line; ``environment`` is added
+    to the kernel's. Raises NotebookFailed, or Stopped after a signal.
     """
     import papermill
     from jupyter_client import AsyncKernelManager
@@ -219,9 +206,10 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
     from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
 
-    failure = None
+    copy, failure, began = job.file(".ipynb"), None, time.monotonic()
+    job.file(".key.json").unlink(missing_ok=True)
     # each thread gets an event loop of Jupyter's, which leaves it open
-    with closing(ensure_event_loop()), copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
+    with closing(ensure_event_loop()), job.file(".log").open("w", encoding="utf-8", errors="replace") as log:
         started = []
 
         def write(text: str) -> None:
@@ -241,7 +229,7 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
         printed = SimpleNamespace(write=write, flush=log.flush)
         try:
             papermill.execute_notebook(
-                _literal(notebook),
+                _literal(job.notebook),
                 _literal(copy),
                 parameters,
                 kernel_name="python3",
@@ -266,12 +254,15 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
         if failure:
             log.write("\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(failure[0])))
     # Pictures are embedded. Equations are set by MathJax from the network; without it they are shown as LaTeX.
-    resources = {"metadata": {"name": copy.stem, "path": str(notebook.parent)}}
+    resources = {"metadata": {"name": copy.stem, "path": str(job.notebook.parent)}}
     html, _ = HTMLExporter(embed_images=True).from_filename(str(copy), resources=resources)
-    copy.with_suffix(".html").write_text(html, encoding="utf-8")
+    job.file(".html").write_text(html, encoding="utf-8")
     stop.check()
     if failure:
         raise _failure(copy, failure[1])
+    seconds = round(time.monotonic() - began, 1)
+    write_atomically(job.file(".key.json"), json.dumps({"key": key, "seconds": seconds, "finished": time.time()}))
+    return seconds
 
 
 def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict[str, str]] | None = None) -> Path:
@@ -322,7 +313,8 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
         place = free.pop()
         heartbeat.print(f"{titles[job]}: running")
         try:
-            seconds = job.run(keys[job], parameters, stop, partial(news.__setitem__, job.notebook.stem), place)
+            tell = partial(news.__setitem__, job.notebook.stem)
+            seconds = execute(job, keys[job], parameters, stop, tell, place)
             heartbeat.print(f"{titles[job]}: done in {human(seconds)}")
         except (NotebookFailed, Stopped, OSError) as problem:
             failed.append(problem)
@@ -364,7 +356,7 @@ def early(argv: list[str]) -> None:
     cli.make_writable(job.folder / "notebooks")
     with Signals() as stop, chdir(job.notebook.parent):
         for key in outdated([job], parameters).values():
-            job.run(key, parameters, stop, lambda line: print(line, flush=True), {})
+            execute(job, key, parameters, stop, lambda line: print(line, flush=True), {})
 
 
 @cli.command(KEPT)
