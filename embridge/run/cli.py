@@ -19,8 +19,8 @@ from pathlib import Path
 from embridge import config as cfg
 from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
+from embridge.provenance import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
 COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")
@@ -191,12 +191,19 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     return options
 
 
+def settings(options: argparse.Namespace) -> dict[str, str | bool]:
+    """The options that name data, size, device and place, as a Study and a notebook take them."""
+    names = ("skip_broken", "profile", "dataset", "tokens", "data", "device", "out")
+    found = {name: getattr(options, name) for name in names}
+    return found | {"data": str(options.data or ""), "out": str(options.out)}
+
+
 def arguments(options: argparse.Namespace, **changes) -> list[str]:
-    """The options that name data, size, device and place, as another command's arguments; without defaults."""
-    found = ["--skip-broken"] if options.skip_broken else []
-    for name, value in (vars(options) | changes).items():
-        if name in ("profile", "dataset", "data", "tokens", "device", "out") and value and value not in ("auto", ROOT):
-            found += [f"--{name}", str(value)]
+    """The same as another command's arguments; without defaults."""
+    found = []
+    for name, value in (settings(options) | changes).items():
+        if value and value not in ("auto", str(ROOT)):
+            found += ["--skip-broken"] if name == "skip_broken" else [f"--{name}", value]
     return found
 
 

@@ -335,9 +335,7 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
 
 def parameters_of(options: Namespace) -> dict:
     """The parameters that the command line hands to every notebook."""
-    names = ("dataset", "profile", "seeds", "device", "tokens", "skip_broken")
-    told = {name: getattr(options, name) for name in names}
-    return told | {"data": str(options.data or ""), "out": str(options.out)}
+    return cli.settings(options) | {"seeds": options.seeds}
 
 
 def _early(argv: list[str], trainings: list[jobs.Task]) -> list[jobs.Task]:
