@@ -48,31 +48,23 @@ def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[st
     return report.write(out / "figures", rows + data.growth_rows(points), points, about)
 
 
-def main(argv: list[str]) -> int:
+@cli.command("nothing was written")
+def main(argv: list[str]) -> None:
     """Measure what is asked for; returns an exit code."""
-    try:
-        options = cli.parse(argv, action="bench")
-        if options.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
-        cache = options.out / ".cache"
-        cli.make_writable(cache)
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    options = cli.parse(argv, action="bench")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
+    cache = options.out / ".cache"
+    cli.make_writable(cache)
     device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
     began = time.monotonic()
 
     def say(what: str) -> None:
         print(f"[{human(time.monotonic() - began)}] {what}", flush=True)
 
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=cache, ignore_cleanup_errors=True) as scratch:
-            folder = measure(options.out, options.full, device, Path(scratch), say)
-    except KeyboardInterrupt:
-        print("\nstopped: nothing was written", file=sys.stderr)
-        return 130
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache, ignore_cleanup_errors=True) as scratch:
+        folder = measure(options.out, options.full, device, Path(scratch), say)
     say(f"written to {folder}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What runs in this build or in the one before, in a process of ``training.py``: steps of training, the whole run.
+"""Steps of training and the whole run, in this build or in the one before, in a process of ``training.py``.
 
 That process has one of the builds first on its path, so no part of the package is imported before; nor is torch: what
 a process starts counts at least that process's own memory.
@@ -17,24 +17,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 # Where commit 58ebd05 keeps what a training run consists of; it stays so, whatever moves in this build.
-THERE = (
+BEFORE = (
     "config:EvalConfig", "config:SimulationConfig", "config:profile", "experiments:EXPERIMENTS", "experiments:Study",
     "loading:Ahead", "optimisation:Trainer", "training:order",
+)  # fmt: skip
+NOW = (
+    "config:EvalConfig", "config:SimulationConfig", "config:profile", "experiments:EXPERIMENTS", "study:Study",
+    "data.batches:Ahead", "training:Trainer", "data.batches:order", "trained:build",
 )  # fmt: skip
 
 
 def parts(before: bool) -> SimpleNamespace:
-    """What a training run consists of, in the build that is first on the path."""
-    if before:
-        return SimpleNamespace(**{place.split(":")[1]: pkgutil.resolve_name(f"embridge.{place}") for place in THERE})
-    from embridge.config import EvalConfig, SimulationConfig, profile  # noqa: F401
-    from embridge.data.batches import Ahead, order  # noqa: F401
-    from embridge.experiments import EXPERIMENTS  # noqa: F401
-    from embridge.study import Study  # noqa: F401
-    from embridge.trained import build  # noqa: F401
-    from embridge.training import Trainer  # noqa: F401
-
-    return SimpleNamespace(**locals())
+    """The parts of a training run, in the build that is first on the path."""
+    places = BEFORE if before else NOW
+    return SimpleNamespace(**{place.split(":")[1]: pkgutil.resolve_name(f"embridge.{place}") for place in places})
 
 
 class Steps:
@@ -100,7 +96,7 @@ class Steps:
 
 
 def whole_run(build: Path, out: Path) -> dict[str, float]:
-    """What ``./run_all.sh`` of a build takes from nothing: "minutes", and "MB" of its largest process.
+    """Run ``./run_all.sh`` of a build from nothing: the "minutes" it takes, and "MB" of its largest process.
 
     Memory is resident, with pages that are mapped from the disk. What it wrote below ``out`` is removed again.
     Raises RuntimeError with the end of its output where it fails.

@@ -1,4 +1,4 @@
-"""What every row shares: the row itself, processes, repetitions in turn, ratios and peak memory.
+"""Shared by every row: the row itself, processes, repetitions in turn, ratios and peak memory.
 
 Loads neither torch nor the package: a process decides itself which build of it runs there.
 """
@@ -58,7 +58,7 @@ def spread(values) -> dict:
 
 
 def ratio(times: dict[str, list[float]], ours: str, baseline: str) -> dict:
-    """How many times faster ours is: median and extremes of the ratios within each round."""
+    """The factor by which ours is faster: median and extremes of the ratios within each round."""
     return spread(np.divide(times[baseline], times[ours]))
 
 
@@ -73,7 +73,7 @@ def anonymous() -> float:
 
 @contextmanager
 def usage(every: float = 0.005) -> Iterator[SimpleNamespace]:
-    """What the body takes: ``seconds``, and anonymous memory (bytes) ``before`` it and, sampled, at its ``peak``."""
+    """Measure the body: ``seconds``, and anonymous memory (bytes) ``before`` it and, sampled, at its ``peak``."""
     used, end = SimpleNamespace(before=anonymous(), peak=0.0), threading.Event()
 
     def watch() -> None:

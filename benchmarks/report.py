@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def machine(device: str) -> dict:
-    """What the rows are measured on, and with which versions; a load above 0: others are at work."""
+    """Machine, versions, load and commit of the rows; a load above 0: others are at work."""
     found = provenance(device)
     now = {"load at start": f"{os.getloadavg()[0]:.1f}", "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
     return {**found["made_on"], "cores": available_cores(), **now, "commit": found["commit"]}

@@ -49,14 +49,6 @@ def save_checkpoint(folder: Path, state: dict) -> None:
     write_atomically(folder / CHECKPOINT, _MAGIC + digest + b"\n" + payload, keep=folder / PREVIOUS)
 
 
-def _read_checkpoint(path: Path) -> dict:
-    """The state in one file; raises ValueError where a byte is wrong, UnpicklingError where it is not plain data."""
-    header, _, payload = path.read_bytes().partition(b"\n")
-    if header != _MAGIC + hashlib.sha256(payload).hexdigest().encode():
-        raise ValueError("its checksum does not fit its contents")
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-
-
 def load_checkpoint(folder: Path) -> dict | None:
     """The last good state of the folder, on the CPU, or None where there is none.
 
@@ -66,8 +58,11 @@ def load_checkpoint(folder: Path) -> dict | None:
     for path in (folder / CHECKPOINT, folder / PREVIOUS):
         if not path.exists():
             continue
+        header, _, payload = path.read_bytes().partition(b"\n")
         try:
-            return _read_checkpoint(path)
+            if header != _MAGIC + hashlib.sha256(payload).hexdigest().encode():
+                raise ValueError("its checksum does not fit its contents")
+            return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
             warnings.warn(f"{path} is not used ({reason}); going back to what was saved before it.", stacklevel=2)

@@ -47,20 +47,23 @@ def write_atomically(path: Path, data: bytes | str, *, keep: Path | None = None)
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock file ``path``, whose folder is made if need be; never waits.
+def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file ``path``, whose folder is made if need be; ``wait`` for another process, or never.
 
-    The kernel drops the lock with the process that holds it, so a killed run leaves none. Raises InputError ``busy``,
-    in which HOLDER stands for the process that holds it, where another one does, and where the folder cannot be
-    written.
+    The kernel drops the lock with the process that holds it, so a killed run leaves none. Where another one does,
+    ``busy``, in which HOLDER stands for it, is printed before the wait; without one it is an InputError, as it is
+    where the folder cannot be written.
     """
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        holder = path.read_text(encoding="utf-8").strip() or "another process"
-        raise InputError(busy.replace("HOLDER", holder)) from None
+        told = busy.replace("HOLDER", path.read_text(encoding="utf-8").strip() or "another process")
+        if not wait:
+            raise InputError(told) from None
+        print(told, flush=True)
+        lock.acquire()
     except OSError as error:
         raise InputError(
             f"Cannot write to {path.parent} ({error.strerror}); give a folder that can be written"

@@ -7,6 +7,7 @@ evaluation (METHOD 1, 8).
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -53,43 +54,32 @@ def load(run, device: str = "cpu") -> "Embedder":
         emg = model.queries if kind == "qformer" else lambda x: model.queries(x)[:, 0]
     if pose_trained:
         pose = model.pose_embedding
+    elif kind == "pose-mae":
+        pose = _frozen_pose(model, shape.pose_embedding, folder)
     elif kind != "emg-mae":
-        mae, beside = model, folder
-        if kind != "pose-mae":
-            beside = folder.parent / f"{slug(describe['pose_start'])}-{describe['needs'][describe['pose_start']]}"
-            _, _, mae = _trained(beside, device)
-        pose = _frozen_pose(mae, shape.pose_embedding, beside)
+        beside = folder.parent / f"{slug(describe['pose_start'])}-{describe['needs'][describe['pose_start']]}"
+        pose = _frozen_pose(_trained(beside, device)[2], shape.pose_embedding, beside)
     norm = "log-power" if shape.emg_tokens == "log-power" else describe["train"]["emg_norm"]
-    kinds = {"pose": kind_of(shape.pose_tokens)} | ({"emg": "waveform"} if norm == "train" else {})
-    scales = {name: _made(Statistics, folder.parent / f"statistics-{kinds[name]}-{data}.json") for name in kinds}
-    windows = _made(WindowConfig, folder.parent / f"windows-{data}.json")
+    pose_kind = kind_of(shape.pose_tokens)
+    kinds = {"pose": pose_kind} | ({"emg": "waveform"} if norm == "train" else {})
+    scales = {name: _beside(Statistics, folder.parent / f"statistics-{kinds[name]}-{data}.json") for name in kinds}
+    windows = _beside(WindowConfig, folder.parent / f"windows-{data}.json")
     # without a store: it scales windows and reads none
     reader = Reader(None, None, scales, norm, device)
-    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, kinds["pose"])
+    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, pose_kind)
 
 
+@dataclass
 class Embedder:
-    """What :func:`load` returns: a trained system's embeddings of raw windows.
+    """A trained system's embeddings of raw windows: what :func:`load` returns."""
 
-    Attributes
-    ----------
-    name : the experiment's
-    windows : WindowConfig: channels, joints, samples of a window, sample rate and filters
-    d : width of its embeddings
-    """
-
-    def __init__(
-        self,
-        name: str,
-        windows: WindowConfig,
-        reader: Reader,
-        d: int,
-        emg: Callable | None = None,
-        pose: Callable | None = None,
-        pose_kind: str = "waveform",
-    ):
-        self.name, self.windows, self.d = name, windows, d
-        self._reader, self._emg, self._pose, self._pose_kind = reader, emg, pose, pose_kind
+    name: str  # the experiment's
+    windows: WindowConfig  # channels, joints, samples of a window, sample rate and filters
+    reader: Reader  # scales windows as in training
+    d: int  # width of its embeddings
+    emg: Callable | None = None  # scaled EMG to embeddings; None where it has no encoder of EMG
+    pose: Callable | None = None
+    pose_kind: str = "waveform"  # what its pose encoder reads, or "features"
 
     def encode_emg(self, x, scale: float | None = None) -> Tensor:
         """l2-normalised embeddings of raw EMG x (B, C, T), unfiltered, in the recordings' unit; float32 on the CPU.
@@ -106,39 +96,39 @@ class Embedder:
 
     def queries(self, x, scale: float | None = None) -> Tensor:
         """The same before they are normalised, as "mean" pooling reads them; arguments as of :meth:`encode_emg`."""
-        if self._emg is None:
+        if self.emg is None:
             raise InputError(f"{self.name} embeds poses alone and has no EMG encoder; use encode_pose or another run")
         windows = self.windows
         x = _checked("raw EMG", x, (windows.n_channels, windows.window))
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
         filtered = np.stack([filter_window(window.T, windows) for window in x])
-        if self._reader.emg_norm == "log-power":
-            power = [emg_features(window, n_bins(windows)) for window in filtered]
-            if any(window is None for window in power):
+        if self.reader.emg_norm == "log-power":
+            x = [emg_features(window, n_bins(windows)) for window in filtered]
+            if any(power is None for power in x):
                 raise InputError(
                     "window of raw EMG: expected a signal, found one value in all samples and channels; look at the "
                     "electrodes, or leave the window out"
                 )
-            return self._encode(self._emg, self._reader.scale_emg, np.stack(power))
-        live = np.ptp(filtered, axis=(0, 2)) > 0
-        filtered /= np.float32(robust_scale(filtered[:, live]) if scale is None else scale)
-        return self._encode(self._emg, self._reader.scale_emg, filtered)
+        else:
+            x, live = filtered, np.ptp(filtered, axis=(0, 2)) > 0
+            x /= np.float32(robust_scale(x[:, live]) if scale is None else scale)
+        return self._encode(self.emg, self.reader.scale_emg, np.stack(x))
 
     def encode_pose(self, p) -> Tensor:
         """(B, d) l2-normalised v of poses p (B, J, T), rad (or the recordings' unit), float32 on the CPU.
 
         Raises InputError for another shape, a number that is not finite, and an EMG-MAE.
         """
-        if self._pose is None:
+        if self.pose is None:
             raise InputError(f"{self.name} embeds EMG alone and has no pose encoder; use encode_emg or another run")
         p = _checked("pose", p, (self.windows.n_joints, self.windows.window))
-        p = pose_frames(p, n_bins(self.windows)) if self._pose_kind == "features" else p.astype(np.float32)
-        return normalize(self._encode(self._pose, self._reader.scale_pose, p), dim=-1)
+        p = pose_frames(p, n_bins(self.windows)) if self.pose_kind == "features" else p.astype(np.float32)
+        return normalize(self._encode(self.pose, self.reader.scale_pose, p), dim=-1)
 
     def _encode(self, function: Callable, scaled: Callable, x: np.ndarray) -> Tensor:
         x = torch.from_numpy(x)
-        return encode(function, lambda ids: scaled(x[ids].to(self._reader.device)), np.arange(len(x)))
+        return encode(function, lambda ids: scaled(x[ids].to(self.reader.device)), np.arange(len(x)))
 
 
 class Recogniser:
@@ -242,9 +232,8 @@ def _checked(what: str, x, shape: tuple[int, int]) -> np.ndarray:
 def _trained(folder: Path, device: str) -> tuple[dict, ModelConfig, nn.Module]:
     """A run's config.json, the shape that it gives, and the model with the folder's weights."""
     path = folder / "config.json"
-    if not path.exists():
-        raise InputError(f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder")
-    describe = _json(path)
+    unfinished = f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder"
+    describe = _json(path, unfinished)
     if not NEEDED <= describe.keys():
         raise InputError(f"{path} does not describe a run of a study; give a folder runs/<name>-<key>")
     if describe["kind"] == "regressor":
@@ -270,22 +259,24 @@ def _frozen_pose(mae: nn.Module, how: str, folder: Path) -> Callable[[Tensor], T
     return lambda p: read(p) - centre
 
 
-def _made(kind: type, path: Path, values: dict | None = None):
-    """A configuration of this kind from a file's JSON, or from a part of it; lists were tuples."""
-    if values is None:
-        if not path.exists():
-            raise InputError(
-                f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
-            )
-        values = {name: value for name, value in _json(path).items() if name != "provenance"}
+def _beside(kind: type, path: Path):
+    """A configuration of this kind from a file beside the run's folder."""
+    missing = f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
+    return _made(kind, path, {name: value for name, value in _json(path, missing).items() if name != "provenance"})
+
+
+def _made(kind: type, path: Path, values: dict):
+    """A configuration of this kind from a file's JSON, whose lists were tuples."""
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except TypeError as error:
         raise InputError(f"{path} does not describe a {kind.__name__} ({error}); fetch it again") from error
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path, missing: str) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(missing) from None
     except ValueError as error:
         raise InputError(f"{path} is not readable JSON ({error}); fetch it again") from error

@@ -1,4 +1,4 @@
-"""What an artefact was made with: commit, code, versions and machine, recorded in everything that a study leaves."""
+"""The origin of an artefact: commit, code, versions and machine, recorded in everything that a study leaves."""
 
 import importlib.metadata
 import platform

@@ -6,12 +6,12 @@
 import argparse
 import sys
 import time
-
-import filelock
+from contextlib import nullcontext
 
 from embridge import distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
+from embridge.files import locked
 from embridge.paper.records import record
 from embridge.provenance import commit
 from embridge.run import cli
@@ -19,21 +19,18 @@ from embridge.run.progress import human
 from embridge.study import Study
 
 RESUMES = "the same command goes on from the last checkpoint"
-OF_STUDY = ("dataset", "profile", "device", "data", "out", "tokens", "skip_broken")
 UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): records will name it with a +; commit first"
 
 
 def study_of(options: argparse.Namespace, **changes) -> Study:
     """The study that the command line's options ask for, or with other ``changes``, of seed 0 if these name none."""
-    given = {"seed": 0, **{name: getattr(options, name) for name in OF_STUDY}, **changes}
-    return Study(**given | {"data": given["data"] or ""})
+    return Study(**{"seed": 0} | cli.settings(options) | changes)
 
 
 def check_name(name: str) -> None:
     """Raise InputError unless an experiment has this name."""
     if name not in EXPERIMENTS:
-        known = ", ".join(map(repr, EXPERIMENTS))
-        raise InputError(f"there is no experiment {name!r}: give one of {known}")
+        raise InputError(f"there is no experiment {name!r}: give one of {', '.join(map(repr, EXPERIMENTS))}")
 
 
 def prepare(study: Study) -> None:
@@ -44,17 +41,10 @@ def prepare(study: Study) -> None:
     """
     folder = study.out / "data"
     cli.make_writable(folder)
-    lock = filelock.FileLock(folder / "build.lock")
-    if distributed.rank() == 0:  # the others wait for rank 0, so they must not hold what it waits for
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            print(f"another process is at the data in {folder}: waiting for it", flush=True)
-            lock.acquire()
-    try:
+    busy = f"another process is at the data in {folder}: waiting for it"
+    # the others wait for rank 0, so they must not hold what it waits for
+    with nullcontext() if distributed.rank() else locked(folder / "build.lock", busy, wait=True):
         _ = study.statistics  # needs all the others
-    finally:
-        lock.release()
 
 
 @cli.command(RESUMES)

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from itertools import product
 from pathlib import Path
@@ -18,27 +19,13 @@ from pathlib import Path
 from embridge import config as cfg
 from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
+from embridge.provenance import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
 COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")
 # what can be done instead of running notebooks
 ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check")
-# Options that only some actions know ("run": the notebooks); with another they are a mistake, not ignored.
-BELONGS = {
-    "only": ("run",),
-    "seeds": ("run", "sweep", "plan"),
-    "seed": ("train",),
-    "hours": ("run", "sweep"),
-    "retrain": ("run", "sweep"),
-    "jobs": ("sweep",),
-    "slurm": ("sweep",),
-    "full": ("bench",),
-    "skip_broken": ("run", "train", "sweep", "plan"),
-    "tokens": ("run", "train", "sweep", "plan"),
-}
-
 EPILOG = """\
 examples:
   ./run_all.sh                                   everything on simulated recordings, about 16 minutes
@@ -56,7 +43,11 @@ examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse that answers a mistake with one sentence instead of usage and exit."""
+    """argparse that answers a mistake with one sentence instead of usage and exit.
+
+    ``belongs``: options that only some actions know ("run": the notebooks); with another they are a mistake, not
+    ignored.
+    """
 
     def error(self, message):
         """Raise InputError; argparse would print its usage first."""
@@ -69,18 +60,15 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (./run_all.sh --help lists the options)")
 
 
-def _number(low: float, high: float, kind: type = int):
-    """Return a reader of numbers from ``low`` to ``high``, whole ones by default."""
-    what = "whole number" if kind is int else "number"
+def _number(low: float, high: float, kind: type = int) -> Callable[[str], float]:
+    """A reader of numbers from ``low`` to ``high``, whole ones by default."""
 
     def read(text: str) -> float:
-        try:
-            found = kind(text)
-        except ValueError:
-            found = low - 1
-        if not low <= found <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
-        return found
+        with suppress(ValueError):
+            if low <= (found := kind(text)) <= high:
+                return found
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
 
     return read
 
@@ -100,19 +88,28 @@ def _parser() -> argparse.ArgumentParser:
         description="Set up what is missing, run the notebooks in order, and write tables, figures and a report.",
         epilog=EPILOG,
     )
-    add = parser.add_argument
+    parser.belongs = {}
+
+    def add(name: str, of: str = "", group=parser, **how) -> None:
+        group.add_argument(name, **how)
+        if of:
+            parser.belongs[name] = of.split()
+
     add("--profile", choices=cfg.PROFILES, default="quick", help="how much of everything (default: quick)")
     add("--dataset", choices=datasets.DATASETS, default="simulated", help="which recordings (default: simulated)")
-    add("--tokens", choices=cfg.TOKENS, default="",
+    add("--tokens", "run train sweep plan", choices=cfg.TOKENS, default="",
         help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
         "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
-    add("--skip-broken", action="store_true", help="leave out recordings that cannot be read; page 01 names them")
-    add("--only", metavar="NN", action="append", default=[], help="run these notebooks: 04, or 04,05; may be repeated")
-    add("--seeds", metavar="N", type=_number(1, 1000), default=1, help="seeds for each experiment (default: 1)")
+    add("--skip-broken", "run train sweep plan", action="store_true",
+        help="leave out recordings that cannot be read; page 01 names them")  # fmt: skip
+    add("--only", "run", metavar="NN", action="append", default=[],
+        help="run these notebooks: 04, or 04,05; may be repeated")  # fmt: skip
+    seeds = _number(1, 1000)
+    add("--seeds", "run sweep plan", metavar="N", type=seeds, default=1, help="seeds for each experiment (default: 1)")
     hours = _number(0.001, 10_000, float)
-    add("--hours", metavar="H", type=hours, help="start no training that would not end within H hours")
-    add("--retrain", metavar="NAME", action="append", default=[],
+    add("--hours", "run sweep", metavar="H", type=hours, help="start no training that would not end within H hours")
+    add("--retrain", "run sweep", metavar="NAME", action="append", default=[],
         help="train this experiment anew for its results' rows")  # fmt: skip
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
     add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
@@ -126,12 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
-    add = parser.add_argument_group("only with one of these").add_argument
-    add("--seed", metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
-    add("--jobs", metavar="J", type=_number(1, 1000), help="--sweep: at most J local processes, also where Slurm is")
-    add("--slurm", metavar="KEY=VALUE", type=_pair, nargs="+", action="extend", default=[],
+    one = parser.add_argument_group("only with one of these")
+    add("--seed", "train", one, metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
+    add("--jobs", "sweep", one, metavar="J", type=seeds, help="--sweep: at most J local processes, also where Slurm is")
+    add("--slurm", "sweep", one, metavar="KEY=VALUE", type=_pair, nargs="+", action="extend", default=[],
         help="--sweep: options of sbatch for each job, such as partition=gpu gpus-per-node=1")  # fmt: skip
-    add("--full", action="store_true", help="--bench: the whole table (default: a quick look)")
+    add("--full", "bench", one, action="store_true", help="--bench: the whole table (default: a quick look)")
     return parser
 
 
@@ -167,10 +164,11 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     options.action = next((name for name in ACTIONS if getattr(options, name) not in (None, False)), "run")
     if options.rest and options.action not in ("test", "lab"):
         raise InputError("what stands behind -- is for --test (pytest) or --lab (JupyterLab): add one of them")
-    for name, actions in BELONGS.items():
-        if options.action not in actions and getattr(options, name) != parser.get_default(name):
+    for name, actions in parser.belongs.items():
+        of = name[2:].replace("-", "_")
+        if options.action not in actions and getattr(options, of) != parser.get_default(of):
             places = " or ".join("the notebooks" if place == "run" else f"--{place}" for place in actions)
-            raise InputError(f"--{name.replace('_', '-')} belongs to {places}: leave it out, or ask for that")
+            raise InputError(f"{name} belongs to {places}: leave it out, or ask for that")
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).absolute()
@@ -178,9 +176,8 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
         options.out = ROOT / "check"
     dataset = options.dataset
     if dataset in datasets.SIMULATED:
-        for name in ("data", "skip_broken"):
-            if getattr(options, name):
-                name = f"--{name.replace('_', '-')}"
+        for name, given in (("--data", options.data), ("--skip-broken", options.skip_broken)):
+            if given:
                 raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
     elif options.data is None:
         raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see README)")
@@ -194,12 +191,19 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     return options
 
 
+def settings(options: argparse.Namespace) -> dict[str, str | bool]:
+    """The options that name data, size, device and place, as a Study and a notebook take them."""
+    names = ("skip_broken", "profile", "dataset", "tokens", "data", "device", "out")
+    found = {name: getattr(options, name) for name in names}
+    return found | {"data": str(options.data or ""), "out": str(options.out)}
+
+
 def arguments(options: argparse.Namespace, **changes) -> list[str]:
-    """The options that name data, size, device and place, as another command's arguments; without defaults."""
-    found = ["--skip-broken"] if options.skip_broken else []
-    for name, value in (vars(options) | changes).items():
-        if name in ("profile", "dataset", "data", "tokens", "device", "out") and value and value not in ("auto", ROOT):
-            found += [f"--{name}", str(value)]
+    """The same as another command's arguments; without defaults."""
+    found = []
+    for name, value in (settings(options) | changes).items():
+        if value and value not in ("auto", str(ROOT)):
+            found += ["--skip-broken"] if name == "skip_broken" else [f"--{name}", value]
     return found
 
 

@@ -17,14 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost, trained_by
+from embridge.files import locked
 from embridge.run import cli
 from embridge.run.progress import Heartbeat, human, last_line
 
@@ -71,7 +70,7 @@ def finished(study) -> set[str]:
 
 
 def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set[str]) -> list[str]:
-    """Which of ``asked`` are to be trained with the study's seed, and what they need of what is not, needs first.
+    """Those of ``asked`` that are to be trained with the study's seed, and what they need of the rest, needs first.
 
     ``done``: those that are :func:`finished`. Recorded results need no weights, but notebooks look into the headline's.
     """
@@ -98,28 +97,23 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
     that start together would all want to build them. Raises InputError for an unknown name and for bad data.
     """
-    from embridge.train import check_name
+    from embridge.train import check_name, prepare, study_of
 
     for name in (*(options.sweep or ()), *options.retrain):
         check_name(name)
-    tasks = _on(options.dataset, options, device)
+    datasets, tasks = [options.dataset], []
     # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
     if options.dataset == "simulated" and options.profile != "quick" and not options.sweep:
-        tasks += _on("simulated-ninapro", options, device)
-    return tasks
-
-
-def _on(dataset: str, options: argparse.Namespace, device: str) -> list[Task]:
-    from embridge.train import prepare, study_of
-
-    study = study_of(options, dataset=dataset, device=device)
-    prepare(study)
-    if not options.sweep:  # everything, so its evaluation, too: said before hours of training
-        study.splits.check_evaluable()
-    asked = dict.fromkeys([*(options.sweep or trained_by(options.profile, dataset, options.tokens)), *options.retrain])
-    tasks = []
-    for seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
-        tasks += _of_seed(study.changed(seed=seed), asked, options)
+        datasets.append("simulated-ninapro")
+    for dataset in datasets:
+        study = study_of(options, dataset=dataset, device=device)
+        prepare(study)
+        if not options.sweep:  # everything, so its evaluation, too: said before hours of training
+            study.splits.check_evaluable()
+        everything = trained_by(options.profile, dataset, options.tokens)
+        asked = dict.fromkeys([*(options.sweep or everything), *options.retrain])
+        for seed in range(max(n_seeds(name, options) for name in asked)):  # training's: never changes the data
+            tasks += _of_seed(study.changed(seed=seed), asked, options)
     return tasks
 
 
@@ -195,25 +189,24 @@ def execute(command: Sequence[str], sweep: int | None = None) -> None:
         raise RuntimeError(f"the command ended with {process.returncode}; what it printed stands above")
 
 
-class LocalJob:
-    """A command that runs here, its output in a file; answers as submitit's jobs do."""
+class LocalJob(subprocess.Popen):
+    """A command that runs here; answers as submitit's jobs do."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path):
-        """Start it, with these variables besides this process's."""
+        """Start it, its output in ``log``, with these variables besides this process's."""
         command = (sys.executable, "-P", "-m", "embridge.run.jobs", "--job", str(os.getpid()), *command)
-        env = {**os.environ, **environment}
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
             # in a session of its own: at Ctrl-C this process tells it to stop, and the terminal does not
-            self.process = subprocess.Popen(command, env=env, stdout=file, stderr=file, start_new_session=True)
+            super().__init__(command, env=os.environ | environment, stdout=file, stderr=file, start_new_session=True)
 
     def done(self) -> bool:
         """True when it has ended."""
-        return self.process.poll() is not None
+        return self.poll() is not None
 
     def exception(self) -> int | None:
         """Its exit code: not 0 where it failed."""
-        return self.process.returncode
+        return self.returncode
 
 
 def slurm_executor(folder: Path):
@@ -283,63 +276,58 @@ def run(
     Raises InputError where Slurm refuses a job; KeyboardInterrupt when local jobs have been stopped (those on Slurm go
     on).
     """
-    free, jobs, logs, taken, ended, left = list(at_once), {}, {}, {}, {}, []
+    waiting, running, free, jobs, logs, ended, left = list(tasks), {}, list(at_once), {}, {}, {}, []
     until = time.monotonic() + (hours or float("inf")) * 3600
 
     def end(name: str, problem: str) -> None:
         ended[name] = problem
         heartbeat.print(f"[{len(ended)}/{len(tasks)}] {name}: {problem or 'done'}")
 
+    def lost(task: Task) -> str:
+        return next((f"not run, for {need} failed" for need in task.needs if ended.get(need)), "")
+
     try:
         with Heartbeat() as heartbeat:
-            while len(ended) + len(left) < len(tasks):
-                for name, job in jobs.items():
-                    if name not in ended and job.done():
-                        free += [taken.pop(name)] if name in taken else []
-                        end(name, f"failed, log: {logs[name]}" if job.exception() else "")
+            while waiting or running:
                 # all that ended first: a place that gets free goes to the first task that waits, not to the next one
-                for task in tasks:
-                    name, late = task.name, time.monotonic() + task.seconds > until
-                    lost = [need for need in task.needs if ended.get(need)]
-                    if name in ended or name in left:
-                        continue
-                    if name not in jobs and (late or set(task.needs) & set(left)):
+                for task in list(running):
+                    job = jobs[task.name]
+                    if lost(task) or job.done():  # Slurm drops a job that waits for a failed one by itself
+                        free.append(running.pop(task))
+                        end(task.name, lost(task) or (f"failed, log: {logs[task.name]}" if job.exception() else ""))
+                for task in list(waiting):
+                    name = task.name
+                    if time.monotonic() + task.seconds > until or set(task.needs) & set(left):
                         left.append(name)
-                    elif lost:  # Slurm drops a job that waits for one by itself
-                        end(name, f"not run, for {lost[0]} failed")
-                    elif name in jobs:
-                        continue
+                    elif lost(task):
+                        end(name, lost(task))
                     elif executor is not None:
-                        jobs[name] = _submit(executor, task, dict(slurm or {}), jobs)
+                        running[task], jobs[name] = {}, _submit(executor, task, dict(slurm or {}), jobs)
                         logs[name] = jobs[name].paths.stdout
                     elif free and all(need in ended for need in task.needs):
-                        taken[name] = free.pop(0)
-                        logs[name] = folder / f"{len(jobs) + 1:03}-{_plain(name)}.log"
-                        jobs[name] = LocalJob(task.command, taken[name], logs[name])
-                running = [name for name in jobs if name not in ended and logs[name].exists()]
-                shown = ", ".join(f"{name} {_progress(logs[name])}".strip() for name in running)
-                heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (shown or "waiting")
+                        running[task], logs[name] = free.pop(0), folder / f"{len(jobs) + 1:03}-{_plain(name)}.log"
+                        jobs[name] = LocalJob(task.command, running[task], logs[name])
+                    else:
+                        continue
+                    waiting.remove(task)
+                shown = [f"{t.name} {_progress(logs[t.name])}".strip() for t in running if logs[t.name].exists()]
+                heartbeat.news = f"{len(ended)} of {len(tasks)} ended; " + (", ".join(shown) or "waiting")
                 time.sleep(POLL_SECONDS)
     except BaseException:
-        mine = [job.process for job in jobs.values() if isinstance(job, LocalJob)]
-        for process in mine:
-            process.terminate()  # it interrupts its command and waits for that
-        for process in mine:
-            process.wait()
+        mine = [job for job in jobs.values() if isinstance(job, LocalJob)]
+        for job in mine:
+            job.terminate()  # it interrupts its command and waits for that
+        for job in mine:
+            job.wait()
         raise
     if left:
         print(f"left for another run, for {hours:g} h are over: {len(left)}, such as {left[0]}", flush=True)
     return ended
 
 
-@contextmanager
-def only_run(folder: Path) -> Iterator[None]:
+def only_run(folder: Path) -> AbstractContextManager:
     """Hold a results folder; raises InputError where another run does."""
-    try:
-        with filelock.FileLock(folder / "run.lock", timeout=0):
-            yield
-    except filelock.Timeout as problem:
-        raise InputError(f"another run uses {folder}: wait for it, or give another folder with --out") from problem
+    return locked(folder / "run.lock", f"another run uses {folder}: wait for it, or give another folder with --out")
 
 
 def train(

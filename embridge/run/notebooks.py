@@ -25,6 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from embridge.errors import InputError, NotebookFailed, Stopped
+from embridge.files import write_atomically
 from embridge.run import cli, jobs, report
 from embridge.run.progress import Heartbeat, human, last_line
 
@@ -94,14 +95,9 @@ class Job:
     notebook: Path
     folder: Path
 
-    @property
-    def stem(self) -> str:
-        """Its name without extension, which is also that of its results' folder."""
-        return self.notebook.stem
-
     def file(self, suffix: str) -> Path:
         """Its file with this suffix: ".ipynb", ".html", ".log" or ".key.json"."""
-        return self.folder / "notebooks" / f"{self.stem}{suffix}"
+        return self.folder / "notebooks" / f"{self.notebook.stem}{suffix}"
 
     def key(self, parameters: dict, data: str, records: str = "", root: Path = cli.ROOT) -> str:
         """Hash of everything that decides what it writes: keys of the data and, where it shows any, of records."""
@@ -120,22 +116,9 @@ class Job:
 
     def is_current(self, key: str) -> bool:
         """True where it ran with this key and all that it wrote is still there."""
-        page = self.folder / self.stem / "results.json"
+        page = self.folder / self.notebook.stem / "results.json"
         there = all(file.exists() for file in (page, self.file(".html"), self.file(".ipynb")))
         return there and self.record().get("key") == key and not report.missing_files(page)
-
-    def run(self, key: str, parameters: dict, stop: "Signals", tell: Callable, environment: dict[str, str]) -> float:
-        """Execute it, note that it ran with ``key``, and return the seconds; errors as :func:`execute`.
-
-        This process's working directory is the notebook's folder.
-        """
-        began = time.monotonic()
-        self.file(".key.json").unlink(missing_ok=True)
-        execute(self.notebook, self.file(".ipynb"), parameters, stop, tell=tell, environment=environment)
-        seconds = round(time.monotonic() - began, 1)
-        self.file(".key.tmp").write_text(json.dumps({"key": key, "seconds": seconds, "finished": time.time()}))
-        os.replace(self.file(".key.tmp"), self.file(".key.json"))
-        return seconds
 
 
 def outdated(asked: list[Job], parameters: dict) -> dict[Job, str]:
@@ -197,42 +180,36 @@ def _literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _failure(copy: Path, problem: Exception) -> NotebookFailed:
-    """The error that names a notebook that did not finish, its cell, the problem and the log."""
+def _failure(copy: Path, what: str) -> NotebookFailed:
+    """The error that names a notebook that did not finish, its cell, what happened there and the log."""
     import nbformat
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
 
     own = {"papermill-error-cell-tag", "injected-parameters"}  # papermill's; the reader's notebook has no such cells
     cells = [c for c in nbformat.read(copy, as_version=4).cells if not own & set(c.metadata.get("tags", []))]
     begun = [n for n, cell in enumerate(cells, 1) if cell.metadata.get("papermill", {}).get("start_time")]
     first = cells[begun[-1] - 1].source.strip().split("\n")[0] if begun else ""
     where = f"cell {begun[-1]} ({first!r})" if begun else "its start"
-    what = f"{type(problem).__name__}: {problem}"
-    if isinstance(problem, PapermillExecutionError):
-        what = f"{problem.ename}: {problem.evalue}".strip()[:2000]
-    elif isinstance(problem, DeadKernelError):
-        what = "its kernel died; the machine may have run out of memory"
     return NotebookFailed(f"notebook {copy.stem} failed in {where}: {what}\n  log: {copy.with_suffix('.log')}")
 
 
-def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell: Callable, environment: dict) -> None:
-    """Run a notebook in its own kernel, in this process's working directory; several threads may do so.
+def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable, environment: dict) -> float:
+    """Run a notebook in its own kernel, note that it ran with ``key``, and return the seconds; several threads may.
 
-    Writes the executed ``copy`` and, beside it, its HTML page and the log of all that it printed (also when it fails).
-    ``tell`` gets what it prints, line by line; ``environment`` is added to the kernel's. Raises NotebookFailed, or
-    Stopped after a signal.
+    This process's working directory is the notebook's folder. Writes the executed copy and, beside it, its HTML page
+    and the log of all that it printed (also when it fails). ``tell`` gets that line by line; ``environment`` is added
+    to the kernel's. Raises NotebookFailed, or Stopped after a signal.
     """
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_core.utils import ensure_event_loop
-    from nbclient.exceptions import CellTimeoutError
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
 
-    failure = None
+    copy, failure, began = job.file(".ipynb"), None, time.monotonic()
+    job.file(".key.json").unlink(missing_ok=True)
     # each thread gets an event loop of Jupyter's, which leaves it open
-    with closing(ensure_event_loop()), copy.with_suffix(".log").open("w", encoding="utf-8", errors="replace") as log:
+    with closing(ensure_event_loop()), job.file(".log").open("w", encoding="utf-8", errors="replace") as log:
         started = []
 
         def write(text: str) -> None:
@@ -247,12 +224,12 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
                 self.transport_encryption = "auto"  # without it ipykernel warns, rightly where a machine is shared
                 started.append(self)
                 stop.kernels.add(self)
-                await super().start_kernel(stderr=log, env={**os.environ, **environment}, **kwargs)
+                await super().start_kernel(stderr=log, env=os.environ | environment, **kwargs)
 
         printed = SimpleNamespace(write=write, flush=log.flush)
         try:
             papermill.execute_notebook(
-                _literal(notebook),
+                _literal(job.notebook),
                 _literal(copy),
                 parameters,
                 kernel_name="python3",
@@ -266,18 +243,26 @@ def execute(notebook: Path, copy: Path, parameters: dict, stop: Signals, *, tell
                 on_cell_start=stop.check,
                 coalesce_streams=True,  # a progress bar leaves its last state, not a line for each step
             )
-        except (PapermillExecutionError, CellTimeoutError, RuntimeError) as problem:  # a dead kernel is the last
-            log.write("\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(problem)))
-            failure = _failure(copy, problem)
+        except PapermillExecutionError as problem:
+            failure = problem, f"{problem.ename}: {problem.evalue}".strip()[:2000]
+        except DeadKernelError as problem:
+            failure = problem, "its kernel died; the machine may have run out of memory"
+        except (CellTimeoutError, RuntimeError) as problem:
+            failure = problem, f"{type(problem).__name__}: {problem}"
         finally:
             stop.kernels.difference_update(started)
+        if failure:
+            log.write("\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(failure[0])))
     # Pictures are embedded. Equations are set by MathJax from the network; without it they are shown as LaTeX.
-    resources = {"metadata": {"name": copy.stem, "path": str(notebook.parent)}}
+    resources = {"metadata": {"name": copy.stem, "path": str(job.notebook.parent)}}
     html, _ = HTMLExporter(embed_images=True).from_filename(str(copy), resources=resources)
-    copy.with_suffix(".html").write_text(html, encoding="utf-8")
+    job.file(".html").write_text(html, encoding="utf-8")
     stop.check()
     if failure:
-        raise failure
+        raise _failure(copy, failure[1])
+    seconds = round(time.monotonic() - began, 1)
+    write_atomically(job.file(".key.json"), json.dumps({"key": key, "seconds": seconds, "finished": time.time()}))
+    return seconds
 
 
 def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict[str, str]] | None = None) -> Path:
@@ -302,7 +287,7 @@ def run(notebooks: list[Path], folder: Path, parameters: dict, places: list[dict
         whole = None if None in expected else sum(expected) / min(len(places), len(expected) or 1)
         about = f", about {human(whole)}" if whole else ""
         print(f"{len(asked)} notebooks, {len(waiting)} to run{about}; results in {folder}", flush=True)
-        titles = {job: f"[{number}/{len(asked)}] {job.stem}" for number, job in enumerate(asked, 1)}
+        titles = {job: f"[{number}/{len(asked)}] {job.notebook.stem}" for number, job in enumerate(asked, 1)}
         for job in asked:
             if job not in waiting:
                 print(f"{titles[job]}: up to date", flush=True)
@@ -328,19 +313,20 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
         place = free.pop()
         heartbeat.print(f"{titles[job]}: running")
         try:
-            seconds = job.run(keys[job], parameters, stop, partial(news.__setitem__, job.stem), place)
+            tell = partial(news.__setitem__, job.notebook.stem)
+            seconds = execute(job, keys[job], parameters, stop, tell, place)
             heartbeat.print(f"{titles[job]}: done in {human(seconds)}")
         except (NotebookFailed, Stopped, OSError) as problem:
             failed.append(problem)
         finally:
-            news.pop(job.stem, None)
+            news.pop(job.notebook.stem, None)
             free.append(place)
 
     with ThreadPoolExecutor(len(places)) as pool:
         for _ in pool.map(work, keys):
             results.collect(next(iter(keys)).folder)
     stop.check()
-    left = [job.stem for job in keys if job not in begun]
+    left = [job.notebook.stem for job in keys if job not in begun]
     if left and failed and isinstance(failed[0], NotebookFailed):
         raise NotebookFailed(f"{failed[0]}\n  not run: {', '.join(left)}") from failed[0]
     if failed:
@@ -349,9 +335,7 @@ def _execute(keys: dict[Job, str], titles, parameters, stop, places, heartbeat) 
 
 def parameters_of(options: Namespace) -> dict:
     """The parameters that the command line hands to every notebook."""
-    names = ("dataset", "profile", "seeds", "device", "tokens", "skip_broken")
-    told = {name: getattr(options, name) for name in names}
-    return told | {"data": str(options.data or ""), "out": str(options.out)}
+    return cli.settings(options) | {"seeds": options.seeds}
 
 
 def _early(argv: list[str], trainings: list[jobs.Task]) -> list[jobs.Task]:
@@ -370,7 +354,7 @@ def early(argv: list[str]) -> None:
     cli.make_writable(job.folder / "notebooks")
     with Signals() as stop, chdir(job.notebook.parent):
         for key in outdated([job], parameters).values():
-            job.run(key, parameters, stop, lambda line: print(line, flush=True), {})
+            execute(job, key, parameters, stop, lambda line: print(line, flush=True), {})
 
 
 @cli.command(KEPT)

@@ -12,8 +12,9 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,22 +49,14 @@ LIMIT = 1.0  # s that a step on a CPU may take
 COMMUNITIES = 138  # N_c on emg2pose, E A.6
 
 
-@dataclass(frozen=True)
-class Data:
-    """The recordings that a study's experiments read.
-
-    Attributes
-    ----------
-    recordings, hours : how many, how long in all
-    recordings_bytes, recordings_there : of simulated ones, which a run writes, all and those written; 0 for real ones
-    built : whether the windows are those of a finished store, so that their number is exact
-    """
+class Data(NamedTuple):
+    """The recordings that a study's experiments read."""
 
     recordings: int
     hours: float
-    recordings_bytes: int
-    recordings_there: int
-    built: bool
+    recordings_bytes: int  # of simulated ones, which a run writes; 0 for real ones
+    recordings_there: int  # of these, written
+    built: bool  # whether the windows are those of a finished store, so that their number is exact
 
 
 def look_at(study: Study, *, progress: bool = True) -> Data:

@@ -15,10 +15,8 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 def pages(folder: Path) -> list[dict]:
     """The ``results.json`` of every notebook in a results folder, in order, each with its "folder" added."""
-    found = []
-    for file in sorted(folder.glob("*/results.json")):
-        found.append({**json.loads(file.read_text(encoding="utf-8")), "folder": file.parent})
-    return found
+    files = sorted(folder.glob("*/results.json"))
+    return [{**json.loads(file.read_text(encoding="utf-8")), "folder": file.parent} for file in files]
 
 
 def missing_files(page: Path) -> list[Path]:
@@ -32,10 +30,9 @@ def missing_files(page: Path) -> list[Path]:
 def _number(text: str) -> str | None:
     """A cell's number as it is shown (four significant digits), or None for text."""
     try:
-        value = float(text)
+        return text if text.lstrip("+-").isdecimal() else f"{float(text):.4g}"
     except ValueError:
         return None
-    return text if text.lstrip("+-").isdecimal() else f"{value:.4g}"
 
 
 def _rows(file: Path) -> list[list[str]]:
@@ -67,8 +64,7 @@ def write(folder: Path, parameters: dict) -> Path:
     found = pages(folder)
     for page in found:
         record = folder / "notebooks" / f"{page['notebook']}.key.json"
-        page["ran"] = ran = json.loads(record.read_text()) if record.exists() else {}
-        ran |= {"at": _time(ran["finished"])} if ran else {}
+        page["ran"] = json.loads(record.read_text()) if record.exists() else {}
         for entry in page["tables"]:
             entry["rows"] = _rows(page["folder"] / entry["csv"])
         for entry in page["figures"]:
@@ -84,6 +80,7 @@ def write(folder: Path, parameters: dict) -> Path:
         pages=found,
         claims=_claims(folder),
         number=_number,
+        time=_time,
     )
     file = folder / "report.html"
     file.write_text(html, encoding="utf-8")

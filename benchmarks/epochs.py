@@ -1,4 +1,4 @@
-"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.run.epochs`` (METHOD 10).
+"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m benchmarks.epochs`` (METHOD 10).
 
 The learning rate restarts every ten epochs, so one long training passes through the end of every shorter one: its error
 on D_tune after 10, 20, ... epochs is theirs, to the bit. D_eval is never looked at. The numbers of the default are
@@ -12,16 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from embridge import losses, training
 from embridge.config import RESULTS_VERSION
 from embridge.data import batches
 from embridge.errors import InputError
-from embridge.experiments import ALIGNED, EXPERIMENTS
+from embridge.experiments import ALIGNED, find
 from embridge.files import write_atomically
 from embridge.run import cli
 from embridge.study import Study
-from embridge.train import RESUMES, check_name
+from embridge.train import RESUMES
 from embridge.trained import build
 
 STEP = 10  # epochs: the first period of the learning rate
@@ -37,42 +38,36 @@ def tune_batches(study: Study) -> list[np.ndarray]:
     return np.split(ids, range(BATCH, len(ids), BATCH))[: max(1, len(ids) // BATCH)]
 
 
-class Watched:
-    """A task of masked modelling or alignment that is validated on D_tune after each epoch.
+def watch_tune(task, study: Study, name: str) -> None:
+    """Have a task of masked modelling or alignment validated on D_tune after each epoch.
 
-    :meth:`validate` is the masked error of an autoencoder under fixed masks, or E's InfoNCE (eq. 1) of an aligned
-    system at its own temperature, a mean over the batches of :func:`tune_batches`.
+    By the masked error of an autoencoder under fixed masks, or by E's InfoNCE (eq. 1) of an aligned system at its own
+    temperature, a mean over the batches of :func:`tune_batches`.
     """
+    modality, model, reader, parts = getattr(task, "modality", None), task.model, task.reader, tune_batches(study)
+    poses = None if modality else [study.pose_embeddings(ids, name) for ids in parts]
 
-    def __init__(self, task, study: Study, name: str):
-        self.task, self.model, self.n_samples = task, task.model, task.n_samples
-        self.load, self.loss = task.load, task.loss
-        self.batches, self.reader = tune_batches(study), task.reader
-        self.modality = getattr(task, "modality", None)
-        self.poses = None if self.modality else [study.pose_embeddings(ids, name) for ids in self.batches]
+    def masked(i: int) -> Tensor:
+        noise = batches.noise(0, i, "D_tune", len(parts[i]), task.n_tokens).to(reader.device)
+        return model(getattr(reader, modality)(parts[i]), noise)
+
+    def info_nce(i: int) -> Tensor:
+        v = poses[i].to(reader.device)
+        return losses.info_nce(losses.pick_queries(model.queries(reader.emg(parts[i])), v), v, model.log_scale)
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """The mean over batches; the model is left as it trains."""
-        self.model.eval()
-        values = [self._masked(i) if self.modality else self._info_nce(i) for i in range(len(self.batches))]
-        self.model.train()
+    def validate() -> float:
+        model.eval()
+        values = [(masked if modality else info_nce)(i).item() for i in range(len(parts))]
+        model.train()
         return float(np.mean(values))
 
-    def _masked(self, i: int) -> float:
-        ids = self.batches[i]
-        noise = batches.noise(0, i, "D_tune", len(ids), self.task.n_tokens).to(self.reader.device)
-        return self.model(getattr(self.reader, self.modality)(ids), noise).item()
-
-    def _info_nce(self, i: int) -> float:
-        v = self.poses[i].to(self.reader.device)
-        u = losses.pick_queries(self.model.queries(self.reader.emg(self.batches[i])), v)
-        return losses.info_nce(u, v, self.model.log_scale).item()
+    task.validate = validate
 
 
 def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
     """Train an experiment for so many epochs, resumably; its error on D_tune after every ten: system, epochs, value."""
-    experiment = EXPERIMENTS[name]
+    experiment = find(name)
     for need in experiment.needs:
         study.run(need)
     config = replace(study.configs(experiment)[1], epochs=epochs)
@@ -80,7 +75,8 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
     torch.manual_seed(study.seed)
     model, make_task = build(study, experiment)
     folder = study.out / "runs" / "epochs" / f"{name.replace(' ', '-')}-{study.key(experiment)}-{epochs}"
-    task = Watched(make_task(), study, name)
+    task = make_task()
+    watch_tune(task, study, name)
     log = training.train(task, config, folder, device=study.device, describe=describe)
     rows = [{"system": name, "epochs": r["epoch"], "value": r["validation"]} for r in log if r["epoch"] % STEP == 0]
     return pd.DataFrame(rows)
@@ -89,7 +85,7 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
 @cli.command(RESUMES)
 def main(argv: list[str]) -> None:
     """Train what ``argv`` names and add its errors to ``epochs.csv``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m embridge.run.epochs", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.epochs", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=["Pose-MAE", "EMG-MAE", *ALIGNED], help="experiments")
     parser.add_argument("--epochs", type=int, default=60, help="the most, a multiple of ten")
     parser.add_argument("--profile", default="long")
@@ -97,7 +93,6 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", default="")
     options = parser.parse_args(argv)
     for name in options.names:
-        check_name(name)
         study = Study("simulated", options.profile, 0, options.device, out=options.out)
         found = watch(study, name, options.epochs).assign(version=RESULTS_VERSION)
         file = study.figures / "epochs.csv"
