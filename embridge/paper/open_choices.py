@@ -89,19 +89,16 @@ def trained(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
 
     Parameters
     ----------
-    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them: scores and
-    intervals,
-        no predictions
+    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them
     usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
         far an alternative's one training may lie from the mean of its own
     """
     found, spread = [], {cell: seed_spread(usual, study.dataset, *cell) for cell in CELLS}
+    rows = [r for r in rows if r["metric"] == "balanced_accuracy" and r["gallery"] in HEADLINE]
+    rows = [r for r in rows if r["options"] in HEADLINE_OPTIONS]
     for choice in applicable(study):
         e = EXPERIMENTS.get(choice.experiment)
         for r in rows if e else ():
-            headline = r["metric"] == "balanced_accuracy" and r["gallery"] in HEADLINE
-            if not headline or r["options"] not in HEADLINE_OPTIONS:
-                continue
             if (r["system"], r["param"], r["param_value"]) == (e.system, e.param, e.param_value):
                 cell = r["protocol"], r["classes"]
                 where = {"protocol": cell[0], "classes": cell[1], "system": choice.system}
