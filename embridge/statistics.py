@@ -165,21 +165,21 @@ def paired_bootstrap(y, pred_a, pred_b, groups, **how) -> tuple[float, float, fl
 
 
 def bootstrap_over_seeds(
-    counts, minus=None, *, luck: float | None = None, f1_of: int | None = None, n_resamples: int = 2000, seed: int = 0
+    counts, minus=None, *, spread: float | None = None, f1_of: int | None = None, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """Mean over seeds of a score, with a 95 % interval that covers both seeds and groups.
 
     Each resample draws groups once, for all seeds: every seed is evaluated on the same users, and drawing these anew
     for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. Seeds are not resampled: no
     resample of three leaves their range, which holds the mean of their kind in 72 % of cases. Student's interval is
-    added in quadrature for them. Of one seed without ``luck`` the interval is that of :func:`paired_bootstrap` or
+    added in quadrature for them. Of one seed without ``spread`` the interval is that of :func:`paired_bootstrap` or
     :func:`bootstrap_over_groups`, to the bit.
 
     Parameters
     ----------
     counts : (S, G, K, 3) of each seed, as :func:`class_counts`; the balanced accuracy needs the first two of the 3
     minus : the same of a second system, whose score is taken off; None: none is
-    luck : of one training's score, or difference, as :func:`luck_of_training` tells it; None: by these seeds alone
+    spread : of one training's score, or difference, as :func:`spread_over_seeds` tells it; None: by these seeds alone
     f1_of : the class whose F1 is the score; None: the balanced accuracy is
 
     Returns
@@ -191,10 +191,10 @@ def bootstrap_over_seeds(
     score = METRICS["balanced_accuracy"] if f1_of is None else lambda n: _f1(n)[..., f1_of]
     blocks = _blocks(sides[0][..., 1].sum(0) > 0)
     found = _bootstrap(lambda rows: _scores(sides, score, rows).mean(0), blocks, n_resamples, seed)
-    if n_seeds == 1 and luck is None:
+    if n_seeds == 1 and spread is None:
         return found
-    luck = luck_of_training([_scores(sides, score, np.arange(n_groups))]) if luck is None else luck
-    return widened(*found, luck / np.sqrt(n_seeds))
+    spread = spread_over_seeds([_scores(sides, score, np.arange(n_groups))]) if spread is None else spread
+    return widened(*found, spread / np.sqrt(n_seeds))
 
 
 def widened(value: float, low: float, high: float, half: float) -> tuple[float, float, float]:
@@ -213,7 +213,7 @@ def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) 
     )
 
 
-def luck_of_training(seeds: Iterable[Iterable[float]]) -> float:
+def spread_over_seeds(seeds: Iterable[Iterable[float]]) -> float:
     """Half of a 95 % interval (Student's) for one training run around the mean of its kind.
 
     A mean of n trainings has it divided by the square root of n. ``seeds``: of each system, its score with each seed.

@@ -146,9 +146,9 @@ def test_a_paired_difference_of_several_seeds_has_both_sides_luck():
         rows += evaluate_predictions(y, p, users, system=system, seed=seed, recalls=True, **how)
     evidence = Evidence(frame(*rows), "simulated")
     found, paired = evidence.difference(BETTER.comparisons[0].terms)
-    luck = evidence.number(Cell("CPEP", "ZS", "unseen")).luck
-    users_alone = st.bootstrap_over_seeds(*counts.values(), luck=0.0)
-    assert paired and luck == pytest.approx(evidence._luck["ZS", "unseen"] / 3**0.5)
+    luck = evidence.number(Cell("CPEP", "ZS", "unseen")).spread
+    users_alone = st.bootstrap_over_seeds(*counts.values(), spread=0.0)
+    assert paired and luck == pytest.approx(evidence._spread["ZS", "unseen"] / 3**0.5)
     assert (found.value, found.low, found.high) == pytest.approx(st.widened(*users_alone, 2**0.5 * luck))
 
 
@@ -163,7 +163,7 @@ def test_the_luck_of_a_training_keeps_a_difference_open():
     evidence = Evidence(frame(*ours, *rival), "simulated")
     terms = beats(["EMBridge"], ["CPEP-LS"], [("ZS", "unseen")])[0].terms
     found, paired = evidence.difference(terms)
-    luck = st.luck_of_training([[0.55, 0.65, 0.60]])
+    luck = st.spread_over_seeds([[0.55, 0.65, 0.60]])
     mean = evidence.number(Cell("EMBridge", "ZS", "unseen"))
     assert not paired and found.value == pytest.approx(0.1) and mean.value == pytest.approx(0.6)
     below = np.linalg.norm([mean.value - mean.low, 0.001, luck])
@@ -190,7 +190,7 @@ def test_a_committed_seed_counts_and_a_reading_of_the_same_weights_has_no_luck()
     k = Cell("EMBridge", "ZS", "unseen", "k", "50")
     found, _ = evidence.difference(((1, k), (-1, Cell("EMBridge", "ZS", "unseen"))))
     assert found.value == pytest.approx(0.05) and found.low == pytest.approx(0.05 - 0.001 * 2**0.5)
-    assert found.origins == {""} and evidence.number(k).luck > 0.5  # beside another system it would count
+    assert found.origins == {""} and evidence.number(k).spread > 0.5  # beside another system it would count
 
 
 def test_committed_rows_are_named_and_ratios_told():

@@ -209,7 +209,7 @@ def test_several_seeds_are_held_against_one_line(tmp_path):
     line = np.where(np.random.default_rng([0, 9]).permutation(np.arange(240)) / 240 < 0.5, Y, (Y + 1) % 4)
     counts = np.stack([class_counts(Y, p, USERS, 4) for p in pred])
     other = np.broadcast_to(class_counts(Y, line, USERS, 4), counts.shape)
-    assert luck and tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_seeds(counts, other, luck=luck))
+    assert luck and tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_seeds(counts, other, spread=luck))
     own = cells[cells["system"] == LOG_POWER_LDA].dropna(subset="value").squeeze()
     assert "seeds" not in own["interval_kind"]  # users alone
     table = comparisons.seeds_table(rows, "simulated", systems=(LOG_POWER_LDA, "CPEP"))

@@ -205,7 +205,7 @@ def test_bootstrap_over_seeds_is_a_loop_over_users_with_students_interval_for_se
     value = each.mean()
     bounds = np.quantile(loop, [0.025, 0.975])
     for luck, half in ((None, 4.302653 * each.std(ddof=1) / 3**0.5), (0.3, 0.3 / 3**0.5), (0.0, 0.0)):
-        found = st.bootstrap_over_seeds(stacked(y, users, a), stacked(y, users, b), luck=luck)
+        found = st.bootstrap_over_seeds(stacked(y, users, a), stacked(y, users, b), spread=luck)
         expected = value - np.hypot(value - bounds[0], half), value + np.hypot(bounds[1] - value, half)
         assert found[0] == pytest.approx(value)
         assert found[1:] == pytest.approx(expected, abs=0.015)
@@ -232,13 +232,13 @@ def test_users_are_drawn_once_for_all_seeds():
 
 
 def test_the_luck_of_a_training_is_pooled_over_systems_and_covers_a_new_one():
-    assert st.luck_of_training([[0.1, 0.2, 0.3]]) == pytest.approx(4.302653 * 0.1)
+    assert st.spread_over_seeds([[0.1, 0.2, 0.3]]) == pytest.approx(4.302653 * 0.1)
     # sums of squares 0.02 and 0.005, 2 + 1 degrees of freedom, whatever the systems' means
-    assert st.luck_of_training([[0.1, 0.2, 0.3], [0.9, 1.0], [0.5]]) == pytest.approx(3.182446 * (0.025 / 3) ** 0.5)
-    assert st.luck_of_training([[0.4], [0.7]]) == st.luck_of_training([]) == 0.0
+    assert st.spread_over_seeds([[0.1, 0.2, 0.3], [0.9, 1.0], [0.5]]) == pytest.approx(3.182446 * (0.025 / 3) ** 0.5)
+    assert st.spread_over_seeds([[0.4], [0.7]]) == st.spread_over_seeds([]) == 0.0
     rng = np.random.default_rng(0)
     covered = [
-        abs(new) < st.luck_of_training(seeds)
+        abs(new) < st.spread_over_seeds(seeds)
         for new, seeds in zip(rng.normal(size=2000), rng.normal(size=(2000, 3, 3)), strict=True)
     ]
     assert 0.94 < np.mean(covered) < 0.96

@@ -252,7 +252,7 @@ def test_seeds_with_every_users_recalls_are_bootstrapped_over_both(gathered):
         rows += evaluate_predictions(y, pred, users, recalls=True, **how)
     found = tables.headline_rows(gathered(*rows), "simulated", systems=("CPEP",)).dropna(subset="value").iloc[0]
     luck = differences.seed_spread(gathered(*rows), "simulated", "ZS", "unseen")
-    assert (found["value"], found["low"], found["high"]) == st.bootstrap_over_seeds(counts, luck=luck)
+    assert (found["value"], found["low"], found["high"]) == st.bootstrap_over_seeds(counts, spread=luck)
     assert luck and found["interval_kind"] == "95 %, 3 seeds (Student) and their users in quadrature"
     one = tables.headline_rows(gathered(*rows[: len(rows) // 3]), "simulated", systems=("CPEP",))
     first = one.dropna(subset="value").iloc[0]

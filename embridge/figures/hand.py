@@ -79,23 +79,14 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
             fill = (1 - 0.55 * far) * np.array(to_rgb(FINGER_COLOURS[i])) + 0.55 * far
             outline = _capsule(digit[j, :2], digit[j + 1, :2], *_HALF_WIDTH[i, j : j + 2])
             bones.append((depth, outline, fill, 0.45 * fill))
-    rays = [
-        (heel[0], digits[4, 0], 12.0, 9.5),
-        (heel[1], digits[3, 0], 12.0, 10.5),
-        (heel[1], digits[2, 0], 12.0, 10.5),
-    ]
-    rays += [
-        (heel[2], digits[1, 0], 12.0, 10.5),
-        (heel[2], digits[0, 0], 12.0, 11.0),
-        (digits[0, 0], digits[1, 0], 11.0, 10.0),
-    ]
-    palm = [_capsule(a[:2], b[:2], r0, r1) for a, b, r0, r1 in rays]
-    palm.append(np.array([heel[0], heel[2], digits[1, 0], digits[2, 0], digits[3, 0], digits[4, 0]])[:, :2])
+    # from which end of the heel to which digit, and the half widths there
+    rays = (0, 4, 12.0, 9.5), (1, 3, 12.0, 10.5), (1, 2, 12.0, 10.5), (2, 1, 12.0, 10.5), (2, 0, 12.0, 11.0)
+    palm = [_capsule(heel[a, :2], digits[b, 0, :2], r0, r1) for a, b, r0, r1 in rays]
+    palm.append(_capsule(digits[0, 0, :2], digits[1, 0, :2], 11.0, 10.0))
+    palm.append(np.concatenate([heel[[0, 2], :2], digits[1:, 0, :2]]))
     colour = np.array(to_rgb(PALM_COLOUR))
     # Drawn twice, with an edge and then without: what remains is the outline of the whole palm.
-    palm = [(palm_depth, outline, colour, 0.45 * colour) for outline in palm] + [
-        (palm_depth, outline, colour, (0, 0, 0, 0)) for outline in palm
-    ]
+    palm = [(palm_depth, outline, colour, edge) for edge in (0.45 * colour, (0, 0, 0, 0)) for outline in palm]
     pieces = sorted(bones + palm, key=lambda piece: piece[0])  # stable: the palm's own order stays
     middle = points[[0, 5, 17], :2].mean(axis=0)
     collection = PolyCollection(

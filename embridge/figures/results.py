@@ -52,7 +52,7 @@ def beside_zero(ax, y: float, text: str, colour: str = style.GREY) -> None:
 def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the paper's value as a diamond.
 
-    Bars that end left of the dash-dotted line were not worth a network.
+    Bars that end left of the dash-dotted line gained nothing from a network.
 
     Parameters
     ----------

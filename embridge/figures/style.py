@@ -94,22 +94,13 @@ _MOVES = {"FE": "flexion", "AA": "abduction"}
 def use_style() -> None:
     """Set matplotlib's and seaborn's defaults to ours. Every figure function calls it."""
     sns.set_theme(context="paper", style="ticks", palette=OKABE_ITO)
-    mpl.rcParams.update(
-        {
-            "font.size": SMALL,
-            "axes.labelsize": SMALL,
-            "axes.titlesize": SMALL + 1,
-            "xtick.labelsize": SMALL,
-            "ytick.labelsize": SMALL,
-            "legend.fontsize": SMALL,
-            "legend.frameon": False,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.linewidth": 0.8,
-            "figure.dpi": 110,
-            "savefig.dpi": 150,
-        }
-    )
+    mpl.rc("font", size=SMALL)
+    mpl.rc("axes", labelsize=SMALL, titlesize=SMALL + 1, linewidth=0.8)
+    mpl.rc("axes.spines", top=False, right=False)
+    mpl.rc(("xtick", "ytick"), labelsize=SMALL)
+    mpl.rc("legend", fontsize=SMALL, frameon=False)
+    mpl.rc("figure", dpi=110)
+    mpl.rc("savefig", dpi=150)
 
 
 def new_figure(

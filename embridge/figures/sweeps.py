@@ -87,7 +87,7 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
 
     Parameters
     ----------
-    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.paper.tables.data_efficiency_rows
+    rows : columns system, classes, fraction, value, low, high, origin, as of embridge.paper.tables
     baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted
         lines; that of LOG_POWER_LDA: dash-dotted
     """
@@ -107,7 +107,7 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
 
     Parameters
     ----------
-    rows : columns system, classes, shots, value, low, high, origin, as embridge.paper.tables.few_shot_rows gives them
+    rows : columns system, classes, shots, value, low, high, origin, as of embridge.paper.tables
     baselines : probes of other systems on the whole training set (columns system, classes, value, origin): dotted lines
     """
     rows = measured(rows, ["system", "classes", "shots"], "few_shot")
@@ -124,8 +124,8 @@ def batch_size(rows: pd.DataFrame) -> Figure:
 
     A curve that falls alike in both panels means that the batch itself matters, not the number of updates.
 
-    ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as
-    embridge.paper.tables.table4_rows gives them.
+    ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as of
+    embridge.paper.tables.
     """
     papers, sizes = rows.dropna(subset="paper_value"), sorted(rows["batch_size"].unique())
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
@@ -156,8 +156,8 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
 
     Where a curve is flat, the method is robust to the parameter.
 
-    ``rows``: columns param, param_value, default, protocol, classes, value, low, high, origin, as
-    embridge.paper.tables.sensitivity_rows gives them: values evenly spaced in the order of the rows, with whiskers for
+    ``rows``: columns param, param_value, default, protocol, classes, value, low, high, origin, as of
+    embridge.paper.tables: values evenly spaced in the order of the rows, with whiskers for
     the 95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not
     joined. A value that is not from this run bears the tables' mark. ``to_beat``: the probe of LOG_POWER_LDA (columns
     system, classes, value), a line in the colour of its class set.
@@ -177,7 +177,8 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     for ax, param in zip(axes, params, strict=True):
         panel = rows[rows["param"] == param]
         values = list(dict.fromkeys(panel["param_value"]))
-        words = {"ls": ""} if all(map(_is_word, values)) else {}
+        sizes = pd.to_numeric(pd.Series(values), errors="coerce")
+        words = {"ls": ""} if sizes.isna().all() else {}
         for k, ((protocol, classes), look) in enumerate(styles.items()):
             part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
             if len(part):
@@ -190,7 +191,7 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
             ax.axhline(value, **style.TO_BEAT | {"color": style.SET_COLOURS[classes], "lw": 1.1}, zorder=0)
         ax.set(xlabel=style.NAMES[param], xlim=(-0.4, len(values) - 0.6))
         committed = set(panel.loc[panel["origin"] != "", "param_value"])
-        names = [v if _is_word(v) else f"{float(v):g}" for v in values]
+        names = [v if np.isnan(size) else f"{size:g}" for v, size in zip(values, sizes, strict=True)]
         ax.set_xticks(range(len(values)), [n + "†" * (v in committed) for n, v in zip(names, values, strict=True)])
     figure.supylabel(ACCURACY, fontsize=style.SMALL)
     sets = {c: style.NAMES[c].removesuffix(" gestures") for c in class_sets}
@@ -208,7 +209,7 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
     A filled mark's interval excludes 0: right of it the alternative scores better than the default.
 
     ``cells``: columns option, alternative, system, protocol, classes, value, low, high, origin, as
-    embridge.paper.tables.open_choice_rows gives them; a line for each of the first three. A line without a value in a
+    embridge.paper.open_choices.numbers gives them; a line for each of the first three. A line without a value in a
     panel says "no rows", or nothing where it has no cell there. A line that is not from this run bears the tables'
     mark.
     """
@@ -242,11 +243,3 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
         entries[style.COMMITTED] = style.handle()
     style.legend_below(figure, entries)
     return figure
-
-
-def _is_word(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return True
-    return False

@@ -1,1 +1,1 @@
-"""What only reproduces the papers: scores, records, results, tables, differences, claims; the method needs none."""
+"""The papers' reproduction: scores, records, results, tables, differences and claims; the method needs none."""

@@ -25,7 +25,7 @@ from embridge.paper.table_cells import (
     summary,
     sweep,
 )
-from embridge.statistics import LEVEL, luck_of_training, mean_over_groups, widened
+from embridge.statistics import LEVEL, mean_over_groups, spread_over_seeds, widened
 
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
 # whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
@@ -56,7 +56,7 @@ GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
 class Number:
     """A value with its 95 % interval (nan: none) and where its rows come from.
 
-    ``luck``: how far it may lie, for the luck of its trainings, from the mean of many like them; ``covered``: whether
+    ``spread``: how far it may lie, for the spread over seeds, from the mean of many like them; ``covered``: whether
     the interval has that in it, as one over several seeds does. ``counts``: see
     :func:`~embridge.paper.table_cells.recall_counts`.
     """
@@ -65,7 +65,7 @@ class Number:
     low: float = np.nan
     high: float = np.nan
     origins: frozenset[str] = frozenset()
-    luck: float = 0.0
+    spread: float = 0.0
     covered: bool = False
     counts: tuple | None = None
 
@@ -81,7 +81,7 @@ class Evidence:
         metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
         self.results, self.dataset = select(results, dataset=dataset, metric=metrics), dataset
         self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
-        self._luck = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
+        self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
         self._sweep = cache(lambda system, param: sweep(self.results, dataset, system, param))
 
@@ -98,15 +98,15 @@ class Evidence:
             rows = self._sweep(cell.system, cell.param)
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
         rows = choose(rows, self.dataset, **where, value=cell.value or None)
-        scores, luck = rows.loc[rows["metric"] == "balanced_accuracy", "value"], self._luck[cell.measure, cell.classes]
+        scores, spread = select(rows, metric="balanced_accuracy")["value"], self._spread[cell.measure, cell.classes]
         if not len(scores):
             return None
-        found = summary(rows, luck if cell.system in ALIGNED and not cell.param else None)
+        found = summary(rows, spread if cell.system in ALIGNED and not cell.param else None)
         if len(scores) > 1 and cell.system not in ALIGNED and not cell.param:
-            luck = luck_of_training([scores])
+            spread = spread_over_seeds([scores])
         origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
         counts = None if cell.param else recall_counts(rows)
-        return Number(*score_of(found), origins, luck / len(scores) ** 0.5, len(scores) > 1, counts)
+        return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, counts)
 
     def _few_shot(self, cell: Cell) -> Number | None:
         """The mean over draws and seeds; the users' part (mean square), the draws' and the seeds' are in quadrature."""
@@ -116,9 +116,9 @@ class Evidence:
             return None
         rows = prefer_own(rows, ["system"])
         of_seed = rows.groupby("seed")["value"]
-        luck, covered = self._luck["LP", cell.classes] / len(of_seed) ** 0.5, len(of_seed) > 1
-        numbers = widened(*widened(*mean_interval(rows), _of_draws(of_seed)), luck if covered else 0)
-        return Number(*numbers, frozenset(rows["origin"]), luck, covered)
+        spread, covered = self._spread["LP", cell.classes] / len(of_seed) ** 0.5, len(of_seed) > 1
+        numbers = widened(*widened(*mean_interval(rows), _of_draws(of_seed)), spread if covered else 0)
+        return Number(*numbers, frozenset(rows["origin"]), spread, covered)
 
     def _f1_by_seed(self, unit: str) -> tuple[pd.DataFrame, frozenset[str]]:
         """Zero-shot F1 on unseen gestures by seed and class or user, a column a system, and the rows' origins."""
@@ -129,7 +129,7 @@ class Evidence:
     def _gain_of_class(self, cell: Cell) -> Number | None:
         """F1 of a gesture, EMBridge less a rival, with the means over all seeds.
 
-        What a mean of so many trainings may still owe to their luck, by the seeds of the pair itself, is added in
+        What a mean of so many training runs may still owe to their seeds, by the seeds of the pair itself, is added in
         quadrature to the users' part of the interval, that of this run's difference.
         """
         where = {"metric": "class_f1_difference", "gallery": "all", "protocol": "ZS", "classes": "unseen"}
@@ -141,7 +141,7 @@ class Evidence:
         if set(pair) <= set(f1):
             gain = (f1[pair[0]] - f1[pair[1]]).unstack("class")[found["class"]]
         bounds = (gain.mean() + found[c] - found["value"] for c in ("low", "high"))
-        half = 0.0 if "seeds" in found["interval_kind"] else luck_of_training([gain]) / len(gain) ** 0.5
+        half = 0.0 if "seeds" in found["interval_kind"] else spread_over_seeds([gain]) / len(gain) ** 0.5
         return Number(*widened(gain.mean(), *bounds, half), self._f1("user")[1] | {found["origin"]})
 
     def _gain_of_users(self, cell: Cell) -> Number | None:
@@ -153,7 +153,7 @@ class Evidence:
         values, seeds = of(*(mean[s] for s in pair)).dropna(), of(*(f1[s] for s in pair)).groupby("seed").mean()
         if values.empty:
             return None
-        half = luck_of_training([seeds]) / len(seeds) ** 0.5
+        half = spread_over_seeds([seeds]) / len(seeds) ** 0.5
         return Number(*widened(*mean_over_groups(values.to_numpy(), values.index), half), origins)
 
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
@@ -161,7 +161,7 @@ class Evidence:
 
         Two cells of the same users, one less the other, are compared on the same resamples of both (of the same seeds,
         too, or of all seeds of one and the only one of the other), otherwise as if they were independent
-        (:func:`~embridge.paper.differences.quadrature`). Either way the luck of both sides' trainings is in it, unless
+        (:func:`~embridge.paper.differences.quadrature`). Either way both sides' spread over seeds is in it, unless
         the same weights are on both sides.
         """
         evaluated = _only_evaluated([c for _, c in terms if isinstance(c, Cell)])
@@ -170,10 +170,10 @@ class Evidence:
         if [w for w, _ in terms] == [1, -1] and not evaluated:
             (_, a), (_, b) = numbers
             if comparable(a.counts, b.counts):
-                users = paired(a.counts, b.counts, luck=0.0)
-                return Number(*widened(*users, np.linalg.norm([a.luck, b.luck])), origins), True
-        luck = np.linalg.norm([w * n.luck for w, n in numbers if not (n.covered or evaluated)])
-        return Number(*quadrature([(w, (n.value, n.low, n.high)) for w, n in numbers], luck), origins), False
+                users = paired(a.counts, b.counts, spread=0.0)
+                return Number(*widened(*users, np.linalg.norm([a.spread, b.spread])), origins), True
+        spread = np.linalg.norm([w * n.spread for w, n in numbers if not (n.covered or evaluated)])
+        return Number(*quadrature([(w, (n.value, n.low, n.high)) for w, n in numbers], spread), origins), False
 
 
 def _of_draws(of_seed) -> float:

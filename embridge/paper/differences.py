@@ -15,7 +15,7 @@ import pandas as pd
 from embridge.experiments import ALIGNED
 from embridge.paper.numbers import CELLS
 from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
-from embridge.statistics import bootstrap_over_seeds, luck_of_training
+from embridge.statistics import bootstrap_over_seeds, spread_over_seeds
 
 DIFFERENCE = "balanced_accuracy_difference"
 
@@ -32,21 +32,21 @@ def comparable(one: tuple | None, other: tuple | None) -> bool:
     return alike and users == other_users and np.array_equal(counts[0, ..., 1], others[0, ..., 1])
 
 
-def paired(one: tuple, other: tuple, luck: float | None) -> tuple[float, float, float]:
+def paired(one: tuple, other: tuple, spread: float | None) -> tuple[float, float, float]:
     """(value, low, high) of one less other, both on the same resampled users; they must be :func:`comparable`.
 
-    ``luck``: of one training's difference, as of :func:`~embridge.statistics.bootstrap_over_seeds`.
+    ``spread``: of one training's difference, as of :func:`~embridge.statistics.bootstrap_over_seeds`.
     """
-    return bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), luck=luck)
+    return bootstrap_over_seeds(*np.broadcast_arrays(one[0], other[0]), spread=spread)
 
 
 def quadrature(
-    terms: Iterable[tuple[float, tuple[float, float, float]]], luck: float = 0.0, root: Callable = math.hypot
+    terms: Iterable[tuple[float, tuple[float, float, float]]], spread: float = 0.0, root: Callable = math.hypot
 ) -> tuple[float, float, float]:
     """(value, low, high) of a weighted sum of scores, each with its interval, as if they were independent.
 
     Each bound is as far from the sum as the root of the squared distances of the terms' own bounds from their values
-    (Zou and Donner 2008), with ``luck``, what the interval of no term covers, as one more. Users are the same in all
+    (Zou and Donner 2008), with ``spread``, what the interval of no term covers, as one more. Users are the same in all
     terms, whose common ups and downs would narrow the interval: it is too wide rather than too narrow as far as users
     go, misses differences and invents none.
     """
@@ -56,7 +56,7 @@ def quadrature(
         value += weight * middle
         below.append(weight * middle - low)
         above.append(high - weight * middle)
-    return value, value - root(*below, luck), value + root(*above, luck)
+    return value, value - root(*below, spread), value + root(*above, spread)
 
 
 def score_of(fields: dict) -> tuple[float, float, float]:
@@ -64,18 +64,18 @@ def score_of(fields: dict) -> tuple[float, float, float]:
     return tuple(np.nan if fields[c] is None else fields[c] for c in ("value", "low", "high"))
 
 
-def over_lda(rows: pd.DataFrame, line: pd.DataFrame, luck: float | None = None) -> dict:
+def over_lda(rows: pd.DataFrame, line: pd.DataFrame, spread: float | None = None) -> dict:
     """A cell's distance above LOG_POWER_LDA's probe, as the columns of OVER_LDA; {} where either has no row.
 
-    ``rows`` and ``luck`` are the cell's, as of :func:`~embridge.paper.table_cells.summary`, whose way the interval has
-    with seeds; ``line`` are the probe's on the same class set.
+    ``rows`` and ``spread`` are the cell's, as of :func:`~embridge.paper.table_cells.summary`, whose way with seeds the
+    interval has; ``line`` are the probe's on the same class set.
     """
     if rows.empty or line.empty:
         return {}
     one, other = recall_counts(rows), recall_counts(line)
     if comparable(one, other):  # of one training the interval covers users alone, as the cell's does
-        return gain_columns(*paired(one, other, luck if len(one[1]) > 1 else None))
-    terms = (1, score_of(summary(rows, luck))), (-1, score_of(summary(line)))
+        return gain_columns(*paired(one, other, spread if len(one[1]) > 1 else None))
+    terms = (1, score_of(summary(rows, spread))), (-1, score_of(summary(line)))
     # math.hypot's last bit is now and then another, and committed tables have this one's
     return gain_columns(*quadrature(terms, root=lambda *distances: reduce(np.hypot, distances)))
 
@@ -88,11 +88,12 @@ def gain_columns(value: float, low: float, high: float) -> dict:
 def seed_spread(results: pd.DataFrame, dataset: str, protocol: str, classes: str) -> float:
     """Spread over seeds: how far one training's score in a cell may lie from its mean, by the aligned systems' seeds.
 
-    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.luck_of_training`). Systems of
+    Committed seeds count. 0 where nothing has a second seed (:func:`embridge.statistics.spread_over_seeds`). Systems of
     one seed share their autoencoders, so they tell somewhat less than their number says.
     """
     rows = choose(results.assign(origin=""), dataset, protocol=protocol, classes=classes, system=ALIGNED)
-    return luck_of_training(values for _, values in select(rows, metric="balanced_accuracy").groupby("system")["value"])
+    scores = select(rows, metric="balanced_accuracy").groupby("system")["value"]
+    return spread_over_seeds(values for _, values in scores)
 
 
 def seed_spread_line(results: pd.DataFrame, dataset: str) -> str:

@@ -1,4 +1,4 @@
-"""What the notebooks look at in a study beside its scores: one function for each question they ask."""
+"""Views of a study beside its scores: one function for each question that the notebooks ask."""
 
 import numpy as np
 import pandas as pd
@@ -122,24 +122,18 @@ def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int 
     """
     run, pose = study.run(name), name == "Pose-MAE"
     read, tokenizer = study.reader().pose if pose else study.reader().emg, run.model.encoder.tokenizer
-    guesses = {"mean of the visible patches": visible_mean, "linear interpolation": interpolated}
-    sums = dict.fromkeys([name, *guesses], 0.0)
+    sums = dict.fromkeys([name, "mean of the visible patches", "linear interpolation"], 0.0)
     for start in range(0, len(ids), batch):
         x = read(ids[start : start + batch])
         table = noise(0, start, "hidden patches", len(x), tokenizer.n_tokens).to(x.device)
         predicted, mask = run.model.reconstruct(x, table)
         hidden = mask.repeat_interleave(tokenizer.patch, dim=1)[:, None]  # (B, 1, steps)
         x = x[..., : hidden.shape[2]]
-        found = {name: unpatchify(predicted, x.shape[1])} | {k: guess(x, hidden[:, 0]) for k, guess in guesses.items()}
-        for key, guess in found.items():
+        mean = (x * ~hidden).sum(2, keepdim=True) / (~hidden).sum(2, keepdim=True)  # (B, C, 1)
+        guesses = unpatchify(predicted, x.shape[1]), mean, interpolated(x, hidden[:, 0])
+        for key, guess in zip(sums, guesses, strict=True):
             sums[key] += float(((guess - x).square() * hidden).sum() / (hidden[0].sum() * x.shape[1]))
     return {key: total / len(ids) for key, total in sums.items()}
-
-
-def visible_mean(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-    """(B, C, 1): each channel's mean over the steps of x (B, C, steps) that are not ``hidden`` (B, steps)."""
-    seen = ~hidden[:, None]
-    return (x * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True)
 
 
 def interpolated(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
@@ -195,7 +189,7 @@ def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
 
 
 def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
-    """What an experiment's soft targets look like on a batch of windows ``ids``; nothing but Pose-MAE is trained.
+    """The spread of an experiment's soft targets on a batch of windows ``ids``; nothing but Pose-MAE is trained.
 
     Returns
     -------

@@ -47,6 +47,7 @@ def _unseen(values: dict, source: str, metric: str, **more) -> list[PaperNumber]
 
 
 _ = None
+EMPTY = (_, _, _, _)
 # LP in, LP unseen, ZS in, ZS unseen. The supervised and unimodal systems have no zero-shot.
 TABLE_2 = {
     "Upper bound": (0.851, 0.649, _, _),
@@ -64,14 +65,10 @@ TABLE_2 = {
 TABLE_2_NINAPRO = {
     "Upper bound": (0.769, 0.632, _, _),
     "EMG-MAE": (0.283, 0.256, _, _),
-    "NeuroPose": (_, _, _, _),  # "/"
-    "emg2pose": (_, _, _, _),
-    "Vemg2pose": (_, _, _, _),
+    **dict.fromkeys(("NeuroPose", "emg2pose", "Vemg2pose"), EMPTY),  # "/"
     "PoseT": (0.694, 0.425, _, _),
-    "CPEP": (_, _, _, _),  # the multi-modal rows have one line of numbers each, emg2pose's
-    "CPEP-LS": (_, _, _, _),
-    "Q-Former": (_, _, _, _),
-    "Q-Former-LS": (_, _, _, _),
+    # the multi-modal rows have one line of numbers each, emg2pose's
+    **dict.fromkeys(("CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS"), EMPTY),
 }
 TABLE_2_UNLABELLED = {"EMBridge": (0.703, 0.492, 0.692, 0.447)}  # the last row carries no name: METHOD 8 infers it
 TABLE_3 = {
@@ -95,8 +92,8 @@ CPEP_ABLATION = {
     "CPEP, EMG encoder frozen": (0.372, 0.326, 0.344, 0.298),
     "CPEP, random initialisation": (0.748, 0.479, 0.701, 0.454),
     "CPEP, average pooling": (0.761, 0.518, 0.711, 0.454),
-    "CPEP, longer EMG patches": (_, _, _, _),  # "degrade performance": no number
-    "CPEP, both encoders trained": (_, _, _, _),  # "fails to converge": no number
+    "CPEP, longer EMG patches": EMPTY,  # "degrade performance": no number
+    "CPEP, both encoders trained": EMPTY,  # "fails to converge": no number
     "CPEP": (0.782, 0.536, 0.757, 0.481),
 }
 CPEP_GAIN = {"in": 0.21, "unseen": 0.72}  # CPEP's linear probe over Vemg2pose's, C's own abstract

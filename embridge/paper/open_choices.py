@@ -89,25 +89,22 @@ def trained(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
 
     Parameters
     ----------
-    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them: scores and
-    intervals,
-        no predictions
+    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them
     usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
         far an alternative's one training may lie from the mean of its own
     """
-    found, luck = [], {cell: seed_spread(usual, study.dataset, *cell) for cell in CELLS}
+    found, spread = [], {cell: seed_spread(usual, study.dataset, *cell) for cell in CELLS}
+    rows = [r for r in rows if r["metric"] == "balanced_accuracy" and r["gallery"] in HEADLINE]
+    rows = [r for r in rows if r["options"] in HEADLINE_OPTIONS]
     for choice in applicable(study):
         e = EXPERIMENTS.get(choice.experiment)
         for r in rows if e else ():
-            headline = r["metric"] == "balanced_accuracy" and r["gallery"] in HEADLINE
-            if not headline or r["options"] not in HEADLINE_OPTIONS:
-                continue
             if (r["system"], r["param"], r["param_value"]) == (e.system, e.param, e.param_value):
                 cell = r["protocol"], r["classes"]
                 where = {"protocol": cell[0], "classes": cell[1], "system": choice.system}
-                default = summary(choose(usual.assign(origin=""), study.dataset, **where), luck[cell])  # all seeds
+                default = summary(choose(usual.assign(origin=""), study.dataset, **where), spread[cell])  # all seeds
                 renamed = {**r, "param": choice.option, "param_value": choice.alternative}
-                found.append(_less_apart(renamed, default, luck[cell]))
+                found.append(_less_apart(renamed, default, spread[cell]))
     return found
 
 
@@ -154,10 +151,10 @@ def _less_by_window(scored: dict, a: Outcome, b: Outcome, study: Study) -> dict 
     return row(**scored | found)
 
 
-def _less_apart(a: dict, b: dict, luck: float = 0.0) -> dict:
-    """The row of a less b from the intervals of both, with ``luck``, that of a's training."""
-    value, low, high = quadrature([(1, score_of(a)), (-1, score_of(b))], luck)
-    kind = "95 %, users and seeds in quadrature" if luck else "95 %, users in quadrature"
+def _less_apart(a: dict, b: dict, spread: float = 0.0) -> dict:
+    """The row of a less b from the intervals of both, with ``spread``, that of a's training."""
+    value, low, high = quadrature([(1, score_of(a)), (-1, score_of(b))], spread)
+    kind = "95 %, users and seeds in quadrature" if spread else "95 %, users in quadrature"
     found = {"metric": DIFFERENCE, "value": value, "low": low, "high": high, "interval_kind": kind}
     return row(**a | found | {"paper_value": None, "paper_source": ""})
 

@@ -46,19 +46,15 @@ def score(study: Study, name: str) -> list[dict]:
         asked = [(usual, "tune")] if tuned and study.splits.has_tuning else []
         if name == "EMBridge":
             asked += [(k, subset) for k in NEIGHBOURS if k != usual for subset in subsets]
-        rows += [r for k, subset in asked for r in _with_k(study, name, classes, subset, k)]
+        for k, subset in asked:  # the balanced accuracy as the papers read it, but for subset or k
+            outcomes = zero_shot_outcomes(study, name, classes, subset=subset, brief=True, k=k)
+            on_tune = {"options": "D_tune", "paper_value": None, "paper_source": ""} if subset == "tune" else {}
+            rows += [o.rows[0] | on_tune for o in outcomes if o.gallery == "all"]
         if experiment.part in FEW_SHOT and not experiment.shuffled:
             rows += few_shot(study, name, classes)
         if experiment.kind == "regressor":
             rows += angle_row(study, name, classes)
     return [_as_member(r, study, name) for r in rows] if experiment.system else rows
-
-
-def _with_k(study: Study, name: str, classes: str, subset: str, k: int) -> list[dict]:
-    """The balanced accuracy of zero-shot on a subset as the papers read it, but with another number of neighbours."""
-    outcomes = zero_shot_outcomes(study, name, classes, subset=subset, brief=True, k=k)
-    on_tune = {"options": "D_tune", "paper_value": None, "paper_source": ""} if subset == "tune" else {}
-    return [o.rows[0] | on_tune for o in outcomes if o.gallery == "all"]
 
 
 def _as_member(fields: dict, study: Study, name: str) -> dict:
@@ -110,13 +106,13 @@ def record(study: Study, name: str) -> Record:
 
 
 def record_file(study: Study, name: str, profile: str = ""):
-    """Where the record of an experiment lies, that of another profile where one is named."""
+    """The file of an experiment's record, that of another profile where one is named."""
     folder = results_name(study.dataset, profile or study.profile.name, study.tokens)
     return study.out / "figures" / folder / "rows" / f"{slug(name)}-seed{study.seed}.json"
 
 
 def committed(study: Study) -> bool:
-    """Whether git keeps records that fit the study, those of ``long``; those of other profiles belong to one run."""
+    """True where git keeps records that fit the study, those of ``long``; those of other profiles belong to one run."""
     return study.profile.name in ("quick", "long")
 
 
@@ -143,7 +139,7 @@ def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | No
 
 
 def run_folder(study: Study, name: str):
-    """Where the weights of an experiment lie once they are trained, or None; nothing is trained or simulated."""
+    """The folder of an experiment's weights once they are trained, or None; nothing is trained or simulated."""
     if study.dataset in SIMULATED and not study.simulation_folder.exists():
         return None  # nothing was trained on what was never written, and to ask for a key would write it
     folder = study.out / "runs" / f"{slug(name)}-{study.key(EXPERIMENTS[name])}"

@@ -110,7 +110,7 @@ class Record:
 
 
 class Page:
-    """What one notebook leaves behind: rows, figures, tables and notes in ``folder/name/``.
+    """The results of one notebook: rows, figures, tables and notes in ``folder/name/``.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Page:
 
     @property
     def prefix(self) -> str:
-        """What every caption begins with."""
+        """The beginning of every caption."""
         if self.context.get("simulated"):
             return "Simulated data. "
         subject = self.context.get("development")
@@ -305,13 +305,10 @@ def read_results(path: str | Path) -> pd.DataFrame:
 
 def as_frame(rows: Iterable[dict]) -> pd.DataFrame:
     """Tidy rows as a frame, sorted by KEY: text ("" where empty), nullable ints, floats (nan where empty)."""
-    frame = pd.DataFrame(sorted(rows, key=_order), columns=list(COLUMNS))
+    ordered = sorted(rows, key=lambda fields: [(v is not None, 0 if v is None else v) for v in map(fields.get, KEY)])
+    frame = pd.DataFrame(ordered, columns=list(COLUMNS))
     kinds = {c: "Int64" if c in INTEGERS else float if c in NUMBERS else str for c in COLUMNS}
     return frame.astype(kinds)
-
-
-def _order(fields):
-    return tuple((fields[c] is not None, fields[c] if fields[c] is not None else 0) for c in KEY)
 
 
 def _refuse_repeats(rows) -> None:

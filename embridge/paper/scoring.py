@@ -21,8 +21,8 @@ from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
-from embridge.paper.numbers import lookup
 from embridge.paper.results import row
+from embridge.paper.table_cells import beside
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
 
@@ -73,26 +73,23 @@ def evaluate_predictions(
         value, low, high = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
         paper = {"paper_value": paper_value, "paper_source": paper_source} if metric == "balanced_accuracy" else {}
         spread = {"low": low, "high": high, "interval_kind": f"95 % bootstrap over {kind}"}
-        rows.append(row(metric=metric, value=value, n=len(y), **spread, **paper, **fields))
+        rows.append({"metric": metric, "value": value, "n": len(y)} | spread | paper)
 
-    counts = found.counts.sum(0)
-    f1 = st.per_class_f1(y, pred, n_classes)
-    for k in range(n_classes):
-        rows.append(row(metric="class_f1", **{"class": k}, value=f1[k], n=counts[k].sum(), **fields))
-    for true, predicted in np.ndindex(counts.shape):
-        if predicted < n_classes or counts[true, predicted]:
+    counts, of_groups = found.counts.sum(0), found.counts.sum(-1)
+    for k, value in enumerate(st.per_class_f1(y, pred, n_classes)):
+        rows.append({"metric": "class_f1", "class": k, "value": value, "n": counts[k].sum()})
+    for (true, predicted), n in np.ndenumerate(counts):
+        if predicted < n_classes or n:
             column = predicted if predicted < n_classes else OTHER
-            cell = {"true": true, "predicted": column, "value": counts[true, predicted], "n": counts[true].sum()}
-            rows.append(row(metric="confusion", **cell, **fields))
-
-    for user, value in () if found.single_class else st.per_group_f1(y, pred, groups, n_classes).items():
-        n = np.count_nonzero(groups.astype(str) == user)
-        rows.append(row(metric="user_f1", user=user, value=value, n=n, **fields))
-    for (g, k), n in np.ndenumerate(found.counts.sum(-1)) if recalls else ():
+            rows.append({"metric": "confusion", "true": true, "predicted": column, "value": n, "n": counts[true].sum()})
+    if not found.single_class:
+        f1 = zip(st.per_group_f1(y, pred, groups, n_classes).items(), of_groups.sum(1), strict=True)
+        rows += [{"metric": "user_f1", "user": user, "value": value, "n": n} for (user, value), n in f1]
+    for (g, k), n in np.ndenumerate(of_groups) if recalls else ():
         if n:
-            cell = {"user": found.names[g], "class": k, "value": found.counts[g, k, k] / n, "n": n}
-            rows.append(row(metric="user_recall", **cell, **fields))
-    return rows
+            value = found.counts[g, k, k] / n
+            rows.append({"metric": "user_recall", "user": found.names[g], "class": k, "value": value, "n": n})
+    return [row(**fields, **own) for own in rows]
 
 
 def compare_predictions(
@@ -137,7 +134,7 @@ class Outcome:
 
     @property
     def shared(self) -> dict:
-        """What all its rows share beside numbers."""
+        """The columns that all its rows share beside numbers."""
         return {c: getattr(self, c) for c in ("system", "protocol", "classes", "gallery", "pooling", "options")}
 
     @cached_property
@@ -153,11 +150,6 @@ def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", po
     }  # fmt: skip
     windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
     return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
-
-
-def _paper(*cell: str) -> dict:
-    """The paper's number for (system, protocol, classes, dataset), where the dataset stands for one of the paper's."""
-    return dict(zip(("paper_value", "paper_source"), lookup(*cell), strict=True))
 
 
 _kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
@@ -228,7 +220,7 @@ def zero_shot_outcomes(
                 apart = dict(zip(("query_group", "gallery_group"), groups, strict=True))
                 predicted = ev.zero_shot(queries, poses, labels, k=k, pooling=pooling, **apart)
                 papers_own = corpus == "class set" and policy == "all" and pooling == setting.pooling
-                more = _paper(system, "ZS", classes, study.dataset) if papers_own else {}
+                more = beside(system, "ZS", classes, study.dataset) if papers_own else {}
                 # of what tables show and compare; with every setting's they would be most rows of all
                 more["recalls"] = corpus == "class set" and pooling == "max" and (policy == "all" or not brief)
                 more |= {"run_key": study.run(system).key, "param": "k", "param_value": k}
@@ -290,14 +282,14 @@ def probe_outcome(study: Study, system: str, classes: str, *, features=None, opt
     found, name = probe(study, system, classes, features), UPPER_BOUND.get(system, system)
     more = {"param": "C", "param_value": found.setting, "n_train": len(found.y), "recalls": not options}
     if system in EXPERIMENTS and features is None:
-        more |= {"run_key": study.run(system).key, **_paper(name, "LP", classes, study.dataset)}
+        more |= {"run_key": study.run(system).key, **beside(name, "LP", classes, study.dataset)}
     ids = study.splits.evaluation[classes]
     return _outcome(study, name, "LP", classes, ids, found.predict(), options=options, **more)
 
 
 @once
 def no_network(study: Study, classes: str) -> list[Outcome]:
-    """What a linear probe must beat (ours; METHOD 1's trials), trained and scored on the probe's own windows.
+    """The two answers that a linear probe must beat (ours; METHOD 1's trials), scored on the probe's own windows.
 
     ONE_CLASS answers every window with the commonest class of the training windows, which is 0.25 in balanced
     accuracy. LOG_POWER_LDA is linear discriminant analysis of log-power in eight parts of the window and each channel
@@ -374,7 +366,7 @@ def angle_row(study: Study, name: str, classes: str) -> list[dict]:
     if shape.n_joints != N_ANGLES:
         return []
     error = angle_error(run.model, study.reader(shape, train.emg_norm), study.splits.evaluation[classes])["degrees"]
-    return [_error_row(study, name, classes, error, run_key=run.key)]
+    return [_error_row(study, name, classes, error, run.key)]
 
 
 def mean_pose_rows(study: Study) -> list[dict]:

@@ -10,7 +10,7 @@ from embridge.datasets import for_dataset
 from embridge.errors import InputError
 from embridge.experiments import DEFAULTS, LOG_POWER_LDA
 from embridge.paper.numbers import NOT_IN_SOURCE, lookup
-from embridge.statistics import bootstrap_over_seeds, luck_of_training, widened
+from embridge.statistics import bootstrap_over_seeds, spread_over_seeds, widened
 
 HEADLINE_OPTIONS = ("", "corpus=class set")  # E 3.1's gallery; other options are rows of their own tables
 HEADLINE_PARAMS = ("", "C", "k", "shrinkage")  # what a row that belongs to no sweep may name
@@ -165,9 +165,8 @@ def sweep(
     if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
         return rows
     own = own.assign(param=param, param_value=usual)
-    there = (
-        rows["param_value"].map(rising).isin(set(own["param_value"].map(rising)))
-    )  # results of older versions hold it twice
+    # results of older versions hold it twice
+    there = rows["param_value"].map(rising).isin(set(own["param_value"].map(rising)))
     return pd.concat([rows[~there], own], ignore_index=True)
 
 
@@ -226,13 +225,13 @@ def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]]
     return counts.to_numpy().reshape(*map(len, levels), 2), levels[0], levels[1]
 
 
-def summary(rows: pd.DataFrame, luck: float | None = None) -> dict:
+def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
     """One cell from its rows: the columns of MEASURED, nan and "" where there is no row.
 
     The interval is the row's own; of several seeds it covers these and their users. The users' part is bootstrapped if
     every seed has its users' recalls among the rows, else it is the mean square of the rows' own half-widths. The
-    seeds' part is Student's, by ``luck`` (of one training, :func:`embridge.statistics.luck_of_training`) or, None, by
-    these seeds alone. Raises InputError where a seed has more than one row, since the selection then mixes settings.
+    seeds' part is Student's, by ``spread`` (as of :func:`embridge.statistics.spread_over_seeds`) or, None, by these
+    seeds alone. Raises InputError where a seed has more than one row, since the selection then mixes settings.
     """
     scores = rows[rows["metric"] != "user_recall"]
     if scores.empty:
@@ -247,9 +246,9 @@ def summary(rows: pd.DataFrame, luck: float | None = None) -> dict:
         return scores.iloc[0][list(MEASURED)].to_dict()
     found = recall_counts(rows)
     if found:
-        numbers = bootstrap_over_seeds(found[0], luck=luck)
+        numbers = bootstrap_over_seeds(found[0], spread=spread)
     else:
-        half = luck_of_training([scores["value"]]) if luck is None else luck
+        half = spread_over_seeds([scores["value"]]) if spread is None else spread
         numbers = widened(*mean_interval(scores), half / np.sqrt(len(scores)))
     kind, origin = f"95 %, {len(scores)} seeds (Student) and their users in quadrature", sorted(set(scores["origin"]))
     return dict(zip(MEASURED, (*numbers, kind, "; ".join(origin)), strict=True))

@@ -96,11 +96,11 @@ def headline_rows(
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
         rows = choose(results, dataset, **how, gallery=gallery, pooling=pooling)
-        luck = spread[protocol, classes] if system in ALIGNED else None
-        over = over_lda(rows, lines[classes], luck) if lines and system not in NO_NETWORK else {}
+        half = spread[protocol, classes] if system in ALIGNED else None
+        over = over_lda(rows, lines[classes], half) if lines and system not in NO_NETWORK else {}
         labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
         cells.append(
-            labels | summary(rows, luck) | over | beside(system, protocol, classes, dataset, gallery, table=table)
+            labels | summary(rows, half) | over | beside(system, protocol, classes, dataset, gallery, table=table)
         )
     return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
