@@ -24,7 +24,7 @@ REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose tracking
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """What decides the contents of a window store."""
+    """The settings that decide the contents of a window store."""
 
     sample_rate: float = 2000.0  # Hz, E A.6
     n_channels: int = 16  # emg2pose's wrist band
@@ -71,7 +71,7 @@ class WindowConfig:
 
 @dataclass(frozen=True)
 class TokenShape:
-    """How the input of one encoder is cut: its channels, the steps of a window (samples or bins) and of a patch."""
+    """The cut of one encoder's input: its channels, the steps of a window (samples or bins) and of a patch."""
 
     n_channels: int
     steps: int
@@ -84,7 +84,7 @@ class TokenShape:
 
 
 def n_bins(config: "WindowConfig | ModelConfig") -> int:
-    """How many bins of 25 ms a window has; InputError where one would hold fewer than two samples (METHOD 1)."""
+    """The number of bins of 25 ms in a window; InputError where one would hold fewer than two samples (METHOD 1)."""
     n = round(BINS_PER_SECOND * config.window / config.sample_rate)
     if n < 1 or config.window < 2 * n:
         raise InputError(
@@ -129,12 +129,12 @@ class ModelConfig:
 
     @property
     def emg(self) -> TokenShape:
-        """How the EMG encoder's input is cut; InputError for an unknown front end or a patch of no whole steps."""
+        """The cut of the EMG encoder's input; InputError for an unknown front end or a patch of no whole steps."""
         return self._shape("emg_tokens", "log-power", self.n_channels, self.emg_patch)
 
     @property
     def pose(self) -> TokenShape:
-        """How the pose encoder's input is cut; errors as of :attr:`emg`."""
+        """The cut of the pose encoder's input; errors as of :attr:`emg`."""
         return self._shape("pose_tokens", "frames", self.n_joints, self.pose_patch)
 
     @property
@@ -159,7 +159,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What an alignment run minimises: InfoNCE + alpha * soft term + lambda * MPRL (E 2.2)."""
+    """The objective of an alignment run: InfoNCE + alpha * soft term + lambda * MPRL (E 2.2)."""
 
     symmetric: bool = False  # E: EMG -> pose only; CPEP: symmetric (C)
     soft_targets: str | None = None  # None, "smoothing", or losses.TARGETS: "communities" (CASCLe), "instances"
@@ -210,7 +210,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """How much the simulator writes. What it writes like is in ``embridge.simulator`` and frozen there."""
+    """The amount that the simulator writes. Its physiology is in ``embridge.simulator``, frozen."""
 
     train_users: int = 38  # about 7,700 windows (METHOD 10: about 9,000)
     val_users: int = 16  # 8 tune, 8 probe (METHOD 10)
@@ -225,7 +225,7 @@ class SimulationConfig:
 
 @dataclass(frozen=True)
 class NinaProSimulationConfig:
-    """How much of NinaPro's DB2 and DB7 the simulator writes: each subject makes all 17 + 23 movements."""
+    """The amount of NinaPro's DB2 and DB7 that the simulator writes: each subject makes all 17 + 23 movements."""
 
     db2_subjects: int = 8
     db7_subjects: int = 6
@@ -313,7 +313,7 @@ def profile(name: str) -> Profile:
 
 
 def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int]) -> TrainConfig:
-    """How the regressor ``kind`` trains where other systems train as ``stage``: epochs and batches stay (METHOD 7).
+    """Training of the regressor ``kind`` where other systems train as ``stage``: epochs and batches stay (METHOD 7).
 
     The published recipe: Adam (AdamW that decays nothing), its constant rate of 1e-3, and a patience of a tenth of the
     epochs (50 of 500 as published). PoseT is E's own, so its optimiser is that of every stage of E. ``epochs``: by

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import torch
@@ -261,7 +261,7 @@ def _blas() -> ThreadpoolController:
 
 def choose_c(train_x, train_y, tune_x, tune_y, grid) -> float:
     """The C of ``grid`` whose probe has the best balanced accuracy on D_tune; of equals, the strongest penalty."""
-    return float(_best(_probes(grid), _tuning(train_x, train_y, tune_x, tune_y)))
+    return float(_best(linear_probe, "c", sorted(grid), _tuning(train_x, train_y, tune_x, tune_y)))
 
 
 def choose_c_grouped(x, y, groups, grid) -> float:
@@ -270,26 +270,17 @@ def choose_c_grouped(x, y, groups, grid) -> float:
     A group is never on both sides of a fold; at most five folds, and no more than a class has groups, scored together
     by balanced accuracy.
     """
-    return float(_best(_probes(grid), _folds(x, y, groups)))
+    return float(_best(linear_probe, "c", sorted(grid), _folds(x, y, groups)))
 
 
 def choose_shrinkage(train_x, train_y, tune_x, tune_y) -> float | str:
     """The one of SHRINKAGES whose :func:`lda` has the best balanced accuracy on D_tune; of equals the first."""
-    return _best(_ldas(), _tuning(train_x, train_y, tune_x, tune_y))
+    return _best(lda, "shrinkage", SHRINKAGES, _tuning(train_x, train_y, tune_x, tune_y))
 
 
 def choose_shrinkage_grouped(x, y, groups) -> float | str:
     """The one of SHRINKAGES by the cross-validation of :func:`choose_c_grouped`."""
-    return _best(_ldas(), _folds(x, y, groups))
-
-
-def _probes(grid) -> dict:
-    """Probes by their C; of equals the first counts, the strongest penalty."""
-    return {c: partial(linear_probe, c=c) for c in sorted(grid)}
-
-
-def _ldas() -> dict:
-    return {shrinkage: partial(lda, shrinkage=shrinkage) for shrinkage in SHRINKAGES}
+    return _best(lda, "shrinkage", SHRINKAGES, _folds(x, y, groups))
 
 
 def _tuning(train_x, train_y, tune_x, tune_y) -> list[tuple]:
@@ -309,16 +300,16 @@ def _folds(x, y, groups) -> list[tuple]:
     return [(x[train], y[train], x[test], y[test]) for train, test in folds if len(test)]
 
 
-def _best(classifiers: dict, folds: list[tuple]):
-    """The setting whose classifier has the best balanced accuracy over all folds together; of equals the first."""
+def _best(classifier, name: str, settings, folds: list[tuple]):
+    """The setting, the classifier's ``name``, of the best balanced accuracy over all folds; of equals the first."""
     y = np.concatenate([np.asarray(fold[3]) for fold in folds])
     n_classes = 1 + int(max(np.max(labels) for _, train_y, _, test_y in folds for labels in (train_y, test_y)))
 
     def score(setting):
-        predicted = [classifiers[setting](*fold[:3]) for fold in folds]
+        predicted = [classifier(*fold[:3], **{name: setting}) for fold in folds]
         return balanced_accuracy(y, np.concatenate(predicted), n_classes)
 
-    return max(classifiers, key=score)
+    return max(settings, key=score)
 
 
 def shuffled_labels(labels, seed: int | list[int] = 0) -> np.ndarray:

@@ -72,7 +72,7 @@ class Experiment:
 
     @property
     def aligned(self) -> bool:
-        """Whether it retrieves poses, so that zero-shot applies."""
+        """True where it retrieves poses, so that zero-shot applies."""
         return self.kind in ("cpep", "qformer")
 
     def configs(self, size: Profile, seed: int) -> tuple[ModelConfig, TrainConfig]:
@@ -335,7 +335,7 @@ def find(name: str) -> Experiment:
 
 
 def cost(experiment: Experiment, size: Profile) -> float:
-    """How long it trains at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core)."""
+    """Its training time at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core)."""
     shape, train = experiment.configs(size, 0)
     with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
     kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}

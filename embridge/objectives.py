@@ -1,4 +1,4 @@
-"""What each stage of training minimises (masking, alignment, regression), told to :mod:`embridge.training`'s loop.
+"""The objective of each stage of training (masking, alignment, regression), told to :mod:`embridge.training`'s loop.
 
 An objective knows its model, how many samples an epoch has, how to load a batch (read ahead, in a thread) and the loss
 of one (tensors on the device, compiled on a GPU). Samples are positions in its list of windows, so that masks and

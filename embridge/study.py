@@ -121,27 +121,27 @@ class Study:
 
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
-        """How much the simulator writes."""
+        """The amount that the simulator writes."""
         return DATASETS[self.dataset].simulation(self.profile)
 
     @property
     def simulation_folder(self) -> Path:
-        """Where it writes that."""
+        """The folder that it writes to."""
         return self.out / "data" / f"{self.dataset}-{fingerprint(as_json(self.simulation))}"
 
     @property
     def stores(self) -> Path:
-        """Where window stores lie, each in a folder of its own."""
+        """The folder of window stores, each in a folder of its own."""
         return self.out / "data" / "stores"
 
     @property
     def figures(self) -> Path:
-        """Where this study's tables and figures go."""
+        """The folder of this study's tables and figures."""
         return self.out / "figures" / cfg.results_name(self.dataset, self.profile.name, self.tokens)
 
     @property
     def context(self) -> dict:
-        """What every page of results says about where its numbers come from."""
+        """The origin of the numbers on every page of results."""
         return {
             "dataset": self.dataset,
             "profile": self.profile.name,
@@ -156,7 +156,7 @@ class Study:
 
     @property
     def made_from(self) -> dict:
-        """What everything made from this study's windows records beside its configuration and seed, as plain JSON.
+        """The provenance of everything made from this study's windows, beside configuration and seed, as plain JSON.
 
         ``windows``: the store's key, a hash of their configuration and of each source file's SHA-256, which the store's
         manifest lists. ``windows_sha256``: of the columns that hold every window's digest.
@@ -215,7 +215,7 @@ class Study:
         return Statistics(**{k: tuple(v) for k, v in found.items()})
 
     def _beside_runs(self, name: str, make: Callable[[], dict]) -> dict:
-        """What ``make`` returned for these windows, kept with its provenance as ``runs/<name>-<data_key>.json``."""
+        """The result of ``make`` for these windows, kept with its provenance as ``runs/<name>-<data_key>.json``."""
         file = self.out / "runs" / f"{name}-{self.data_key}.json"
         with distributed.first():
             if not file.exists():
@@ -258,7 +258,7 @@ class Study:
         return experiment.configs(self.profile, self.seed)
 
     def settings(self, experiment: Experiment) -> dict:
-        """What is chosen about an experiment, as plain JSON; needs neither recordings nor windows."""
+        """The choices of an experiment, as plain JSON; needs neither recordings nor windows."""
         model, train = self.configs(experiment)
         return {
             "experiment": experiment.name,
@@ -355,7 +355,7 @@ class Study:
         return remembered(read, 64)
 
     def pose_space(self, system: str = "Pose-MAE") -> tuple[str, str]:
-        """What embeds poses for a system, a run's name and how: two systems with one answer share a gallery."""
+        """The run that embeds poses for a system, by name, and how: two systems with one answer share a gallery."""
         experiment = find(system)
         own = experiment.pose_trained or experiment.kind == "pose-mae"
         return system if own else experiment.pose_start, self.configs(experiment)[0].pose_embedding

@@ -225,7 +225,4 @@ def robust_scale(emg: np.ndarray) -> float:
 def _windows(x: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
     """Cut x (C, T) into (n, C, window) float16."""
     x = np.clip(x, -F16_MAX, F16_MAX).astype(np.float16)
-    out = np.empty((len(starts), len(x), window), np.float16)
-    for i, start in enumerate(starts):
-        out[i] = x[:, start : start + window]
-    return out
+    return np.array([x[:, start : start + window] for start in starts], np.float16).reshape(-1, len(x), window)

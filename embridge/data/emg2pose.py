@@ -7,6 +7,7 @@ one file is open in a process, and none between calls.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -277,11 +278,10 @@ def _load(recording: Recording) -> Signals:
         rate = group.attrs.get("sample_rate", SAMPLE_RATE)
         series = group["timeseries"][:]
     breaks = _breaks(recording.path, series["time"], rate)
-    edges = (0, *breaks, len(series))
     return Signals(
         emg=_by_channel(series["emg"]),
         pose=_by_channel(series["joint_angles"]),
-        segments=tuple(Segment(a, b, recording.gesture) for a, b in zip(edges, edges[1:], strict=False)),
+        segments=tuple(Segment(a, b, recording.gesture) for a, b in pairwise((0, *breaks, len(series)))),
         breaks=breaks,
     )
 

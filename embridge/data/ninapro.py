@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ class Database:
     exercises: Mapping[int, tuple[int, tuple[int, ...]]]  # exercise -> its number of movements, possible first labels
     prefix: str = ""  # of users and keys, so that two databases share none
     split: str = ""
-    n_subjects: int | None = None  # in the whole database, where a gap is worth a word
+    n_subjects: int | None = None  # in the whole database, where a gap is reported
     left_out: Mapping[int, str] = field(default_factory=dict)  # subject -> why
     dropped: tuple[int, ...] = ()  # glove columns, counted from 1
     names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
@@ -298,6 +299,6 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
     edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
     return tuple(
         Segment(a, b, gesture_name(exercise, int(rank[a])), int(repetitions[a]))
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in pairwise(edges)
         if b > a and labels[a] != 0 and repetitions[a] > 0
     )

@@ -6,6 +6,7 @@ store need no torch, and those that train filter nothing.
 
 import math
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,8 +58,7 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
             channel[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), channel[~bad])
     sos = sections(config)
     if sos is not None:
-        edges = (0, *breaks, x.shape[1])
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise((0, *breaks, x.shape[1])):
             if b > a:
                 x[:, a:b] = sosfiltfilt(sos, x[:, a:b], axis=1, padlen=min(b - a - 1, ring(config)))
     return x.astype(np.float32).T

@@ -166,7 +166,7 @@ def repetition_of(rows: pd.DataFrame) -> np.ndarray:
 
 def where(mask) -> np.ndarray:
     """The ids at which a mask over the table is true, ascending."""
-    return np.flatnonzero(np.asarray(mask)).astype(np.int64)
+    return row_ids(np.flatnonzero(mask))
 
 
 def joined(part: dict[str, np.ndarray]) -> np.ndarray:

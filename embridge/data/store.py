@@ -137,7 +137,7 @@ class WindowStore:
         return window_bytes(self.kind, self.config)
 
     def verify(self, max_bytes: int | None = None, *, progress: bool = False) -> None:
-        """Compare the windows' contents with their checksums: all, or evenly spread ones worth ``max_bytes``.
+        """Compare the windows' contents with their checksums: all, or evenly spread ones of ``max_bytes`` together.
 
         Which ones these are differs from call to call. Raises InputError that names the first damaged window.
         """

@@ -211,8 +211,13 @@ class _Build:
         # starts are at least a stride apart within a stretch and a window apart across two
         step = min(self.config.stride_train, self.config.window)
         most = sum(max(0, (self.files[r.key].n_samples - self.config.window) // step + 1) for r in self.recordings)
-        needed = most * sum(sizes)
-        self._check_space(needed)
+        needed, free = most * sum(sizes), shutil.disk_usage(self.path.parent).free
+        missing = needed - sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16"))
+        if missing > free:
+            raise InputError(
+                f"{self.path.parent}: the window store needs {missing} more bytes and {free} are free; "
+                "free some, or choose another folder"
+            )
         with _disk_errors(self.path.parent, needed):
             with ExitStack() as opened:
                 self.partial.mkdir(exist_ok=True)
@@ -232,15 +237,6 @@ class _Build:
                     file.truncate(self.n_windows * size)
                     os.fsync(file.fileno())
             self._finish()
-
-    def _check_space(self, needed: int) -> None:
-        have = sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16"))
-        free = shutil.disk_usage(self.path.parent).free
-        if needed - have > free:
-            raise InputError(
-                f"{self.path.parent}: the window store needs {needed - have} more bytes and {free} are free; "
-                "free some, or choose another folder"
-            )
 
     def _replay(self, arrays, journal) -> None:
         """Take over what an interrupted build left, as far as its contents are what the journal says.

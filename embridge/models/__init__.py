@@ -9,21 +9,6 @@ from embridge.models.qformer import QFormer, QFormerModel
 from embridge.models.regressors import regressor
 from embridge.models.transformer import Encoder, embedding, emg_encoder, pose_encoder
 
-__all__ = [
-    "CPEP",
-    "MAE",
-    "Encoder",
-    "QFormer",
-    "QFormerModel",
-    "embedding",
-    "emg_encoder",
-    "emg_mae",
-    "new_model",
-    "pose_encoder",
-    "pose_mae",
-    "regressor",
-]
-
 
 def new_model(
     kind: str,
