@@ -1,3 +1,3 @@
 """The benchmark, ``./run_all.sh --bench``: whatever the README says of speed without a date is measured here.
-It imports the package, and nothing imports it. :mod:`benchmarks.epochs` chose how many epochs the profiles train.
+It imports the package, and nothing imports it.
 """

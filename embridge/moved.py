@@ -23,7 +23,7 @@ MOVED = {
     "dataset": "study",
     "drawing": "figures.method",
     "environment": "run.setup",
-    "epochs": "",
+    "epochs": "run.epochs",
     "evaluation.bootstrap_over_groups": "statistics",
     "evaluation.macro_f1": "statistics",
     "evaluation.paired_bootstrap": "statistics",

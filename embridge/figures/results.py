@@ -227,7 +227,7 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
         below.axvline(0, **style.DASHED)
         for row in steps[steps["classes"] == classes].itertuples():
             interval(below, row.difference, row, lines.index((row.step, row.system)), colours[row.system], lw=1.6)
-        below.set(xlabel=f"worth in {ACCURACY}")
+        below.set(xlabel=f"loss of {ACCURACY}")
         below.margins(x=0.08)
         below.locator_params(axis="x", nbins=4)
     axes[0, 0].set_ylabel(f"zero-shot\n{ACCURACY}")
