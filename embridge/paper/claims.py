@@ -35,14 +35,13 @@ RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary)
 the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
 and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
 within {MARGIN:g} of 0, and does not hold if any lies beyond. A system with several seeds, committed ones among them,
-has their mean. Differences have the spread over seeds of both sides in them, as wide as the aligned systems' seeds lie
-apart (Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other
-intervals combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
-Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
-(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
-of users is named.
-No interval covers the choice among the claims, nor the spread over seeds where no system has a second seed: of many
-comparisons some are decided by chance alone."""
+has their mean. Differences have the spread over seeds of both sides in them, as wide as the aligned systems' seeds
+lie apart (Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other
+intervals combine the two systems' own in quadrature as if they were independent, which is conservative as far as
+users go. Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS:
+zero-shot (gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1
+or a share of users is named. No interval covers the choice among the claims, nor the spread over seeds where no
+system has a second seed: of many comparisons some are decided by chance alone."""
 # what a user's F1 with EMBridge and with a rival come to
 GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
     "user F1": lambda a, b: a - b,
