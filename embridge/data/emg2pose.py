@@ -14,7 +14,17 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from embridge.data.recordings import LEAVE_OUT, SPLITS, Recording, Segment, Signals, Source, files_below
+from embridge.data.recordings import (
+    LEAVE_OUT,
+    SPLITS,
+    Recording,
+    Segment,
+    Signals,
+    Source,
+    about_links,
+    files_below,
+    not_followed,
+)
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
 
@@ -93,16 +103,16 @@ def open_emg2pose(
     in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
 
     Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
-    Symbolic links are followed, for data often lie on another disk, each folder once. Of several tables that which has
-    the columns is taken: others' lie in the same folders under the same name.
+    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not, and is named in
+    ``Source.skipped``. Of several tables the one with the columns is taken: others' have the same name.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
             f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
         )
-    below = files_below(folder)
-    files = _files_by_stem(folder, below)
+    below, links = files_below(folder)
+    files = _files_by_stem(folder, below, links)
     if verify:
         _verify(folder, files)
     found = sorted(
@@ -119,12 +129,12 @@ def open_emg2pose(
         recordings=tuple(recordings),
         reader_version=READER_VERSION,
         simulated=simulated,
-        skipped=tuple(skipped),
+        skipped=(*skipped, *not_followed(links)),
         failures_known=True,
     )
 
 
-def _files_by_stem(folder: Path, below: list[Path]) -> dict[str, Path]:
+def _files_by_stem(folder: Path, below: list[Path], links: list[Path]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in below:
         if path.suffix != ".hdf5" or path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
@@ -133,7 +143,8 @@ def _files_by_stem(folder: Path, below: list[Path]) -> dict[str, Path]:
             raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
         files[path.stem] = path
     if not files:
-        raise InputError(f"emg2pose: {folder} holds no .hdf5 file; expected <filename>.hdf5 as in {METADATA_NAMES[0]}")
+        expected = f"expected <filename>.hdf5 as in {METADATA_NAMES[0]}"
+        raise InputError(f"emg2pose: {folder} holds no .hdf5 file; {expected}{about_links(links)}")
     return files
 
 

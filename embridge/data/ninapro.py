@@ -22,7 +22,16 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source, files_below
+from embridge.data.recordings import (
+    LEAVE_OUT,
+    Recording,
+    Segment,
+    Signals,
+    Source,
+    about_links,
+    files_below,
+    not_followed,
+)
 from embridge.errors import EMBridgeWarning, InputError
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
@@ -137,7 +146,8 @@ def _list(
     if not folder.is_dir():
         raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
     files: dict[tuple[int, int], Path] = {}
-    for path in files_below(folder):
+    below, links = files_below(folder)
+    for path in below:
         match = re.fullmatch(database.file, path.name, re.IGNORECASE)
         if match:
             where = (int(match["subject"]), int(match["exercise"]))
@@ -161,8 +171,8 @@ def _list(
             skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
         example = f"{folder} holds no file like {database.example}"
-        raise InputError(f"{database.name}: {example}; expected one a subject and exercise")
-    return tuple(recordings), tuple(skipped)
+        raise InputError(f"{database.name}: {example}; expected one a subject and exercise{about_links(links)}")
+    return tuple(recordings), (*skipped, *not_followed(links))
 
 
 def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:

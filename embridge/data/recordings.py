@@ -118,13 +118,23 @@ class Source:
             raise InputError(f"{self.name}: two recordings have the key {twice!r}; give each file one of its own")
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, sorted; links to folders are followed, each folder once, so that none is a circle."""
-    found, seen = [], set()
-    for top, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(top)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        found += [Path(top, name) for name in names]
-    return sorted(found)
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Every file below a folder, sorted, and the symbolic links to folders, which are not followed.
+
+    A link to a file is meant by who makes it, for data often lie on another disk; a folder may lead anywhere, or round.
+    """
+    files, links = [], []
+    for top, folders, names in os.walk(folder):
+        links += [path for name in folders if (path := Path(top, name)).is_symlink()]
+        files += [Path(top, name) for name in names]
+    return sorted(files), sorted(links)
+
+
+def not_followed(links: list[Path]) -> list[tuple[str, str]]:
+    """Entries of ``Source.skipped`` for links to folders."""
+    return [(link.name, "a symbolic link to a folder is not followed; give --data the folder itself") for link in links]
+
+
+def about_links(links: list[Path]) -> str:
+    """The end of a message about files that are missing where links to folders were met; else empty."""
+    return f"; {links[0]} is a symbolic link to a folder, which is not followed: give that folder" if links else ""
