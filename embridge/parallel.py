@@ -2,12 +2,16 @@
 
 import multiprocessing
 import os
+import pickle
 import platform
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 
@@ -31,23 +35,49 @@ def in_order(function: Callable, jobs: Iterable, workers: int) -> Iterator:
     """Yield ``function(job)`` for each job, in the jobs' order.
 
     One worker runs in this process. More are spawned (a fork would copy torch's threads half alive); at most
-    three jobs a worker are under way, so memory does not grow with the number of jobs.
+    three jobs a worker are under way, so memory does not grow with the number of jobs. They import modules and not the
+    script or notebook that asks, which so needs no main guard; what is defined there, or cannot be pickled, is done in
+    this process, and all is inside a daemon, which may have no children.
     """
-    if workers <= 1:
+    if workers <= 1 or multiprocessing.current_process().daemon:
         yield from map(function, jobs)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_set_up_worker)
     try:
-        pending: deque = deque()
+        pending: deque[Callable] = deque()
         for job in jobs:
-            pending.append(pool.submit(function, job))
+            if _can_travel((function, job)):
+                with _without_main():  # the first of these calls starts the workers
+                    pending.append(pool.submit(function, job).result)
+            else:
+                pending.append(partial(function, job))
             if len(pending) >= 3 * workers:
-                yield pending.popleft().result()
+                yield pending.popleft()()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _can_travel(work: tuple) -> bool:
+    """Whether another process can make it from modules alone."""
+    try:
+        return b"__main__" not in pickle.dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError):  # a lambda, a local function, an open file
+        return False
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide where ``__main__`` comes from: a spawned process would run that file again, guard or not."""
+    main = sys.modules["__main__"]
+    kept = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
 
 
 def _set_up_worker() -> None:
