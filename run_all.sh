@@ -3,7 +3,20 @@
 # This file only finds a Python; the rest is embridge/run/setup.py (set-up) and embridge/run/notebooks.py (notebooks).
 set -eu
 unset CDPATH
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+self=${BASH_SOURCE[0]}
+while [ -h "$self" ]; do  # a link to this file
+    link=$(readlink -- "$self")
+    case $link in /*) self=$link ;; *) self=$(dirname -- "$self")/$link ;; esac
+done
+# A scheduler runs a copy from a folder of its own: the repository is then where it was submitted.
+for root in "$(dirname -- "$self")" "${SLURM_SUBMIT_DIR:-.}" .; do
+    root=$(cd -- "$root" && pwd -P)
+    [ ! -f "$root/embridge/run/setup.py" ] || break
+done
+if [ ! -f "$root/embridge/run/setup.py" ]; then
+    echo "error: $self is not in its repository, nor is this folder: run it there, or submit it from there" >&2
+    exit 2
+fi
 
 # An active environment first: it is used as it is when it holds the pinned versions.
 for python in "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" "${CONDA_PREFIX:+$CONDA_PREFIX/bin/python}" \

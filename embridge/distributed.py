@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch import distributed as dist
 
+from embridge.errors import InputError
+
 # Others wait while rank 0 cuts windows or clusters poses, which takes hours where NCCL gives up after ten minutes.
 PATIENCE = timedelta(days=1)
 
@@ -38,6 +40,11 @@ def session(device: str) -> Iterator[str]:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield device
         return
+    if absent := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise InputError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(absent)} not set: start several processes with "
+            "torchrun (README), or unset WORLD_SIZE to train in one"
+        )
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"

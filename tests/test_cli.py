@@ -19,11 +19,11 @@ from embridge.run.progress import Heartbeat, human, last_line
 SCRIPT = cli.ROOT / "run_all.sh"
 
 
-def shell(*arguments, cwd, path=None, preexec_fn=None, **changes):
-    """Run run_all.sh from a folder with an empty HOME and no active environment."""
+def shell(*arguments, cwd, path=None, preexec_fn=None, script=SCRIPT, **changes):
+    """Run run_all.sh, or what leads to it, from a folder with an empty HOME and no active environment."""
     env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")}
     env.update(HOME="", PATH=path or os.environ["PATH"], **changes)
-    command = [shutil.which("bash"), str(SCRIPT), *arguments]
+    command = [shutil.which("bash"), str(script), *arguments]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, preexec_fn=preexec_fn)
 
 
@@ -50,6 +50,28 @@ def test_help_and_mistakes_from_another_folder_before_any_set_up(tmp_path):
         found = shell(*arguments, cwd=tmp_path)
         assert found.returncode == 2 and found.stdout == ""
         assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1 and told in found.stderr
+
+
+def test_it_is_found_through_links_and_where_a_scheduler_runs_a_copy(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "first.sh").symlink_to(SCRIPT)
+    (tmp_path / "link.sh").symlink_to("bin/first.sh")
+    copy = tmp_path / "slurm_script"
+    shutil.copy(SCRIPT, copy)
+    for script, where, more in (
+        (tmp_path / "link.sh", tmp_path, {}),
+        (copy, cli.ROOT, {}),
+        (copy, tmp_path, {"SLURM_SUBMIT_DIR": str(cli.ROOT)}),
+    ):
+        found = shell("--help", cwd=where, script=script, **more)
+        assert found.returncode == 0 and "--profile" in found.stdout, found.stderr
+    found = shell("--help", cwd=tmp_path, script=copy)
+    assert found.returncode == 2 and "is not in its repository, nor is this folder" in found.stderr
+
+
+def test_a_tilde_behind_an_equals_sign_is_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.parse(["--out=~/results"]).out == tmp_path / "results"
 
 
 def as_an_ordinary_user():

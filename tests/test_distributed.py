@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from embridge import distributed
+from embridge.errors import InputError
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -71,7 +72,13 @@ def test_two_processes_get_the_single_process_s_losses_and_weights(trained, name
 
 def test_ranks_wait_for_hours_and_not_for_nccl_s_ten_minutes(monkeypatch):
     told = {}
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "MASTER_ADDR": "here",
+        "MASTER_PORT": "1",
+    }.items():  # torchrun's
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, **more: told.update(more))
     monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: told.update(ended=True))
     with distributed.session("cpu") as device:
@@ -85,6 +92,17 @@ def test_without_torchrun_nothing_changes():
     assert distributed.gather(x, 5) is x and torch.equal(distributed.shard(x), x)
     with distributed.session("auto") as device, distributed.first():
         assert device == "auto"
+
+
+def test_a_cluster_s_world_size_without_torchrun_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        InputError, match="WORLD_SIZE is 2, but RANK, .* not set: start several processes with torchrun"
+    ):
+        with distributed.session("cpu"):
+            pass
 
 
 @pytest.mark.parametrize(("n", "ranks"), [(1, 2), (5, 2), (7, 3), (256, 4), (2, 4)])

@@ -1,5 +1,6 @@
 """The readers: what they accept, what they refuse, and that they say why."""
 
+import fcntl
 import gc
 import os
 import pickle
@@ -339,6 +340,17 @@ def test_a_linked_folder_is_told_where_its_files_are_missed_and_listed_where_not
     (disk / "more").symlink_to(here, target_is_directory=True)
     told = (("more", "a symbolic link to a folder is not followed; give --data the folder itself"),)
     assert open_emg2pose(disk).skipped == open_db1(disk).skipped == told
+
+
+def test_files_are_read_where_locks_are_refused(tmp_path):
+    """As on NFS or Lustre without flock: somebody else holds the lock for good."""
+    write_session(tmp_path / "a-left.hdf5", series(900))
+    write_metadata(tmp_path / "metadata.csv", [metadata_row("a-left")])
+    with open(tmp_path / "a-left.hdf5", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(tmp_path / "a-left.hdf5", "r", locking=True)
+        assert open_emg2pose(tmp_path).recordings[0].n_samples() == 900
 
 
 def test_mat_files_as_others_save_them_are_read_or_told_how_to_mend(tmp_path):

@@ -245,7 +245,7 @@ def _verify(folder: Path, files: dict[str, Path]) -> None:
 def _opened(path: Path) -> Iterator[h5py.Group]:
     """The ``emg2pose`` group of one file; closes it whatever happens, and tells library errors plainly."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # nothing writes it, and some file systems have no locks
             for name in ("emg2pose", "emg2pose/timeseries"):
                 link = file.get(name, getlink=True)
                 if not isinstance(link, h5py.HardLink):

@@ -171,7 +171,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
             raise InputError(f"{name} belongs to {places}: leave it out, or ask for that")
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
-    options.out = Path(options.out).absolute()
+    options.out = Path(options.out).expanduser().absolute()  # the shell leaves the ~ of --out=~/x alone
     if options.action == "check" and options.out == ROOT:  # the committed results stay as they are
         options.out = ROOT / "check"
     dataset = options.dataset
@@ -182,7 +182,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
     elif options.data is None:
         raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see README)")
     else:
-        options.data = Path(options.data).absolute()
+        options.data = Path(options.data).expanduser().absolute()
         if not options.data.is_dir():
             raise InputError(f"--data {options.data} is not a folder: give the one that holds {dataset}'s files")
     size = datasets.for_dataset(cfg.profile(options.profile), dataset)
