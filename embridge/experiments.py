@@ -5,6 +5,7 @@ of a result name a member of a sweep; its own name is unique. Groups and colours
 a claim that show the same systems take them from here.
 """
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -330,7 +331,10 @@ CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part =
 def find(name: str) -> Experiment:
     """The experiment of this name; InputError where there is none."""
     if name not in EXPERIMENTS:
-        raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}")
+        close = {other.casefold(): other for other in EXPERIMENTS}
+        close = [close[other] for other in difflib.get_close_matches(str(name).casefold(), close, 3)]
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, found {name!r}{hint}")
     return EXPERIMENTS[name]
 
 

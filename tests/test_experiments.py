@@ -358,8 +358,10 @@ def test_bad_names_and_missing_folders_are_one_sentence(arguments, says, tmp_pat
 
 
 def test_an_unknown_experiment_is_named(study):
-    with pytest.raises(InputError, match=r"expected one of Pose-MAE.*found 'CLIP'"):
+    with pytest.raises(InputError, match=r"expected one of Pose-MAE.*found 'CLIP'; did you mean SoftCLIP"):
         study.run("CLIP")
+    with pytest.raises(InputError, match=r"found 'q-former ls'; did you mean Q-Former-LS"):
+        study.run("q-former ls")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
