@@ -129,11 +129,15 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
             raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
         files[path.stem] = path
     if not files:
-        raise InputError(f"emg2pose: {folder} holds no .hdf5 file; expected <filename>.hdf5 as in {METADATA_NAMES[0]}")
+        raise InputError(
+            f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf"
+        )
     return files
 
 
-def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
+def read_metadata(csv: Path) -> pd.DataFrame:
+    """emg2pose's metadata table, a row a file, all columns text; InputError for one that is not whole."""
     if (size := csv.stat().st_size) > MOST_METADATA:
         raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
     # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
@@ -148,6 +152,11 @@ def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
     twice = rows.filename[rows.filename.duplicated()]
     if len(twice):
         raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")
+    return rows
+
+
+def _from_csv(csv: Path, files: dict[str, Path], simulated: bool):
+    rows = read_metadata(csv)
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
     unknown = sorted(set(files) - set(rows.filename))
     if unknown:
