@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from embridge.errors import InputError
@@ -29,7 +28,7 @@ class Tree:
 
     def __init__(self, folder: Path, ending: str, others: tuple[str, ...] = ()):
         """Walk, by links too but into no folder twice; ``others``: endings of further names to note (:meth:`named`)."""
-        self.folder, self._names, self._read = folder, {}, {}
+        self.folder, self._names, self._chains, self._read = folder, {}, {}, {}
         endings = (ending, *others, DESCRIPTION, "emg.json", "events.tsv", "scans.tsv", "participants.tsv")
         seen = set()
         for top, folders, names in os.walk(folder, followlinks=True):  # data often lie on another disk
@@ -42,7 +41,8 @@ class Tree:
             if kept := [name for name in sorted(names) if name.endswith(endings) and not name.startswith(".")]:
                 self._names[Path(top)] = kept
         self.recordings = self.named(ending)
-        self.roots = sorted({root for path in self.recordings if (root := self._root(path))})
+        folders = {path.parent for path in self.recordings}
+        self.roots = sorted({root for folder in folders if (root := self._root(folder / "any"))})
 
     def named(self, ending: str) -> list[Path]:
         """All files whose names end so, in order."""
@@ -51,18 +51,25 @@ class Tree:
     def _root(self, path: Path) -> Path | None:
         return next((folder for folder in path.parents if DESCRIPTION in self._names.get(folder, ())), None)
 
-    def sidecars(self, path: Path, suffix: str) -> Iterator[Path]:
+    def _chain(self, folder: Path, suffix: str) -> list[list[tuple[frozenset, Path]]]:
+        """For each folder from the root to this one its files of a suffix and their entities, fewest entities first."""
+        if (folder, suffix) not in self._chains:  # a session's recordings share one
+            root, chain = self._root(folder / "any"), []
+            for each in reversed([f for f in (folder, *folder.parents) if f == root or root in f.parents]):
+                names = [n for n in self._names.get(each, ()) if n == suffix or n.endswith(f"_{suffix}")]
+                known = sorted(((frozenset(entities(name).items()), name) for name in names), key=lambda x: len(x[0]))
+                chain.append([(said, each / name) for said, name in known])
+            self._chains[folder, suffix] = chain
+        return self._chains[folder, suffix]
+
+    def sidecars(self, path: Path, suffix: str) -> list[Path]:
         """The files of a suffix that apply to a recording, from the root inwards, the most specific of a folder last.
 
         BIDS' inheritance principle: it lies in the recording's folder or above, and names no entity that the recording
         does not have.
         """
-        own, root = entities(path), self._root(path)
-        for folder in reversed([f for f in path.parents if f == root or root in f.parents]):
-            names = [n for n in self._names.get(folder, ()) if n == suffix or n.endswith(f"_{suffix}")]
-            applying = [(entities(name), name) for name in names]
-            applying = [(len(said), name) for said, name in applying if said.items() <= own.items()]
-            yield from (folder / name for _, name in sorted(applying))
+        own = frozenset(entities(path.name).items())
+        return [found for known in self._chain(path.parent, suffix) for said, found in known if said <= own]
 
     def sidecar(self, path: Path, suffix: str) -> dict:
         """What the JSON files of a suffix that apply to a recording say, the nearest having the last word."""
@@ -74,10 +81,9 @@ class Tree:
         return told
 
 
-def entities(path: Path | str) -> dict[str, str]:
+def entities(name: str) -> dict[str, str]:
     """Of ``sub-01_run-02_emg.bdf`` {"sub": "01", "run": "02"}."""
-    parts = Path(path).name.split("_")[:-1]
-    return dict(part.split("-", 1) for part in parts if "-" in part)
+    return dict(part.split("-", 1) for part in name.split("_")[:-1] if "-" in part)
 
 
 def is_absent(path: Path, least: int) -> bool:

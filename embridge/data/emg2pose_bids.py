@@ -162,7 +162,7 @@ def _recording(
     tree: Tree, path: Path, users: dict, scan: dict, rows: dict | None, simulated: bool
 ) -> tuple[Recording, Described]:
     """One recording by its row of the metadata CSV, else by its sidecars, and what its loader must know."""
-    sidecar, named = tree.sidecar(path, "emg.json"), entities(path)
+    sidecar, named = tree.sidecar(path, "emg.json"), entities(path.name)
 
     def told(name: str, column: str) -> str:
         return _known(sidecar.get(name)) or _known(scan.get(column))
@@ -194,7 +194,7 @@ def _recording(
         valid=_number(path, "ValidSamples", sidecar.get("ValidSamples"), whole=True),
         padded=_number(path, "BDFPaddedSamples", sidecar.get("BDFPaddedSamples"), whole=True),
         duration=_number(path, "duration in scans.tsv", scan.get("duration")),
-        events=next((str(found) for found in reversed([*tree.sidecars(path, "events.tsv")])), None),
+        events=next((str(found) for found in reversed(tree.sidecars(path, "events.tsv"))), None),
     )
     recording = Recording(
         key=key,
