@@ -41,24 +41,24 @@ class Tree:
             if kept := [name for name in sorted(names) if name.endswith(endings) and not name.startswith(".")]:
                 self._names[Path(top)] = kept
         self.recordings = self.named(ending)
-        folders = {path.parent for path in self.recordings}
-        self.roots = sorted({root for folder in folders if (root := self._root(folder / "any"))})
+        above = (self._root(folder) for folder in {path.parent for path in self.recordings})
+        self.roots = sorted(root for root in set(above) if root)
 
     def named(self, ending: str) -> list[Path]:
         """All files whose names end so, in order."""
         return [folder / name for folder, names in self._names.items() for name in names if name.endswith(ending)]
 
-    def _root(self, path: Path) -> Path | None:
-        return next((folder for folder in path.parents if DESCRIPTION in self._names.get(folder, ())), None)
+    def _root(self, folder: Path) -> Path | None:
+        return next((f for f in (folder, *folder.parents) if DESCRIPTION in self._names.get(f, ())), None)
 
-    def _chain(self, folder: Path, suffix: str) -> list[list[tuple[frozenset, Path]]]:
-        """For each folder from the root to this one its files of a suffix and their entities, fewest entities first."""
+    def _chain(self, folder: Path, suffix: str) -> list[tuple[frozenset, Path]]:
+        """The files of a suffix from the root down to this folder, with their entities; in a folder fewest first."""
         if (folder, suffix) not in self._chains:  # a session's recordings share one
-            root, chain = self._root(folder / "any"), []
+            root, chain = self._root(folder), []
             for each in reversed([f for f in (folder, *folder.parents) if f == root or root in f.parents]):
                 names = [n for n in self._names.get(each, ()) if n == suffix or n.endswith(f"_{suffix}")]
-                known = sorted(((frozenset(entities(name).items()), name) for name in names), key=lambda x: len(x[0]))
-                chain.append([(said, each / name) for said, name in known])
+                said = [(frozenset(entities(name).items()), each / name) for name in names]
+                chain += sorted(said, key=lambda one: len(one[0]))
             self._chains[folder, suffix] = chain
         return self._chains[folder, suffix]
 
@@ -69,7 +69,7 @@ class Tree:
         does not have.
         """
         own = frozenset(entities(path.name).items())
-        return [found for known in self._chain(path.parent, suffix) for said, found in known if said <= own]
+        return [found for said, found in self._chain(path.parent, suffix) if said <= own]
 
     def sidecar(self, path: Path, suffix: str) -> dict:
         """What the JSON files of a suffix that apply to a recording say, the nearest having the last word."""
