@@ -264,6 +264,7 @@ def test_splits_come_from_the_csv_else_from_scans_else_there_are_none(tmp_path):
     assert (opened(tmp_path).split, opened(tmp_path).session) == ("train", "simulated-0007-session-0")
     table = tmp_path / "sourcedata" / "emg2pose_metadata.csv"
     table.rename(tmp_path / "metadata.csv")
+    (tmp_path / "another_metadata.csv").write_text("of somebody else\n")
     assert opened(tmp_path).split == "train", "wherever it lies"
     (tmp_path / "metadata.csv").unlink()
     with pytest.warns(EMBridgeWarning, match="recordings have no split"):
@@ -537,6 +538,15 @@ def text(ending, content):
     return lambda path: next(path.parents[3].rglob(f"*{ending}")).write_bytes(content)
 
 
+def unfetched(ending):
+    def spoil(path):
+        found = next(path.parents[3].rglob(f"*{ending}"))
+        found.unlink()
+        found.symlink_to(path.parents[3] / ".git" / "nothing")
+
+    return spoil
+
+
 def no_facts(path):
     edit_json(path, SourceFile=None)
     table("scans.tsv", source_file=None)(path)
@@ -578,16 +588,19 @@ def no_facts(path):
         (text("events.tsv", b"onset\tduration\ttrial_type\nlate\t1\tBAD_IK\n"), "as onset, found 'late'"),
         (text("events.tsv", b"onset\ttrial_type\n1\tBAD_IK\n"), "missing duration"),
         (text("metadata.csv", b"filename,user\n"), "missing session, stage"),
+        (unfetched("left_emg.json"), "left_emg.json: cannot be read .No such file.*; fetch it again"),
+        (unfetched("events.tsv"), "events.tsv: cannot be read .No such file"),
+        (unfetched("participants.tsv"), "participants.tsv: cannot be read .No such file"),
         (no_facts, "expected SourceFile in its .json or source_file in scans.tsv"),
     ],
 )
 def test_fault_06_13_15_what_cannot_be_read_is_refused_in_a_sentence(tmp_path, spoil, said):
     spoil(one(tmp_path))
-    before = {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))}
+    before = {path: path.lstat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))}
     with pytest.raises(InputError, match=said) as caught:
         opened(tmp_path).load()
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
-    assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))} == before, "nothing was written"
+    assert {path: path.lstat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))} == before, "nothing was written"
 
 
 def test_a_stage_and_a_hand_must_be_told(tmp_path):

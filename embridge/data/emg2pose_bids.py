@@ -97,10 +97,8 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
             f"emg2pose: EMG-BIDS in {folder} is read with edfio, which is not installed; run pip install '.[bids]' in "
             "the clone of this repository"
         )
-    table = sorted(
-        (path for name in emg2pose.METADATA_NAMES for path in tree.named(name) if not is_absent(path, BLOCK)),
-        key=lambda path: (len(path.parts), path.name),
-    )
+    named = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
+    table = sorted(named, key=lambda path: (len(path.parts), path.name))
     rows = emg2pose.read_metadata(table[0]).set_index("filename").to_dict("index") if table else None
     users = {
         row["participant_id"]: row["original_user"]
@@ -131,7 +129,7 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
             raise InputError(f"emg2pose: {recording.key} is there twice, as {twin.path} and {path}; remove one")
         recordings[recording.key] = recording
         # what sidecars say is in no recording's own sum
-        events = os.path.getsize(said.events) if said.events else None
+        events = os.path.getsize(said.events) if said.events and os.path.exists(said.events) else None
         described.append((recording.key, *astuple(said)[:-1], events))
     _tell(folder, recordings, skipped, len(files))
     return Source(
