@@ -21,10 +21,12 @@ def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[st
     about, rounds, steps = report.machine(device), 9 if full else 3, 6 if full else 2
 
     say("conversion and reading")
-    source = data.simulate(scratch / "recordings", seconds=53 if full else 14)
-    rows = data.conversion_rows(data.subset(source, 13 if full else 8), scratch, rounds)
+    seconds, few = (53, 13) if full else (14, 8)
+    source = data.simulate(scratch / "recordings", seconds)
+    rows = data.conversion_rows(data.subset(source, few), scratch, rounds)
     waveforms = build_store(source, WindowConfig(), scratch / "stores", progress=False)
     rows += data.reading_rows(waveforms, source, rounds)
+    rows += data.form_rows(source, scratch, rounds, seconds=seconds, n=few)
 
     say("training, beside the build before")
     rows += training.step_rows(scratch, rounds, steps, beside=True)

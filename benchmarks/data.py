@@ -1,4 +1,4 @@
-"""Rows on data, simulated in emg2pose's format: conversion, reading, and how time and memory grow with windows."""
+"""Rows on data, simulated in emg2pose's formats: conversion, reading, and how time and memory grow with windows."""
 
 import shutil
 from dataclasses import replace
@@ -13,21 +13,27 @@ import torch
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import SimulationConfig, TrainConfig, WindowConfig, profile
 from embridge.data.batches import Ahead, Reader, Windows, measure_statistics, order
+from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.data.recordings import Source
 from embridge.data.windows import WindowStore, build_store
 from embridge.experiments import EXPERIMENTS
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.objectives import AlignTask
+from embridge.simulator.bids import BidsConfig, open_simulated_bids
 from embridge.simulator.recordings import open_simulated
 from embridge.training import Trainer, set_threads
 
 
-def simulate(folder: Path, seconds: float) -> Source:
-    """52 recordings of one simulated user, ``seconds`` each, in emg2pose's HDF5 format."""
-    config = SimulationConfig(
+def one_user(seconds: float) -> SimulationConfig:
+    """52 recordings of one simulated user, ``seconds`` each."""
+    return SimulationConfig(
         train_users=1, val_users=0, test_users=0, sessions=2, train_seconds=seconds, held_out_stage_users=0
     )
-    return open_simulated(folder, config, progress=False)
+
+
+def simulate(folder: Path, seconds: float) -> Source:
+    """:func:`one_user`'s recordings in emg2pose's HDF5 format."""
+    return open_simulated(folder, one_user(seconds), progress=False)
 
 
 def subset(source: Source, n: int) -> Source:
@@ -144,4 +150,33 @@ def reading_rows(store: WindowStore, source: Source, rounds: int, *, batch: int 
         Row("reading shuffled windows, EMG and pose, float16", "one gather a batch from the store",
             "one h5py slice a window", **ratio(times, "gather", "slices"), target="15 x",
             note=f"{len(store):,} windows, batches of {batch}; uncompressed files in the page cache")
+    ]  # fmt: skip
+
+
+class Loading:
+    """Loads recordings in either form, EMG and angles as float32; a call returns hours of recording a second."""
+
+    def __init__(self, sources: dict[str, Source]):
+        set_threads()
+        self.recordings = {form: source.recordings for form, source in sources.items()}
+
+    def __call__(self, form: str) -> float:
+        samples = 0
+        with usage() as used:
+            for recording in self.recordings[form]:
+                samples += len(recording.load().emg)
+        return samples / SAMPLE_RATE / 3600 / used.seconds
+
+
+def form_rows(source: Source, scratch: Path, rounds: int, *, seconds: float, n: int) -> list[Row]:
+    """The first n recordings as EMG-BIDS against the same ones as HDF5, hours of recording a second, on one core."""
+    bids = open_simulated_bids(scratch / "bids", BidsConfig(one_user(seconds), other_hands=False), progress=False)
+    with worker(Loading, {"EMG-BIDS": subset(bids, n), "HDF5": subset(source, n)}) as run:
+        found = interleave({form: partial(run, form) for form in ("EMG-BIDS", "HDF5")}, rounds)
+    slower = spread(np.divide(found["HDF5"], found["EMG-BIDS"]))["value"]
+    return [
+        Row("recordings read, EMG-BIDS, a core", "BDF through edfio, 24 bits", "HDF5: "
+            f"{np.median(found['HDF5']):.3g} h/s", **spread(found["EMG-BIDS"]), unit="h/s",
+            note=f"hours of recording a second; HDF5 is {slower:.1f} times as fast; {n} recordings of {seconds:g} s in "
+            "the page cache, uncompressed")
     ]  # fmt: skip

@@ -43,9 +43,9 @@ class NamedDataset:
             from embridge.simulator.recordings import open_simulated
 
             return open_simulated(folder, simulation)
-        from embridge.data.emg2pose import open_emg2pose
+        from embridge.data.emg2pose_bids import open_either
 
-        return open_emg2pose(folder, skip_broken=skip_broken)
+        return open_either(folder, skip_broken=skip_broken)
 
     def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
         """The amount that the simulator writes at a profile."""

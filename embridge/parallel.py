@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import pickle
 import platform
 import signal
 import sys
@@ -31,13 +30,14 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def in_order(function: Callable, jobs: Iterable, workers: int) -> Iterator:
+def in_order(function: Callable, jobs: Iterable, workers: int, held: Callable = lambda job: ()) -> Iterator:
     """Yield ``function(job)`` for each job, in the jobs' order.
 
     One worker runs in this process. More are spawned (a fork would copy torch's threads half alive); at most
     three jobs a worker are under way, so memory does not grow with the number of jobs. They import modules and not the
-    script or notebook that asks, which so needs no main guard; what is defined there, or cannot be pickled, is done in
-    this process, and all is inside a daemon, which may have no children.
+    script or notebook that asks, which so needs no main guard. A job whose functions (``function`` and those that
+    ``held(job)`` names) are defined there is done in this process, and so are all inside a daemon, which may have no
+    children.
     """
     if workers <= 1 or multiprocessing.current_process().daemon:
         yield from map(function, jobs)
@@ -47,7 +47,7 @@ def in_order(function: Callable, jobs: Iterable, workers: int) -> Iterator:
     try:
         pending: deque[Callable] = deque()
         for job in jobs:
-            if _can_travel((function, job)):
+            if all(map(_importable, (function, *held(job)))):
                 with _without_main():  # the first of these calls starts the workers
                     pending.append(pool.submit(function, job).result)
             else:
@@ -60,12 +60,13 @@ def in_order(function: Callable, jobs: Iterable, workers: int) -> Iterator:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _can_travel(work: tuple) -> bool:
-    """Whether another process can make it from modules alone."""
-    try:
-        return b"__main__" not in pickle.dumps(work)
-    except (pickle.PicklingError, AttributeError, TypeError):  # a lambda, a local function, an open file
-        return False
+def _importable(function) -> bool:
+    """Whether another process finds a function, or None, by importing its module: no lambda, none of a script."""
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):  # an object that can be called
+        function = type(function)
+    return function.__module__ != "__main__" and "<" not in function.__qualname__
 
 
 @contextmanager

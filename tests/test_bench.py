@@ -17,6 +17,7 @@ from benchmarks.measure import Row, interleave, ratio, usage, worker
 from embridge.config import WindowConfig
 from embridge.data.emg2pose import open_emg2pose
 from embridge.data.windows import build_store
+from embridge.simulator.bids import BidsConfig, open_simulated_bids
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,15 @@ def test_both_ways_of_reading_give_the_same_windows(source, tmp_path):
     for ours, stored in zip(reading.gather(ids), (store.read_emg(ids), store.read_pose(ids)), strict=True):
         assert ours.dtype == torch.float16 and torch.equal(ours.float(), torch.as_tensor(stored))
     assert reading("gather") > 0 and reading("slices") > 0
+
+
+def test_both_forms_of_emg2pose_are_loaded_whole(tmp_path):
+    hdf5 = data.simulate(tmp_path / "recordings", seconds=0.5)
+    bids = open_simulated_bids(tmp_path / "bids", BidsConfig(data.one_user(0.5), other_hands=False), progress=False)
+    assert [r.key for r in hdf5.recordings] == [r.key for r in bids.recordings]
+    loading = data.Loading({"HDF5": subset(hdf5, 3), "EMG-BIDS": subset(bids, 3)})
+    assert loading("HDF5") > 0 and loading("EMG-BIDS") > 0
+    assert [len(r.load().emg) for r in loading.recordings["EMG-BIDS"]] == [1000] * 3
 
 
 def test_recordings_can_be_repeated_under_names_of_their_own(source):

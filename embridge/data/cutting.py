@@ -167,7 +167,7 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
         )
     failed = np.zeros(len(signals.pose), bool)
     if config.exclude_ik_failures:
-        failed = np.abs(signals.pose).max(axis=1) < IK_ZERO
+        failed = signals.failed if signals.failed is not None else np.abs(signals.pose).max(axis=1) < IK_ZERO
     raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
     rows, counts = place(signals.segments, failed, unusable(raw, signals.pose, config), config)
     emg = filter_emg(raw, config, signals.breaks).T  # (C, T), contiguous

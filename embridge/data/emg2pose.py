@@ -120,7 +120,7 @@ def open_emg2pose(
         key=lambda p: (len(p.parts), METADATA_NAMES.index(p.name)),
     )
     if found:
-        recordings, skipped = _from_csv(*_table(found), files, simulated)
+        recordings, skipped = _from_csv(*read_metadata(found), files, simulated)
     else:
         recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
     return Source(
@@ -143,19 +143,34 @@ def _files_by_stem(folder: Path, below: list[Path], links: list[Path]) -> dict[s
             raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
         files[path.stem] = path
     if not files:
-        expected = f"expected <filename>.hdf5 as in {METADATA_NAMES[0]}"
-        raise InputError(f"emg2pose: {folder} holds no .hdf5 file; {expected}{about_links(links)}")
+        raise InputError(
+            f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{about_links(links)}"
+        )
     return files
 
 
-def _table(found: list[Path]) -> tuple[Path, pd.DataFrame]:
-    """The first of these tables that has COLUMNS, and its rows; InputError about the first where none has."""
+def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
+    """The first of these tables that has COLUMNS, and its rows, one a file, all columns text.
+
+    Raises InputError for a table that is not whole, a split of another spelling, and where none has the columns.
+    """
     missing = {}
-    for csv in found:
+    for csv in tables:
         rows = _read(csv)
         missing[csv] = [c for c in COLUMNS if c not in rows.columns]
-        if not missing[csv]:
-            return csv, rows
+        if missing[csv]:
+            continue
+        odd = rows.split[~rows.split.isin(SPLITS)]
+        if len(odd):
+            raise InputError(
+                f"{csv}: expected train, val or test in the column split, found {odd.iloc[0]!r} in {len(odd)} rows; "
+                "write it as the published table does"
+            )
+        twice = rows.filename[rows.filename.duplicated()]
+        if len(twice):
+            raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")
+        return csv, rows
     csv, columns = next(iter(missing.items()))
     raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(columns)}")
 
@@ -172,15 +187,6 @@ def _read(csv: Path) -> pd.DataFrame:
 
 
 def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: bool):
-    odd = rows.split[~rows.split.isin(SPLITS)]
-    if len(odd):
-        raise InputError(
-            f"{csv}: expected train, val or test in the column split, found {odd.iloc[0]!r} in {len(odd)} rows; "
-            "write it as the published table does"
-        )
-    twice = rows.filename[rows.filename.duplicated()]
-    if len(twice):
-        raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
     unknown = sorted(set(files) - set(rows.filename))
     if unknown:

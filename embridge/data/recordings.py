@@ -45,12 +45,14 @@ class Signals:
     pose : (T, J) float32 array, rad for emg2pose, raw glove units for NinaPro
     segments : labelled stretches; windows never cross one's border
     breaks : samples at which the clock jumps; filters run on each side of one alone
+    failed : (T,) bool, frames without a pose, where the source tells them; None: those whose angles are all 0
     """
 
     emg: np.ndarray
     pose: np.ndarray
     segments: tuple[Segment, ...]
     breaks: tuple[int, ...] = ()
+    failed: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,11 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
     for_tune = table.user.isin(tune_users(table.user[table.split == "val"].unique().tolist(), seed, n_tune))
     labelled = table.eval_grid
     if hands == "prompted":
+        if not table.moving_hand.any():  # EMG-BIDS without emg2pose's own table
+            raise InputError(
+                f"{dataset}: hands 'prompted' needs moving_hand, which emg2pose's metadata CSV alone has, found none; "
+                "put emg2pose_metadata.csv into the folder or ask for all hands"
+            )
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
     rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
     train, val, test = (table.split == name for name in ("train", "val", "test"))

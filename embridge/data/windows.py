@@ -184,6 +184,11 @@ def _open_whole(path: Path, progress: bool) -> WindowStore | None:
     return store
 
 
+def _functions(job: tuple) -> tuple:
+    """The functions that a job of :func:`~embridge.data.cutting.cut` holds; None among them."""
+    return job[0].loader, job[0].counter, job[0].labeller
+
+
 @dataclass
 class _Build:
     """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
@@ -276,7 +281,7 @@ class _Build:
             unit=" h of recording",
         )
         with bar:
-            for recording, part in zip(todo, in_order(cut, jobs, workers), strict=True):
+            for recording, part in zip(todo, in_order(cut, jobs, workers, _functions), strict=True):
                 if part.log.get("error") and not self.skip_broken:
                     raise InputError(part.log["error"] + LEAVE_OUT)
                 for file, array in zip(arrays, part.arrays, strict=True):

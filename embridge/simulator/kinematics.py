@@ -58,13 +58,21 @@ def draw_style(seed: int, user: str, physiology: Physiology) -> Style:
 
 
 def draw_programme(
-    seed: int, user: str, session: int, stage: str, seconds: float, style: Style, physiology: Physiology
+    seed: int,
+    user: str,
+    session: int,
+    stage: str,
+    seconds: float,
+    style: Style,
+    physiology: Physiology,
+    moment: str = "",
 ) -> Programme:
     """The gestures of one stage recording: in random order, again and again, with pauses, until ``seconds`` are full.
 
-    Both hands of a two-handed stage share it, so the side is not part of the stream's key.
+    Both hands of a two-handed stage share it, so the side is not part of the stream's key. ``moment`` tells several
+    recordings of one stage in a session apart.
     """
-    rng, p = stream(seed, "programme", user, session, stage), physiology
+    rng, p = stream(seed, "programme", user, session, stage, *([moment] if moment else [])), physiology
     gestures, tempo = STAGES[stage], style.tempo * TEMPO.get(stage, 1.0)
     poses, starts, moves = [style.poses[_REST]], [], []
     clock = rng.uniform(0.0, p.pause_seconds)

@@ -43,11 +43,11 @@ def written(angles: np.ndarray) -> np.ndarray:
 def simulate(file: PlannedFile, seed: int, physiology: Physiology = PHYSIOLOGY) -> Simulated:
     """Simulate one recording; the same arguments give the same samples, whatever was simulated before."""
     p, n, user, session = physiology, file.n_samples, file.user, file.session_number
-    rng = stream(seed, "recording", user, session, file.stage, file.side)
+    rng = stream(seed, "recording", user, session, file.recording, file.side)
     style = kinematics.draw_style(seed, user, p)
     forearm = anatomy.draw_forearm(seed, user, p)
     band = anatomy.draw_band(seed, user, session, file.side, forearm, p)
-    programme = kinematics.draw_programme(seed, user, session, file.stage, file.seconds, style, p)
+    programme = kinematics.draw_programme(seed, user, session, file.stage, file.seconds, style, p, file.moment)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
     rest = style.poses[POSE_NAMES.index("rest")]
     signal, active, poses = perform(rng, programme, lags, 0.0, n, rest, forearm, band, p)

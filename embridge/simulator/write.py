@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -49,11 +49,16 @@ def write_dataset(
     )
     metadata = folder / "metadata.csv"
     if n or not metadata.exists():
-        with whole(metadata) as part, open(part, "w", encoding="utf-8", newline="") as handle:
-            writer = csv.DictWriter(handle, fieldnames=COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(file.row() for file in files)
+        write_table(metadata, COLUMNS, (file.row() for file in files))
     return files
+
+
+def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict], delimiter: str = ",") -> None:
+    """Write rows as a table of text, whole or not at all."""
+    with whole(path) as part, open(part, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=columns, lineterminator="\n", delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_missing(

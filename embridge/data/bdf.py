@@ -1,0 +1,177 @@
+"""One BDF file of emg2pose's EMG-BIDS form: 16 channels of EMG, 20 joints, and annotations (METHOD 1).
+
+edfio decodes a whole file at once, in some eight times its bytes of memory. It is handed a few data records at a time,
+so that memory is the samples' own. Only reading samples needs edfio, not importing this.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from embridge.data.emg2pose import N_ANGLES, N_CHANNELS, SAMPLE_RATE
+from embridge.errors import InputError
+
+EMG = tuple(f"emg{i}" for i in range(N_CHANNELS))
+JOINTS = tuple(f"joint{i}" for i in range(N_ANGLES))
+MAX_BYTES = 2**30  # of one file: 80 minutes of 37 channels at 24 bits and 2 kHz
+PIECE = 2**22  # bytes that edfio is handed at a time: some 20 s
+BLOCK = 256  # bytes of the file's own header, and again of each channel's
+# the channels' headers lie together field by field: where a field begins, in bytes a channel, and how long it is
+FIELDS = {
+    "label": (0, 16),
+    "dimension": (96, 8),
+    "physical_min": (104, 8),
+    "physical_max": (112, 8),
+    "digital_min": (120, 8),
+    "digital_max": (128, 8),
+    "n_samples": (216, 8),
+}
+ANNOTATIONS = "BDF Annotations"  # the label of a channel that holds text
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file's header says, checked against its size and against emg2pose's layout.
+
+    Attributes
+    ----------
+    raw : its bytes
+    n_records, record_bytes, record_samples : data records; the bytes of one, and the samples of each channel in it
+    places : where :data:`EMG` and :data:`JOINTS` are among the channels that are no annotations
+    dimension : what it gives as the joints' unit; "uV" in the release
+    """
+
+    raw: bytes
+    n_records: int
+    record_bytes: int
+    record_samples: int
+    places: tuple[int, ...]
+    dimension: str
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of each channel, with those that only fill the last data record."""
+        return self.n_records * self.record_samples
+
+    def of(self, n_records: int) -> bytes:
+        """The header of a file of so many of the data records."""
+        return self.raw[:236] + str(n_records).encode().ljust(8) + self.raw[244:]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a file holds, without padding.
+
+    Attributes
+    ----------
+    emg, joints : (16, T) and (20, T) float32, in the numbers that the header's scale gives
+    annotations : (onset in s, duration in s or None, text)
+    header : what its header says
+    """
+
+    emg: np.ndarray
+    joints: np.ndarray
+    annotations: tuple[tuple[float, float | None, str], ...]
+    header: Header
+
+
+def read_header(path: Path) -> Header:
+    """The header of a file. Raises InputError for another layout, another rate, and for a file cut short."""
+    with _opened(path) as file:
+        return _header(path, file)
+
+
+def read_samples(path: Path, n: int) -> Samples:
+    """The first ``n`` samples of a file. InputError as of :func:`read_header`, and for what cannot be decoded."""
+    from edfio import read_bdf
+
+    out, notes = np.empty((N_CHANNELS + N_ANGLES, n), np.float32), []
+    with _opened(path) as file:
+        header = _header(path, file)
+        step = max(1, PIECE // header.record_bytes)
+        for first in range(0, header.n_records, step):
+            k = min(step, header.n_records - first)
+            part = read_bdf(header.of(k) + file.read(k * header.record_bytes))
+            block = out[:, first * header.record_samples : (first + k) * header.record_samples]
+            signals = part.signals
+            for row, place in zip(block, header.places, strict=True):
+                row[:] = _physical(signals[place])[: len(row)]
+            # edfio counts from the first record that it is given
+            notes += [(a.onset + first * part.data_record_duration, a.duration, a.text) for a in part.annotations]
+    return Samples(out[:N_CHANNELS], out[N_CHANNELS:], tuple(notes), header)
+
+
+def _physical(signal) -> np.ndarray:
+    """A channel (n,) in its physical unit; one whose scale is a point is that constant (edfio gives raw integers)."""
+    if signal.physical_min == signal.physical_max:
+        return np.full(len(signal.digital), signal.physical_min)
+    return signal.data
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """One file; closes it whatever happens, and tells library errors plainly."""
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except InputError:
+        raise
+    except (OSError, ValueError, IndexError, OverflowError) as error:
+        raise InputError(f"{path}: not a readable BDF file ({' '.join(str(error).split())}); fetch it again") from error
+
+
+def _header(path: Path, file: BinaryIO) -> Header:
+    size, raw = path.stat().st_size, file.read(BLOCK)
+    if size > MAX_BYTES:
+        raise InputError(f"{path}: expected at most {MAX_BYTES} bytes, found {size}; split the recording")
+    if raw[:8] != b"\xffBIOSEMI" or len(raw) < BLOCK:
+        raise InputError(f"{path}: expected a BDF file, found one that begins with {raw[:8]!r}; fetch it again")
+    if raw[192:197] == b"BDF+D":
+        raise InputError(f"{path}: expected a continuous recording, found BDF+D, which has gaps; leave it out")
+    n_records, seconds, n_channels = int(raw[236:244]), float(raw[244:252]), int(raw[252:256])
+    raw += file.read(BLOCK * max(n_channels, 0))
+    if len(raw) < BLOCK * (1 + n_channels):
+        raise InputError(f"{path}: it ends within its header; fetch it again")
+    fields = {
+        name: [raw[BLOCK + n_channels * at + i * width :][:width].decode("latin-1").strip() for i in range(n_channels)]
+        for name, (at, width) in FIELDS.items()
+    }
+    labels, lengths = fields["label"], [int(text) for text in fields["n_samples"]]
+    if min(lengths, default=0) < 1 or not 0 < seconds < math.inf:
+        raise InputError(f"{path}: expected data records of some length, found {seconds:g} s; fetch it again")
+    record_bytes = 3 * sum(lengths)
+    whole, rest = divmod(size - len(raw), record_bytes)
+    if n_records == -1:  # a writer that was stopped before it knew
+        n_records, rest = whole, 0
+    if n_records < 0 or whole != n_records or rest:
+        expected = len(raw) + max(n_records, 0) * record_bytes
+        raise InputError(f"{path}: expected {expected} bytes by its header, found {size}; fetch it again")
+    missing = [label for label in EMG + JOINTS if labels.count(label) != 1]
+    if missing:
+        raise InputError(
+            f"{path}: expected channels emg0 to emg15 and joint0 to joint19, each once; found {missing[0]} "
+            f"{labels.count(missing[0])} times among {', '.join(labels) or 'none'}"
+        )
+    at = [labels.index(label) for label in EMG + JOINTS]
+    for i in at:
+        if not math.isclose(lengths[i] / seconds, SAMPLE_RATE, rel_tol=1e-6):
+            raise InputError(
+                f"{path}: expected {SAMPLE_RATE:g} Hz, found {lengths[i] / seconds:g} in {labels[i]}; resample "
+                "or leave the file out"
+            )
+        low, high, *digital = (float(fields[name][i]) for name in list(FIELDS)[2:6])
+        if not (math.isfinite(low) and math.isfinite(high)) or digital[0] >= digital[1]:
+            raise InputError(
+                f"{path}: expected {labels[i]}'s range as two numbers, found {low} to {high} for integers from "
+                f"{digital[0]:g} to {digital[1]:g}; fetch it again"
+            )
+    dimensions = sorted({fields["dimension"][labels.index(label)] for label in JOINTS})
+    if len(dimensions) > 1:
+        raise InputError(f"{path}: expected one unit for all joints, found {' and '.join(dimensions)}; fetch it again")
+    places = tuple(i - labels[:i].count(ANNOTATIONS) for i in at)
+    return Header(raw, n_records, record_bytes, lengths[at[0]], places, dimensions[0])
