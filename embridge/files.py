@@ -3,17 +3,22 @@
 Only one function writes what must be whole, and only one holds the locks.
 """
 
+import errno
 import hashlib
 import os
 import socket
+import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from embridge.errors import InputError
+from embridge.errors import EMBridgeWarning, InputError
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # flock's answers on Lustre or NFS that is mounted without it
 
 
 def write_atomically(path: Path, data: bytes | str, *, keep: Path | None = None) -> None:
@@ -47,32 +52,56 @@ def write_atomically(path: Path, data: bytes | str, *, keep: Path | None = None)
 
 
 @contextmanager
-def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file ``path``, whose folder is made if need be; ``wait`` for another process, or never.
+def exclusive(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock file ``path``, waiting for at most ``timeout`` s, or for ever.
 
-    The kernel drops the lock with the process that holds it, so a killed run leaves none. Where another one does,
-    ``busy``, in which HOLDER stands for it, is printed before the wait; without one it is an InputError, as it is
-    where the folder cannot be written.
+    The kernel drops the lock with the process that holds it, so a killed run leaves none. Where the file system has no
+    locks, one in the machine's temporary folder stands in, and a warning says that other machines do not see it.
+    Raises filelock.Timeout, and OSError where the file cannot be written.
     """
-    lock = FileLock(path)
+    name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    places = {path: "", Path(tempfile.gettempdir(), f"embridge-{name}.lock"): "of other machines "}
+    for place in places:
+        lock = FileLock(place, timeout=timeout, fallback_to_soft=False)  # a soft one would outlive a killed run
+        try:
+            lock.acquire()
+            break
+        except OSError as error:
+            if isinstance(error, Timeout) or (place == path and error.errno not in NO_LOCKS):
+                raise
+    if not lock.is_locked or place != path:
+        others = places[place] if lock.is_locked else ""
+        told = f"{path.parent} lies on a file system without locks: let no processes {others}write there meanwhile"
+        warnings.warn(told, EMBridgeWarning, stacklevel=3)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        told = busy.replace("HOLDER", path.read_text(encoding="utf-8").strip() or "another process")
-        if not wait:
-            raise InputError(told) from None
-        print(told, flush=True)
-        lock.acquire()
-    except OSError as error:
-        raise InputError(
-            f"Cannot write to {path.parent} ({error.strerror}); give a folder that can be written"
-        ) from error
-    try:
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file ``path``, whose folder is made if need be; ``wait`` for another process, or never.
+
+    Where another one holds it, ``busy``, in which HOLDER stands for it, is printed before the wait; without one it is
+    an InputError, as it is where the folder cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(path, timeout=0))
+        except Timeout:
+            told = busy.replace("HOLDER", path.read_text(encoding="utf-8").strip() or "another process")
+            if not wait:
+                raise InputError(told) from None
+            print(told, flush=True)
+            held.enter_context(exclusive(path))
+        except OSError as error:
+            raise InputError(
+                f"Cannot write to {path.parent} ({error.strerror}); give a folder that can be written"
+            ) from error
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
 
 
 def sha256(path: Path) -> str:

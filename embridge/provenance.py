@@ -13,12 +13,19 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "openTSNE", "matplotlib")  # they decide numbers
 
 
+def default_out() -> Path:
+    """Where data, runs and figures go unless a caller says: the clone, or where an installed package is used."""
+    return ROOT if (ROOT / "run_all.sh").exists() else Path.cwd()
+
+
 @cache
 def commit() -> str:
     """The checked-out commit when first asked, "+" where tracked files differ; "unknown" outside a repository.
 
     What differs in ``figures/`` does not count: a run writes there, and rows that a page draws bear their own commit.
     """
+    if not (ROOT / ".git").exists():  # an installed package may lie in another project's repository
+        return "unknown"
     try:
         told = [
             subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

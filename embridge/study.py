@@ -13,7 +13,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
-import filelock
 import numpy as np
 import pandas as pd
 import torch
@@ -30,10 +29,10 @@ from embridge.data.windows import WindowStore, build_store
 from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, window_config
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
-from embridge.files import write_atomically
+from embridge.files import exclusive, write_atomically
 from embridge.models import emg_encoder
 from embridge.objectives import encode
-from embridge.provenance import ROOT, provenance
+from embridge.provenance import default_out, provenance
 from embridge.trained import Run, build, encoder_embedding, paired_subset, remembered
 
 
@@ -96,7 +95,7 @@ class Study:
         self.profile = cfg.for_windows(size, self.windows, tokens)
         self.tokens = cfg.other_tokens(size, self.windows, tokens)
         self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-        self.out = Path(out).expanduser() if out else ROOT
+        self.out = Path(out).expanduser() if out else default_out()
         self.data = Path(data).expanduser() if data else None
         self.skip_broken = skip_broken
         self._runs: dict[str, Run] = {}
@@ -189,7 +188,7 @@ class Study:
         """
 
         def build(kind: str) -> WindowStore:
-            with distributed.first(), filelock.FileLock(self.stores / "store.lock"):
+            with distributed.first(), exclusive(self.stores / "store.lock"):
                 return build_store(self.source, self.windows, self.stores, kind, skip_broken=self.skip_broken)
 
         return cache(build)

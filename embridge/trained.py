@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
 import numpy as np
 import pandas as pd
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from embridge import distributed
 from embridge.data.batches import Reader
 from embridge.errors import EMBridgeWarning
 from embridge.experiments import Experiment
-from embridge.files import read_npz, write_atomically
+from embridge.files import exclusive, read_npz, write_atomically
 from embridge.models import Encoder, embedding, new_model, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 
@@ -108,7 +107,7 @@ class Run:
         Experiments that train side by side all want it: the first one makes it and the others wait.
         """
         file = self.folder / f"{name}.npz"
-        with distributed.first(), filelock.FileLock(file.with_suffix(".lock")):
+        with distributed.first(), exclusive(file.with_suffix(".lock")):
             if file.exists():
                 try:
                     return read_npz(file)["array"]

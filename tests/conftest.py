@@ -1,6 +1,7 @@
 """Small recordings in the real formats, made on the spot."""
 
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -225,3 +226,15 @@ def tiny_study(tmp_path_factory):
         return Study("simulated", out=out, size=TINY, device="cpu", **options)
 
     return study
+
+
+def refuse_folders(monkeypatch, name: str) -> None:
+    """Let no folder of this name be listed: to root, as whom tests may run, no permission forbids it."""
+    real = os.scandir
+
+    def scandir(path="."):
+        if Path(path).name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)

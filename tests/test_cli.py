@@ -1,6 +1,8 @@
 """The command line and set-up: mistakes cost one sentence and no set-up, an environment is built once."""
 
 import ctypes
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -273,6 +275,7 @@ def clone(tmp_path, monkeypatch):
             (log.parent / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
 
     monkeypatch.setattr(setup, "_run", pretend)
+    monkeypatch.setattr(setup, "_lacks", lambda *_: [])
     return root, root_ran
 
 
@@ -317,6 +320,67 @@ def test_interrupted_or_broken_environment_is_built_anew(clone, capsys, monkeypa
     (venv / "bin" / "python").symlink_to("/nowhere/python")  # the Python that it was made from is gone
     setup.build(*arguments)
     assert ran == [BOTH[0], *BOTH, *BOTH]
+
+
+def test_a_whole_environment_that_cannot_be_written_is_used_and_one_that_is_not_whole_is_told(clone, monkeypatch):
+    """A container's image, or a colleague's installation; as root no permission forbids a write, so open does here."""
+    root, ran = clone
+    arguments = (root / ".venv", root / "requirements.txt", root)
+    setup.build(*arguments)
+    real = Path.open
+
+    def read_only(path, mode="r", *rest, **named):
+        if "r" not in mode and path.is_relative_to(root):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, mode, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    assert setup.build(*arguments) == root / ".venv" / "bin" / "python" and ran == BOTH
+    (root / ".venv" / "embridge-unfinished").unlink(missing_ok=True)
+    os.truncate(root / ".venv" / "embridge-stamp", 10)
+    with pytest.raises(InputError, match="cannot write in .*Read-only file system"):
+        setup.build(*arguments)
+
+
+def test_set_up_goes_on_without_locks(clone, monkeypatch, capsys):
+    root, ran = clone
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    setup.build(root / ".venv", root / "requirements.txt", root)
+    assert ran == BOTH and "file system without locks: start no second set-up" in capsys.readouterr().out
+    (root / "data").mkdir()
+    (root / "data" / "build.lock").touch()
+    with pytest.raises(InputError, match="build.lock lies on a file system without locks.*remove .* by hand"):
+        cli.clean(root)
+
+
+def test_packages_that_pip_put_elsewhere_are_missed_before_the_stamp(clone, monkeypatch):
+    root, ran = clone
+    (root / "requirements.txt").write_text("nosuchpackage==1\n")
+    monkeypatch.undo()
+    pretended = []
+    monkeypatch.setattr(setup, "_run", lambda command, log, what: pretended.append(what))
+    venv = root / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    for _ in range(2):  # and it is not called whole the second time
+        with pytest.raises(setup.SetupError, match=r"lacks 1 of its packages \(such as nosuchpackage==1\): look for t"):
+            setup.build(venv, root / "requirements.txt", root)
+        (venv / "embridge-unfinished").unlink()
+    assert not (venv / "embridge-stamp").exists() and pretended == [BOTH[1]] * 2
+
+
+def test_a_user_s_settings_of_pip_do_not_move_packages(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_TIMEOUT"):
+        monkeypatch.setenv(name, "7")
+    code = "import os; print(sorted(x for x in os.environ.items() if x[0].startswith('PIP_')))"
+    setup._run([sys.executable, "-c", code], tmp_path / "log", "looking")
+    assert (tmp_path / "log").read_text() == "[('PIP_TIMEOUT', '7'), ('PIP_USER', '0')]\n"
 
 
 def test_failed_command_shows_the_end_of_its_log(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, series, write_session
+from conftest import TINY, refuse_folders, series, write_session
 
 import embridge
 from embridge.config import SimulationConfig, WindowConfig
@@ -669,3 +669,14 @@ def test_the_other_hands_are_unconstrained_and_a_little_longer_or_shorter():
 def test_a_folder_is_opened_as_simulated_only_when_said(tmp_path):
     one(tmp_path)
     assert not open_either(tmp_path).simulated and open_emg2pose_bids(tmp_path, simulated=True).simulated
+
+
+def test_a_folder_that_may_not_be_read_is_told_or_left_out(tmp_path, monkeypatch):
+    one(tmp_path)
+    (tmp_path / "sub-99").mkdir()
+    refuse_folders(monkeypatch, "sub-99")
+    with pytest.raises(InputError, match=r"sub-99: the folder cannot be read \(Permission denied\), or leave out"):
+        open_either(tmp_path)
+    source = open_either(tmp_path, skip_broken=True)
+    assert len(source.recordings) == 1
+    assert source.skipped == (("sub-99", "the folder cannot be read (Permission denied)"),)

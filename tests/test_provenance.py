@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -130,3 +134,17 @@ def test_nothing_else_is_left(study):
     simulated = f"data/{study.simulation_folder.name}/"  # simulation.json is for all; the manifest has their SHA-256
     assert [file for file in files if not known.fullmatch(file) and not file.startswith(simulated)] == []
     assert len(files) > 30
+
+
+def test_an_installed_package_writes_where_it_is_used_and_knows_no_commit(tmp_path):
+    """site-packages may lie in another project's repository, and is no place for data and runs."""
+    site, here = tmp_path / "repository" / "site-packages", tmp_path / "here"
+    shutil.copytree(provenance.ROOT / "embridge", site / "embridge", ignore=shutil.ignore_patterns("__pycache__"))
+    here.mkdir()
+    subprocess.run(["git", "init", "-q", tmp_path / "repository"], check=True)
+    code = "from embridge import provenance as p, study; print(p.commit(), study.Study(device='cpu').stores)"
+    env = os.environ | {"PYTHONPATH": str(site)}
+    command = [sys.executable, "-P", "-c", code]
+    told = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["unknown", str(here / "data" / "stores")]
+    assert provenance.default_out() == provenance.ROOT  # in a clone

@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from conftest import OTHER_STAGE, SERIES, metadata_row, series, write_db1, write_metadata, write_session
+from conftest import OTHER_STAGE, SERIES, metadata_row, refuse_folders, series, write_db1, write_metadata, write_session
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES, open_emg2pose
+from embridge.data.emg2pose_bids import open_either
 from embridge.data.ninapro import open_db1
 from embridge.errors import EMBridgeWarning, InputError
 
@@ -333,13 +334,23 @@ def test_a_linked_folder_is_told_where_its_files_are_missed_and_listed_where_not
     write_db1(disk, 1)
     (here / "real").symlink_to(disk, target_is_directory=True)
     for opener in (open_emg2pose, open_db1):
-        with pytest.raises(
-            InputError, match="here/real is a symbolic link to a folder, which is not followed: give that"
-        ):
+        with pytest.raises(InputError, match="real was not looked into: a symbolic link to a folder is not followed"):
             opener(here)
     (disk / "more").symlink_to(here, target_is_directory=True)
     told = (("more", "a symbolic link to a folder is not followed; give --data the folder itself"),)
     assert open_emg2pose(disk).skipped == open_db1(disk).skipped == told
+
+
+@pytest.mark.parametrize("opener", [open_emg2pose, open_either, open_db1])
+def test_a_folder_that_may_not_be_read_is_told_or_left_out(opener, tmp_path, monkeypatch):
+    write_db1(tmp_path, 1)
+    write_session(tmp_path / "a-left.hdf5", series(900))
+    write_metadata(tmp_path / "metadata.csv", [metadata_row("a-left")])
+    (tmp_path / "closed").mkdir()
+    refuse_folders(monkeypatch, "closed")
+    with pytest.raises(InputError, match=r"closed: the folder cannot be read \(Permission denied\), or leave out"):
+        opener(tmp_path)
+    assert opener(tmp_path, skip_broken=True).skipped == (("closed", "the folder cannot be read (Permission denied)"),)
 
 
 def test_files_are_read_where_locks_are_refused(tmp_path):

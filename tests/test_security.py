@@ -37,7 +37,7 @@ ANYWHERE = {"read_array", "read_pickle", "to_pickle", "read_hdf", "*"}  # of wha
 NEEDED = {"torch.load": "weights_only", "numpy.load": "allow_pickle", "scipy.io.loadmat": "variable_names"}  # argument
 CONSTANT = {"weights_only": True, "allow_pickle": False, "shell": False}  # of arguments, in every call
 SLURM = {
-    str(ROOT / "embridge" / "run" / "jobs.py"): ["submitit", "submitit.SlurmExecutor"]
+    str(ROOT / "embridge" / "run" / "jobs.py"): ["submitit", "submitit.SlurmExecutor", "submitit.helpers.clean_env"]
 }  # the one exception: README
 
 

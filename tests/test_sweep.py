@@ -33,6 +33,7 @@ cp "$1" $id.sh
         for i in $(seq 600); do [ -e $need.rc ] && break; sleep 0.1; done
         [ "$(cat $need.rc)" = 0 ] || exit
     done
+    [ "$SLURM_NTASKS$SBATCH_QOS$WORLD_SIZE" ] && echo "inherited" >> events
     SLURM_JOB_ID=$id bash $id.sh
     echo $? > $id.new; mv $id.new $id.rc
 ) > /dev/null 2>&1 &
@@ -226,7 +227,10 @@ def test_places_divide_threads_and_gpus(monkeypatch):
     assert [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("cuda", None)] == ["5", "GPU-8a"]
 
 
-def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
+def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path, monkeypatch):
+    allocation = {"SLURM_NTASKS": "64", "SBATCH_QOS": "debug", "WORLD_SIZE": "8"}  # that the sweep itself runs in
+    for name, value in allocation.items():
+        monkeypatch.setenv(name, value)
     logs, options = tmp_path / "logs", {"partition": "gpu", "time": "2:00:00"}
     ended = jobs.run(tasks(tmp_path, pose="sleep 1"), logs, [], jobs.slurm_executor(logs), options)
     assert ended == dict.fromkeys(NEEDS, "")
@@ -241,6 +245,7 @@ def test_slurm_gets_every_job_at_once_with_its_dependencies(slurm, tmp_path):
         assert ("#SBATCH --kill-on-invalid-dep=yes" in lines) == (name in ("cpep", "bridge"))
     assert scripts["pose"].splitlines()[-1].startswith("srun")
     assert f"{shlex.quote(sys.executable)} -P " in scripts["pose"]  # quoted where its path has a space
+    assert not (slurm / "events").exists() and allocation.items() <= os.environ.items()
     assert logs.stat().st_mode & 0o777 == 0o700 and list(logs.glob("*.pkl"))  # pickles: for nobody else
     with pytest.raises(FileExistsError):  # what somebody laid there is not used
         jobs.slurm_executor(logs)

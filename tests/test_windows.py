@@ -1,5 +1,6 @@
 """The window store: where windows lie, what is dropped, and what a fault leaves behind."""
 
+import errno
 import json
 import os
 import pickle
@@ -554,6 +555,27 @@ def test_fault_06_a_broken_file_stops_the_build_or_is_skipped_and_counted(tmp_pa
     assert [file for file, _ in store.manifest["broken"]] == [broken.name]
     assert store.table.recording.nunique() == 9
     assert len(build(source, tmp_path / "out", skip_broken=True)) == len(store)
+
+
+def test_what_may_not_be_read_and_links_to_nothing_stop_the_build_or_are_skipped(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "in", users=(("train", 1),))
+    gone, closed = sorted((tmp_path / "in").glob("*.hdf5"))[2:4]
+    gone.unlink()
+    gone.symlink_to(tmp_path / "nowhere")
+    source = open_emg2pose(tmp_path / "in")
+    with pytest.raises(InputError, match=rf"{gone.name}: cannot be read \(No such file or directory\).*--skip-broken"):
+        build(source, tmp_path / "out")
+    real = windows.sha256
+
+    def refused(path):  # to root no permission forbids a file
+        if path == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(windows, "sha256", refused)
+    store = build(source, tmp_path / "out", skip_broken=True)
+    assert [file for file, _ in store.manifest["broken"]] == [gone.name, closed.name]
+    assert store.manifest["broken"][1][1].endswith("(Permission denied); fetch it again, or ask its owner")
 
 
 def test_fault_06_a_skipped_file_is_counted_in_results_json(tmp_path):

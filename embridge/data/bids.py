@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+from embridge.data.recordings import unreadable
 from embridge.errors import InputError
 
 DESCRIPTION = "dataset_description.json"
@@ -23,15 +24,20 @@ class Tree:
     ----------
     folder : where the walk began
     recordings : the paths whose names end in ``ending``, in order
+    left : (folder, reason) of those that could not be read
     roots : the folders with a dataset_description.json, next above each recording
     """
 
-    def __init__(self, folder: Path, ending: str, others: tuple[str, ...] = ()):
-        """Walk, by links too but into no folder twice; ``others``: endings of further names to note (:meth:`named`)."""
+    def __init__(self, folder: Path, ending: str, others: tuple[str, ...] = (), skip_broken: bool = False):
+        """Walk, by links too but into no folder twice; ``others``: endings of further names to note (:meth:`named`).
+
+        Raises InputError for a folder that may not be read, unless ``skip_broken``: ``left`` then names it.
+        """
         self.folder, self._names, self._chains, self._read = folder, {}, {}, {}
         endings = (ending, *others, DESCRIPTION, "emg.json", "events.tsv", "scans.tsv", "participants.tsv")
-        seen = set()
-        for top, folders, names in os.walk(folder, followlinks=True):  # parts of a dataset often lie on another disk
+        seen, self.left = set(), []
+        refused = unreadable(self.left, skip_broken)
+        for top, folders, names in os.walk(folder, onerror=refused, followlinks=True):  # parts may lie on another disk
             if (real := os.path.realpath(top)) in seen:
                 folders.clear()
                 continue

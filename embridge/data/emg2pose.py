@@ -21,9 +21,8 @@ from embridge.data.recordings import (
     Segment,
     Signals,
     Source,
-    about_links,
+    about_folders,
     files_below,
-    not_followed,
 )
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
@@ -111,8 +110,8 @@ def open_emg2pose(
         raise InputError(
             f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
         )
-    below, links = files_below(folder)
-    files = _files_by_stem(folder, below, links)
+    below, left = files_below(folder, skip_broken)
+    files = _files_by_stem(folder, below, left)
     if verify:
         _verify(folder, files)
     found = sorted(
@@ -129,12 +128,12 @@ def open_emg2pose(
         recordings=tuple(recordings),
         reader_version=READER_VERSION,
         simulated=simulated,
-        skipped=(*skipped, *not_followed(links)),
+        skipped=(*skipped, *left),
         failures_known=True,
     )
 
 
-def _files_by_stem(folder: Path, below: list[Path], links: list[Path]) -> dict[str, Path]:
+def _files_by_stem(folder: Path, below: list[Path], left: list[tuple[str, str]]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in below:
         if path.suffix != ".hdf5" or path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
@@ -145,7 +144,7 @@ def _files_by_stem(folder: Path, below: list[Path], links: list[Path]) -> dict[s
     if not files:
         raise InputError(
             f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
-            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{about_links(links)}"
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{about_folders(left)}"
         )
     return files
 

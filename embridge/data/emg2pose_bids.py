@@ -37,7 +37,7 @@ UNFETCHED, UNLISTED = "its content was not fetched", "no row in the metadata CSV
 def open_either(folder: Path | str, *, skip_broken: bool = False) -> Source:
     """emg2pose's recordings below ``folder``, HDF5 or EMG-BIDS, as they lie there; InputError for both or neither."""
     folder = Path(folder)
-    tree = _walk(folder)
+    tree = _walk(folder, skip_broken)
     hdf5 = tree.named(".hdf5")
     if hdf5 and tree.roots:
         raise InputError(
@@ -58,11 +58,11 @@ def open_emg2pose_bids(folder: Path | str, *, simulated: bool = False, skip_brok
     does not say of a recording its sidecars do, inherited ones too. ``skip_broken`` leaves out recordings that are
     not described; without it they raise InputError, as do a second copy of one and a missing edfio.
     """
-    return _open(_walk(Path(folder)), simulated, skip_broken)
+    return _open(_walk(Path(folder), skip_broken), simulated, skip_broken)
 
 
-def _walk(folder: Path) -> Tree:
-    return Tree(folder, ENDING, (".hdf5", *emg2pose.METADATA_NAMES))
+def _walk(folder: Path, skip_broken: bool) -> Tree:
+    return Tree(folder, ENDING, (".hdf5", *emg2pose.METADATA_NAMES), skip_broken)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
         for path in tree.named("scans.tsv")
         for row in read_table(path, "filename")
     }
-    recordings, described, skipped = {}, [], []
+    recordings, described, skipped = {}, [], tree.left
     for path in files:
         if is_absent(path, HEADER_BYTES):
             skipped.append((path.name, UNFETCHED))

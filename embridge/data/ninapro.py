@@ -28,9 +28,8 @@ from embridge.data.recordings import (
     Segment,
     Signals,
     Source,
-    about_links,
+    about_folders,
     files_below,
-    not_followed,
 )
 from embridge.errors import EMBridgeWarning, InputError
 
@@ -146,7 +145,7 @@ def _list(
     if not folder.is_dir():
         raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
     files: dict[tuple[int, int], Path] = {}
-    below, links = files_below(folder)
+    below, left = files_below(folder, skip_broken)
     for path in below:
         match = re.fullmatch(database.file, path.name, re.IGNORECASE)
         if match:
@@ -171,8 +170,8 @@ def _list(
             skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
         example = f"{folder} holds no file like {database.example}"
-        raise InputError(f"{database.name}: {example}; expected one a subject and exercise{about_links(links)}")
-    return tuple(recordings), (*skipped, *not_followed(links))
+        raise InputError(f"{database.name}: {example}; expected one a subject and exercise{about_folders(left)}")
+    return tuple(recordings), (*skipped, *left)
 
 
 def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:

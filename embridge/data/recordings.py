@@ -11,6 +11,7 @@ import numpy as np
 from embridge.errors import InputError
 
 SPLITS = ("train", "val", "test", "")  # what the column ``split`` may say
+LINK = "a symbolic link to a folder is not followed; give --data the folder itself"
 LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
 
 
@@ -120,23 +121,33 @@ class Source:
             raise InputError(f"{self.name}: two recordings have the key {twice!r}; give each file one of its own")
 
 
-def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Every file below a folder, sorted, and the symbolic links to folders, which are not followed.
+def unreadable(left: list[tuple[str, str]], skip_broken: bool) -> Callable[[OSError], None]:
+    """What os.walk calls for a folder that may not be read: raises InputError, or with ``skip_broken`` notes it."""
 
-    A link to a file is meant by who makes it, for data often lie on another disk; a folder may lead anywhere, or round.
+    def refused(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # the top folder, of which its reader says more; or gone meanwhile
+            return
+        if not skip_broken:
+            raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror}){LEAVE_OUT}") from error
+        left.append((os.path.basename(error.filename), f"the folder cannot be read ({error.strerror})"))
+
+    return refused
+
+
+def files_below(folder: Path, skip_broken: bool = False) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Every file below a folder, sorted, and entries of ``Source.skipped`` for folders that were not looked into.
+
+    A link to a file is meant by who makes it, for data often lie on another disk; one to a folder may lead anywhere, or
+    round, and is not followed. Raises InputError for a folder that may not be read, unless ``skip_broken``.
     """
-    files, links = [], []
-    for top, folders, names in os.walk(folder):
-        links += [path for name in folders if (path := Path(top, name)).is_symlink()]
+    files, left = [], []
+    for top, folders, names in os.walk(folder, onerror=unreadable(left, skip_broken)):
+        links = [path for name in folders if (path := Path(top, name)).is_symlink()]
+        left += [(str(link.relative_to(folder)), LINK) for link in links]
         files += [Path(top, name) for name in names]
-    return sorted(files), sorted(links)
+    return sorted(files), sorted(left)
 
 
-def not_followed(links: list[Path]) -> list[tuple[str, str]]:
-    """Entries of ``Source.skipped`` for links to folders."""
-    return [(link.name, "a symbolic link to a folder is not followed; give --data the folder itself") for link in links]
-
-
-def about_links(links: list[Path]) -> str:
-    """The end of a message about files that are missing where links to folders were met; else empty."""
-    return f"; {links[0]} is a symbolic link to a folder, which is not followed: give that folder" if links else ""
+def about_folders(left: list[tuple[str, str]]) -> str:
+    """The end of a message about missing files where :func:`files_below` did not look into a folder; else empty."""
+    return f"; {left[0][0]} was not looked into: {left[0][1]}" if left else ""

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -53,12 +53,30 @@ def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Re
     cache, files, todo = _known_sums(folder), {}, []
     for recording in source.recordings:
         known = cache.get(str(recording.path.resolve()))
-        status = recording.path.stat()
-        if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+        if known and (known["size"], known["mtime_ns"]) == _status(recording.path):
             files[recording.key] = SourceFile(**known)
         else:
             todo.append(recording)
     return files, todo
+
+
+def _status(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and date in ns of a file; None where there is none, or no permission to look."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _summed(recording: Recording, total: Future) -> SourceFile:
+    try:
+        status = recording.path.stat()
+        return SourceFile(status.st_size, status.st_mtime_ns, total.result(), recording.n_samples())
+    except OSError as error:
+        raise InputError(
+            f"{recording.path}: cannot be read ({error.strerror}); fetch it again, or ask its owner"
+        ) from error
 
 
 def _known_sums(folder: Path) -> dict[str, dict]:
@@ -83,17 +101,16 @@ def survey(
     saved = time.monotonic()
     pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
     try:
-        sums = pool.map(sha256, [r.path for r in todo])
-        bar = tqdm(sums, "source files", len(todo), mininterval=5, disable=not (progress and todo))
+        sums = [pool.submit(sha256, r.path) for r in todo]
+        bar = tqdm(sums, "source files", mininterval=5, disable=not (progress and todo))
         for recording, total in zip(todo, bar, strict=True):
             try:
-                n_samples, status = recording.n_samples(), recording.path.stat()
+                file = _summed(recording, total)
             except InputError as error:
                 if not skip_broken:
                     raise InputError(f"{error}{LEAVE_OUT}") from error
                 broken.append((recording.path.name, str(error)))
                 continue
-            file = SourceFile(status.st_size, status.st_mtime_ns, total, n_samples)
             files[recording.key] = replace(file, fresh=True)
             cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
             if time.monotonic() - saved > SAVE_SECONDS:

@@ -280,6 +280,11 @@ def clean(out: Path) -> None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as problem:
                 raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
+            except OSError as problem:
+                raise InputError(
+                    f"{lock} lies on a file system without locks, which cannot tell whether a run is using it; remove "
+                    f"{out / 'data'} and {out / 'runs'} by hand when none is"
+                ) from problem
     total = 0
     for path in _remade(out):
         size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())

@@ -234,8 +234,11 @@ def _submit(executor, task: Task, slurm: dict[str, str], jobs: dict):
         needs = ":".join(jobs[need].job_id for need in task.needs)
         slurm = slurm | {"dependency": f"afterok:{needs}", "kill-on-invalid-dep": "yes"}
     executor.update_parameters(job_name=_plain(task.name), additional_parameters=slurm)
+    from submitit.helpers import clean_env
+
     try:
-        return executor.submit(execute, task.command)
+        with clean_env():  # inside an allocation: its size and its rank are not the job's
+            return executor.submit(execute, task.command)
     except RuntimeError as problem:  # what sbatch says, such as "invalid partition"
         raise InputError(f"{task.name} could not be submitted: {problem}; see --slurm") from problem
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -76,9 +77,12 @@ def active() -> Path | None:
 
 def _run(command: list[str], log: Path, what: str) -> None:
     """Run a command with its output in ``log`` and a heartbeat on the screen; raises SetupError with the log's end."""
+    # a user's settings of pip that would put packages elsewhere; one in pip.conf is found by :func:`_lacks`
+    elsewhere = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    env = {name: value for name, value in os.environ.items() if name not in elsewhere} | {"PIP_USER": "0"}
     with log.open("ab") as sink, Heartbeat(every=20) as heartbeat:
         heartbeat.news = lambda: last_line(log.read_text(errors="replace"))
-        done = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env)
     if done.returncode:
         tail = "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-15:])
         raise SetupError(f"{what} failed; the end of {log}:\n{tail}")
@@ -88,49 +92,78 @@ def build(venv: Path, requirements: Path, root: Path, *, pip_options: tuple[str,
     """Build or complete an environment at ``venv`` and return its interpreter.
 
     It holds the versions of ``requirements`` and finds the package in ``root``. Whole already (its stamp is the
-    requirements' hash): returns at once. Interrupted: starts over. A second set-up waits for the first.
-    Raises SetupError with the end of pip's log.
+    requirements' hash): returns at once, from a file system that cannot be written, too. Interrupted: starts over. A
+    second set-up waits for the first. Raises SetupError with the end of pip's log.
     """
     python, stamp, unfinished = venv / "bin" / "python", venv / "embridge-stamp", venv / "embridge-unfinished"
     log = venv / "embridge-setup.log"
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+
+    def works() -> bool:
+        return python.exists() and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+
+    def whole() -> bool:
+        return stamp.exists() and stamp.read_text() == wanted and not unfinished.exists() and works()
+
     try:
         handle = venv.with_name(venv.name + ".lock").open("w")
     except OSError as problem:
+        if whole():
+            return python
         raise InputError(
             f"cannot write in {venv.parent} ({problem.strerror}): clone to a folder that you may write to, or activate "
             f"an environment made from environment.yml"
         ) from problem
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another set-up is running; waiting for it", flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        works = python.exists() and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
-        if unfinished.exists() or (venv.exists() and not works):
-            print(f"the environment in {venv} is not whole: starting it over", flush=True)
-            shutil.rmtree(venv)
-        elif works and stamp.exists() and stamp.read_text() == wanted:
+        _lock(handle)
+        if whole():
             _point_at(venv, root)
             return python
+        if unfinished.exists() or (venv.exists() and not works()):
+            print(f"the environment in {venv} is not whole: starting it over", flush=True)
+            shutil.rmtree(venv)
         print(f"setting up {venv} (once, about 3 minutes on a fast line; log: {log})", flush=True)
         began = time.monotonic()
         venv.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         # sys.executable may be the interpreter of an environment; a new one must not hang on it.
         base = getattr(sys, "_base_executable", None) or sys.executable
-        if not works or not python.exists():
+        if not works():
             _run([base, "-m", "venv", str(venv)], log, "creating the environment")
         install = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         # compiling every file of every package would take half of the time; Python compiles what is imported
         install += ["--progress-bar", "off", "--no-compile", *pip_options, "-r", str(requirements)]
         _run(install, log, "installing the packages of requirements.txt")
+        if absent := _lacks(python, requirements):
+            raise SetupError(
+                f"pip ended well, but {venv} lacks {len(absent)} of its packages (such as {absent[0]}): look for "
+                f"target, prefix or root in what {python} -m pip config list prints, and unset it"
+            )
         _point_at(venv, root)
         stamp.write_text(wanted)
         unfinished.unlink()
         print(f"set up in {human(time.monotonic() - began)}", flush=True)
     return python
+
+
+def _lock(handle) -> None:
+    """Keep a second set-up waiting until this process ends its own; where there are no locks, ask the user to."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("another set-up is running; waiting for it", flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        print(f"{handle.name} lies on a file system without locks: start no second set-up meanwhile", flush=True)
+
+
+def _lacks(python: Path, requirements: Path) -> list[str]:
+    """What is :func:`missing` for another interpreter, which -I keeps from folders outside its environment."""
+    code = "import sys; sys.path.append(sys.argv[1]); from embridge.run.setup import missing\n"
+    code += "print(*missing(open(sys.argv[2]).read()), sep='\\n')"
+    command = [python, "-I", "-c", code, cli.ROOT, requirements]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    return told.stdout.split()
 
 
 def _point_at(venv: Path, root: Path) -> None:
@@ -213,6 +246,8 @@ def main(argv: list[str]) -> int:
         cli.make_writable(options.out)
     python = str(interpreter())
     state = (options.out if action not in ("test", "lab", "plan") else cli.ROOT) / ".cache"
+    if not os.access(state.parent, os.W_OK):  # an installation that somebody else looks after
+        state = Path(tempfile.mkdtemp(prefix="embridge-"))
     env = variables(state, own_settings=action in ("lab", "plan"), test=action == "test")
     if action in COMMANDS:
         command = [COMMANDS[action], *argv]
