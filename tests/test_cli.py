@@ -3,16 +3,19 @@
 import ctypes
 import errno
 import fcntl
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from embridge.errors import InputError
 from embridge.run import cli, setup
@@ -256,6 +259,16 @@ def test_pins_are_compared_without_local_suffix(monkeypatch):
         "numpy==2.4.5",
         "scipy==1.17.1",
     ]
+
+
+def test_pins_install_on_the_oldest_python_that_is_promised():
+    """Debian 12 has Python 3.11.2, and pip 23.0 there says no more than that it finds no such version."""
+    project = tomllib.loads((cli.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    pins = setup.REQUIREMENTS.read_text().splitlines()
+    names = [pin.partition("==")[0] for pin in pins if "==" in pin and not pin.startswith("#")]
+    asked = {name: importlib.metadata.metadata(name).get("Requires-Python") or "" for name in names}
+    assert len(names) > 100 and {n: a for n, a in asked.items() if not SpecifierSet(a).contains(oldest)} == {}
 
 
 @pytest.fixture
