@@ -62,7 +62,7 @@ def test_tables_have_a_line_or_none_and_no_error(made):
         assert table_cells.markdown(tables.text(name, tables.numbers(name, results, dataset))).startswith("|"), name
     for table in (
         tables.tune_table(tables.tune_rows(results, dataset)),
-        tables.user_gain_table(results, dataset),
+        comparisons.user_gain_table(results, dataset),
         comparisons.controls_table(results, dataset),
     ):
         assert table_cells.markdown(table).startswith("|")

@@ -13,7 +13,7 @@ from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
 from embridge.paper import comparisons, differences, numbers, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import Page, collect, read_results, row
+from embridge.paper.results import Page, as_frame, collect, read_results, row
 from embridge.paper.scoring import evaluate_predictions
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
@@ -207,13 +207,32 @@ def test_table2_has_the_papers_layout(results):
 
 
 def test_table2_of_another_policy_has_no_paper_beside_its_zero_shot(results):
-    table = printed("table2", results, "simulated", gallery="other-users", pooling="mean").set_index("system")
-    mean = value(results, system="EMBridge", **(ZS | {"gallery": "other-users", "pooling": "mean"}))
-    assert table.loc["EMBridge", "ZS unseen"].startswith(f"{mean['value']:.2f} [")
+    table = printed("table2", results, "simulated", gallery="other-users").set_index("system")
+    own = value(results, system="EMBridge", **(ZS | {"gallery": "other-users"}))
+    assert table.loc["EMBridge", "ZS unseen"].startswith(f"{own['value']:.2f} [")
     assert "not in the source" not in table.loc["EMBridge", "ZS unseen"]  # said once, in the last column
     assert table.loc["EMBridge", "LP in"] == "– | paper 0.785"
-    only = value(results, system="CPEP", **(ZS | {"gallery": "other-users"}))  # one query: nothing to pool
-    assert table.loc["CPEP", "ZS unseen"].startswith(f"{only['value']:.2f} [")
+
+
+def test_real_recordings_have_a_mean_over_seeds_in_two_galleries_beside_no_network():
+    def cells(system, protocol, values, gallery=""):
+        about = BASE | {"dataset": "ninapro-db1", "metric": "balanced_accuracy", "classes": "unseen", "origin": "x"}
+        about |= {"system": system, "protocol": protocol, "gallery": gallery, "pooling": "max" if gallery else ""}
+        about |= {"options": "corpus=class set"} if gallery else {}
+        return [row(**about, seed=s, value=v, low=v - 0.1, high=v + 0.1) for s, v in enumerate(values)]
+
+    results = as_frame(
+        cells("Log-power + LDA", "LP", [0.5])
+        + cells("CPEP", "LP", [0.7, 0.8, 0.9])
+        + cells("CPEP", "ZS", [0.4, 0.5, 0.6], "all")
+        + cells("CPEP", "ZS", [0.3, 0.4, 0.5], "other-repetitions")
+    )
+    table = printed("real", results, "ninapro-db1").set_index("system")
+    columns = [f"{c} {s}" for c in ("LP", "ZS all", "ZS other-repetitions") for s in ("in", "unseen")]
+    assert [c for c in table.columns if c != "source"] == columns
+    assert [table.loc["CPEP", c][:4] for c in columns[1::2]] == ["0.80", "0.50", "0.40"]
+    assert table.loc["Log-power + LDA", "LP unseen"] == "0.50 [0.40, 0.60]"
+    assert table.loc["CPEP", "ZS other-repetitions in"] == "–" and "†" not in table.to_string()
 
 
 def test_table2_of_data_that_no_paper_has(results):
@@ -678,7 +697,7 @@ def test_class_f1_table(results):
 
 
 def test_user_gain_table(results):
-    table = tables.user_gain_table(results, "simulated")
+    table = comparisons.user_gain_table(results, "simulated")
     users = [f"{i:03d}" for i in range(6)]
     assert table.index.tolist() == [*users, "mean", "overall", "paper, mean", "paper, overall"]
     f1 = {s: [value(results, "user_f1", system=s, user=u, **ZS)["value"] for u in users] for s in ALIGNED}
@@ -692,7 +711,7 @@ def test_user_gain_table(results):
     assert table.loc["paper, overall", ["gain over CPEP", "gain over Q-Former"]].tolist() == [0.142, 0.102]
     zero = results.copy()
     zero.loc[(zero["metric"] == "user_f1") & (zero["system"] == "CPEP") & (zero["user"] == "000"), "value"] = 0.0
-    table = tables.user_gain_table(zero, "simulated")
+    table = comparisons.user_gain_table(zero, "simulated")
     assert np.isnan(table.loc["000", "gain over CPEP"])  # a gain over nothing is undefined, not infinite
     assert table.loc["mean", "gain over CPEP"] == pytest.approx(gains[1:].mean())
 

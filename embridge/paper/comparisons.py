@@ -8,7 +8,7 @@ import pandas as pd
 
 from embridge import evaluation as ev
 from embridge.data.splits import SETS
-from embridge.experiments import NO_NETWORK, UNIMODAL
+from embridge.experiments import ALIGNED, NO_NETWORK, UNIMODAL
 from embridge.paper.differences import DIFFERENCE
 from embridge.paper.records import CONTROLS, committed, recorded
 from embridge.paper.results import row
@@ -16,6 +16,7 @@ from embridge.paper.scoring import Outcome, probe_outcome
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MISSING,
+    beside,
     choose,
     footnotes,
     interval,
@@ -152,6 +153,30 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
     table = pd.DataFrame(lines)
     table.attrs["footnotes"] = footnotes(pd.concat([own, every]).assign(origin=""))
     return table
+
+
+def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Each user's F1 on unseen gestures and EMBridge's relative gain over the others, a ratio less 1 (E Fig. 3b).
+
+    Seeds are averaged first. Below the users come their mean (of gains: over users whose baseline is above 0), the
+    overall gain (ratio of mean F1s, less 1), and the paper's two; numbers are floats, nan where undefined.
+    """
+    *baselines, system = ALIGNED
+    rows = choose(results, dataset, protocol="ZS", classes="unseen", metric="user_f1", system=ALIGNED)
+    table = rows.groupby(["user", "system"])["value"].mean().unstack().reindex(columns=ALIGNED)
+    names, mean = {s: f"gain over {s}" for s in baselines}, table.mean()
+    for s, name in names.items():
+        table[name] = table[system] / table[s].where(table[s] > 0) - 1
+    lines = {"mean": table.mean(), "overall": pd.Series({n: mean[system] / mean[s] - 1 for s, n in names.items()})}
+    paper = {
+        (metric, s): beside(s, "ZS", "unseen", dataset, metric=metric)["paper_value"]
+        for metric, s in itertools.product(("user_f1", "user_gain", "overall_gain"), ALIGNED)
+    }
+    gains, overall = ({n: paper[m, s] for s, n in names.items()} for m in ("user_gain", "overall_gain"))
+    lines["paper, mean"] = pd.Series({s: paper["user_f1", s] for s in ALIGNED} | gains, dtype=float)
+    lines["paper, overall"] = pd.Series(overall, dtype=float)
+    table = pd.concat([table, pd.DataFrame(lines).T.reindex(columns=table.columns)])
+    return table.rename_axis(index="user", columns=None)
 
 
 def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:

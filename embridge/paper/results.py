@@ -303,6 +303,13 @@ def read_results(path: str | Path) -> pd.DataFrame:
     return as_frame([row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines])
 
 
+def committed_results(name: str) -> pd.DataFrame:
+    """The rows of ``figures/<name>/results.csv`` that git keeps, as far as they are of this RESULTS_VERSION."""
+    file = ROOT / "figures" / name / "results.csv"
+    found = read_results(file) if file.exists() else as_frame([])
+    return found[found["version"] == RESULTS_VERSION].reset_index(drop=True)
+
+
 def as_frame(rows: Iterable[dict]) -> pd.DataFrame:
     """Tidy rows as a frame, sorted by KEY: text ("" where empty), nullable ints, floats (nan where empty)."""
     ordered = sorted(rows, key=lambda fields: [(v is not None, 0 if v is None else v) for v in map(fields.get, KEY)])

@@ -80,7 +80,9 @@ def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, dig
     prints the marks' meaning, kept in ``attrs["footnotes"]``.
     """
     marks, lines, sources = origin_marks(cells), {}, {}
-    cells = cells.assign(column=[" ".join(map(str, labels)) for labels in cells[columns].to_numpy(dtype=object)])
+    cells = cells.assign(
+        column=[" ".join(str(x) for x in labels if x != "") for labels in cells[columns].to_numpy(dtype=object)]
+    )
     names, printed = list(cells["column"].unique()), set(cells.loc[cells["paper_value"].notna(), "column"])
     for found in cells.to_dict("records"):
         key = tuple(found[k] for k in index)

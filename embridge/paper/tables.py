@@ -65,7 +65,6 @@ def headline_rows(
     *,
     systems: tuple[str, ...] = TABLE_2_SYSTEMS,
     gallery: str = "all",
-    pooling: str = "max",
     table: str | None = None,
     groups: dict[str, str] = GROUPS,
 ) -> pd.DataFrame:
@@ -78,7 +77,7 @@ def headline_rows(
         its NinaPro; other datasets beside nothing
     systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
         With LOG_POWER_LDA among them each other system's cells are compared with its probe
-    gallery, pooling : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
+    gallery : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
     table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has the number
     groups : of the column "group", by system; others are "multi-modal"
 
@@ -95,7 +94,7 @@ def headline_rows(
     lines, cells = _lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
-        rows = choose(results, dataset, **how, gallery=gallery, pooling=pooling)
+        rows = choose(results, dataset, **how, gallery=gallery)
         half = spread[protocol, classes] if system in ALIGNED else None
         over = over_lda(rows, lines[classes], half) if lines and system not in NO_NETWORK else {}
         labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
@@ -113,6 +112,17 @@ def _lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that are scores, without those of single users."""
     return rows[rows["metric"] == "balanced_accuracy"]
+
+
+def _real_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """No network and the headline's systems, over all seeds there are, with zero-shot in two galleries."""
+    systems = (*NO_NETWORK, "Upper bound", "EMG-MAE", *ALIGNED)
+    cells = pd.concat(
+        headline_rows(results.assign(origin=""), dataset, systems=systems, gallery=gallery).assign(gallery=gallery)
+        for gallery in ("all", "other-repetitions")
+    )
+    cells.loc[cells["protocol"] == "LP", "gallery"] = ""
+    return cells.drop_duplicates(["system", "protocol", "gallery", "classes"], ignore_index=True)
 
 
 def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -331,6 +341,7 @@ TABLES = {
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
     "regression": Table(_regression_rows, columns=("classes",), digits=1),
     "galleries": Table(_gallery_rows, ("classes", "system", "pooling"), ("gallery",)),
+    "real": Table(_real_rows, columns=("protocol", "gallery", "classes")),
     "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
     "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
@@ -372,27 +383,3 @@ def tune_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
     table.attrs["footnotes"] = footnotes(cells)
     return table
-
-
-def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """Each user's F1 on unseen gestures and EMBridge's relative gain over the others, a ratio less 1 (E Fig. 3b).
-
-    Seeds are averaged first. Below the users come their mean (of gains: over users whose baseline is above 0), the
-    overall gain (ratio of mean F1s, less 1), and the paper's two; numbers are floats, nan where undefined.
-    """
-    *baselines, system = ALIGNED
-    rows = choose(results, dataset, protocol="ZS", classes="unseen", metric="user_f1", system=ALIGNED)
-    table = rows.groupby(["user", "system"])["value"].mean().unstack().reindex(columns=ALIGNED)
-    names, mean = {s: f"gain over {s}" for s in baselines}, table.mean()
-    for s, name in names.items():
-        table[name] = table[system] / table[s].where(table[s] > 0) - 1
-    lines = {"mean": table.mean(), "overall": pd.Series({n: mean[system] / mean[s] - 1 for s, n in names.items()})}
-    paper = {
-        (metric, s): beside(s, "ZS", "unseen", dataset, metric=metric)["paper_value"]
-        for metric, s in itertools.product(("user_f1", "user_gain", "overall_gain"), ALIGNED)
-    }
-    gains, overall = ({n: paper[m, s] for s, n in names.items()} for m in ("user_gain", "overall_gain"))
-    lines["paper, mean"] = pd.Series({s: paper["user_f1", s] for s in ALIGNED} | gains, dtype=float)
-    lines["paper, overall"] = pd.Series(overall, dtype=float)
-    table = pd.concat([table, pd.DataFrame(lines).T.reindex(columns=table.columns)])
-    return table.rename_axis(index="user", columns=None)
