@@ -21,9 +21,9 @@ from embridge.data.recordings import (
     Segment,
     Signals,
     Source,
-    about_links,
     files_below,
     not_followed,
+    why_missing,
 )
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
@@ -145,7 +145,7 @@ def _files_by_stem(folder: Path, below: list[Path], links: list[Path]) -> dict[s
     if not files:
         raise InputError(
             f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
-            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{about_links(links)}"
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{why_missing(below, links)}"
         )
     return files
 

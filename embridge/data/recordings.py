@@ -11,6 +11,7 @@ import numpy as np
 from embridge.errors import InputError
 
 SPLITS = ("train", "val", "test", "")  # what the column ``split`` may say
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
 
 
@@ -137,6 +138,15 @@ def not_followed(links: list[Path]) -> list[tuple[str, str]]:
     return [(link.name, "a symbolic link to a folder is not followed; give --data the folder itself") for link in links]
 
 
-def about_links(links: list[Path]) -> str:
-    """The end of a message about files that are missing where links to folders were met; else empty."""
-    return f"; {links[0]} is a symbolic link to a folder, which is not followed: give that folder" if links else ""
+def archives(files: list[Path]) -> list[Path]:
+    """Those of the files that are archives, which no reader looks into."""
+    return [path for path in files if path.suffix.lower() in ARCHIVES and not path.name.startswith(".")]
+
+
+def why_missing(files: list[Path], links: list[Path]) -> str:
+    """The end of a message about data that are missing where archives or links to folders were met; else empty."""
+    end = f"; {links[0]} is a symbolic link to a folder, which is not followed: give that folder" if links else ""
+    if packed := archives(files):
+        more = f" and {len(packed) - 5} more" if len(packed) > 5 else ""
+        end += f"; unpack the archives that are there: {', '.join(p.name for p in packed[:5])}{more}"
+    return end
