@@ -28,14 +28,20 @@ class NamedDataset:
     windows : how its recordings are filtered and cut
     simulated : whether we write it ourselves, so that no folder need be given
     paper : the dataset whose numbers the papers print, which stand beside this one's; "" for none
-    development : whether choices were made with it in view
+    development : the user with whom in view choices were made; "" for none
     """
 
     name: str
     windows: WindowConfig = WindowConfig()
     simulated: bool = False
     paper: str = "emg2pose"
-    development: bool = False
+    development: str = ""
+
+    def developed_on(self, source: "Source") -> bool | str:
+        """Whether the recordings are those of the user ``development``, or what to say of that one among several."""
+        users = {r.user for r in source.recordings}
+        several = f"{len(users)} subjects, of whom {self.development} is a development subject"
+        return self.development in users and (len(users) == 1 or several)
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
         """Its recordings below ``folder``; of simulated ones what is missing of ``simulation`` is written first."""
@@ -108,7 +114,7 @@ class DB1(NamedDataset):
         exclude_ik_failures=False,
     )
     paper: str = ""
-    development: bool = True  # its subject 1 was used in development
+    development: str = "S1"
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
         from embridge.data.ninapro import open_db1

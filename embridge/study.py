@@ -148,7 +148,7 @@ class Study:
             "seed": self.seed,
             "device": self.device,
             "simulated": self.simulated,
-            "development": self.dataset in DATASETS and DATASETS[self.dataset].development,
+            "development": self.dataset in DATASETS and DATASETS[self.dataset].developed_on(self.source),
             **self.made_from,
             "configuration": as_json(self.profile),
         }

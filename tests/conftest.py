@@ -131,11 +131,13 @@ def write_dataset(folder, *, users=(("train", 3), ("val", 2), ("test", 2)), n_sa
     return rows
 
 
-def write_db1(folder, subject: int, /, *, seed: int = 0, name: str | None = None, samples: int = 300, **changes):
-    """A DB1-shaped file: 12 movements x 10 repetitions of 3 s, 1 s of rest between. ``changes`` replace fields."""
+def write_db1(
+    folder, subject: int, /, *, seed: int = 0, name: str | None = None, samples: int = 300, movements=12, **changes
+):
+    """A DB1-shaped file: ``movements`` x 10 repetitions of 3 s, 1 s of rest between. ``changes`` replace fields."""
     rng = np.random.default_rng(seed + subject)
-    labels = np.concatenate([np.r_[np.full(samples, g), np.zeros(100)] for g in range(1, 13) for _ in range(10)])
-    repetitions = np.concatenate([np.r_[np.full(samples, r), np.zeros(100)] for _ in range(12) for r in range(1, 11)])
+    times = np.array([(g, r) for g in range(1, movements + 1) for r in range(1, 11)])
+    labels, repetitions = (np.concatenate([np.r_[np.full(samples, x), np.zeros(100)] for x in of]) for of in times.T)
     fields = {
         "emg": np.abs(rng.standard_normal((len(labels), 10))) * 0.1,
         "glove": 120 + 20 * rng.standard_normal((len(labels), 22)),

@@ -210,7 +210,8 @@ def test_a_microvolt_survives_the_store(tmp_path):
         "glove": rng.random((n, 22)),
     }
     write_ninapro(tmp_path, "DB2", 1, 1, **changes)
-    store = build_store(opened(tmp_path), config, tmp_path / "out", workers=1, progress=False)
+    with pytest.warns(EMBridgeWarning, match="expected 17 movements in exercise 1, found 3"):
+        store = build_store(opened(tmp_path), config, tmp_path / "out", workers=1, progress=False)
     assert store.table.gesture.tolist() == ["E1-01", "E1-02", "E1-03"]
     expected = filter_emg(emg, config)[4000:8000].T
     assert np.abs(expected).max() == pytest.approx(1e-6, rel=0.05)
@@ -396,6 +397,7 @@ def test_simulated_files_have_the_real_ones_fields_shapes_and_units(simulated):
         scalars = dict.fromkeys(("subject", "exercise", "simulated"), (1, 1))
         assert shapes == {"emg": (n, 12), "glove": (n, sensors), **labels, **scalars}
         assert fields["emg"].dtype == fields["glove"].dtype == np.float32
+        assert {fields[name].dtype for name in (*labels, *scalars)} == {np.dtype(np.uint8)}, "as the real files'"
         rms = fields["emg"].std(axis=0)
         assert (rms > 1e-6).all() and (rms < 3e-4).all(), "volts"
         assert fields["glove"].min() > 0 and fields["glove"].max() < 255 and np.ptp(fields["glove"], axis=0).min() > 5

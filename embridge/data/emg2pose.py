@@ -21,8 +21,8 @@ from embridge.data.recordings import (
     Segment,
     Signals,
     Source,
-    about_folders,
     files_below,
+    why_missing,
 )
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
@@ -144,7 +144,7 @@ def _files_by_stem(folder: Path, below: list[Path], left: list[tuple[str, str]])
     if not files:
         raise InputError(
             f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
-            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{about_folders(left)}"
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{why_missing(below, left)}"
         )
     return files
 

@@ -11,7 +11,7 @@ unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files;
 import re
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,8 +28,9 @@ from embridge.data.recordings import (
     Segment,
     Signals,
     Source,
-    about_folders,
+    archives,
     files_below,
+    why_missing,
 )
 from embridge.errors import EMBridgeWarning, InputError
 
@@ -67,7 +68,7 @@ DB1 = Database(
     sample_rate=100.0,
     n_channels=10,
     n_sensors=22,
-    exercises={1: (12, (1,))},
+    exercises={1: (12, (1,)), 2: (17, (1,)), 3: (23, (1,))},  # each counts from 1, where DB2's run on
 )
 # DB2 and DB7 are recorded alike. Exercise 1 is B (hand and wrist), 2 is C (grasps), whose labels may run on from B's;
 # DB2's exercise 3 records force and no glove.
@@ -104,13 +105,19 @@ def gesture_name(exercise: int, rank: int) -> str:
     return f"E{exercise}-{rank:02d}"
 
 
-def open_db1(folder: Path | str, *, skip_broken: bool = False) -> Source:
+def open_db1(folder: Path | str, *, exercises: Sequence[int] = (1,), skip_broken: bool = False) -> Source:
     """List DB1's exercise 1, one recording a subject, found at any depth below ``folder``.
 
-    Raises InputError where there is no such file, or where a subject has other exercises but not this one
-    (``skip_broken`` leaves that subject out and counts it).
+    METHOD 1 is of exercise 1 alone. ``exercises`` asks for others: the files' labels count from 1 again in 2 and in 3,
+    and their gestures are "E2-01" to "E2-17" and "E3-01" to "E3-23".
+
+    Raises InputError for another exercise, where there is no such file, or where a subject has some exercises but not
+    these (``skip_broken`` leaves out what is missing and counts it).
     """
-    recordings, skipped = _list(DB1, Path(folder), skip_broken)
+    asked = np.ravel(exercises).tolist()
+    if not asked or not set(asked) <= set(DB1.exercises):
+        raise InputError(f"{DB1.name}: expected exercises among 1, 2 and 3, found {exercises}; ask for those")
+    recordings, skipped = _list(DB1, Path(folder), skip_broken, sorted(set(asked)))
     return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped)
 
 
@@ -130,8 +137,11 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
         below = [p for p in inside if p.name.upper() == database.name]
         if len(below) != 1:
             found = ", ".join(p.name for p in below or inside) or "no folder"
-            raise InputError(f"ninapro: expected one folder {database.name} in {folder}, found {found}; see README")
-        listed, out = _list(database, below[0], skip_broken)
+            clue = why_missing(*files_below(folder))
+            raise InputError(
+                f"ninapro: expected one folder {database.name} in {folder}, found {found}; see README{clue}"
+            )
+        listed, out = _list(database, below[0], skip_broken, database.exercises)
         recordings += listed
         skipped += out if simulated else [*out, *_gaps(database, listed)]
     name = "simulated-ninapro" if simulated else "ninapro"
@@ -139,11 +149,14 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
 
 
 def _list(
-    database: Database, folder: Path, skip_broken: bool
+    database: Database, folder: Path, skip_broken: bool, exercises: Iterable[int]
 ) -> tuple[tuple[Recording, ...], tuple[tuple[str, str], ...]]:
     """The recordings of one database, by subject and exercise, and (file, reason) of what is left out."""
     if not folder.is_dir():
-        raise InputError(f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files")
+        clue = why_missing([folder], []) if folder.exists() else ""
+        raise InputError(
+            f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files{clue}"
+        )
     files: dict[tuple[int, int], Path] = {}
     below, left = files_below(folder, skip_broken)
     for path in below:
@@ -160,7 +173,7 @@ def _list(
         if subject in database.left_out:
             skipped.append((f"{database.prefix}S{subject}", database.left_out[subject]))
             continue
-        for exercise in database.exercises:
+        for exercise in exercises:
             if (subject, exercise) in files:
                 recordings.append(_recording(database, files[subject, exercise], subject, exercise))
                 continue
@@ -169,9 +182,22 @@ def _list(
                 raise InputError(f"{database.name}: {reason}{LEAVE_OUT}")
             skipped.append((f"{database.prefix}S{subject}", reason))
     if not recordings:
-        example = f"{folder} holds no file like {database.example}"
-        raise InputError(f"{database.name}: {example}; expected one a subject and exercise{about_folders(left)}")
-    return tuple(recordings), (*skipped, *left)
+        example = f"{folder} holds no file like {database.example}; expected one a subject and exercise"
+        raise InputError(f"{database.name}: {example}{why_missing(below, left)}")
+    return tuple(recordings), (*skipped, *_packed(database, below, {s for s, _ in files}), *left)
+
+
+def _packed(database: Database, below: list[Path], found: set[int]) -> list[tuple[str, str]]:
+    """Archives of subjects without a file, named in a warning; those of the others were unpacked already."""
+    packed = []
+    for path in archives(below):
+        subject = re.search(r"(?<![a-z])s(?:ubject)?_?(\d+)", path.stem, re.IGNORECASE)  # S1, DB2_s1, Subject_1
+        if subject and int(subject[1]) not in {*found, *database.left_out}:
+            packed.append(path.name)
+    if packed:
+        text = f"{database.name}: archives are not read; unpack those of subjects without a file: {', '.join(packed)}"
+        warnings.warn(text, EMBridgeWarning, stacklevel=4)
+    return [(name, "an archive is not read; unpack it") for name in packed]
 
 
 def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
@@ -191,7 +217,7 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
         key=key,
         path=path,
         user=user,
-        session=user if database.prefix else key,  # exercises 1 and 2 follow each other, electrodes and glove stay on
+        session=user,  # exercises follow each other, electrodes and glove stay on
         gesture="",
         hand="",
         sample_rate=database.sample_rate,
@@ -242,7 +268,7 @@ def _load(database: Database, exercise: int, recording: Recording) -> Signals:
         subject, found = recording.user[1:], f"{content['subject'][0, 0]:g}"
         if found != subject:
             raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
-    glove = content["glove"][:n]
+    glove = content["glove"][:n].astype(np.float32)  # whole numbers come as whatever small integers hold them
     kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
     # on DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one
     broken = ~np.isfinite(glove).all(axis=0) | ((np.ptp(glove, axis=0) == 0) if n else False)
@@ -250,7 +276,7 @@ def _load(database: Database, exercise: int, recording: Recording) -> Signals:
         raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
     return Signals(
         emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
-        pose=np.ascontiguousarray(glove[:, kept], dtype=np.float32),
+        pose=np.ascontiguousarray(glove[:, kept]),
         segments=_segments(database, exercise, path, content, n),
     )
 
@@ -296,6 +322,7 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
     for name in FIELDS[2:]:
         if wrong := [x for x in np.unique(content[name]) if not 0 <= x < 256 or x % 1]:
             raise InputError(f"{path}: expected whole numbers 0 to 255 in {name}, found {wrong[0]:g}; leave it out")
+    # uint8 in the real files, also where the header says double: differences and sums would wrap around
     labels, repetitions = (np.ravel(content[name])[:n].astype(np.int64) for name in FIELDS[2:])
     used = np.unique(labels[labels != 0])
     fits = [first for first in firsts if ((used >= first) & (used < first + n_movements)).all()]
@@ -304,10 +331,23 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
         wrong = ", ".join(map(str, used)) if len(used) < 6 else f"{used[0]}..{used[-1]}"
         problem = "which fits both" if fits else "which is neither" if len(firsts) > 1 else "which is not"
         raise InputError(f"{path}: expected restimulus 0 and {numberings}, found {wrong}, {problem}; leave it out")
-    rank = labels - (fits[0] if len(used) else 1) + 1
+    first = fits[0] if len(used) else 1
+    _check_movements(database, exercise, path, used)
+    rank = labels - first + 1
     edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
     return tuple(
         Segment(a, b, gesture_name(exercise, int(rank[a])), int(repetitions[a]))
         for a, b in pairwise(edges)
         if b > a and labels[a] != 0 and repetitions[a] > 0
     )
+
+
+def _check_movements(database: Database, exercise: int, path: Path, used: np.ndarray) -> None:
+    """A warning where movements are missing; InputError where the labels are those of another exercise, and all."""
+    expected = database.exercises[exercise][0]
+    if 0 < len(used) < expected:
+        told = f"{path}: expected {expected} movements in exercise {exercise}, found {len(used)}"
+        for other, (n, _) in database.exercises.items():
+            if len(used) == used[-1] == n:
+                raise InputError(f"{told}, as many as exercise {other} has; restore its name, or leave it out")
+        warnings.warn(f"{told}, of labels {', '.join(map(str, used))}", EMBridgeWarning, stacklevel=4)

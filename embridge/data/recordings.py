@@ -12,6 +12,7 @@ from embridge.errors import InputError
 
 SPLITS = ("train", "val", "test", "")  # what the column ``split`` may say
 LINK = "a symbolic link to a folder is not followed; give --data the folder itself"
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
 
 
@@ -148,6 +149,15 @@ def files_below(folder: Path, skip_broken: bool = False) -> tuple[list[Path], li
     return sorted(files), sorted(left)
 
 
-def about_folders(left: list[tuple[str, str]]) -> str:
-    """The end of a message about missing files where :func:`files_below` did not look into a folder; else empty."""
-    return f"; {left[0][0]} was not looked into: {left[0][1]}" if left else ""
+def archives(files: list[Path]) -> list[Path]:
+    """Those of the files that are archives, which no reader looks into."""
+    return [path for path in files if path.suffix.lower() in ARCHIVES and not path.name.startswith(".")]
+
+
+def why_missing(files: list[Path], left: list[tuple[str, str]]) -> str:
+    """The end of a message about missing data where :func:`files_below` met archives, or left folders out; or empty."""
+    end = f"; {left[0][0]} was not looked into: {left[0][1]}" if left else ""
+    if packed := archives(files):
+        more = f" and {len(packed) - 5} more" if len(packed) > 5 else ""
+        end += f"; unpack the archives that are there: {', '.join(p.name for p in packed[:5])}{more}"
+    return end

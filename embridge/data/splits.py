@@ -351,7 +351,7 @@ def split_db1(table: pd.DataFrame) -> Splits:
         table=table,
         remedy="Add complete exercise 1 files",
         probe_apart="repetition",
-        notes=("Subject 1 is a development subject: choices were made with it in view.",),
+        notes=("Subject 1 is a development subject: choices were made with it in view.",) * ("S1" in set(table.user)),
     )
 
 
