@@ -30,9 +30,20 @@ if TYPE_CHECKING:
 def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     """The model before its training, around the encoders that it starts from, and a function that makes its task.
 
-    Trains what the experiment needs where that is missing.
+    Trains what the experiment needs where that is missing. Warns of samples that its patches leave over.
     """
     (shape, train), objective = study.configs(experiment), experiment.objective
+    cuts = {} if experiment.kind == "regressor" else {"emg_patch": shape.emg, "pose_patch": shape.pose}
+    for name, tokens in cuts.items():
+        if left := tokens.steps % tokens.patch:
+            of, seconds = shape.window / tokens.steps, shape.window / shape.sample_rate  # samples a step
+            text = (
+                f"{name} of {seconds * tokens.patch / tokens.steps:g} s leaves over the last {round(left * of)} of each"
+            )
+            text += (
+                f" window's {shape.window} samples, which nothing reads; let {name} divide {seconds:g} s, or cut others"
+            )
+            warnings.warn(f"{experiment.name}: {text}", EMBridgeWarning, stacklevel=3)
     if experiment.kind == "regressor":
         model = regressor(experiment.name, shape)
     elif experiment.aligned:

@@ -112,7 +112,7 @@ def open_db1(folder: Path | str, *, skip_broken: bool = False) -> Source:
     (``skip_broken`` leaves that subject out and counts it).
     """
     recordings, skipped = _list(DB1, Path(folder), skip_broken)
-    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped)
+    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped, failures_known=True)
 
 
 def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
@@ -136,7 +136,7 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
         recordings += listed
         skipped += out if simulated else [*out, *_gaps(database, listed)]
     name = "simulated-ninapro" if simulated else "ninapro"
-    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped))
+    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped), True)
 
 
 def _list(

@@ -24,11 +24,39 @@ VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 # columns of the table that come from the recording, and those that are kept in windows.npz
 OF_RECORDING = ("user", "session", "hand", "moving_hand", "split", "generalization")
 OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
+# why windows are left out, by the name of their count
+LOST = {
+    "ik_failure": "of a pose that is exactly 0 or marked as failed (exclude_ik_failures)",
+    "nan_pose": "with a NaN in the pose",
+    "nan_emg": "with a NaN in the EMG, or as near to one as the filter rings",
+    "no_signal": "without a signal in any channel",
+}
+SHORT = {"short": "of {recordings} recordings", "short_segments": "labelled stretches"}
 
 
 def seal(body: dict) -> str:
     """A manifest as JSON with a checksum of itself."""
     return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
+
+
+def left_out(lost: dict[str, dict[str, int]], counts: dict[str, int]) -> str:
+    """Why windows were left out, and of which recordings, in words; "" where none was.
+
+    ``lost``: by the reason, LOST or SHORT, how many of each recording. ``counts``: the manifest's.
+    """
+
+    def where(name: str) -> str:
+        most = sorted(lost[name].items(), key=lambda item: -item[1])
+        more = f" and {len(most) - 3} more" if len(most) > 3 else ""
+        return ", ".join(key if name == "short" else f"{key} {n}" for key, n in most[:3]) + more
+
+    windows = [f"{sum(lost[name].values())} {why} ({where(name)})" for name, why in LOST.items() if name in lost]
+    told = [f"windows left out of {counts.get('grid', 0)}: {', '.join(windows)}"] if windows else []
+    for name, what in SHORT.items():
+        if name in lost:
+            n = f"{sum(lost[name].values())} {what.format(**counts)}"
+            told.append(f"{n} are shorter than a window and give none ({where(name)})")
+    return "; ".join(told)
 
 
 class WindowStore:
@@ -41,7 +69,7 @@ class WindowStore:
     table : DataFrame, one row a window, index 0..N-1 (the ids): recording, user, session, gesture, hand,
         moving_hand, repetition, split, generalization, segment (id of the labelled stretch), start (sample), offset
         (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest (of
-        the waveforms, in a store of either kind)
+        the waveforms, in a store of either kind); ``table.attrs["left out"]`` says what is missing and why
     kind : "waveform" or "features"
     emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16; of features (N, C, bins) and (N, J, bins)
     power_f16 : (N, C, 8) float16, log-power of eight equal parts; of features alone
@@ -102,7 +130,9 @@ class WindowStore:
         table["gesture"] = np.array(self.manifest["gestures"], dtype=object)[columns["gesture"]]
         table |= {name: columns[name] for name in ("repetition", "segment", "start", "offset", "digest")}
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
-        return pd.DataFrame(table, index=pd.RangeIndex(len(self)))
+        table = pd.DataFrame(table, index=pd.RangeIndex(len(self)))
+        table.attrs["left out"] = left_out(self.manifest.get("lost", {}), self.manifest["counts"])
+        return table
 
     emg_f16 = cached_property(lambda self: self._array(0))
     pose_f16 = cached_property(lambda self: self._array(1))

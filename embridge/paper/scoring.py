@@ -140,13 +140,14 @@ class Outcome:
     @cached_property
     def rows(self) -> list[dict]:
         """Tidy rows, the balanced accuracy first; not to be changed."""
-        return evaluate_predictions(self.y, self.predicted, self.groups, n_classes=4, **self.shared, **self.more)
+        return evaluate_predictions(self.y, self.predicted, self.groups, **self.shared, **self.more)
 
 
 def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", pooling="", options="", **more):
     common = {
         "dataset": study.dataset, "profile": study.profile.name, "seed": study.seed,
         "n_resamples": study.profile.evaluation.n_bootstrap, "group_kind": study.splits.group_kind,
+        "n_classes": len(study.splits.classes[classes]),
     }  # fmt: skip
     windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
     return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
@@ -197,6 +198,7 @@ def zero_shot_outcomes(
     k : neighbours; None: the profile's
     """
     splits, setting = study.splits, study.profile.evaluation
+    splits.check_evaluable()
     ids = getattr(splits, subset)[classes]
     if subset == "tune":
         splits.learn_from(ids, "D_tune", tuning=True)
@@ -212,7 +214,7 @@ def zero_shot_outcomes(
     for corpus, gallery in corpora.items():
         poses, labels = gallery_embeddings(study, system, gallery), splits.labels(classes, gallery)
         # every other gesture is a class of its own, so that its poses vote for it and not for one big rival
-        labels = np.where(labels < 0, 4 + gesture_codes[gallery], labels)
+        labels = np.where(labels < 0, len(splits.classes[classes]) + gesture_codes[gallery], labels)
         # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only
         for policy in splits.policies if corpus == "class set" else ("all",):
             for pooling in poolings:
@@ -255,6 +257,7 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     ``features``: function of window ids, for controls; None: the system's own.
     """
     splits = study.splits
+    splits.check_evaluable()
     if system == LOG_POWER_LDA:
         read, choices = study.band_power, (ev.choose_shrinkage, ev.choose_shrinkage_grouped)
     else:
@@ -266,7 +269,8 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
         setting = choices[0](x, y, np.asarray(read(tune)), splits.labels(classes, tune))
     else:
-        setting = choices[1](x, y, splits.exclusion("other-repetitions", train))
+        apart = "other-recordings" if splits.probe_apart == "recording" else "other-repetitions"
+        setting = choices[1](x, y, splits.exclusion(apart, train))
 
     def fit(x, y, test_x, setting):
         if system == LOG_POWER_LDA:
@@ -356,7 +360,7 @@ def few_shot(
         if system != LOG_POWER_LDA:
             more = {name: value for name, value in o.more.items() if name != "group_kind"}
             pair = o.y, o.predicted, line.predict(part.rows), o.groups
-            rows.append(compare_predictions(*pair, n_classes=4, baseline=LOG_POWER_LDA, **o.shared, **more))
+            rows.append(compare_predictions(*pair, baseline=LOG_POWER_LDA, **o.shared, **more))
     return rows
 
 
