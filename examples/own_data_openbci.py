@@ -66,8 +66,8 @@ def main(folder: Path, out: str = "openbci", size: str = "quick") -> None:
     for one in recordings:
         split = partial(split_by_recording, "s1", classes={"in": patterns, "unseen": ()}, left_out=[one.key])
         study = Study(source, size=size, out=out, windows=WINDOWS, split=split)
-        answers = [scoring.no_network(study, "in")[1], scoring.probe_outcome(study, "CPEP", "in")]
-        folds.append(answers + scoring.zero_shot_outcomes(study, "CPEP", "in", brief=True))
+        probes = [scoring.probe_outcome(study, x, "in") for x in ("Log-power + LDA", "Pose-MAE", "CPEP")]
+        folds.append(probes + scoring.zero_shot_outcomes(study, "CPEP", "in", brief=True))
     print(f"balanced accuracy of {len(patterns)} patterns (chance {1 / len(patterns):.2f}): {' '.join(patterns)}")
     for same in zip(*folds, strict=True):  # one person: the interval is over recordings and tells of nobody else
         y, found, groups = (np.concatenate([getattr(o, name) for o in same]) for name in ("y", "predicted", "groups"))
