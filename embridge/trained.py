@@ -33,17 +33,14 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     Trains what the experiment needs where that is missing. Warns of samples that its patches leave over.
     """
     (shape, train), objective = study.configs(experiment), experiment.objective
-    cuts = {} if experiment.kind == "regressor" else {"emg_patch": shape.emg, "pose_patch": shape.pose}
-    for name, tokens in cuts.items():
-        if left := tokens.steps % tokens.patch:
-            of, seconds = shape.window / tokens.steps, shape.window / shape.sample_rate  # samples a step
-            text = (
-                f"{name} of {seconds * tokens.patch / tokens.steps:g} s leaves over the last {round(left * of)} of each"
-            )
-            text += (
-                f" window's {shape.window} samples, which nothing reads; let {name} divide {seconds:g} s, or cut others"
-            )
-            warnings.warn(f"{experiment.name}: {text}", EMBridgeWarning, stacklevel=3)
+    read = {"emg-mae": ("emg",), "pose-mae": ("pose",), "regressor": ()}.get(experiment.kind, ("emg", "pose"))
+    for name in read:
+        tokens, of, seconds = getattr(shape, name), shape.window, shape.window / shape.sample_rate
+        if tokens.n_tokens and (left := tokens.steps % tokens.patch):
+            text = f"{name}_patch of {seconds * tokens.patch / tokens.steps:g} s leaves over the last "
+            text += f"{round(of * left / tokens.steps)} of each window's {of} samples, which nothing reads"
+            text += f"; set one that divides {seconds:g} s, or another window"
+            warnings.warn(text, EMBridgeWarning, stacklevel=3)
     if experiment.kind == "regressor":
         model = regressor(experiment.name, shape)
     elif experiment.aligned:

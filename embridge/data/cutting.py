@@ -136,7 +136,7 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
             )
         if file.n_samples >= config.window:  # length first, whatever its clock says
             signals = recording.load()
-            if len(signals.emg) > file.n_samples:
+            if signals.emg.ndim and len(signals.emg) > file.n_samples:
                 raise InputError(
                     f"{recording.path}: its counter says {file.n_samples} samples, its loader gives "
                     f"{len(signals.emg)}; count the same ones"
@@ -192,7 +192,8 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
             "dead_channels": np.flatnonzero(dead).tolist(),
             "counts": {**counts, "ik_failure_samples": int(failed.sum())},
             # beside the counts, which are in the hash of a store's contents
-            "lost": {name: n for name, mask in marks.items() if (n := counted(mask, signals.segments, config))},
+            "lost": {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
+            | {"still_joints": np.flatnonzero(np.ptp(signals.pose, axis=0) == 0).tolist() if len(signals.pose) else []},
         },
     )
 

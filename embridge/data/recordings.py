@@ -159,7 +159,8 @@ class Recording:
             raise
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)[1:]
-            own = [f for f in frames if "site-packages" not in f.filename]  # in a library only its reader can look
+            # in a library, and here, only its reader can look
+            own = [f for f in frames if "site-packages" not in f.filename and f.filename not in (__file__, "<string>")]
             at = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
             raise InputError(
                 f"{self.path}: its {name} ended in {type(error).__name__}: {error}{at}; {expected}"

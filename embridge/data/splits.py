@@ -360,7 +360,8 @@ def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_ou
 
     Raises InputError for a key without windows, and as :class:`Splits`.
     """
-    keys, there = list(map(str, left_out)), table.recording.unique()
+    keys = [left_out] if isinstance(left_out, str) else list(map(str, left_out))
+    there = table.recording.unique()
     if unknown := sorted({*keys} - {*there}):
         found = f"expected left_out to name some of its {len(there)} recordings with windows, found {unknown[0]!r}"
         raise InputError(f"{dataset}: {found}; they are {', '.join(there[:9])}{missing(table)}")

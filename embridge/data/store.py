@@ -24,7 +24,7 @@ VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 # columns of the table that come from the recording, and those that are kept in windows.npz
 OF_RECORDING = ("user", "session", "hand", "moving_hand", "split", "generalization")
 OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
-# why windows are left out, by the name of their count
+# why windows are left out, by the name of their count; and what is kept although it is odd
 LOST = {
     "ik_failure": "of a pose that is exactly 0 or marked as failed (exclude_ik_failures)",
     "nan_pose": "with a NaN in the pose",
@@ -32,6 +32,12 @@ LOST = {
     "no_signal": "without a signal in any channel",
 }
 SHORT = {"short": "of {recordings} recordings", "short_segments": "labelled stretches"}
+KEPT = {
+    "failure_kept": "windows hold a pose of exactly 0 or marked as failed, which exclude_ik_failures leaves out",
+    "dead_channels": "channels are constant or NaN throughout, and zeros in the store",
+    "still_joints": "joints never move",
+}
+NO_NEWS = ("ik_failure", "short_segments", *KEPT)  # of named datasets, whose pages count them
 
 
 def seal(body: dict) -> str:
@@ -39,24 +45,30 @@ def seal(body: dict) -> str:
     return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
 
 
-def left_out(lost: dict[str, dict[str, int]], counts: dict[str, int]) -> str:
+def left_out(lost: dict[str, dict], counts: dict[str, int]) -> str:
     """Why windows were left out, and of which recordings, in words; "" where none was.
 
-    ``lost``: by the reason, LOST or SHORT, how many of each recording. ``counts``: the manifest's.
+    ``lost``: by the name of a reason, how many of each recording. ``counts``: the manifest's.
     """
-
-    def where(name: str) -> str:
-        most = sorted(lost[name].items(), key=lambda item: -item[1])
-        more = f" and {len(most) - 3} more" if len(most) > 3 else ""
-        return ", ".join(key if name == "short" else f"{key} {n}" for key, n in most[:3]) + more
-
-    windows = [f"{sum(lost[name].values())} {why} ({where(name)})" for name, why in LOST.items() if name in lost]
+    windows = [_of(lost, name, why) for name, why in LOST.items() if name in lost]
     told = [f"windows left out of {counts.get('grid', 0)}: {', '.join(windows)}"] if windows else []
-    for name, what in SHORT.items():
-        if name in lost:
-            n = f"{sum(lost[name].values())} {what.format(**counts)}"
-            told.append(f"{n} are shorter than a window and give none ({where(name)})")
-    return "; ".join(told)
+    why = {name: f"{what.format(**counts)} are shorter than a window and give none" for name, what in SHORT.items()}
+    return "; ".join(told + [_of(lost, name, text) for name, text in why.items() if name in lost])
+
+
+def odd(lost: dict[str, dict], counts: dict[str, int], known: bool) -> list[str]:
+    """Sentences on what was left out and what was kept although it is odd, without NO_NEWS where it is ``known``."""
+    news = {name: found for name, found in lost.items() if not (known and name in NO_NEWS)}
+    kept = [_of(news, name, what) for name, what in KEPT.items() if name in news]
+    return [text for text in (left_out(news, counts), *kept) if text]
+
+
+def _of(lost: dict[str, dict], name: str, what: str) -> str:
+    """How many, what, and of which recordings: a count of each, or a list of its channels or joints from 0."""
+    size = {key: len(n) if isinstance(n, list) else n for key, n in lost[name].items()}
+    most = sorted(size, key=lambda key: -size[key])
+    where = ", ".join(key if name == "short" else f"{key} {lost[name][key]}" for key in most[:3])
+    return f"{sum(size.values())} {what} ({where}{f' and {len(most) - 3} more' if len(most) > 3 else ''})"
 
 
 class WindowStore:
@@ -131,7 +143,9 @@ class WindowStore:
         table |= {name: columns[name] for name in ("repetition", "segment", "start", "offset", "digest")}
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
         table = pd.DataFrame(table, index=pd.RangeIndex(len(self)))
-        table.attrs["left out"] = left_out(self.manifest.get("lost", {}), self.manifest["counts"])
+        why = left_out(self.manifest.get("lost", {}), self.manifest["counts"])
+        none = f"none of its {len(recordings)} recordings has a labelled stretch"
+        table.attrs["left out"] = why or none * (not len(self))
         return table
 
     emg_f16 = cached_property(lambda self: self._array(0))

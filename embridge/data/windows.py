@@ -25,7 +25,18 @@ from tqdm import tqdm
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
 from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
 from embridge.data.recordings import LEAVE_OUT, Recording, Source
-from embridge.data.store import LOST, OF_RECORDING, OF_WINDOW, SHORT, STORE_VERSION, WindowStore, check, left_out, seal
+from embridge.data.store import (
+    KEPT,
+    LOST,
+    OF_RECORDING,
+    OF_WINDOW,
+    SHORT,
+    STORE_VERSION,
+    WindowStore,
+    check,
+    odd,
+    seal,
+)
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
@@ -207,7 +218,7 @@ class _Build:
     n_windows: int = 0
     n_segments: int = 0
     gestures: dict[str, int] = field(default_factory=dict)
-    lost: dict[str, dict[str, int]] = field(default_factory=dict)  # by reason, windows of each recording
+    lost: dict[str, dict] = field(default_factory=dict)  # by the name of what is odd, how much of each recording
 
     def run(self, workers: int, progress: bool) -> None:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
@@ -315,9 +326,10 @@ class _Build:
         self.n_windows += len(windows)
         if log.get("error"):
             self.broken.append((recording.path.name, log["error"]))
-        for name, n in (log["counts"] | log.get("lost", {})).items():
-            if n and (name in LOST or name in SHORT or name == "failure_kept"):
-                self.lost.setdefault(name, {})[recording.key] = n
+        found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
+        for name in (*LOST, *SHORT, *KEPT):
+            if found.get(name):
+                self.lost.setdefault(name, {})[recording.key] = found[name]
         file = self.files[recording.key]
         self.logs.append(
             {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
@@ -335,7 +347,8 @@ class _Build:
             for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
                 totals[name] = totals.get(name, 0) + value
         totals["broken_files"] = len(self.broken)
-        self._tell(totals)
+        for text in odd(self.lost, totals, self.source.failures_known):
+            warnings.warn(f"{self.source.folder}: {text}", EMBridgeWarning, stacklevel=5)
         body = {
             "key": self.path.name,
             "kind": self.kind,
@@ -359,16 +372,3 @@ class _Build:
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)
-
-    def _tell(self, totals: dict[str, int]) -> None:
-        """Warn of windows that are left out, with counts, reasons and recordings, where that is news."""
-        no_news = ("ik_failure", "short_segments", "failure_kept") if self.source.failures_known else ()
-        news = {name: lost for name, lost in self.lost.items() if name not in no_news}
-        told = [left_out(news, totals)]
-        if kept := news.get("failure_kept"):
-            told.append(
-                f"{sum(kept.values())} windows of {len(kept)} recordings hold frames whose pose is 0 in all joints or "
-                "marked as failed, which are kept; WindowConfig(exclude_ik_failures=True) leaves such windows out"
-            )
-        for text in filter(None, told):
-            warnings.warn(f"{self.source.folder}: {text}", EMBridgeWarning, stacklevel=6)

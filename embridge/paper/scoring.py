@@ -264,13 +264,16 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
         read, grid = features or partial(study.features, system), study.profile.evaluation.probe_c
         choices = (lambda *data: ev.choose_c(*data, grid)), (lambda *data: ev.choose_c_grouped(*data, grid))
     train = splits.probe_from(splits.probe_train[classes])
-    x, y = np.asarray(read(train)), splits.labels(classes, train)
+    y = splits.labels(classes, train)
+    if not splits.has_tuning:  # whether they can be validated over is told before anything is trained
+        apart = "other-recordings" if splits.probe_apart == "recording" else "other-repetitions"
+        ev.least_groups(y, groups := splits.exclusion(apart, train))
+    x = np.asarray(read(train))
     if splits.has_tuning:
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
         setting = choices[0](x, y, np.asarray(read(tune)), splits.labels(classes, tune))
     else:
-        apart = "other-recordings" if splits.probe_apart == "recording" else "other-repetitions"
-        setting = choices[1](x, y, splits.exclusion(apart, train))
+        setting = choices[1](x, y, groups)
 
     def fit(x, y, test_x, setting):
         if system == LOG_POWER_LDA:
