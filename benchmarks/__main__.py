@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import data, report, training, use
-from embridge.config import WindowConfig
 from embridge.data.windows import build_store
+from embridge.datasets import window_config
 from embridge.errors import InputError
 from embridge.run import cli
 from embridge.run.progress import human
@@ -24,7 +24,7 @@ def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[st
     seconds, few = (53, 13) if full else (14, 8)
     source = data.simulate(scratch / "recordings", seconds)
     rows = data.conversion_rows(data.subset(source, few), scratch, rounds)
-    waveforms = build_store(source, WindowConfig(), scratch / "stores", progress=False)
+    waveforms = build_store(source, window_config("simulated"), scratch / "stores", progress=False)
     rows += data.reading_rows(waveforms, source, rounds)
     rows += data.form_rows(source, scratch, rounds, seconds=seconds, n=few)
 

@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
-from embridge.config import SimulationConfig, TrainConfig, WindowConfig, profile
+from embridge.config import SimulationConfig, TrainConfig, profile
 from embridge.data.batches import Ahead, Reader, Windows, measure_statistics, order
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.data.recordings import Source
 from embridge.data.windows import WindowStore, build_store
+from embridge.datasets import window_config
 from embridge.experiments import EXPERIMENTS
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.objectives import AlignTask
@@ -46,7 +47,7 @@ def convert(source: Source, folder: Path, kind: str) -> tuple[int, float, float]
     """Build a store of a kind from nothing on one core; returns how many windows, seconds and peak memory (MB)."""
     shutil.rmtree(folder, ignore_errors=True)
     with usage() as used:
-        store = build_store(source, WindowConfig(), folder, kind, workers=1, progress=False)
+        store = build_store(source, window_config("simulated"), folder, kind, workers=1, progress=False)
     return len(store), used.seconds, used.peak / MB
 
 

@@ -37,7 +37,7 @@ class WindowConfig:
     notch: float | None = 60.0  # Hz, E 3.2; 50 for NinaPro (Europe)
     notch_q: float = 30.0  # ours: paper silent
     after_ik_failure: str = "restart"  # ours: "restart" windows behind a failure, or "grid" (fixed grid)
-    exclude_ik_failures: bool = True  # all-zero pose frames; off for gloves, whose sensors may read 0
+    exclude_ik_failures: bool = False  # pose frames of zeros: failures in emg2pose, whose record turns it on; else rest
 
     def __post_init__(self):
         """Make numpy's numbers and lists plain; raise InputError for a setting that cannot be."""

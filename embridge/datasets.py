@@ -32,7 +32,7 @@ class NamedDataset:
     """
 
     name: str
-    windows: WindowConfig = WindowConfig()
+    windows: WindowConfig = WindowConfig(exclude_ik_failures=True)
     simulated: bool = False
     paper: str = "emg2pose"
     development: str = ""
@@ -74,7 +74,7 @@ class NamedDataset:
 class DB2AndDB7(NamedDataset):
     """NinaPro's DB2 and DB7 differ from emg2pose in their channels alone; of the twelve eight round the arm rotate."""
 
-    windows: WindowConfig = WindowConfig(n_channels=12, n_joints=18, notch=50.0, exclude_ik_failures=False)
+    windows: WindowConfig = WindowConfig(n_channels=12, n_joints=18, notch=50.0)
     paper: str = "ninapro"
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
@@ -111,7 +111,6 @@ class DB1(NamedDataset):
         stride_eval=50,
         bandpass=None,
         notch=None,
-        exclude_ik_failures=False,
     )
     paper: str = ""
     development: str = "S1"
@@ -169,19 +168,30 @@ def for_dataset(size: Profile, dataset: str) -> Profile:
 
 
 def make_splits(
-    dataset: str, table: "pd.DataFrame", *, seed: int = 0, hands: str = "all", n_tune: int | None = None
+    dataset: str,
+    table: "pd.DataFrame",
+    *,
+    seed=0,
+    hands="all",
+    n_tune: int | None = None,
+    split: Callable | None = None,
 ) -> "Splits":
     """Split the windows of a store's ``table`` for the named dataset, and check that nothing leaks.
 
     ``seed`` chooses D_tune's users among those of val, ``n_tune`` of them (None: 3 of 15, E Table 1), or halves DB7's
     repetitions. ``hands="prompted"`` keeps, in emg2pose's labelled parts, only files whose hand was prompted to move
-    (pre-training uses all files). Raises InputError where a rule is broken.
+    (pre-training uses all files). ``split``: a function of the table, for a Source of one's own. Raises InputError
+    where there is no window, or a rule is broken.
     """
+    from embridge.data.splits import Splits, missing
+
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
-    splits = DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
-    if not len(splits.pretrain):
+    if not len(table):
         raise InputError(
-            f"{dataset}: none of the {len(table)} windows is for pre-training; add training files and their metadata"
+            f"{dataset}: none of the 0 windows is for pre-training; look at the recordings{missing(table)}"
         )
+    splits = split(table) if split else DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
+    if not isinstance(splits, Splits):
+        raise InputError(f"{dataset}: expected split to return Splits, found {type(splits).__name__}")
     return splits

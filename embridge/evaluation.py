@@ -290,13 +290,21 @@ def _tuning(train_x, train_y, tune_x, tune_y) -> list[tuple]:
     return [(train_x, train_y, tune_x, tune_y)]
 
 
+def least_groups(y, groups) -> int:
+    """The groups of the class that has fewest; InputError where these cannot be validated over."""
+    n = min((len(np.unique(groups[y == label])) for label in np.unique(y)), default=0)
+    if n < 2:
+        raise InputError(
+            f"choose C: expected at least two groups of each class to validate over, found {n}; add a repetition or, "
+            "where recordings are left out, a recording that trains"
+        )
+    return n
+
+
 def _folds(x, y, groups) -> list[tuple]:
     """Folds of a cross-validation over groups, each (train_x, train_y, test_x, test_y)."""
     x, y, groups = np.asarray(x), np.asarray(y), np.asarray(groups)
-    n_groups = min(len(np.unique(groups[y == label])) for label in np.unique(y))
-    if n_groups < 2:
-        raise InputError(f"choose C: expected at least two groups of each class to validate over, found {n_groups}")
-    folds = StratifiedGroupKFold(n_splits=min(5, n_groups)).split(x, y, groups)
+    folds = StratifiedGroupKFold(n_splits=min(5, least_groups(y, groups))).split(x, y, groups)
     return [(x[train], y[train], x[test], y[test]) for train, test in folds if len(test)]
 
 

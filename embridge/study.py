@@ -51,8 +51,8 @@ class Study:
     tokens : "waveform" (the papers') or "features" (log-power and frames, METHOD 1) as the front end of both encoders;
         "" for the profile's own
     size : a Profile of your own instead of the named one's
-    skip_broken : leave out recordings of a real dataset that cannot be read, name and count them (in the store's
-        manifest, which page 01 copies into its results.json), instead of an error; --skip-broken of the command line
+    skip_broken : leave out recordings that cannot be read, and name and count them in the store's manifest, which page
+        01 shows, instead of an error; --skip-broken of the command line
     windows, split : how a Source of your own is filtered and cut (channels, joints and window also shape the
         networks), and a function from its store's table to Splits
 
@@ -196,10 +196,8 @@ class Study:
     @cached_property
     def splits(self) -> Splits:
         """Table 1 on this dataset's windows, its assertions checked."""
-        if self.split is not None:
-            return self.split(self.store.table)
         how = self.profile.evaluation
-        return make_splits(self.dataset, self.store.table, hands=how.hands, n_tune=how.tune_users)
+        return make_splits(self.dataset, self.store.table, hands=how.hands, n_tune=how.tune_users, split=self.split)
 
     @property
     def statistics(self) -> Statistics:
@@ -314,12 +312,12 @@ class Study:
         return self.splits.learn_from(ids, experiment.name)
 
     def validated(self) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that a regressor trains on and those that stop it early: D_tune, else the last user's."""
+        """Windows that a regressor trains on and those that stop it early: D_tune, else the last user or recording."""
         ids, tune = self.splits.pretrain, np.concatenate(list(self.splits.tune.values()))
         if len(tune):
             return ids, self.splits.learn_from(tune, "early stopping", tuning=True)
-        users = self.store.table["user"].to_numpy()[ids]
-        return ids[users != users[-1]], ids[users == users[-1]]
+        values = self.store.table["recording" if self.splits.group_kind == "recording" else "user"].to_numpy()[ids]
+        return ids[values != values[-1]], ids[values == values[-1]]
 
     def communities(self, objective: cfg.ObjectiveConfig, system: str = "Pose-MAE", how: str | None = None):
         """(N_c, d) k-means centroids of the pre-training poses: 6 a gesture, at most a tenth of the windows.

@@ -29,9 +29,17 @@ if TYPE_CHECKING:
 def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     """The model before its training, around the encoders that it starts from, and a function that makes its task.
 
-    Trains what the experiment needs where that is missing.
+    Trains what the experiment needs where that is missing. Warns of samples that its patches leave over.
     """
     (shape, train), objective = study.configs(experiment), experiment.objective
+    read = {"emg-mae": ("emg",), "pose-mae": ("pose",), "regressor": ()}.get(experiment.kind, ("emg", "pose"))
+    for name in read:
+        tokens, of, seconds = getattr(shape, name), shape.window, shape.window / shape.sample_rate
+        if tokens.n_tokens and (left := tokens.steps % tokens.patch):
+            text = f"{name}_patch of {seconds * tokens.patch / tokens.steps:g} s leaves over the last "
+            text += f"{round(of * left / tokens.steps)} of each window's {of} samples, which nothing reads"
+            text += f"; set one that divides {seconds:g} s, or another window"
+            warnings.warn(text, EMBridgeWarning, stacklevel=3)
     if experiment.kind == "regressor":
         model = regressor(experiment.name, shape)
     elif experiment.aligned:

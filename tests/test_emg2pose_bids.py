@@ -14,13 +14,13 @@ import torch
 from conftest import TINY, refuse_folders, series, write_session
 
 import embridge
-from embridge.config import SimulationConfig, WindowConfig
+from embridge.config import SimulationConfig
 from embridge.data import bdf, emg2pose_bids
 from embridge.data.cutting import arrays_of
 from embridge.data.emg2pose import IN_CLASSES, open_emg2pose
 from embridge.data.emg2pose_bids import open_either, open_emg2pose_bids
 from embridge.data.windows import build_store
-from embridge.datasets import DATASETS, make_splits
+from embridge.datasets import DATASETS, make_splits, window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.simulator import bids, write
 from embridge.simulator.gestures import TWO_HANDED
@@ -31,6 +31,7 @@ PEOPLE = SimulationConfig(
     train_users=2, val_users=2, test_users=1, sessions=1, train_seconds=4.3, eval_seconds=4.3, held_out_stage_users=0
 )
 STAGE = "HandClawGraspFlicks"
+WINDOWS = window_config("emg2pose")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def stores(forms, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     kinds = ("features", "waveform")
     return {
-        (name, kind): build_store(source, WindowConfig(), folder, kind, workers=1, progress=False)
+        (name, kind): build_store(source, WINDOWS, folder, kind, workers=1, progress=False)
         for name, source in forms.items()
         for kind in kinds
         if (name, kind) != ("newer", "waveform")
@@ -179,7 +180,7 @@ def test_both_forms_give_the_same_splits(stores, form):
     ],
 )
 def test_stored_windows_differ_by_a_unit_in_the_last_place_at_most(stores, form, kind, share):
-    for name in arrays_of(kind, WindowConfig()):
+    for name in arrays_of(kind, WINDOWS):
         one, other = (np.fromfile(stores[s, kind].path / name, np.float16) for s in ("hdf5", form))
         apart = places(one, other)
         assert one.size and (apart > 0).mean() <= share, name
@@ -436,7 +437,7 @@ def test_frames_of_about_zero_that_nothing_marks_keep_their_windows(tmp_path):
     counts = []
     for _ in range(2):
         source = open_either(tmp_path)
-        store = build_store(source, WindowConfig(), tmp_path / "out", workers=1, progress=False)
+        store = build_store(source, WINDOWS, tmp_path / "out", workers=1, progress=False)
         counts.append((len(store), store.manifest["counts"]["ik_failure_samples"]))
         start = int(np.argmax(failed)) / 2000
         events.write_text(f"onset\tduration\tvalue\n{start}\t0.5\tBAD_IK\n")  # angles of 2 rad, and yet a failure

@@ -109,7 +109,7 @@ def write_hdf5(path, series, attributes):
 @FEW
 @given(LENGTH, NOISE, NOISE, CLOCK, st.sampled_from(["restart", "grid"]), st.sampled_from([None, (20, 450)]))
 def test_no_emg2pose_window_is_forbidden(n, emg, pose, time, after, bandpass):
-    window_config = config(16, 20, 2000.0, after_ik_failure=after, bandpass=bandpass)
+    window_config = config(16, 20, 2000.0, after_ik_failure=after, bandpass=bandpass, exclude_ik_failures=True)
     data = np.zeros(n, SERIES)
     data["emg"], data["joint_angles"], data["time"] = signal(n, 16, emg), signal(n, 20, pose), clock(n, time)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

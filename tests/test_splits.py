@@ -303,7 +303,7 @@ def test_leak_a_user_of_evaluation_in_a_probe_whoever_makes_the_splits(table):
     with pytest.raises(InputError, match="leak: the user 3002 is both in D_eval and in probe-train"):
         replace(splits, **own)
     replace(splits, **own, probe_apart="repetition", table=changed(table, moved, repetition=7))  # said in so many words
-    with pytest.raises(InputError, match="expected probe_apart 'user' or 'repetition', found 'session'"):
+    with pytest.raises(InputError, match="expected probe_apart 'user', 'recording' or 'repetition', found 'session'"):
         replace(splits, probe_apart="session")
 
 
@@ -375,7 +375,7 @@ def test_db1_policies_and_groups(db1_table):
     alone = db1_table[db1_table.user == "S1"].reset_index(drop=True)
     one = make_splits("ninapro-db1", alone)
     assert one.policies == ("all", "other-repetitions")
-    assert one.notes[-1] == "No gallery of other users: D_eval, in and unseen, has one user."
+    assert one.notes[-1] == "No gallery of other users: a class of D_eval, in and unseen, has one user."
 
 
 def test_one_test_user_leaves_no_gallery_of_other_users():

@@ -36,7 +36,7 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.paper.results import Page
 from embridge.study import Study
 
-SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200)
+SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200, exclude_ik_failures=True)  # as emg2pose's
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -197,7 +197,7 @@ def test_fault_12_ik_failures_are_dropped_and_counted(tmp_path):
 def test_fault_10_nan_windows_are_dropped_and_counted(tmp_path):
     data = series(5000)
     data["emg"][2500, 7] = np.nan
-    with pytest.warns(EMBridgeWarning, match="windows left out of 25: 21 with a NaN in EMG or pose"):
+    with pytest.warns(EMBridgeWarning, match="windows left out of 25: 21 with a NaN in the EMG, .* .rec_left 21.$"):
         store = build(one(tmp_path / "in", data), tmp_path / "out")
     assert torch.isfinite(store.read_emg(np.arange(len(store)))).all()
     starts = store.table.start.to_numpy()
@@ -221,7 +221,9 @@ def test_all_channels_dead(tmp_path):
     data = series(1100)
     data["emg"] = 0
     source = one(tmp_path / "in", data)
-    with pytest.warns(EMBridgeWarning, match="windows left out of 5: 5 without a signal in any channel"):
+    with pytest.warns(
+        EMBridgeWarning, match=r"windows left out of 5: 5 without a signal in any channel \(rec_left 5\)$"
+    ):
         store = build(source, tmp_path / "out")
     assert len(store) == 0 and store.manifest["counts"]["no_signal"] == store.manifest["counts"]["grid"] == 5
     envelope = build(source, tmp_path / "out", replace(SMALL, bandpass=None))  # at rest it may be flat
@@ -399,7 +401,8 @@ def slow(job):
     time.sleep(0.2)
     return cut(job)
 w.cut = slow
-w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=200, stride_eval=200), sys.argv[2],
+w.build_store(open_emg2pose(sys.argv[1]), WindowConfig(window=200, stride_train=200, stride_eval=200,
+              exclude_ik_failures=True), sys.argv[2],
               "waveform", workers=1, progress=False)
 """
 
@@ -728,11 +731,16 @@ def loaded(n: int = 1000, pose=1.0, segments=None) -> Signals:
 def test_own_windows_that_vanish_are_told_with_their_number(tmp_path):
     still = loaded()
     still.pose[:500] = 0  # zeroed at rest
-    with pytest.warns(EMBridgeWarning, match="left out of 5: 3 of a pose that is exactly 0"):
+    with pytest.warns(
+        EMBridgeWarning, match=r"left out of 5: 3 of a pose that is exactly 0 or marked as failed .* \(a 3\)$"
+    ):
         store = build(own(tmp_path / "in", lambda _: still), tmp_path / "out")
     assert len(store) == 2 and list(store.table.gesture.unique()) == ["7"]
     rests = replace(SMALL, exclude_ik_failures=False)
-    assert len(build(own(tmp_path / "in", lambda _: still), tmp_path / "out", rests)) == 5
+    with pytest.warns(
+        EMBridgeWarning, match=r"3 windows hold a pose of exactly 0 .* which exclude_ik_failures leaves out .a 3.$"
+    ):
+        assert len(build(own(tmp_path / "in", lambda _: still), tmp_path / "out", rests)) == 5
 
 
 def broken(_):

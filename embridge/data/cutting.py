@@ -3,8 +3,8 @@
 This is what the workers that fill a store run; it knows no store and needs no torch.
 """
 
-import traceback
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,21 +84,34 @@ def place(
     touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",
     "ik_failure", "nan") are of windows on the fixed grid: all of them, those with a failure, those with a NaN.
     """
-    bad = failed | broken
-    sums = {name: np.concatenate([[0], np.cumsum(x)]) for name, x in (("ik_failure", failed), ("nan", broken))}
-    rows, counts = [], {"grid": 0, "ik_failure": 0, "nan": 0, "short_segments": 0}
+    bad, rows = failed | broken, []
+    spoilt = _touched(bad, config)
     for index, segment in enumerate(segments):
-        grid = np.arange(segment.start, segment.stop - config.window + 1, config.stride_train)
-        counts["grid"] += len(grid)
-        counts["short_segments"] += not len(grid)
-        for name, total in sums.items():
-            counts[name] += int((total[grid + config.window] > total[grid]).sum())
         stretches = [(segment.start, segment.stop)] if config.after_ik_failure == "grid" else _runs(~bad, segment)
         for start, stop in stretches:
             at = np.arange(start, stop - config.window + 1, config.stride_train)
-            at = at[sum(total[at + config.window] - total[at] for total in sums.values()) == 0]
+            at = at[~spoilt(at)]
             rows.append(np.stack([np.full_like(at, index), at, at - start], axis=1))
+    marks = {"grid": np.ones_like(bad), "ik_failure": failed, "nan": broken}
+    counts = {name: counted(mask, segments, config) for name, mask in marks.items()}
+    counts["short_segments"] = sum(segment.stop - segment.start < config.window for segment in segments)
     return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64), counts
+
+
+def counted(mask: np.ndarray, segments: tuple[Segment, ...], config: WindowConfig) -> int:
+    """How many windows of the fixed grid hold a sample that a mask (T,) marks."""
+    if not mask.any():
+        return 0
+    touched = _touched(mask, config)
+    return sum(
+        int(touched(np.arange(s.start, s.stop - config.window + 1, config.stride_train)).sum()) for s in segments
+    )
+
+
+def _touched(mask: np.ndarray, config: WindowConfig) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of starts (n,): which of these windows hold a sample that a mask (T,) marks, (n,) bool."""
+    total = np.concatenate([[0], np.cumsum(mask)])
+    return lambda starts: total[starts + config.window] > total[starts]
 
 
 def _runs(good: np.ndarray, segment: Segment) -> list[tuple[int, int]]:
@@ -114,7 +127,7 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
     """
     recording, config, file, kind = job
     log = {name: [] for name in ("windows", "digests", "checksums", "segments", "dead_channels")}
-    log |= {"scale": 1.0, "counts": {}}
+    log |= {"scale": 1.0, "counts": {}, "lost": {}}
     try:
         if not file.fresh and (found := sha256(recording.path)) != file.sha256:
             raise InputError(
@@ -122,26 +135,17 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
                 f"was {file.sha256[:12]}...); fetch it again"
             )
         if file.n_samples >= config.window:  # length first, whatever its clock says
-            return cut_signals(recording, _loaded(recording), config, kind)
+            signals = recording.load()
+            if signals.emg.ndim and len(signals.emg) > file.n_samples:
+                raise InputError(
+                    f"{recording.path}: its counter says {file.n_samples} samples, its loader gives "
+                    f"{len(signals.emg)}; count the same ones"
+                )
+            return cut_signals(recording, signals, config, kind)
         log["counts"] = {"short": 1}
     except (InputError, FileNotFoundError) as error:
         log["error"] = str(error)
     return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
-
-
-def _loaded(recording: Recording) -> Signals:
-    """What its loader gives; whatever else the loader raises is an InputError that names the file and the line."""
-    try:
-        return recording.load()
-    except (InputError, FileNotFoundError):
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        at = [f for f in frames if "site-packages" not in f.filename][-1]  # in a library only its reader can look
-        raise InputError(
-            f"{recording.path}: its loader ended in {type(error).__name__}: {error} (line {at.lineno} of "
-            f"{at.filename}); expected it to return Signals"
-        ) from error
 
 
 def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, kind: str) -> Part:
@@ -149,27 +153,19 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
 
     Raises InputError for another number of channels, joints or samples, and for another rate than the configuration's.
     """
-    for name, array, width in (("EMG", signals.emg, config.n_channels), ("pose", signals.pose, config.n_joints)):
-        if array.ndim != 2 or array.shape[1] != width:
-            raise InputError(f"{recording.path}: expected {name} of shape (T, {width}), found {array.shape}")
-    if len(signals.emg) != len(signals.pose):
-        raise InputError(f"{recording.path}: {len(signals.emg)} EMG samples, but {len(signals.pose)} of pose")
-    for segment in signals.segments:
-        if not 0 <= segment.start <= segment.stop <= len(signals.emg):
-            raise InputError(
-                f"{recording.path}: expected its segments between sample 0 and {len(signals.emg)}, its end, found one "
-                f"from {segment.start} to {segment.stop}"
-            )
+    signals = signals.checked(recording.path, config.n_channels, config.n_joints)
     if recording.sample_rate != config.sample_rate:
         raise InputError(
             f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "
             "choose the window settings of this dataset"
         )
-    failed = np.zeros(len(signals.pose), bool)
-    if config.exclude_ik_failures:
-        failed = signals.failed if signals.failed is not None else np.abs(signals.pose).max(axis=1) < IK_ZERO
+    failed = signals.failed if signals.failed is not None else np.abs(signals.pose).max(axis=1) < IK_ZERO
     raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
-    rows, counts = place(signals.segments, failed, unusable(raw, signals.pose, config), config)
+    marks = {"nan_emg": unusable(raw, config), "nan_pose": ~np.isfinite(signals.pose).all(axis=1)}
+    broken = marks["nan_emg"] | marks["nan_pose"]
+    if not config.exclude_ik_failures:
+        marks["failure_kept"], failed = failed, np.zeros_like(failed)
+    rows, counts = place(signals.segments, failed, broken, config)
     emg = filter_emg(raw, config, signals.breaks).T  # (C, T), contiguous
     dead = ~(np.fmax.reduce(raw, axis=0) > np.fmin.reduce(raw, axis=0))  # constant, or NaN throughout
     emg[dead] = 0
@@ -195,6 +191,9 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
             "scale": scale,
             "dead_channels": np.flatnonzero(dead).tolist(),
             "counts": {**counts, "ik_failure_samples": int(failed.sum())},
+            # beside the counts, which are in the hash of a store's contents
+            "lost": {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
+            | {"still_joints": np.flatnonzero(np.ptp(signals.pose, axis=0) == 0).tolist() if len(signals.pose) else []},
         },
     )
 

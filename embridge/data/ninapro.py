@@ -118,7 +118,7 @@ def open_db1(folder: Path | str, *, exercises: Sequence[int] = (1,), skip_broken
     if not asked or not set(asked) <= set(DB1.exercises):
         raise InputError(f"{DB1.name}: expected exercises among 1, 2 and 3, found {exercises}; ask for those")
     recordings, skipped = _list(DB1, Path(folder), skip_broken, sorted(set(asked)))
-    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped)
+    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped, failures_known=True)
 
 
 def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
@@ -145,7 +145,7 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
         recordings += listed
         skipped += out if simulated else [*out, *_gaps(database, listed)]
     name = "simulated-ninapro" if simulated else "ninapro"
-    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped))
+    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped), True)
 
 
 def _list(

@@ -2,8 +2,10 @@
 
 import operator
 import os
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,8 @@ class Signals:
     pose : (T, J) float32 array, rad for emg2pose, raw glove units for NinaPro
     segments : labelled stretches; windows never cross one's border
     breaks : samples at which the clock jumps; filters run on each side of one alone
-    failed : (T,) bool, frames without a pose, where the source tells them; None: those whose angles are all 0
+    failed : (T,) bool, frames without a pose, where the source tells them; None: those whose angles are all 0. They
+        count where ``WindowConfig.exclude_ik_failures`` is on; a pose that is NaN is left out in any case
     """
 
     emg: np.ndarray
@@ -55,6 +58,50 @@ class Signals:
     segments: tuple[Segment, ...]
     breaks: tuple[int, ...] = ()
     failed: np.ndarray | None = None
+
+    def __post_init__(self):
+        """Make arrays and tuples of lists; what cannot be raises TypeError or ValueError, which names the loader."""
+        made = {"emg": np.asarray(self.emg), "pose": np.asarray(self.pose), "segments": tuple(self.segments)}
+        if odd := [segment for segment in made["segments"] if not isinstance(segment, Segment)]:
+            raise TypeError(f"expected segments to be of class Segment, found {odd[0]!r}")
+        made["breaks"] = tuple(sorted(map(operator.index, self.breaks)))
+        made["failed"] = None if self.failed is None else np.asarray(self.failed, bool)
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+
+    def checked(self, path: Path, n_channels: int, n_joints: int) -> "Signals":
+        """As they are, but split at the breaks: no window may cross one.
+
+        Raises InputError, which names ``path``, for another shape or length, what are no real numbers, and segments
+        that lie beyond the end or over each other: windows of every source pass here.
+        """
+        for name, array, width in (("EMG", self.emg, n_channels), ("pose", self.pose, n_joints)):
+            if array.ndim != 2 or array.shape[1] != width:
+                turned = "; it looks like (channels, time): transpose it" if array.shape[:1] == (width,) else ""
+                raise InputError(f"{path}: expected {name} of shape (T, {width}), found {array.shape}{turned}")
+            if array.dtype.kind not in "fiu":
+                raise InputError(f"{path}: expected real numbers in {name}, found {array.dtype}; convert it")
+        n, end = len(self.emg), 0
+        if n != len(self.pose):
+            raise InputError(
+                f"{path}: {n} EMG samples, but {len(self.pose)} of pose; resample one to the other's clock"
+            )
+        if self.failed is not None and np.shape(self.failed) != (n,):
+            raise InputError(f"{path}: expected failed of shape ({n},), found {np.shape(self.failed)}")
+        for s in sorted(self.segments, key=lambda s: s.start):
+            if not 0 <= s.start <= s.stop <= n:
+                raise InputError(
+                    f"{path}: expected its segments between sample 0 and {n}, its end, found one from {s.start} to "
+                    f"{s.stop}"
+                )
+            if s.start < end and s.start < s.stop:
+                raise InputError(
+                    f"{path}: expected one label a sample, found a segment from {s.start} to {s.stop} where another "
+                    f"ends at {end}; let segments not overlap"
+                )
+            end = max(end, s.stop)
+        edges = ((s, (s.start, *(b for b in self.breaks if s.start < b < s.stop), s.stop)) for s in self.segments)
+        return replace(self, segments=tuple(replace(s, start=a, stop=b) for s, at in edges for a, b in pairwise(at)))
 
 
 @dataclass(frozen=True)
@@ -85,18 +132,44 @@ class Recording:
             object.__setattr__(self, name, str(getattr(self, name)))
         if self.split not in SPLITS:
             raise InputError(f"{self.path}: expected its split to be train, val, test or empty, found {self.split!r}")
+        object.__setattr__(self, "path", Path(self.path))
+        try:
+            object.__setattr__(self, "sample_rate", float(self.sample_rate))
+        except (TypeError, ValueError):
+            raise InputError(f"{self.path}: expected a sample_rate in Hz, found {self.sample_rate!r}") from None
 
     def load(self) -> Signals:
         """Read the samples: (T, C) EMG, (T, J) pose and the labelled segments. Opens and closes one file."""
-        return self.loader(self)
+        return self._ask("loader", Signals)
 
     def n_samples(self) -> int:
         """The number of samples, from the file's header alone."""
-        return self.counter(self)
+        return self._ask("counter", (int, np.integer))
 
     def segments(self) -> tuple[Segment, ...]:
         """The labelled stretches, without reading EMG or pose; breaks of the clock within one are not known then."""
-        return self.labeller(self) if self.labeller else (Segment(0, self.n_samples(), self.gesture),)
+        if self.labeller is None:
+            return (Segment(0, self.n_samples(), self.gesture),)
+        return self._ask("labeller", tuple)
+
+    def _ask(self, name: str, kind):
+        """What a function of the source gives, of that kind; else, and whatever it raises, InputError with the file."""
+        expected = f"expected it to return {'a number of samples' if name == 'counter' else kind.__name__}"
+        try:
+            found = getattr(self, name)(self)
+        except (InputError, FileNotFoundError):
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)[1:]
+            # in a library, and here, only its reader can look
+            own = [f for f in frames if "site-packages" not in f.filename and f.filename not in (__file__, "<string>")]
+            at = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
+            raise InputError(
+                f"{self.path}: its {name} ended in {type(error).__name__}: {error}{at}; {expected}"
+            ) from error
+        if not isinstance(found, kind):
+            raise InputError(f"{self.path}: its {name} returned {type(found).__name__}; {expected}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -112,9 +185,10 @@ class Source:
     reader_version: str
     simulated: bool = False
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)
-    failures_known: bool = False  # a pose of zeros is a failure of inverse kinematics, and it is no news that some fail
+    failures_known: bool = False  # failed poses, and labels shorter than a window, are no news: a page counts them
 
     def __post_init__(self):
+        object.__setattr__(self, "folder", Path(self.folder))
         object.__setattr__(self, "recordings", tuple(self.recordings))
         keys = [r.key for r in self.recordings]
         if len(set(keys)) < len(keys):

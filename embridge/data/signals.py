@@ -64,14 +64,14 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
     return x.astype(np.float32).T
 
 
-def unusable(emg: np.ndarray, pose: np.ndarray, config: WindowConfig) -> np.ndarray:
-    """Samples (T,) bool that hold a NaN or an infinity, in the EMG with the filter's ring on both sides."""
+def unusable(emg: np.ndarray, config: WindowConfig) -> np.ndarray:
+    """Samples (T,) bool whose EMG (T, C) holds a NaN or an infinity, with the filter's ring on both sides."""
     from scipy.ndimage import maximum_filter1d
 
     bad = ~np.isfinite(emg).all(axis=1)
     if bad.any():
         bad = maximum_filter1d(bad, 2 * ring(config) + 1, mode="constant")
-    return bad | ~np.isfinite(pose).all(axis=1)
+    return bad
 
 
 def bin_edges(n_samples: int, n: int) -> np.ndarray:

@@ -4,6 +4,7 @@ A window is known by its row in the store's table. Every rule against leakage is
 nobody has to remember to call anything.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,22 +22,22 @@ SETS = ("in", "unseen")
 class Splits:
     """The windows of each part of a dataset. All ids are rows of ``table``, int64, ascending.
 
-    Whoever makes one, the rules that hold for every dataset are checked: InputError where a file is there twice, a
-    labelled stretch or a window's content is on two sides, an unseen class is among the pre-training windows, or the
-    probe would train on what ``probe_apart`` forbids.
+    Whoever makes one, the rules that hold for every dataset are checked: InputError where nothing is left to pre-train
+    on, a file or a class is there twice, a labelled stretch or a window's content is on two sides, an unseen class is
+    among the pre-training windows, or the probe would train on what ``probe_apart`` forbids.
 
     Attributes
     ----------
     pretrain : D_tr
     probe_train, tune, evaluation : by class set, "in" and "unseen"; ``tune`` is empty where there is no D_tune
     classes : gesture names in class order, by class set
-    group_kind : what the bootstrap resamples, "user" or "movement-repetition"
-    policies : the gallery policies that apply, in the order of reports; "other-users" is left out, with a note, where
-        a class set of D_eval has one user, for whom that gallery would be empty
+    group_kind : what the bootstrap resamples, "user", "recording" or "movement-repetition"
+    policies : the gallery policies that apply, in the order of reports; "other-users" and "other-recordings" are left
+        out, with a note, where a class of D_eval is of one user, or recording, for whom that gallery would hold none
     has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
     remedy : the sentence that tells what to add where evaluation lacks something
-    probe_apart : what the probe's training and D_eval may not share, "user", or "repetition" (of a user's movement)
-        where the protocol itself probes and evaluates the same users, as NinaPro's does
+    probe_apart : what the probe's training and D_eval may not share, "user"; "recording" or "repetition" (of a user's
+        movement) where the protocol itself probes and evaluates the same users, as NinaPro's does
     paper : by part, what E Table 1 prints: (gestures, users, sessions)
     notes : sentences to print beside Table 1
     """
@@ -57,14 +58,18 @@ class Splits:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if not len(self.pretrain):
+            none = f"none of the {len(self.table)} windows is for pre-training; add training files and their metadata"
+            raise InputError(f"{self.dataset}: {none}{missing(self.table)}")
         _check_files(self.table)
-        classes = {name: tuple(map(str, self.classes[name])) for name in SETS}
-        object.__setattr__(self, "classes", classes)
-        alone = [name for name in SETS if self.table.user.iloc[self.evaluation[name]].nunique() == 1]
-        if alone and "other-users" in self.policies:
-            note = f"No gallery of other users: D_eval, {' and '.join(alone)}, has one user."
-            object.__setattr__(self, "policies", tuple(p for p in self.policies if p != "other-users"))
-            object.__setattr__(self, "notes", (*self.notes, note))
+        object.__setattr__(self, "classes", class_sets(self.dataset, self.classes))
+        for column in ("user", "recording"):
+            of_class = {name: self.table.iloc[ids].groupby("gesture")[column] for name, ids in self.evaluation.items()}
+            alone = " and ".join(name for name in SETS if of_class[name].nunique().eq(1).any())
+            if alone and (policy := f"other-{column}s") in self.policies:
+                note = f"No gallery of other {column}s: a class of D_eval, {alone}, has one {column}."
+                object.__setattr__(self, "policies", tuple(p for p in self.policies if p != policy))
+                object.__setattr__(self, "notes", (*self.notes, note))
         shown = np.isin(self.table.gesture.to_numpy()[self.pretrain], self.classes["unseen"])
         if shown.any():
             gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
@@ -74,18 +79,19 @@ class Splits:
         sides["D_eval"] = joined(self.evaluation)
         disjoint(sides, self.table.segment, "labelled stretch")
         disjoint(sides, self.table.digest, "window content")
-        if self.probe_apart not in ("user", "repetition"):
-            raise InputError(f"splits: expected probe_apart 'user' or 'repetition', found {self.probe_apart!r}")
+        if self.probe_apart not in ("user", "recording", "repetition"):
+            expected = "expected probe_apart 'user', 'recording' or 'repetition'"
+            raise InputError(f"splits: {expected}, found {self.probe_apart!r}")
         self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
 
     def learn_from(self, ids, what: str, *, tuning: bool = False) -> np.ndarray:
         """``ids`` (B,) as they are, after a look that ``what`` learns nothing of D_eval from these windows.
 
-        Every training, scale, community and choice passes here. Raises InputError where a window is of a user of D_eval
-        (DB1, whose users are on both sides: of a labelled stretch), or, but for ``tuning``, of an unseen class.
+        Every training, scale, community and choice passes here. Raises InputError where a window is of a user or, by
+        ``group_kind``, a recording of D_eval (DB1: of a labelled stretch), or, but for ``tuning``, of an unseen class.
         """
         ids = row_ids(ids)
-        column = "user" if self.group_kind == "user" else "segment"
+        column = self.group_kind if self.group_kind in ("user", "recording") else "segment"
         disjoint({"D_eval": joined(self.evaluation), what: ids}, self.table[column], column)
         shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
         if shown:
@@ -95,10 +101,11 @@ class Splits:
     def probe_from(self, ids) -> np.ndarray:
         """``ids`` (B,) as they are, after a look that a probe trained on these windows knows nothing of D_eval.
 
-        Every probe passes here. Raises InputError where a window is of a user of D_eval, or of a repetition of it where
-        ``probe_apart`` says so.
+        Every probe passes here. Raises InputError where a window is of a user of D_eval, or of a recording or a
+        repetition of it where ``probe_apart`` says so.
         """
-        ids, values = row_ids(ids), self.table.user if self.probe_apart == "user" else self._repetition
+        values = self._repetition if self.probe_apart == "repetition" else self.table[self.probe_apart]
+        ids = row_ids(ids)
         disjoint({"D_eval": joined(self.evaluation), "probe-train": ids}, values, self.probe_apart)
         return ids
 
@@ -115,19 +122,16 @@ class Splits:
         return classes.get_indexer(self.table.gesture.to_numpy()[row_ids(ids)]).astype(np.int64)
 
     def groups(self, ids) -> np.ndarray:
-        """The bootstrap's group of each window (B,), a string: its user, or user/movement/repetition."""
+        """The bootstrap's group of each window (B,), a string: its user, recording, or user/movement/repetition."""
         rows = self.table.iloc[row_ids(ids)]
-        return rows.user.to_numpy(dtype=str) if self.group_kind == "user" else repetition_of(rows)
+        return repetition_of(rows) if self.group_kind not in rows else rows[self.group_kind].to_numpy(dtype=str)
 
     def exclusion(self, policy: str, ids) -> np.ndarray | None:
         """Codes (B,) int64: a gallery window with the query's code is excluded; None: nothing is (METHOD 8)."""
         if policy == "all":
             return None
-        keys = {
-            "not-self": np.arange(len(self.table)),
-            "other-users": self.table.user,
-            "other-repetitions": self._repetition,
-        }
+        keys = {"not-self": np.arange(len(self.table)), "other-repetitions": self._repetition}
+        keys |= {f"other-{column}s": self.table[column] for column in ("user", "recording")}
         if policy not in keys:
             raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
         return pd.factorize(keys[policy])[0].astype(np.int64)[row_ids(ids)]
@@ -138,19 +142,32 @@ class Splits:
 
     def check_evaluable(self) -> None:
         """Raise InputError with the classes and users that evaluation needs and the data lack (RELIABILITY 17)."""
-        missing = []
+        lacking = []
         for name, ids in self.named().items():
-            part, _, class_set = name.partition(", ")
-            if part == "pre-training" or (part == "D_tune" and not self.has_tuning):
+            if name == "pre-training" or (name.startswith("D_tune") and not self.has_tuning):
                 continue
             found = set(self.table.gesture.iloc[ids])
-            if absent := [c for c in self.classes[class_set] if c not in found]:
+            if absent := [c for c in self.classes[name.partition(", ")[2]] if c not in found]:
                 users = self.table.user.iloc[ids].nunique()
-                missing.append(f"{name} ({users} users) has no window of {', '.join(absent)}")
-        if missing:
-            raise InputError(
-                f"{self.dataset}: pre-training can run, evaluation cannot: {'; '.join(missing)}. {self.remedy}"
-            )
+                lacking.append(f"{name} ({users} users) has no window of {', '.join(absent)}")
+        if lacking:
+            text = f"pre-training can run, evaluation cannot: {'; '.join(lacking)}. {self.remedy}{missing(self.table)}"
+            raise InputError(f"{self.dataset}: {text}")
+
+
+def missing(table: pd.DataFrame) -> str:
+    """The end of a message about windows that are not there: why a store's table lacks some, where it does."""
+    return f" ({told})" if (told := table.attrs.get("left out")) else ""
+
+
+def class_sets(dataset: str, classes: dict) -> dict[str, tuple[str, ...]]:
+    """Names of gestures by class set, as text; InputError where a set is missing, or a class is in both or twice."""
+    if not (isinstance(classes, dict) and {*classes} == {*SETS} and str not in map(type, classes.values())):
+        raise InputError(f'{dataset}: expected classes as {{"in": ("a", "b"), "unseen": ()}}, found {classes!r}')
+    found = {name: tuple(map(str, classes[name])) for name in SETS}
+    if len({*found["in"], *found["unseen"]}) < len(found["in"]) + len(found["unseen"]):
+        raise InputError(f"{dataset}: expected each class once, in one of the two sets, found {found}")
+    return found
 
 
 def row_ids(ids) -> np.ndarray:
@@ -217,6 +234,17 @@ def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[st
     return sorted(users[:n])
 
 
+def _splits(dataset: str, table: pd.DataFrame, classes: dict, train, probe, evaluated, **how) -> Splits:
+    """Splits by masks (N,), those of the probe and of evaluation also by class set; the unseen never pre-train."""
+    classes = class_sets(dataset, classes)
+    rows = {name: table.gesture.isin(classes[name]) for name in SETS}
+    probe, evaluated = (mask if isinstance(mask, dict) else dict.fromkeys(SETS, mask) for mask in (probe, evaluated))
+    parts = {"pretrain": where(train & ~rows["unseen"])}
+    parts["probe_train"] = {name: where(probe[name] & rows[name]) for name in SETS}
+    parts["evaluation"] = {name: where(evaluated[name] & rows[name] & table.eval_grid) for name in SETS}
+    return Splits(dataset=dataset, classes=classes, table=table, **parts, **how)
+
+
 def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None = None) -> Splits:
     """E Table 1: pre-training users, val's users tuned or probed on, the held-out users of test evaluated on."""
     classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
@@ -232,29 +260,16 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
                 "put emg2pose_metadata.csv into the folder or ask for all hands"
             )
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
-    rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
-    evaluation = {name: where(rows[name] & test & (table.generalization == kinds[name])) for name in SETS}
-    splits = Splits(
-        dataset=dataset,
-        pretrain=where(train),
-        probe_train={"in": where(rows["in"] & train), "unseen": where(rows["unseen"] & val & ~for_tune)},
-        tune={name: where(rows[name] & val & for_tune) for name in SETS},
-        evaluation=evaluation,
-        classes=classes,
-        table=table,
-        has_tuning=True,
-        remedy=_remedy(table),
-        paper=PAPER,
-        notes=tuple(_session_note(name, table.iloc[evaluation[name]], classes[name]) for name in SETS),
-    )
-    sides = {
-        "pre-training": splits.pretrain,
-        "D_tune": joined(splits.tune),
-        "probe-train, unseen": splits.probe_train["unseen"],
-        "D_eval": joined(evaluation),
-    }
+    rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
+    probe = {"in": labelled & train, "unseen": labelled & val & ~for_tune}
+    evaluated = {name: rows[name] & test & (table.generalization == kind) for name, kind in kinds.items()}
+    how = {"tune": {name: where(rows[name] & val & for_tune) for name in SETS}, "has_tuning": True, "paper": PAPER}
+    how["notes"] = tuple(_session_note(name, table[evaluated[name]], classes[name]) for name in SETS)
+    splits = _splits(dataset, table, classes, train, probe, evaluated, remedy=_remedy(table), **how)
+    sides = {"pre-training": splits.pretrain, "D_tune": joined(splits.tune)}
+    sides |= {"probe-train, unseen": splits.probe_train["unseen"], "D_eval": joined(splits.evaluation)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.session, "session")
     disjoint(sides, table.recording.str.replace(r"[-_]?(left|right)$", "", regex=True), "two-handed recording")
@@ -265,7 +280,7 @@ def _remedy(table: pd.DataFrame) -> str:
     have = table.drop_duplicates("user").split.value_counts()
     per_split = ", ".join(f"{have.get(split, 0)} {split}" for split in ("train", "val", "test"))
     one = "One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. "
-    only = one if table.user.nunique() == 1 else ""
+    only = one * (table.user.nunique() == 1)
     return f"{only}Users found: {per_split}; add files of val (two users or more) and test users"
 
 
@@ -303,21 +318,11 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
 
     Which half is drawn with ``seed`` for each user and movement alone; of an odd number evaluation gets one more.
     """
-    pretrain = (table.split == "train") & ~table.gesture.isin(NINAPRO_CLASSES["unseen"])
-    downstream, probed = table.split == "test", _half_of_repetitions(table, seed)
-    rows = {name: downstream & table.gesture.isin(classes) for name, classes in NINAPRO_CLASSES.items()}
-    splits = Splits(
-        dataset=dataset,
-        pretrain=where(pretrain),
-        probe_train={name: where(rows[name] & probed) for name in SETS},
-        evaluation={name: where(rows[name] & ~probed & table.eval_grid) for name in SETS},
-        classes=NINAPRO_CLASSES,
-        policies=("all", "not-self", "other-repetitions", "other-users"),
-        table=table,
-        remedy="Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more",
-        probe_apart="repetition",
-        notes=NINAPRO_NOTES,
-    )
+    train, downstream, probed = table.split == "train", table.split == "test", _half_of_repetitions(table, seed)
+    how = {"policies": ("all", "not-self", "other-repetitions", "other-users"), "probe_apart": "repetition"}
+    how["remedy"] = "Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more"
+    sides = downstream & probed, downstream & ~probed
+    splits = _splits(dataset, table, NINAPRO_CLASSES, train, *sides, notes=NINAPRO_NOTES, **how)
     parts = {"probe-train": joined(splits.probe_train), "D_eval": joined(splits.evaluation)}
     # the same users are probed on and evaluated on: the paper's protocol
     both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(parts.values()))}
@@ -339,20 +344,33 @@ def _half_of_repetitions(table: pd.DataFrame, seed: int) -> np.ndarray:
 def split_db1(table: pd.DataFrame) -> Splits:
     """DB1: three repetitions of each movement evaluate, the others train (METHOD 1)."""
     evaluated = table.repetition.isin(DB1_EVALUATION_REPETITIONS)
-    rows = {name: table.gesture.isin(classes) for name, classes in DB1_CLASSES.items()}
-    return Splits(
-        dataset="ninapro-db1",
-        pretrain=where(~evaluated & ~rows["unseen"]),
-        probe_train={name: where(~evaluated & rows[name]) for name in SETS},
-        evaluation={name: where(evaluated & rows[name] & table.eval_grid) for name in SETS},
-        classes=DB1_CLASSES,
-        group_kind="movement-repetition",
-        policies=("all", "other-repetitions", "other-users"),
-        table=table,
-        remedy="Add complete exercise 1 files",
-        probe_apart="repetition",
-        notes=("Subject 1 is a development subject: choices were made with it in view.",) * ("S1" in set(table.user)),
-    )
+    how = {"group_kind": "movement-repetition", "probe_apart": "repetition", "remedy": "Add complete exercise 1 files"}
+    how["policies"] = ("all", "other-repetitions", "other-users")
+    development = "Subject 1 is a development subject: choices were made with it in view."
+    how["notes"] = (development,) * ("S1" in set(table.user))
+    return _splits("ninapro-db1", table, DB1_CLASSES, ~evaluated, ~evaluated, evaluated, **how)
+
+
+def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_out: Iterable[str]) -> Splits:
+    """Recordings with these keys are left out and evaluate, the rest train and probe: one person's, or several's.
+
+    Scores of it are of people whom training has seen, often with the electrodes where they were: they say nothing of
+    new users, and of another day or donning only where one lies in between. Intervals resample recordings (one has
+    none), and "other-users" is no gallery here: "other-recordings" is, where two that are left out hold each class.
+    Recordings of one moment, such as both hands', belong on one side. ``classes``: as of :func:`split_by_column`.
+
+    Raises InputError for a key without windows, and as :class:`Splits`.
+    """
+    keys = [left_out] if isinstance(left_out, str) else list(map(str, left_out))
+    there = table.recording.unique()
+    if unknown := sorted({*keys} - {*there}):
+        found = f"expected left_out to name some of its {len(there)} recordings with windows, found {unknown[0]!r}"
+        raise InputError(f"{dataset}: {found}; they are {', '.join(there[:9])}{missing(table)}")
+    evaluated = table.recording.isin(keys)
+    how = {"group_kind": "recording", "probe_apart": "recording", "policies": ("all", "not-self", "other-recordings")}
+    how["notes"] = ("Who evaluates has trained, in other recordings: nothing is said of new users.",)
+    how["remedy"] = "Add recordings, so that each class is on both sides, or leave the class out"
+    return _splits(dataset, table, classes, ~evaluated, ~evaluated, evaluated, **how)
 
 
 def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> Splits:
@@ -361,17 +379,9 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     ``table`` is a store's; ``classes`` names the gestures that are told apart, {"in": (...), "unseen": (...)}. Raises
     InputError where a user, a recording or a window's content is in two of the three.
     """
-    rows = {name: table.gesture.isin([str(label) for label in classes[name]]) for name in SETS}
     train, val, test = (table.split == name for name in ("train", "val", "test"))
-    splits = Splits(
-        dataset=dataset,
-        pretrain=where(train & ~rows["unseen"]),
-        probe_train={"in": where(train & rows["in"]), "unseen": where(val & rows["unseen"])},
-        evaluation={name: where(test & rows[name] & table.eval_grid) for name in SETS},
-        classes=classes,
-        table=table,
-        remedy="Add recordings of each class whose split is train or test, and of the unseen ones val and test",
-    )
+    remedy = "Add recordings of each class whose split is train or test, and of the unseen ones val and test"
+    splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, remedy=remedy)
     sides = {"train": where(train), "val": where(val), "test": where(test)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.recording, "recording")

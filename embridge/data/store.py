@@ -24,11 +24,51 @@ VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 # columns of the table that come from the recording, and those that are kept in windows.npz
 OF_RECORDING = ("user", "session", "hand", "moving_hand", "split", "generalization")
 OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
+# why windows are left out, by the name of their count; and what is kept although it is odd
+LOST = {
+    "ik_failure": "of a pose that is exactly 0 or marked as failed (exclude_ik_failures)",
+    "nan_pose": "with a NaN in the pose",
+    "nan_emg": "with a NaN in the EMG, or as near to one as the filter rings",
+    "no_signal": "without a signal in any channel",
+}
+SHORT = {"short": "of {recordings} recordings", "short_segments": "labelled stretches"}
+KEPT = {
+    "failure_kept": "windows hold a pose of exactly 0 or marked as failed, which exclude_ik_failures leaves out",
+    "dead_channels": "channels are constant or NaN throughout, and zeros in the store",
+    "still_joints": "joints never move",
+}
+NO_NEWS = ("ik_failure", "short_segments", *KEPT)  # of named datasets, whose pages count them
 
 
 def seal(body: dict) -> str:
     """A manifest as JSON with a checksum of itself."""
     return json.dumps({**body, "checksum": fingerprint(body)}, indent=1)
+
+
+def left_out(lost: dict[str, dict], counts: dict[str, int]) -> str:
+    """Why windows were left out, and of which recordings, in words; "" where none was.
+
+    ``lost``: by the name of a reason, how many of each recording. ``counts``: the manifest's.
+    """
+    windows = [_of(lost, name, why) for name, why in LOST.items() if name in lost]
+    told = [f"windows left out of {counts.get('grid', 0)}: {', '.join(windows)}"] if windows else []
+    why = {name: f"{what.format(**counts)} are shorter than a window and give none" for name, what in SHORT.items()}
+    return "; ".join(told + [_of(lost, name, text) for name, text in why.items() if name in lost])
+
+
+def odd(lost: dict[str, dict], counts: dict[str, int], known: bool) -> list[str]:
+    """Sentences on what was left out and what was kept although it is odd, without NO_NEWS where it is ``known``."""
+    news = {name: found for name, found in lost.items() if not (known and name in NO_NEWS)}
+    kept = [_of(news, name, what) for name, what in KEPT.items() if name in news]
+    return [text for text in (left_out(news, counts), *kept) if text]
+
+
+def _of(lost: dict[str, dict], name: str, what: str) -> str:
+    """How many, what, and of which recordings: a count of each, or a list of its channels or joints from 0."""
+    size = {key: len(n) if isinstance(n, list) else n for key, n in lost[name].items()}
+    most = sorted(size, key=lambda key: -size[key])
+    where = ", ".join(key if name == "short" else f"{key} {lost[name][key]}" for key in most[:3])
+    return f"{sum(size.values())} {what} ({where}{f' and {len(most) - 3} more' if len(most) > 3 else ''})"
 
 
 class WindowStore:
@@ -41,7 +81,7 @@ class WindowStore:
     table : DataFrame, one row a window, index 0..N-1 (the ids): recording, user, session, gesture, hand,
         moving_hand, repetition, split, generalization, segment (id of the labelled stretch), start (sample), offset
         (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest (of
-        the waveforms, in a store of either kind)
+        the waveforms, in a store of either kind); ``table.attrs["left out"]`` says what is missing and why
     kind : "waveform" or "features"
     emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16; of features (N, C, bins) and (N, J, bins)
     power_f16 : (N, C, 8) float16, log-power of eight equal parts; of features alone
@@ -102,7 +142,11 @@ class WindowStore:
         table["gesture"] = np.array(self.manifest["gestures"], dtype=object)[columns["gesture"]]
         table |= {name: columns[name] for name in ("repetition", "segment", "start", "offset", "digest")}
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
-        return pd.DataFrame(table, index=pd.RangeIndex(len(self)))
+        table = pd.DataFrame(table, index=pd.RangeIndex(len(self)))
+        why = left_out(self.manifest.get("lost", {}), self.manifest["counts"])
+        none = f"none of its {len(recordings)} recordings has a labelled stretch"
+        table.attrs["left out"] = why or none * (not len(self))
+        return table
 
     emg_f16 = cached_property(lambda self: self._array(0))
     pose_f16 = cached_property(lambda self: self._array(1))

@@ -25,7 +25,18 @@ from tqdm import tqdm
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
 from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
 from embridge.data.recordings import LEAVE_OUT, Recording, Source
-from embridge.data.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
+from embridge.data.store import (
+    KEPT,
+    LOST,
+    OF_RECORDING,
+    OF_WINDOW,
+    SHORT,
+    STORE_VERSION,
+    WindowStore,
+    check,
+    odd,
+    seal,
+)
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
@@ -224,6 +235,7 @@ class _Build:
     n_windows: int = 0
     n_segments: int = 0
     gestures: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, dict] = field(default_factory=dict)  # by the name of what is odd, how much of each recording
 
     def run(self, workers: int, progress: bool) -> None:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
@@ -331,6 +343,10 @@ class _Build:
         self.n_windows += len(windows)
         if log.get("error"):
             self.broken.append((recording.path.name, log["error"]))
+        found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
+        for name in (*LOST, *SHORT, *KEPT):
+            if found.get(name):
+                self.lost.setdefault(name, {})[recording.key] = found[name]
         file = self.files[recording.key]
         self.logs.append(
             {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
@@ -348,10 +364,8 @@ class _Build:
             for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
                 totals[name] = totals.get(name, 0) + value
         totals["broken_files"] = len(self.broken)
-        if totals.get("short"):
-            message = f"{totals['short']} of {len(self.logs)} recordings are shorter than a window and give none"
-            warnings.warn(f"{self.source.folder}: {message}", EMBridgeWarning, stacklevel=5)
-        self._tell_losses(totals)
+        for text in odd(self.lost, totals, self.source.failures_known):
+            warnings.warn(f"{self.source.folder}: {text}", EMBridgeWarning, stacklevel=5)
         body = {
             "key": self.path.name,
             "kind": self.kind,
@@ -363,6 +377,7 @@ class _Build:
             "config": as_json(self.config),
             "n_windows": self.n_windows,
             "counts": totals,
+            "lost": self.lost,
             "gestures": list(self.gestures),
             "table_sha256": sha256(table),
             "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
@@ -374,17 +389,3 @@ class _Build:
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)
-
-    def _tell_losses(self, totals: dict[str, int]) -> None:
-        """Warn of windows that are left out, with counts and reasons, where that is news."""
-        reasons = {
-            "ik_failure": "of a pose that is exactly 0, read as a failure of inverse kinematics (exclude_ik_failures)",
-            "nan": "with a NaN in EMG or pose",
-            "no_signal": "without a signal in any channel",
-        }
-        if self.source.failures_known:
-            del reasons["ik_failure"]
-        lost = [f"{totals[name]} {reason}" for name, reason in reasons.items() if totals.get(name)]
-        if lost:
-            text = f"{self.source.folder}: windows left out of {totals['grid']}: {', '.join(lost)}"
-            warnings.warn(text, EMBridgeWarning, stacklevel=6)

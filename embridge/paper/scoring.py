@@ -140,13 +140,14 @@ class Outcome:
     @cached_property
     def rows(self) -> list[dict]:
         """Tidy rows, the balanced accuracy first; not to be changed."""
-        return evaluate_predictions(self.y, self.predicted, self.groups, n_classes=4, **self.shared, **self.more)
+        return evaluate_predictions(self.y, self.predicted, self.groups, **self.shared, **self.more)
 
 
 def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", pooling="", options="", **more):
     common = {
         "dataset": study.dataset, "profile": study.profile.name, "seed": study.seed,
         "n_resamples": study.profile.evaluation.n_bootstrap, "group_kind": study.splits.group_kind,
+        "n_classes": len(study.splits.classes[classes]),
     }  # fmt: skip
     windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
     return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
@@ -197,6 +198,7 @@ def zero_shot_outcomes(
     k : neighbours; None: the profile's
     """
     splits, setting = study.splits, study.profile.evaluation
+    splits.check_evaluable()
     ids = getattr(splits, subset)[classes]
     if subset == "tune":
         splits.learn_from(ids, "D_tune", tuning=True)
@@ -212,7 +214,7 @@ def zero_shot_outcomes(
     for corpus, gallery in corpora.items():
         poses, labels = gallery_embeddings(study, system, gallery), splits.labels(classes, gallery)
         # every other gesture is a class of its own, so that its poses vote for it and not for one big rival
-        labels = np.where(labels < 0, 4 + gesture_codes[gallery], labels)
+        labels = np.where(labels < 0, len(splits.classes[classes]) + gesture_codes[gallery], labels)
         # the larger corpora answer one question, how much they change the paper's protocol: policy "all" only
         for policy in splits.policies if corpus == "class set" else ("all",):
             for pooling in poolings:
@@ -255,18 +257,23 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     ``features``: function of window ids, for controls; None: the system's own.
     """
     splits = study.splits
+    splits.check_evaluable()
     if system == LOG_POWER_LDA:
         read, choices = study.band_power, (ev.choose_shrinkage, ev.choose_shrinkage_grouped)
     else:
         read, grid = features or partial(study.features, system), study.profile.evaluation.probe_c
         choices = (lambda *data: ev.choose_c(*data, grid)), (lambda *data: ev.choose_c_grouped(*data, grid))
     train = splits.probe_from(splits.probe_train[classes])
-    x, y = np.asarray(read(train)), splits.labels(classes, train)
+    y = splits.labels(classes, train)
+    if not splits.has_tuning:  # whether they can be validated over is told before anything is trained
+        apart = "other-recordings" if splits.probe_apart == "recording" else "other-repetitions"
+        ev.least_groups(y, groups := splits.exclusion(apart, train))
+    x = np.asarray(read(train))
     if splits.has_tuning:
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
         setting = choices[0](x, y, np.asarray(read(tune)), splits.labels(classes, tune))
     else:
-        setting = choices[1](x, y, splits.exclusion("other-repetitions", train))
+        setting = choices[1](x, y, groups)
 
     def fit(x, y, test_x, setting):
         if system == LOG_POWER_LDA:
@@ -356,7 +363,7 @@ def few_shot(
         if system != LOG_POWER_LDA:
             more = {name: value for name, value in o.more.items() if name != "group_kind"}
             pair = o.y, o.predicted, line.predict(part.rows), o.groups
-            rows.append(compare_predictions(*pair, n_classes=4, baseline=LOG_POWER_LDA, **o.shared, **more))
+            rows.append(compare_predictions(*pair, baseline=LOG_POWER_LDA, **o.shared, **more))
     return rows
 
 
