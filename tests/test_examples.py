@@ -4,6 +4,7 @@ import importlib
 import os
 import pickle
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_what_the_section_computes_has_the_shapes_that_it_says(built):
     assert built["cosine"].shape == (1, 1) and -1 <= built["cosine"].item() <= 1
 
 
+def test_recordings_that_are_left_out_evaluate_as_the_readme_says(built):
+    (code,) = blocks("One person, several recordings")
+    found = dict(built)
+    exec(compile(code, "README.md", "exec"), found)
+    splits = found["split"](built["study"].store.table)
+    sessions = {part: set(splits.table.session.iloc[ids]) for part, ids in splits.named().items() if len(ids)}
+    assert sessions["pre-training"] == {f"{person}-1" for people in PEOPLE.values() for person in people}
+    assert sessions["D_eval, in"] == {f"{person}-2" for people in PEOPLE.values() for person in people}
+    assert splits.policies == ("all", "not-self", "other-recordings") and splits.dataset == "my-recordings"
+
+
 @pytest.mark.parametrize("classes", ["in", "unseen"])
 def test_recordings_of_ones_own_are_scored(built, classes):
     row = scoring.probe_outcome(built["study"], "EMBridge", classes).rows[0]
@@ -146,6 +158,32 @@ def test_the_example_is_importable_by_a_worker(built):
     recording = built["study"].source.recordings[0]
     assert pickle.loads(pickle.dumps(recording)).n_samples() == 6000
     assert importlib.import_module("own_data").load is recording.loader
+
+
+POOL = """import multiprocessing
+def one(code):
+    exec(code)
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(one, [CODE])
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "pool"])
+def test_the_section_runs_however_it_is_started(tmp_path, how):
+    """Without a main guard: in a file, on standard input, and in a pool, whose workers may have no children."""
+    write_recordings(tmp_path / "recordings")
+    (code,) = blocks("Your own data")
+    code = code.replace('"quick"', '"smoke"')
+    (tmp_path / "script.py").write_text(POOL.replace("CODE", repr(code)) if how == "pool" else code)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    argv, given = (["-"], code) if how == "stdin" else (["script.py"], "")
+    done = subprocess.run(
+        [sys.executable, *argv], cwd=tmp_path, env=environment, input=given, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert len(list((tmp_path / "mine" / "runs").glob("embridge-*/done.json"))) == 1
 
 
 # One person, a board, a camera and prompts
