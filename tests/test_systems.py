@@ -300,8 +300,8 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
 
 
 def test_prompted_hands_are_scored_by_the_same_weights_on_their_own_windows(study, monkeypatch):
-    def make(name, table, *, hands, n_tune):
-        found = make_splits(name, table, hands=hands, n_tune=n_tune)
+    def make(name, table, *, hands, **how):
+        found = make_splits(name, table, hands=hands, **how)
         return replace(found, evaluation={s: i[::2] for s, i in found.evaluation.items()}) if hands != "all" else found
 
     make_splits = study_module.make_splits

@@ -27,6 +27,7 @@ class Study:
             exclusion=lambda policy, ids: table["recording"].to_numpy()[ids],
             learn_from=lambda ids, what, tuning: ids, probe_from=lambda ids: ids,
             labels=lambda classes, ids: self.y[ids], groups=lambda ids: np.asarray(ids) // 10,
+            classes={"in": ("a", "b", "c", "d")}, check_evaluable=lambda: None, probe_apart="user",
         )  # fmt: skip
 
     def features(self, system, ids):

@@ -73,9 +73,11 @@ NAMES = {  # of what results are told apart by, in the order in which figures sh
     "not-self": "without own window",
     "other-users": "other users only",
     "other-repetitions": "other repetitions",
+    "other-recordings": "other recordings",
     "all - not-self": "own window's pose",
     "not-self - other-users": "the user's other poses",
     "not-self - other-repetitions": "the repetition's other poses",
+    "not-self - other-recordings": "the recording's other poses",
     "all - other-repetitions": "the repetition's poses",
     "other-repetitions - other-users": "the user's other repetitions",
     # the sweeps of Fig. 4

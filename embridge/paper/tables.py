@@ -52,7 +52,7 @@ from embridge.paper.table_cells import (
     usual_k,
 )
 
-POLICIES = ("all", "not-self", "other-repetitions", "other-users")  # report order
+POLICIES = ("all", "not-self", "other-repetitions", "other-recordings", "other-users")  # report order
 CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
 CONVENTIONS = ("same epochs", "same steps")  # of Table 4; E trains all batch sizes for the same epochs
 
