@@ -40,6 +40,15 @@ class Physiology:
     tonic: float = 0.01  # activation of a relaxed muscle
     enslaving: float = 0.10  # share of a finger's drive that reaches its neighbours
     fluctuation_sd: float = 0.08  # slow variation of activation at constant force (SD of log)
+    firing_rate: float = 1000.0  # potentials a s and territory at full activation: 50 units at 20 a s
+    spectrum_low: float = 60.0  # Hz: corners of a superficial potential's spectrum (Shwedyk 1977)
+    spectrum_high: float = 120.0  # Hz
+
+    # ---- the arm, which people move right and left, up and down (E A.2.1); nothing where it lies on a table
+    arm_load: float = 0.08  # activation that carries the hand, palm down: 5 to 11 % in extensors (Mogk and Keir 2003)
+    arm_roll_sd: float = 0.8  # rad, about palm down
+    arm_rise_sd: float = 0.5  # rad, about the horizontal
+    arm_seconds: float = 2.0  # from one orientation to another
 
     # ---- anatomy
     wrist_radius: float = 27.0  # mm
