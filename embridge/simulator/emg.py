@@ -94,9 +94,10 @@ def potentials(rng: np.random.Generator, active: np.ndarray, physiology: Physiol
 def spectrum(f: np.ndarray, depth: float, physiology: Physiology) -> np.ndarray:
     """The spectrum of a potential from ``depth`` mm below the skin at frequencies ``f`` Hz, Shwedyk's (1977).
 
-    Depth takes the higher frequencies. White noise behind it has the variance that it had before.
+    Depth takes the higher frequencies. As a filter it leaves the variance of white noise as it is.
     """
-    low, high = physiology.spectrum_low, physiology.spectrum_high / (1.0 + 0.02 * depth)
+    p = physiology
+    low, high = p.spectrum_low, p.spectrum_high / (1.0 + p.depth_loss * depth)
     amplitude = high**2 * f / np.sqrt(f**2 + low**2) / (f**2 + high**2)
     amplitude *= f**2 / np.sqrt(f**4 + _HIGH_PASS**4) * (f <= _LOW_PASS)
     return (amplitude / np.sqrt(np.mean(amplitude**2))).astype(np.float32)

@@ -74,8 +74,8 @@ def perform(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Perform ``n`` samples of a programme from ``start`` s on, with fingers that lag by ``lags`` (6,) s.
 
-    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains; a ``supported`` arm lies on a table. Returns the EMG (n, C) in sensor-noise units, and at
-    60 Hz the activation (F, n_muscles) and the poses (F, 24).
+    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains; a ``supported`` arm lies on a table. Returns the EMG
+    (n, C) in sensor-noise units, and at 60 Hz the activation (F, n_muscles) and the poses (F, 24).
     """
     n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
     times = start + np.arange(n_frames) / kinematics.MOCAP_RATE
