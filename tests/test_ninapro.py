@@ -486,6 +486,15 @@ def digests(folder):
     return {p.name + p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.mat"))}
 
 
+def test_its_subjects_rest_their_arms_on_the_table(monkeypatch):
+    def forbidden(*args):
+        raise AssertionError("a supported arm carries nothing")
+
+    monkeypatch.setattr("embridge.simulator.emg.arm_load", forbidden)
+    file = simulator.plan_ninapro(LITTLE)[0]
+    assert simulator.simulate_ninapro(file, LITTLE)["emg"].shape[1] == 12
+
+
 def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, tmp_path, monkeypatch):
     source = open_simulated_ninapro(tmp_path, LITTLE, progress=False, workers=2)
     whole, paths = digests(simulated.folder), [r.path for r in source.recordings]

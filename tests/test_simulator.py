@@ -1,4 +1,4 @@
-"""The simulator: emg2pose's format to the letter, the same bytes each time, and numbers that a forearm could give."""
+"""The simulator: emg2pose's format to the letter, the same bytes each time, and movements that a hand could make."""
 
 import csv
 import hashlib
@@ -10,32 +10,18 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from scipy.signal import welch
-from scipy.stats import spearmanr
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from simulated import made
 
 from embridge.config import SimulationConfig, profile
 from embridge.data import emg2pose
 from embridge.errors import InputError
 from embridge.simulator import gestures, kinematics, plan, session, stream, write
-from embridge.simulator.anatomy import MUSCLES, TERRITORIES, draw_band, draw_forearm
-from embridge.simulator.emg import activation
 from embridge.simulator.physiology import PHYSIOLOGY
 from embridge.simulator.recordings import open_simulated, planned_simulated
-from embridge.simulator.session import simulate
 
 TINY = SimulationConfig(
     train_users=1, val_users=1, test_users=1, sessions=1, train_seconds=0.6, eval_seconds=0.5, held_out_stage_users=0
 )
-CLASSES = (*emg2pose.IN_CLASSES, *emg2pose.UNSEEN_CLASSES)
-
-
-def made(user="sim001", session=0, stage="HandClawGraspFlicks", side="right", seconds=4.0, seed=1, **changes):
-    file = plan.PlannedFile(user, session, stage, side, "train", "none", seconds)
-    return simulate(file, seed, replace(PHYSIOLOGY, **changes))
 
 
 def digests(folder) -> dict[str, str]:
@@ -138,112 +124,6 @@ def test_both_hands_of_a_two_handed_stage_do_the_same():
     moving = left.std(axis=0) > 0.05
     together = [np.corrcoef(left[:, j], right[:, j])[0, 1] for j in np.flatnonzero(moving)]
     assert np.median(together) > 0.9
-
-
-# ---- muscles and electrodes
-
-
-@pytest.fixture(scope="module")
-def forearms():
-    """Recordings of six users; channels with the mains and artefacts that everyone has."""
-    stages = ("HandClawGraspFlicks", "HookEmHornsOKScissors", "WristFlexionAbduction")
-    return [made(user=f"p{u}", stage=stages[u % 3], seconds=16.0) for u in range(6)]
-
-
-def test_there_are_enough_muscles_and_each_has_work():
-    assert len(MUSCLES) >= 20
-    for name, (angle, depth, width, strength, moments) in MUSCLES.items():
-        assert 0 <= angle < 360 and 0 < depth < 25 and width > 0 and strength > 0 and moments, name
-
-
-def test_median_frequency_is_that_of_surface_emg(forearms):
-    medians = []
-    for recording in forearms:
-        f, power = welch(recording.emg, 2000.0, nperseg=1024, axis=0)
-        share = np.cumsum(power, axis=0) / power.sum(axis=0)
-        medians += [f[np.argmax(share[:, c] >= 0.5)] for c in range(16)]
-    assert 60 < np.median(medians) < 150
-    assert np.mean([60 < m < 150 for m in medians]) > 0.9  # the others are electrodes over relaxed muscles: noise
-
-
-def test_amplitude_follows_activation(forearms):
-    correlations = []
-    for recording in forearms:
-        envelope = np.sqrt((recording.emg.reshape(-1, 400, 16) ** 2).mean(axis=1))  # 0.2 s
-        frames = np.repeat(recording.activation, TERRITORIES, axis=1)[: 12 * len(envelope)]
-        power = (frames**2).reshape(len(envelope), 12, -1).mean(axis=1)
-        expected = power @ (recording.band.mixing.astype(float).T ** 2)
-        correlations += [spearmanr(envelope[:, c], expected[:, c]).statistic for c in range(16)]
-    assert np.median(correlations) >= 0.9 and np.mean(np.array(correlations) >= 0.7) > 0.95
-
-
-def test_neighbouring_electrodes_correlate_and_less_so_with_distance(forearms):
-    correlation = np.mean([np.corrcoef(r.emg.T) for r in forearms], axis=0)
-    c = np.arange(16)
-    by_distance = [correlation[c, (c + distance) % 16].mean() for distance in range(1, 9)]
-    assert 0.2 < by_distance[0] < 0.8
-    assert np.all(np.diff(by_distance) < 0.01) and by_distance[-1] < 0.3 * by_distance[0]
-
-
-def test_activation_rises_with_posture_effort_and_the_right_muscle():
-    forearm = draw_forearm(0, "u", replace(PHYSIOLOGY, moment_arm_sd=0.0))
-    rest = gestures.POSES["rest"]
-    relaxed, fist = (
-        activation(np.tile(gestures.POSES[name], (5, 1)), rest, forearm, PHYSIOLOGY)[2] for name in ("rest", "fist")
-    )
-    names = list(MUSCLES)
-    assert relaxed.max() < 0.05
-    assert fist[names.index("flexor digitorum profundus, middle")] > 0.5
-    assert fist[names.index("flexor digitorum profundus, middle")] > 2 * fist[names.index("extensor indicis")]
-    straight = gestures.POSES["rest"].copy()
-    straight[4:8] = (0, -0.4, 0, 0)  # the index finger alone is lifted
-    lifted = activation(np.tile(straight, (5, 1)), rest, forearm, PHYSIOLOGY)[2] - relaxed
-    assert lifted.argmax() in [names.index(n) for n in ("extensor indicis", "extensor digitorum, index")]
-    assert lifted[names.index("extensor digitorum, middle")] > 0.01  # enslaving
-
-
-@pytest.mark.parametrize("mirror", [True, False])
-def test_a_left_band_is_numbered_the_same_way_round_or_the_anatomical_way(mirror):
-    plain = replace(PHYSIOLOGY, band_shift_sd=0.0, electrode_gain_sd=0.0, contact_gain_sd=0.0, weak_channel_share=0.0)
-    forearm, plain = draw_forearm(0, "u", plain), replace(plain, mirror_left=mirror)
-    left, right = (draw_band(0, "u", 0, side, forearm, plain).mixing for side in ("left", "right"))
-    np.testing.assert_allclose(left, right[-np.arange(16)] if mirror else right, rtol=1e-5)
-    assert abs(right - right[-np.arange(16)]).max() > 0.01
-
-
-def test_sensor_faults_show_in_the_recording():
-    clean = {"artefacts_per_second": 0.0, "weak_channel_share": 0.0, "mains": 0.0}
-    f, quiet = welch(made(seconds=8.0, **clean).emg, 2000.0, nperseg=4000, axis=0)
-    hum = welch(made(seconds=8.0, **(clean | {"mains": 5.0})).emg, 2000.0, nperseg=4000, axis=0)[1]
-    ratio = np.median(hum / quiet, axis=1)
-    assert ratio[f == 60.0] > 5 and ratio[f == 90.0] == pytest.approx(1.0, abs=0.2)
-    weak = made(seconds=2.0, **(clean | {"weak_channel_share": 1.0})).band.mixing
-    np.testing.assert_allclose(weak, PHYSIOLOGY.weak_gain * made(seconds=2.0, **clean).band.mixing, rtol=1e-5)
-    struck = made(seconds=8.0, **(clean | {"artefacts_per_second": 1.0})).emg
-    assert abs(struck - made(seconds=8.0, **clean).emg).max() > 10 * PHYSIOLOGY.noise_sd
-
-
-def test_within_user_probe_beats_cross_user_probe():
-    users, half = 5, 8
-    features = np.array(
-        [[_log_rms(made(user=f"p{u}", stage=stage, seconds=32.0).emg) for stage in CLASSES] for u in range(users)]
-    )  # (users, classes, windows, 16)
-    y = np.repeat(np.arange(len(CLASSES)), half)
-
-    def score(train, test):
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        with threadpool_limits(1):  # small problems on busy cores: threads would only wait for one another
-            probe.fit(train.reshape(-1, 16), np.tile(y, train.size // (16 * len(y))))
-        return probe.score(test.reshape(-1, 16), y)  # classes are balanced
-
-    within = [score(f[:, :half], f[:, half:]) for f in features]
-    cross = [score(np.delete(features, u, 0)[:, :, :half], features[u][:, half:]) for u in range(users)]
-    assert np.mean(within) - np.mean(cross) >= 0.10
-    assert np.mean(cross) > 1.2 / len(CLASSES)  # yet something carries over
-
-
-def _log_rms(emg):
-    return np.log(np.sqrt((emg.reshape(-1, 4000, 16) ** 2).mean(axis=1)))
 
 
 # ---- determinism and speed

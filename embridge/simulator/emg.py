@@ -1,4 +1,4 @@
-"""From joint angles to channels: activation, interference signal, volume conduction, sensors and their faults."""
+"""From joint angles to channels: activation, motor units' potentials, volume conduction, sensors and their faults."""
 
 import math
 
@@ -7,24 +7,29 @@ from scipy import fft
 
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.simulator.anatomy import TERRITORIES, Band, Forearm
-from embridge.simulator.gestures import EFFORT, N_DOFS
+from embridge.simulator.gestures import EFFORT, N_DOFS, WRIST_DEVIATION, WRIST_FLEXION
 from embridge.simulator.kinematics import MOCAP_RATE, to_rate
 from embridge.simulator.physiology import Physiology
 
 _HIGH_PASS = 40.0  # Hz: emg2pose's recordings are already high-passed
 _LOW_PASS = 480.0  # Hz: surface EMG has next to nothing above it, so muscles are simulated at ...
 _MUSCLE_RATE = 1000.0  # Hz, which is half of the work
+_DEEP = 20.0  # mm: potentials are filtered as of depth 0 and of this one, and mixed by depth in between
+_MOST = 1 / 3  # chance of a potential a sample from which on their sum is Gaussian (its fourth cumulant is 0)
 
 
-def activation(poses: np.ndarray, rest: np.ndarray, forearm: Forearm, physiology: Physiology) -> np.ndarray:
+def activation(
+    poses: np.ndarray, rest: np.ndarray, forearm: Forearm, physiology: Physiology, load: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Activation of every muscle, (F, n_muscles) in [0, 1), from (F, 24) poses at 60 Hz and the relaxed pose (24,).
 
-    Muscles hold a posture against the hand's elasticity and push it at a speed; drive leaks to the neighbouring
-    fingers (enslaving), and part of an agonist's drive reaches its antagonist (co-contraction).
+    Muscles hold a posture against the hand's elasticity, carry a ``load`` (F, 23) and push the posture at a speed;
+    drive leaks to the neighbouring fingers (enslaving), and part of an agonist's drive reaches its antagonist
+    (co-contraction).
     """
     p, joints = physiology, N_DOFS - 1
     velocity = np.gradient(poses[:, :joints], 1.0 / MOCAP_RATE, axis=0)
-    drive = p.stiffness * (poses[:, :joints] - rest[:joints]) * (1.0 + p.effort_gain * poses[:, EFFORT:])
+    drive = p.stiffness * (poses[:, :joints] - rest[:joints]) * (1.0 + p.effort_gain * poses[:, EFFORT:]) + load
     net = ((drive + p.damping * velocity) @ _enslaving(p.enslaving)) @ forearm.moments.T
     pull = np.maximum(net, 0.0) + forearm.cocontraction * np.maximum(-net, 0.0) + p.tonic
     return 1.0 - np.exp(-pull)
@@ -41,33 +46,61 @@ def _enslaving(share: float) -> np.ndarray:
     return matrix
 
 
-def fluctuate(rng: np.random.Generator, active: np.ndarray, physiology: Physiology) -> np.ndarray:
-    """Slow variation (below about 3 Hz) of each muscle's activation at constant force; (F, n_muscles)."""
-    coarse = rng.standard_normal((len(active) // 10 + 3, active.shape[1]))
-    at = np.arange(len(active)) / 10.0
+def _slow(rng: np.random.Generator, n: int, columns: int, step: float) -> np.ndarray:
+    """Smooth noise of mean 0 and variance 1, (n, columns): nodes every ``step`` frames, straight lines in between."""
+    coarse = rng.standard_normal((int(n / step) + 3, columns))
+    at = np.arange(n) / step
     k = at.astype(int)
     weight = (at - k)[:, None]
     # divided so that the interpolated noise keeps a variance of one
-    slow = (coarse[k] * (1 - weight) + coarse[k + 1] * weight) / np.sqrt(weight**2 + (1 - weight) ** 2)
-    return active * np.exp(physiology.fluctuation_sd * slow)
+    return (coarse[k] * (1 - weight) + coarse[k + 1] * weight) / np.sqrt(weight**2 + (1 - weight) ** 2)
 
 
-def interference(rng: np.random.Generator, depth: np.ndarray, n: int) -> np.ndarray:
-    """Unit-variance interference signals, (n_muscles * TERRITORIES, n) float32: noise of Shwedyk's (1977) spectrum.
+def fluctuate(rng: np.random.Generator, active: np.ndarray, physiology: Physiology) -> np.ndarray:
+    """Slow variation (below about 3 Hz) of each muscle's activation at constant force; (F, n_muscles)."""
+    return active * np.exp(physiology.fluctuation_sd * _slow(rng, *active.shape, 10.0))
 
-    Depth filters: a muscle ``depth`` mm below the skin loses its higher frequencies; (n_muscles,).
+
+def arm_load(rng: np.random.Generator, n: int, physiology: Physiology) -> np.ndarray:
+    """What the wrist carries of the hand's weight, (n, 23) at 60 Hz, while the arm moves about (E A.2.1).
+
+    The forearm rolls about the palm-down posture, in which extensors carry the hand, and rises and falls; with the
+    thumb up the radial muscles carry it, with the palm up the flexors.
     """
-    size = fft.next_fast_len(n, real=True)
-    bins = 1 + int(_LOW_PASS * size / _MUSCLE_RATE)  # the rest stays zero: sensor noise hides it
-    f = (np.arange(bins, dtype=np.float32) * np.float32(_MUSCLE_RATE / size))[None, :]
-    low, high = 30.0, (85.0 / (1.0 + 0.02 * depth[:, None])).astype(np.float32)
+    p = physiology
+    roll, rise = _slow(rng, n, 2, p.arm_seconds * MOCAP_RATE).T * [[p.arm_roll_sd], [p.arm_rise_sd]]
+    load = np.zeros((n, N_DOFS - 1))
+    load[:, WRIST_FLEXION] = -p.arm_load * np.cos(rise) * np.cos(roll)
+    load[:, WRIST_DEVIATION] = -p.arm_load * np.cos(rise) * np.sin(roll)  # radial is negative
+    return load
+
+
+def potentials(rng: np.random.Generator, active: np.ndarray, physiology: Physiology) -> np.ndarray:
+    """Motor units' potentials as impulses, (n_muscles * TERRITORIES, m) float32 of SD ``active`` (n_muscles, m).
+
+    They come at random, at a rate in proportion to activation (recruitment and rate coding) and with a size that grows
+    with its root (units recruited later are larger: the size principle), so that RMS is in proportion to activation.
+    At low force they are few, and the EMG is above Gaussian in kurtosis (Nazarpour et al. 2013).
+    """
+    rate = np.float32(physiology.firing_rate / _MUSCLE_RATE)
+    chance = np.minimum(rate * active, np.float32(_MOST))
+    size = np.maximum(np.sqrt(active / rate), active / np.float32(np.sqrt(_MOST)))  # active / sqrt(chance)
+    draw = rng.integers(-(2**15), 2**15, (len(active), TERRITORIES, active.shape[1]), dtype=np.int16).astype(np.float32)
+    draw += 0.5
+    fires = np.abs(draw) < 2**15 * chance[:, None, :]
+    return (fires * np.copysign(size[:, None, :], draw)).reshape(-1, active.shape[1])
+
+
+def spectrum(f: np.ndarray, depth: float, physiology: Physiology) -> np.ndarray:
+    """The spectrum of a potential from ``depth`` mm below the skin at frequencies ``f`` Hz, Shwedyk's (1977).
+
+    Depth takes the higher frequencies. As a filter it leaves the variance of white noise as it is.
+    """
+    p = physiology
+    low, high = p.spectrum_low, p.spectrum_high / (1.0 + p.depth_loss * depth)
     amplitude = high**2 * f / np.sqrt(f**2 + low**2) / (f**2 + high**2)
-    amplitude *= f**2 / np.sqrt(f**4 + np.float32(_HIGH_PASS) ** 4)
-    # the signal's variance is 4 / size^2 times the sum of squares
-    amplitude *= size / 2.0 / np.sqrt(np.sum(amplitude**2, axis=1, keepdims=True))
-    white = _white(rng, (len(depth), TERRITORIES, bins))
-    white *= amplitude[:, None, :]
-    return fft.irfft(white.reshape(-1, bins), size, axis=1, overwrite_x=True)[:, :n]
+    amplitude *= f**2 / np.sqrt(f**4 + _HIGH_PASS**4) * (f <= _LOW_PASS)
+    return (amplitude / np.sqrt(np.mean(amplitude**2))).astype(np.float32)
 
 
 def _white(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -108,28 +141,25 @@ def artefacts(rng: np.random.Generator, channels: int, n: int, physiology: Physi
     return out
 
 
-def _sense(rng: np.random.Generator, x: np.ndarray, noise: np.ndarray, n: int) -> np.ndarray:
-    """(C, m) at the muscles' rate to (C, n) at the sensors', with white sensor noise of SD ``noise`` (C,)."""
-    padded = fft.next_fast_len(x.shape[1], real=True)
-    ratio = round(SAMPLE_RATE / _MUSCLE_RATE)
-    size = ratio * padded
-    spectrum = _white(rng, (len(x), size // 2 + 1)) * np.sqrt(np.float32(size / 2.0)) * noise[:, None]
-    spectrum[:, : padded // 2 + 1] += fft.rfft(x, padded) * np.float32(ratio)
-    return np.ascontiguousarray(fft.irfft(spectrum, size, overwrite_x=True)[:, :n])
-
-
 def record(
     rng: np.random.Generator, active: np.ndarray, forearm: Forearm, band: Band, n: int, p: Physiology, hertz: int
 ) -> np.ndarray:
     """The recording of C electrodes, (n, C) float32 in units of sensor noise, from (F, n_muscles) activations at 60 Hz.
 
-    ``hertz`` is the frequency of the room's mains.
+    ``hertz`` is the frequency of the room's mains. All sources share two filters, so electrodes are filtered, not
+    sources; their spectrum goes to the sensors' rate, where white noise is added.
     """
     m, channels = int(np.ceil(n * _MUSCLE_RATE / SAMPLE_RATE)), len(band.noise)
-    sources = interference(rng, forearm.depth[::TERRITORIES], m)  # (n_sources, m)
-    amplitude = to_rate(active.T, m, _MUSCLE_RATE)  # (n_muscles, m)
-    sources.reshape(len(amplitude), TERRITORIES, m)[...] *= amplitude[:, None, :]
-    emg = _sense(rng, band.mixing @ sources, band.noise, n)
+    sources = potentials(rng, to_rate(active.T, m, _MUSCLE_RATE), p)  # (n_sources, m)
+    deep = np.minimum(forearm.depth / _DEEP, 1.0).astype(np.float32)
+    padded = fft.next_fast_len(m, real=True)
+    ratio = round(SAMPLE_RATE / _MUSCLE_RATE)
+    size, bins = ratio * padded, padded // 2 + 1
+    f = np.arange(bins) * (_MUSCLE_RATE / padded)
+    heard = _white(rng, (channels, size // 2 + 1)) * np.sqrt(np.float32(size / 2.0)) * band.noise[:, None]
+    for share, depth in ((1.0 - deep, 0.0), (deep, _DEEP)):
+        heard[:, :bins] += fft.rfft((band.mixing * share) @ sources, padded) * (ratio * spectrum(f, depth, p))
+    emg = np.ascontiguousarray(fft.irfft(heard, size, overwrite_x=True)[:, :n])
     emg += mains(rng, channels, n, p, hertz)
     emg += artefacts(rng, channels, n, p)
     return emg.T

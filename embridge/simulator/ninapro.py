@@ -224,7 +224,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     emg, glove = [], []
     for k in range(len(MOVEMENTS[file.exercise])):
         start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
-        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS)
+        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS, True)
         seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
         seen = np.clip(seen, 0, 255)
         emg.append(signal * np.float32(VOLT))

@@ -39,21 +39,31 @@ class Physiology:
     cocontraction_sd: float = 0.15  # between users
     tonic: float = 0.01  # activation of a relaxed muscle
     enslaving: float = 0.10  # share of a finger's drive that reaches its neighbours
-    fluctuation_sd: float = 0.08  # slow variation of activation at constant force (SD of log)
+    fluctuation_sd: float = 0.15  # slow variation of activation at constant force (SD of log)
+    firing_rate: float = 1000.0  # potentials a s and territory at full activation: 50 units at 20 a s
+    spectrum_low: float = 60.0  # Hz: corners of a superficial potential's spectrum (Shwedyk 1977)
+    spectrum_high: float = 120.0  # Hz
+    depth_loss: float = 0.02  # per mm: the upper corner falls to 1 / (1 + this * depth)
+
+    # ---- the arm, which people move right and left, up and down (E A.2.1); nothing where it lies on a table
+    arm_load: float = 0.08  # activation that carries the hand, palm down: 5 to 11 % in extensors (Mogk and Keir 2003)
+    arm_roll_sd: float = 0.8  # rad, about palm down
+    arm_rise_sd: float = 0.5  # rad, about the horizontal
+    arm_seconds: float = 2.0  # from one orientation to another
 
     # ---- anatomy
     wrist_radius: float = 27.0  # mm
     spread: float = 5.0  # mm: scale of the decay with distance
     falloff: float = 3.0  # power of the decay far away (a bipolar electrode over a dipole: 2 to 3)
-    angle_sd: float = 2.5  # degrees: a muscle's place round the wrist, between users
+    angle_sd: float = 4.0  # degrees: a muscle's place round the wrist, between users
     depth_sd: float = 1.5  # mm, between users
-    muscle_gain_sd: float = 0.10  # between users
-    moment_arm_sd: float = 0.06  # between users
+    muscle_gain_sd: float = 0.15  # between users
+    moment_arm_sd: float = 0.12  # between users
     radius_sd: float = 0.06  # between users
 
     # ---- band and sensors; EMG is in units of the average sensor noise, high-passed as emg2pose's is
-    band_shift_sd: float = 4.0  # degrees between sessions; electrodes are 22.5 apart
-    electrode_gain_sd: float = 0.10  # between sessions, per electrode
+    band_shift_sd: float = 12.0  # degrees, each time it is put on; half of the 22.5 from electrode to electrode
+    electrode_gain_sd: float = 0.15  # between sessions, per electrode
     contact_gain_sd: float = 0.20  # between sessions, the whole band
     signal_scale: float = 300.0  # RMS in noise units of a fully active muscle right under an electrode
     noise_sd: float = 1.0  # sensor noise

@@ -70,11 +70,12 @@ def perform(
     band: anatomy.Band,
     p: Physiology,
     hertz: int = 60,
+    supported: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Perform ``n`` samples of a programme from ``start`` s on, with fingers that lag by ``lags`` (6,) s.
 
-    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains. Returns the EMG (n, C) in sensor-noise units, and at
-    60 Hz the activation (F, n_muscles) and the poses (F, 24).
+    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains; a ``supported`` arm lies on a table. Returns the EMG
+    (n, C) in sensor-noise units, and at 60 Hz the activation (F, n_muscles) and the poses (F, 24).
     """
     n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
     times = start + np.arange(n_frames) / kinematics.MOCAP_RATE
@@ -83,6 +84,7 @@ def perform(
     rest = rest.copy()
     rest[EFFORT] = 0.0
     with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
-        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p), p)
+        load = 0.0 if supported else emg.arm_load(rng, n_frames, p)
+        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p, load), p)
         signal = emg.record(rng, active, forearm, band, n, p, hertz)
     return signal, active, poses
