@@ -26,7 +26,7 @@ def test_constants_are_the_calibrated_ones():
     """Frozen: what is trained and shown is of these people."""
     poses = {name: pose.tolist() for name, pose in gestures.POSES.items()}
     found = fingerprint(VERSION, as_json(PHYSIOLOGY), MUSCLES, poses, gestures.STAGES, gestures.TEMPO)
-    assert found == "587cd7f07c6d", "write the change and its reason into CALIBRATION.md, raise VERSION and renew the hash"
+    assert found == "587cd7f07c6d", "write the change into CALIBRATION.md, raise VERSION and renew the hash"
 
 
 # ---- muscles and electrodes

@@ -1,8 +1,9 @@
 """Simulated NinaPro: DB2's and DB7's files (fields, shapes, units, numbering) from the same forearms and hands.
 
 What differs from emg2pose's recordings: twelve electrodes instead of a band of sixteen, a data glove instead of joint
-angles, European mains, and movements on demand: each is held, some times over, with a rest after each time. Of the
-real files' fields those are left out that nobody here reads: acceleration, inclination, gyroscope, magnetometer, force.
+angles, European mains, an arm that rests on a table, and movements on demand: each is held, some times over, with a
+rest after each time. Of the real files' fields those are left out that nobody here reads: acceleration, inclination,
+gyroscope, magnetometer, force.
 """
 
 from dataclasses import dataclass
@@ -224,7 +225,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     emg, glove = [], []
     for k in range(len(MOVEMENTS[file.exercise])):
         start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
-        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS, True)
+        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS, supported=True)
         seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
         seen = np.clip(seen, 0, 255)
         emg.append(signal * np.float32(VOLT))
