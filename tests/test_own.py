@@ -139,6 +139,11 @@ def test_what_a_split_by_recording_cannot_be_is_told(table, classes, left_out, t
         split_by_recording("own", table, classes, left_out)
 
 
+def test_one_person_split_by_users_is_told_of_the_other_split(table):
+    with pytest.raises(InputError, match="own: all windows are of one user, me; use split_by_recording"):
+        split_by_column("own", table, CLASSES)
+
+
 def test_one_person_is_trained_and_scored_on_five_classes_by_recording(tmp_path):
     found = study(source(tmp_path / "in"))
     one, line = (outcome.rows for outcome in scoring.no_network(found, "in"))

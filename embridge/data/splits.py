@@ -352,14 +352,12 @@ def split_db1(table: pd.DataFrame) -> Splits:
 
 
 def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_out: Iterable[str]) -> Splits:
-    """Recordings with these keys are left out and evaluate, the rest train and probe: one person's, or several's.
+    """Recordings with these keys evaluate, the rest train and probe: one person's, or several people's.
 
-    Scores of it are of people whom training has seen, often with the electrodes where they were: they say nothing of
-    new users, and of another day or donning only where one lies in between. Intervals resample recordings (one has
-    none), and "other-users" is no gallery here: "other-recordings" is, where two that are left out hold each class.
-    Recordings of one moment, such as both hands', belong on one side. ``classes``: as of :func:`split_by_column`.
-
-    Raises InputError for a key without windows, and as :class:`Splits`.
+    The score says nothing of new users, whom it never meets, and of another day or donning of the electrodes only where
+    one lies in between. Intervals resample recordings (one has none); "other-users" is no gallery here, and
+    "other-recordings" is where two that are left out hold each class. Recordings of one moment, such as both hands',
+    belong on one side. Raises InputError for a key without windows, and as :class:`Splits`.
     """
     keys = [left_out] if isinstance(left_out, str) else list(map(str, left_out))
     there = table.recording.unique()
@@ -379,6 +377,8 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     ``table`` is a store's; ``classes`` names the gestures that are told apart, {"in": (...), "unseen": (...)}. Raises
     InputError where a user, a recording or a window's content is in two of the three.
     """
+    if table.user.nunique() == 1:
+        raise InputError(f"{dataset}: all windows are of one user, {table.user.iloc[0]}; use split_by_recording")
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     remedy = "Add recordings of each class whose split is train or test, and of the unseen ones val and test"
     splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, remedy=remedy)
