@@ -232,6 +232,7 @@ def test_real_recordings_have_a_mean_over_seeds_in_two_galleries_beside_no_netwo
     assert [c for c in table.columns if c != "source"] == columns
     assert [table.loc["CPEP", c][:4] for c in columns[1::2]] == ["0.80", "0.50", "0.40"]
     assert table.loc["Log-power + LDA", "LP unseen"] == "0.50 [0.40, 0.60]"
+    assert table.loc["CPEP", "LP unseen"].endswith(", 1.00]")  # Student's interval alone would end above 1
     assert table.loc["CPEP", "ZS other-repetitions in"] == "–" and "†" not in table.to_string()
 
 

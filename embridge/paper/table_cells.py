@@ -20,6 +20,7 @@ NOT_ABOVE = "○"  # of a cell that does not beat the line without a network; ho
 NOT_ABOVE_NOTE = f"""{NOT_ABOVE} not shown to be above {LOG_POWER_LDA}, the probe that needs no network, on the same
 gestures (zero-shot, too, is held against that probe): the 95 % interval of the difference does not lie above 0. It is
 paired by user where single users' scores are kept, else both intervals are combined as if they were independent."""
+SHARES = ("balanced_accuracy", "macro_f1", "class_f1", "user_f1")  # metrics between 0 and 1
 MEASURED = ("value", "low", "high", "interval_kind", "origin")
 OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high", "mark")  # how far above LOG_POWER_LDA's probe, and NOT_ABOVE
 
@@ -252,6 +253,8 @@ def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
     else:
         half = spread_over_seeds([scores["value"]]) if spread is None else spread
         numbers = widened(*mean_interval(scores), half / np.sqrt(len(scores)))
+    if scores["metric"].isin(SHARES).all():  # Student's part knows no bounds
+        numbers = np.clip(numbers, 0.0, 1.0).tolist()
     kind, origin = f"95 %, {len(scores)} seeds (Student) and their users in quadrature", sorted(set(scores["origin"]))
     return dict(zip(MEASURED, (*numbers, kind, "; ".join(origin)), strict=True))
 
