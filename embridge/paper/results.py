@@ -303,9 +303,9 @@ def read_results(path: str | Path) -> pd.DataFrame:
     return as_frame([row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines])
 
 
-def committed_results(name: str) -> pd.DataFrame:
-    """The rows of ``figures/<name>/results.csv`` that git keeps, as far as they are of this RESULTS_VERSION."""
-    file = ROOT / "figures" / name / "results.csv"
+def real_results(name: str) -> pd.DataFrame:
+    """The committed rows of real recordings in ``figures/real/<name>.csv``, as far as they are of this RESULTS_VERSION."""
+    file = ROOT / "figures" / "real" / f"{name}.csv"
     found = read_results(file) if file.exists() else as_frame([])
     return found[found["version"] == RESULTS_VERSION].reset_index(drop=True)
 
