@@ -304,7 +304,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
 
 
 def real_results(name: str) -> pd.DataFrame:
-    """The committed rows of real recordings in ``figures/real/<name>.csv``, as far as they are of this RESULTS_VERSION."""
+    """The committed rows of real recordings, ``figures/real/<name>.csv``, that are of this RESULTS_VERSION."""
     file = ROOT / "figures" / "real" / f"{name}.csv"
     found = read_results(file) if file.exists() else as_frame([])
     return found[found["version"] == RESULTS_VERSION].reset_index(drop=True)
