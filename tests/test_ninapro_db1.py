@@ -58,6 +58,26 @@ def test_a_movement_is_named_by_exercise_and_rank_though_labels_count_from_1_in_
     assert open_db1(tmp_path, exercises=(2,)).recordings == (two,)
 
 
+@pytest.mark.parametrize("number", [1.0, True])
+def test_a_gesture_is_named_by_a_whole_number_whatever_asks(tmp_path, number):
+    write_exercises(tmp_path, 1, (1,))
+    assert open_db1(tmp_path, exercises=number).recordings[0].segments()[0].gesture == "E1-01"
+
+
+def test_an_emg_that_ends_early_is_told_as_labels_are_and_two_columns_of_labels_are_refused(tmp_path):
+    write_exercises(tmp_path, 1, (1,))
+    path = tmp_path / "s1" / "S1_A1_E1.mat"
+    fields = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+    n = len(fields["emg"])
+    scipy.io.savemat(path, fields | {"emg": fields["emg"][: n - 5]})
+    (recording,) = open_db1(tmp_path).recordings
+    with pytest.warns(EMBridgeWarning, match=f"of {n} samples the first {n - 5} are read"):
+        assert recording.n_samples() == n - 5
+    scipy.io.savemat(path, fields | {"restimulus": fields["restimulus"].reshape(-1, 2)})
+    with pytest.raises(InputError, match=r"expected restimulus of shape \(T, 1\), found \(\d+, 2\); leave it out"):
+        recording.n_samples()
+
+
 @pytest.mark.parametrize("exercises", [(4,), (0, 1), (), "2", None])
 def test_other_exercises_are_refused(tmp_path, exercises):
     write_exercises(tmp_path)
@@ -236,3 +256,10 @@ def test_a_glove_of_whole_numbers_keeps_its_range(tmp_path):
     write_db1(tmp_path, 1, glove=glove)
     pose = open_db1(tmp_path).recordings[0].load().pose
     assert pose.dtype == np.float32 and (pose.min(), pose.max()) == (-128, 127)
+
+
+@pytest.mark.parametrize("opener", [open_emg2pose, open_db1, open_ninapro])
+def test_a_file_instead_of_a_folder_is_no_folder_that_cannot_be_read(opener, tmp_path):
+    (tmp_path / "data.mat").write_text("")
+    with pytest.raises(InputError, match="there is no folder|expected one folder DB2"):
+        opener(tmp_path / "data.mat")

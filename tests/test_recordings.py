@@ -388,3 +388,11 @@ def test_db1_labels_that_end_a_little_early_shorten_the_recording_and_are_told(t
     with pytest.warns(EMBridgeWarning, match=f"differ in length; of {n} samples the first {n - 3} are read"):
         assert recording.n_samples() == n
     assert len(recording.load().emg) == n - 3
+
+
+def test_a_table_that_was_not_fetched_is_told(tmp_path):
+    one(tmp_path, series(10))
+    (tmp_path / "metadata.csv").unlink()
+    (tmp_path / "metadata.csv").symlink_to(tmp_path / "annex")
+    with pytest.raises(InputError, match=r"metadata\.csv: not a readable CSV file .* fetch it again$"):
+        open_emg2pose(tmp_path)

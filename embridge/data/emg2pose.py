@@ -175,12 +175,14 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
 
 
 def _read(csv: Path) -> pd.DataFrame:
-    if (size := csv.stat().st_size) > MOST_METADATA:
-        raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
     # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
     try:
+        if (size := csv.stat().st_size) > MOST_METADATA:
+            raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
         return pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # a link to nothing; pandas' parser errors and UnicodeDecodeError
         reason = " ".join(str(error).split())
         raise InputError(f"{csv}: not a readable CSV file in UTF-8 ({reason}); fetch it again") from error
 

@@ -115,9 +115,10 @@ def open_db1(folder: Path | str, *, exercises: Sequence[int] = (1,), skip_broken
     these (``skip_broken`` leaves out what is missing and counts it).
     """
     asked = np.ravel(exercises).tolist()
-    if not asked or not set(asked) <= set(DB1.exercises):
+    exact = [exercise for exercise in DB1.exercises if exercise in asked]  # not 1.0, which names would show
+    if not exact or not set(asked) <= set(exact):
         raise InputError(f"{DB1.name}: expected exercises among 1, 2 and 3, found {exercises}; ask for those")
-    recordings, skipped = _list(DB1, Path(folder), skip_broken, sorted(set(asked)))
+    recordings, skipped = _list(DB1, Path(folder), skip_broken, exact)
     return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped, failures_known=True)
 
 
@@ -251,11 +252,12 @@ def _declared(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _count(database: Database, recording: Recording) -> int:
     shapes = _declared(recording.path)
-    n, samples = _check_shapes(database, recording.path, shapes), shapes["emg"][0]
-    if n < samples:
-        text = f"{recording.path}: its fields differ in length; of {samples} samples the first {n} are read"
+    n = _check_shapes(database, recording.path, shapes)
+    most = max(shapes["emg"][0], shapes["glove"][0], *(max(shapes[name]) for name in FIELDS[2:]))
+    if n < most:
+        text = f"{recording.path}: its fields differ in length; of {most} samples the first {n} are read"
         warnings.warn(text, EMBridgeWarning, stacklevel=3)
-    return samples
+    return shapes["emg"][0]
 
 
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
@@ -299,11 +301,15 @@ def _read(path: Path, names: Sequence[str]) -> dict:
 def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
     """Samples that all fields have, before anything is read; InputError for a missing field or a wrong shape."""
     if missing := [name for name in FIELDS if name not in shapes]:
-        raise InputError(f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}")
+        raise InputError(
+            f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}; fetch it again"
+        )
     for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
         if len(shapes[name]) != 2 or shapes[name][1] != width:
             turned = "; it looks like (channels, time): transpose it" if shapes[name][:1] == (width,) else ""
             raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}{turned}")
+    if wide := [name for name in FIELDS[2:] if sum(n > 1 for n in shapes[name]) > 1]:
+        raise InputError(f"{path}: expected {wide[0]} of shape (T, 1), found {shapes[wide[0]]}; leave it out")
     lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
     for name, n in lengths.items():
         if n > MAX_HOURS * 3600 * database.sample_rate:
