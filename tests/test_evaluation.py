@@ -205,6 +205,7 @@ def test_a_gallery_is_embedded_once_a_study():
                 assert scoring.gallery_embeddings(study, system, np.array(ids))[:, 0].tolist() == ids
     assert one.asked == other.asked == [[3, 1], [3, 1, 2], [1, 3]]
     assert scoring.gallery_embeddings(one, "its own", np.array([1, 3])) is not None and len(one.asked) == 4
+    gc.collect()  # other tests' studies
     before = len(scoring._kept)
     del one, study
     gc.collect()
