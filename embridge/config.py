@@ -22,6 +22,17 @@ BINS_PER_SECOND = 40  # of log-power and frames: bins of 25 ms (METHOD 1, ours)
 REGRESSORS = ("PoseT", "NeuroPose", "emg2pose", "Vemg2pose", "Vemg2pose tracking")  # E 3.3; the last is never probed
 
 
+def positive(where: str, name: str, value) -> float:
+    """A setting as a float above 0; InputError, which begins with ``where``, for what is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise InputError(f"{where}expected {name}, a number above 0, found {value!r}")
+    return number
+
+
 @dataclass(frozen=True)
 class WindowConfig:
     """The settings that decide the contents of a window store."""
@@ -47,13 +58,17 @@ class WindowConfig:
             except TypeError:
                 value = 0
             if value < 1:
-                raise InputError(
-                    f"windows: expected {name} to be a whole number above 0, found {getattr(self, name)!r}"
-                )
+                found = f"found {getattr(self, name)!r}"
+                raise InputError(f"windows: expected {name} to be a whole number above 0, {found}")
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "sample_rate", float(self.sample_rate))
+        for name in ("sample_rate", "notch_q", *(["notch"] if self.notch is not None else [])):
+            object.__setattr__(self, name, positive("windows: ", name, getattr(self, name)))
+        if (after := self.after_ik_failure) not in ("restart", "grid"):
+            raise InputError(f"windows: expected after_ik_failure to be restart or grid, found {after!r}")
         if self.bandpass is not None:
-            object.__setattr__(self, "bandpass", tuple(float(edge) for edge in self.bandpass))
+            edges = self.bandpass if hasattr(self.bandpass, "__iter__") else (self.bandpass,)
+            edges = tuple(positive("windows: ", "each edge of bandpass", edge) for edge in edges)
+            object.__setattr__(self, "bandpass", edges)
         half = self.sample_rate / 2
         if self.bandpass is not None and not (
             len(self.bandpass) == 2 and 0 < self.bandpass[0] < self.bandpass[1] < half
@@ -62,7 +77,7 @@ class WindowConfig:
                 f"windows: expected bandpass to be two rising edges below half of the sample rate, {half:g} Hz, found "
                 f"{' to '.join(f'{edge:g}' for edge in self.bandpass)} Hz at {self.sample_rate:g} Hz; choose lower ones"
             )
-        if self.notch is not None and not 0 < self.notch < half:
+        if self.notch is not None and self.notch >= half:
             raise InputError(
                 f"windows: expected notch to be below half of the sample rate, {half:g} Hz, found {self.notch:g} Hz; "
                 "choose another or None"

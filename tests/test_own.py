@@ -130,6 +130,7 @@ def test_leak_learning_from_a_recording_that_is_left_out(table):
         ({"in": "fist", "unseen": ()}, ["a"], "expected classes as .* found {'in': 'fist'"),
         ({"in": ("fist",)}, ["a"], "expected classes as .*unseen"),
         (("fist", "wave"), ["a"], "expected classes as"),
+        (CLASSES, None, "expected left_out to name some .* found 'None'"),
         ({"in": ("fist", "fist"), "unseen": ()}, ["a"], "each class once"),
         ({"in": ("fist",), "unseen": ["fist"]}, ["a"], "each class once"),
     ],
@@ -310,14 +311,20 @@ WRONG = {
     "longer": (lambda key: signals(key, (*GESTURES, "ok")), "its counter says 5000 samples, its loader gives 6000"),
     "arguments": (lambda: FINE, "its loader ended in TypeError: .* takes 0 positional arguments"),
     "none": (None, "its loader ended in TypeError: 'NoneType' object is not callable"),
+    "empty": (lambda key: Signals(FINE.emg[:0], FINE.pose[:0], ()), "expected samples from its loader, found none"),
+    "break": (lambda key: replace(FINE, breaks=(-10,)), "its breaks between sample 0 and 5000, its end, found -10"),
+    "lines": (lambda key: int("a\nb"), "ended in ValueError: invalid literal .* expected it to return Signals"),
+    "no label": (lambda key: Signals(FINE.emg, FINE.pose, (Segment(0, 9, None),)), "gesture: .* found None"),
+    "no file": (lambda key: Path("labels.csv").read_text(), "its loader ended in FileNotFoundError: .*labels.csv"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_an_own_loader_gives_is_refused_by_the_file_s_name(tmp_path, name):
     load, told = WRONG[name]
-    with pytest.raises(InputError, match=rf"in/a\.npz: .*{told}"):
+    with pytest.raises(InputError, match=rf"in/a\.npz: .*{told}") as caught:
         store(source(tmp_path / "in", load=load))
+    assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").glob("*/manifest.json"))
 
 
@@ -327,13 +334,58 @@ def test_what_an_own_loader_gives_is_refused_by_the_file_s_name(tmp_path, name):
         ({"count": lambda recording: {}["n"]}, r"its counter ended in KeyError: 'n' \(line \d+ of .*test_own.py\)"),
         ({"count": lambda recording: 5e3}, "its counter returned float; expected it to return a number of samples"),
         ({"count": None}, "its counter ended in TypeError"),
-        ({"sample_rate": "fast"}, "expected a sample_rate in Hz, found 'fast'"),
+        ({"sample_rate": "fast"}, "expected a sample_rate in Hz, .* found 'fast'"),
         ({"sample_rate": 250}, "expected 200 Hz, found 250"),
+        ({"sample_rate": 0}, "expected a sample_rate in Hz, a number above 0, found 0"),
+        ({"user": float("nan")}, "user: expected text, found nan"),
     ],
 )
 def test_what_an_own_recording_says_is_refused_by_the_file_s_name(tmp_path, columns, told):
     with pytest.raises(InputError, match=rf"in/a\.npz: .*{told}"):
         store(source(tmp_path / "in", **columns))
+
+
+def test_what_numpy_hides_or_float16_cannot_hold_is_left_out_and_told(tmp_path):
+    """A masked value is no value, and a pose in 1e-6 rad is not the largest number that is stored."""
+
+    def load(key):
+        found = signals(key, ("fist",))
+        far = np.where(np.arange(N)[:, None] == 950, 7e4, found.pose)
+        hidden = np.ma.masked_array(found.pose, np.arange(3 * N).reshape(N, 3) == 3 * 50)
+        return replace(found, pose=far if key == "a" else hidden)
+
+    told = r"left out of 18: 1 with a NaN in the pose \(b 1\), 1 with a pose beyond 65504, .* \(a 1\)$"
+    with pytest.warns(EMBridgeWarning, match=told):
+        made = store(source(tmp_path / "in", "ab", load=load, count=np.int64(N)))
+    assert (len(made), made.manifest["counts"]["nan"]) == (16, 2)
+
+
+@pytest.mark.parametrize("number", [np.float16, np.int8])
+def test_a_loader_may_give_small_numbers(tmp_path, number):
+    """float16 holds no 1e30 to compare with, and -128 as int8 has no absolute value."""
+    given = signals("a", ("fist",))
+    given = replace(given, emg=(given.emg - 500).astype(number), pose=np.full((N, 3), -128).astype(number))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = store(source(tmp_path / "in", "a", load=lambda key: given, count=N), WINDOWS)
+    assert len(made) == 9 and [str(w.message).partition(": ")[2] for w in caught] == [
+        "3 joints never move (a [0, 1, 2])"
+    ]
+
+
+def test_windows_without_a_split_are_counted(table):
+    split = table.recording.map({"a": "train", "b": "val", "c": "test"}).fillna("")
+    splits = split_by_column("own", table.assign(user=table.recording, split=split), CLASSES)
+    assert splits.notes[0] == "90 windows have no split and are in no part."
+
+
+def test_damaged_sums_are_made_again_and_files_that_cannot_be_read_are_why_nothing_is_left(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sources.json").write_text('{"a": ')
+    given = source(tmp_path / "in", load=lambda key: 1 / 0)
+    with pytest.warns(EMBridgeWarning, match=r"sources\.json is damaged .* all files are summed again"):
+        made = build_store(given, WINDOWS, tmp_path / "out", workers=1, progress=False, skip_broken=True)
+    assert made.table.attrs["left out"] == "3 files cannot be read, first a.npz"
 
 
 def test_lists_are_arrays_and_paths_may_be_text(tmp_path):

@@ -7,6 +7,7 @@ from scipy.signal import sosfreqz
 
 from embridge.config import WindowConfig
 from embridge.data.signals import channel_order, filter_emg, normalise_emg, ring, sections, unusable
+from embridge.errors import InputError
 
 CONFIG = WindowConfig()
 
@@ -136,3 +137,20 @@ def test_rotation_is_a_roll_of_the_ring(ring_size, rng):
     for i, shift in enumerate(shifts.tolist()):
         torch.testing.assert_close(y[i, :n], torch.roll(x[i, :n], shift, 0))
         torch.testing.assert_close(y[i, n:], x[i, n:])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"sample_rate": "fast"}, "sample_rate, a number above 0, found 'fast'"),
+        ({"sample_rate": 0, "bandpass": None, "notch": None}, "sample_rate, a number above 0, found 0"),
+        ({"bandpass": 20}, "bandpass to be two rising edges"),
+        ({"bandpass": "20-90"}, "each edge of bandpass, a number above 0, found '0'"),
+        ({"notch": [50, 100]}, r"notch, a number above 0, found \[50, 100\]"),
+        ({"notch_q": 0}, "notch_q, a number above 0, found 0"),
+        ({"after_ik_failure": "gird"}, "after_ik_failure to be restart or grid, found 'gird'"),
+    ],
+)
+def test_a_setting_of_windows_that_cannot_be_is_told_where_it_is_given(setting, told):
+    with pytest.raises(InputError, match=f"^windows: expected {told}"):
+        WindowConfig(**setting)

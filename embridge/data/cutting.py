@@ -25,7 +25,8 @@ from embridge.errors import InputError
 from embridge.files import sha256
 
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
-HUGE = 1e30  # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range
+# an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range, and float16 holds none
+HUGE = np.float32(1e30)
 
 
 def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
@@ -98,6 +99,11 @@ def place(
     return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64), counts
 
 
+def _zeros(pose: np.ndarray) -> np.ndarray:
+    """The frames (T,) bool whose angles are all about 0; by two comparisons, for int8 has no absolute of -128."""
+    return ((pose > -IK_ZERO) & (pose < IK_ZERO)).all(axis=1)
+
+
 def counted(mask: np.ndarray, segments: tuple[Segment, ...], config: WindowConfig) -> int:
     """How many windows of the fixed grid hold a sample that a mask (T,) marks."""
     if not mask.any():
@@ -143,7 +149,9 @@ def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
                 )
             return cut_signals(recording, signals, config, kind)
         log["counts"] = {"short": 1}
-    except (InputError, FileNotFoundError) as error:
+    except FileNotFoundError as error:  # gone since it was summed
+        log["error"] = f"{recording.path}: cannot be read ({error.strerror}); fetch it again"
+    except InputError as error:
         log["error"] = str(error)
     return Part([np.zeros((0, *shape), np.float16) for shape in arrays_of(kind, config).values()], log)
 
@@ -159,10 +167,11 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
             f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "
             "choose the window settings of this dataset"
         )
-    failed = signals.failed if signals.failed is not None else np.abs(signals.pose).max(axis=1) < IK_ZERO
+    failed = signals.failed if signals.failed is not None else _zeros(signals.pose)
     raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
     marks = {"nan_emg": unusable(raw, config), "nan_pose": ~np.isfinite(signals.pose).all(axis=1)}
-    broken = marks["nan_emg"] | marks["nan_pose"]
+    marks["huge_pose"] = (np.abs(signals.pose) > F16_MAX).any(axis=1) & ~marks["nan_pose"]
+    broken = np.any(list(marks.values()), axis=0)
     if not config.exclude_ik_failures:
         marks["failure_kept"], failed = failed, np.zeros_like(failed)
     rows, counts = place(signals.segments, failed, broken, config)

@@ -10,12 +10,26 @@ from pathlib import Path
 
 import numpy as np
 
+from embridge.config import positive
 from embridge.errors import InputError
 
 SPLITS = ("train", "val", "test", "")  # what the column ``split`` may say
 LINK = "a symbolic link to a folder is not followed; give --data the folder itself"
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 LEAVE_OUT = ", or leave out what cannot be read with --skip-broken"  # ends what is said of a broken recording
+
+
+def _text(what: str, value) -> str:
+    """A label as text; InputError for None and NaN, which a table has where it says nothing."""
+    if value is None or value != value:
+        raise InputError(f"{what}: expected text, found {value}; fill it in, or give an empty one")
+    return str(value)
+
+
+def _plain(array) -> np.ndarray:
+    """An array of a list or another array, NaN where numpy's mask hides a value."""
+    hidden = isinstance(array, np.ma.MaskedArray)
+    return array.astype(np.float64).filled(np.nan) if hidden else np.asarray(array)
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ class Segment:
             raise InputError(
                 f"segment: expected whole numbers of samples, found {self.start!r} to {self.stop!r}"
             ) from None
-        for name, value in (whole | {"gesture": str(self.gesture)}).items():
+        for name, value in (whole | {"gesture": _text("gesture", self.gesture)}).items():
             object.__setattr__(self, name, value)
 
 
@@ -61,7 +75,7 @@ class Signals:
 
     def __post_init__(self):
         """Make arrays and tuples of lists; what cannot be raises TypeError or ValueError, which names the loader."""
-        made = {"emg": np.asarray(self.emg), "pose": np.asarray(self.pose), "segments": tuple(self.segments)}
+        made = {"emg": _plain(self.emg), "pose": _plain(self.pose), "segments": tuple(self.segments)}
         if odd := [segment for segment in made["segments"] if not isinstance(segment, Segment)]:
             raise TypeError(f"expected segments to be of class Segment, found {odd[0]!r}")
         made["breaks"] = tuple(sorted(map(operator.index, self.breaks)))
@@ -86,6 +100,10 @@ class Signals:
             raise InputError(
                 f"{path}: {n} EMG samples, but {len(self.pose)} of pose; resample one to the other's clock"
             )
+        if not n:
+            raise InputError(f"{path}: expected samples from its loader, found none; leave it out")
+        if odd := [at for at in self.breaks if not 0 <= at <= n]:
+            raise InputError(f"{path}: expected its breaks between sample 0 and {n}, its end, found {odd[0]}")
         if self.failed is not None and np.shape(self.failed) != (n,):
             raise InputError(f"{path}: expected failed of shape ({n},), found {np.shape(self.failed)}")
         for s in sorted(self.segments, key=lambda s: s.start):
@@ -129,14 +147,11 @@ class Recording:
 
     def __post_init__(self):
         for name in ("key", "user", "session", "gesture", "hand", "moving_hand", "split", "generalization"):
-            object.__setattr__(self, name, str(getattr(self, name)))
+            object.__setattr__(self, name, _text(f"{self.path}: {name}", getattr(self, name)))
         if self.split not in SPLITS:
             raise InputError(f"{self.path}: expected its split to be train, val, test or empty, found {self.split!r}")
         object.__setattr__(self, "path", Path(self.path))
-        try:
-            object.__setattr__(self, "sample_rate", float(self.sample_rate))
-        except (TypeError, ValueError):
-            raise InputError(f"{self.path}: expected a sample_rate in Hz, found {self.sample_rate!r}") from None
+        object.__setattr__(self, "sample_rate", positive(f"{self.path}: ", "a sample_rate in Hz", self.sample_rate))
 
     def load(self) -> Signals:
         """Read the samples: (T, C) EMG, (T, J) pose and the labelled segments. Opens and closes one file."""
@@ -144,7 +159,7 @@ class Recording:
 
     def n_samples(self) -> int:
         """The number of samples, from the file's header alone."""
-        return self._ask("counter", (int, np.integer))
+        return int(self._ask("counter", (int, np.integer)))
 
     def segments(self) -> tuple[Segment, ...]:
         """The labelled stretches, without reading EMG or pose; breaks of the clock within one are not known then."""
@@ -155,17 +170,20 @@ class Recording:
     def _ask(self, name: str, kind):
         """What a function of the source gives, of that kind; else, and whatever it raises, InputError with the file."""
         expected = f"expected it to return {'a number of samples' if name == 'counter' else kind.__name__}"
+        ended = f"{self.path}: its {name} ended in"
         try:
             found = getattr(self, name)(self)
-        except (InputError, FileNotFoundError):
-            raise
+        except InputError as error:
+            if str(self.path) in str(error):
+                raise
+            raise InputError(f"{self.path}: {error}") from error
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)[1:]
             # in a library, and here, only its reader can look
             own = [f for f in frames if "site-packages" not in f.filename and f.filename not in (__file__, "<string>")]
             at = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
             raise InputError(
-                f"{self.path}: its {name} ended in {type(error).__name__}: {error}{at}; {expected}"
+                f"{ended} {type(error).__name__}: {' '.join(str(error).split())}{at}; {expected}"
             ) from error
         if not isinstance(found, kind):
             raise InputError(f"{self.path}: its {name} returned {type(found).__name__}; {expected}")
@@ -190,6 +208,8 @@ class Source:
     def __post_init__(self):
         object.__setattr__(self, "folder", Path(self.folder))
         object.__setattr__(self, "recordings", tuple(self.recordings))
+        if not self.name or "/" in self.name:  # folders of results are named after it
+            raise InputError(f"source: expected a name that a folder may have, found {self.name!r}; rename it")
         keys = [r.key for r in self.recordings]
         if len(set(keys)) < len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
@@ -200,7 +220,9 @@ def unreadable(left: list[tuple[str, str]], skip_broken: bool) -> Callable[[OSEr
     """What os.walk calls for a folder that may not be read: raises InputError, or with ``skip_broken`` notes it."""
 
     def refused(error: OSError) -> None:
-        if isinstance(error, FileNotFoundError):  # the top folder, of which its reader says more; or gone meanwhile
+        if isinstance(
+            error, (FileNotFoundError, NotADirectoryError)
+        ):  # the top folder, of which its reader says more; or gone meanwhile
             return
         if not skip_broken:
             raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror}){LEAVE_OUT}") from error

@@ -192,12 +192,10 @@ def joined(part: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _check_files(table: pd.DataFrame) -> None:
-    twice = table.duplicated(["recording", "start"])
-    if twice.any():
+    if (twice := table.duplicated(["recording", "start"])).any():
         raise InputError(f"the file {table.recording[twice].iloc[0]} is there twice; remove one")
     of_file = table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
-    mixed = of_file.index[(of_file > 1).any(axis=1)]
-    if len(mixed):
+    if len(mixed := of_file.index[(of_file > 1).any(axis=1)]):
         raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
 
 
@@ -346,8 +344,9 @@ def split_db1(table: pd.DataFrame) -> Splits:
     evaluated = table.repetition.isin(DB1_EVALUATION_REPETITIONS)
     how = {"group_kind": "movement-repetition", "probe_apart": "repetition", "remedy": "Add complete exercise 1 files"}
     how["policies"] = ("all", "other-repetitions", "other-users")
-    development = "Subject 1 is a development subject: choices were made with it in view."
-    how["notes"] = (development,) * ("S1" in set(table.user))
+    how["notes"] = ("Subject 1 is a development subject: choices were made with it in view.",) * (
+        "S1" in set(table.user)
+    )
     return _splits("ninapro-db1", table, DB1_CLASSES, ~evaluated, ~evaluated, evaluated, **how)
 
 
@@ -359,7 +358,7 @@ def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_ou
     "other-recordings" is where two that are left out hold each class. Recordings of one moment, such as both hands',
     belong on one side. Raises InputError for a key without windows, and as :class:`Splits`.
     """
-    keys = [left_out] if isinstance(left_out, str) else list(map(str, left_out))
+    keys = [*map(str, left_out if np.iterable(left_out) and not isinstance(left_out, str) else [left_out])]
     there = table.recording.unique()
     if unknown := sorted({*keys} - {*there}):
         found = f"expected left_out to name some of its {len(there)} recordings with windows, found {unknown[0]!r}"
@@ -380,8 +379,9 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     if table.user.nunique() == 1:
         raise InputError(f"{dataset}: all windows are of one user, {table.user.iloc[0]}; use split_by_recording")
     train, val, test = (table.split == name for name in ("train", "val", "test"))
-    remedy = "Add recordings of each class whose split is train or test, and of the unseen ones val and test"
-    splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, remedy=remedy)
+    how = {"remedy": "Add recordings of each class whose split is train or test, and of the unseen ones val and test"}
+    how["notes"] = (f"{(table.split == '').sum()} windows have no split and are in no part.",) * any(table.split == "")
+    splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, **how)
     sides = {"train": where(train), "val": where(val), "test": where(test)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.recording, "recording")

@@ -28,6 +28,7 @@ OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition",
 LOST = {
     "ik_failure": "of a pose that is exactly 0 or marked as failed (exclude_ik_failures)",
     "nan_pose": "with a NaN in the pose",
+    "huge_pose": "with a pose beyond 65504, the largest float16, in which windows are stored",
     "nan_emg": "with a NaN in the EMG, or as near to one as the filter rings",
     "no_signal": "without a signal in any channel",
 }
@@ -144,6 +145,8 @@ class WindowStore:
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
         table = pd.DataFrame(table, index=pd.RangeIndex(len(self)))
         why = left_out(self.manifest.get("lost", {}), self.manifest["counts"])
+        if not why and (broken := self.manifest["broken"]):
+            why = f"{len(broken)} files cannot be read, first {broken[0][0]}"
         none = f"none of its {len(recordings)} recordings has a labelled stretch"
         table.attrs["left out"] = why or none * (not len(self))
         return table

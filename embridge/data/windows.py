@@ -92,7 +92,11 @@ def _summed(recording: Recording, total: Future) -> SourceFile:
 
 def _known_sums(folder: Path) -> dict[str, dict]:
     path = folder / "sources.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except (ValueError, TypeError) as error:
+        warnings.warn(f"{path} is damaged ({error}); all files are summed again", EMBridgeWarning, stacklevel=4)
+        return {}
 
 
 def survey(
