@@ -91,7 +91,9 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(path, timeout=0))
         except Timeout:
-            told = busy.replace("HOLDER", path.read_text(encoding="utf-8").strip() or "another process")
+            told = busy.replace(
+                "HOLDER", path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            )
             if not wait:
                 raise InputError(told) from None
             print(told, flush=True)

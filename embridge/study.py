@@ -80,10 +80,15 @@ class Study:
         own = isinstance(dataset, Source)
         if own != (windows is not None) or own != (split is not None):
             raise InputError("dataset: expected a Source with windows and split, or a name without; give all three")
+        if own and not (isinstance(windows, cfg.WindowConfig) and callable(split)):
+            found = f"{type(windows).__name__} and {type(split).__name__}"
+            raise InputError(f"dataset: expected windows as a WindowConfig and split as a function, found {found}")
         if not own and dataset not in DATASETS:
             raise InputError(f"dataset: expected one of {', '.join(DATASETS)}, found {dataset!r}")
         if size is None and profile not in cfg.PROFILES:
             raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
+        if str(device).partition(":")[0] not in ("auto", "cpu", "cuda"):
+            raise InputError(f"device: expected auto, cpu or cuda, found {device!r}")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
         self.dataset, self.seed = dataset.name if own else dataset, int(seed)

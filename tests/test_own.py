@@ -373,6 +373,19 @@ def test_a_loader_may_give_small_numbers(tmp_path, number):
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"windows": {"window": 200}}, "expected windows as a WindowConfig and split as a function, found dict and"),
+        ({"split": CLASSES}, "found WindowConfig and dict"),
+        ({"device": "gpu"}, "device: expected auto, cpu or cuda, found 'gpu'"),
+    ],
+)
+def test_what_a_study_is_asked_for_is_looked_at_before_anything_is_cut(tmp_path, asked, told):
+    with pytest.raises(InputError, match=told):
+        Study(source(tmp_path / "in"), **{"windows": WINDOWS, "split": LAST, "size": SMOKE} | asked)
+
+
 def test_windows_without_a_split_are_counted(table):
     split = table.recording.map({"a": "train", "b": "val", "c": "test"}).fillna("")
     splits = split_by_column("own", table.assign(user=table.recording, split=split), CLASSES)
