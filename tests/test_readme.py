@@ -72,6 +72,19 @@ def test_what_readme_says_of_the_real_recordings():
     assert said in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_what_readme_says_of_the_untrained_encoder():
+    rows = read_results(FIGURES / "results.csv")
+    probes = rows[
+        (rows["protocol"] == "LP") & (rows["metric"] == "balanced_accuracy") & (rows["dataset"] == "simulated")
+    ]
+    probes = probes[probes["options"].isin(["", "control"]) & probes["param"].isin(["", "C"])]
+    mean = probes.groupby(["system", "classes"])["value"].mean().unstack()
+    assert (mean.loc["EMG-MAE"] <= mean.loc["Untrained encoder"]).all()
+    assert (mean.loc[[*ALIGNED]] > mean.loc["Untrained encoder"]).all(axis=None)
+    said = "EMG pre-trained alone (EMG-MAE) does not exceed an untrained encoder here"
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def clear_differences() -> list[str]:
     """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
     pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")

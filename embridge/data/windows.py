@@ -17,6 +17,7 @@ import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -303,11 +304,12 @@ class _Build:
         todo = self.recordings[len(self.logs) :]
         workers = min(workers, 1 + sum(self.files[r.key].n_samples for r in todo) // SAMPLES_PER_WORKER)
         hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
+        done = [*accumulate(hours.values(), initial=0.0)]  # as the bar adds: sum rounds otherwise since Python 3.12
         jobs = ((r, self.config, self.files[r.key], self.kind) for r in todo)
         bar = tqdm(
             desc="windows",
-            total=sum(hours.values()),
-            initial=sum(hours[r.key] for r in self.recordings[: len(self.logs)]),
+            total=done[-1],
+            initial=done[len(self.logs)],
             disable=not progress,
             mininterval=5,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}",
