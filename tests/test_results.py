@@ -241,6 +241,8 @@ def test_a_table_says_whose_data_it_shows(tmp_path, capsys, context, said):
     page.table(pd.DataFrame({"ZS in": [0.5]}), "table2", "Table.")
     assert capsys.readouterr().out == said
     assert (tmp_path / "05" / "table2.md").read_text("utf-8").startswith(f"{said.strip()} Table.".strip())
+    page.table(pd.DataFrame({"ZS in": [0.5]}), "real", "Of DB1.", data=False)  # another's recordings than the page's
+    assert capsys.readouterr().out == "" and (tmp_path / "05" / "real.md").read_text("utf-8").startswith("Of DB1.\n")
 
 
 def test_where_a_row_is_from_is_kept_but_makes_it_no_other_row(tmp_path):

@@ -160,23 +160,31 @@ class Page:
         return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)
 
     def table(
-        self, df: pd.DataFrame, name: str, caption: str, source: str = "", *, numbers: pd.DataFrame | None = None
+        self,
+        df: pd.DataFrame,
+        name: str,
+        caption: str,
+        source: str = "",
+        *,
+        numbers: pd.DataFrame | None = None,
+        data: bool = True,
     ) -> pd.DataFrame:
         """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept.
 
         Prints whose data it shows and what its marks mean (``df.attrs["footnotes"]``): a frame cannot be stamped as a
         figure is.
 
-        ``numbers``: the frame's cells as numbers (:func:`embridge.paper.tables.numbers`), for the CSV.
+        ``numbers``: the frame's cells as numbers (:func:`embridge.paper.tables.numbers`), for the CSV. ``data=False``:
+        they are not of the page's recordings, and the caption says of which.
         """
-        entry = self._entry(self._tables, name, caption, source)
+        entry = self._entry(self._tables, name, caption, source, data)
         tidy = df if numbers is None else numbers
         named = any(label is not None for label in tidy.index.names)
         write_atomically(self.folder / f"{name}.csv", tidy.to_csv(index=named, lineterminator="\n"))
         origin = f"\nSource: {source}\n" if source else ""
         write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(df)}{origin}")
         self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
-        for note in filter(None, (self.prefix.strip(), *df.attrs.get("footnotes", ()))):
+        for note in filter(None, (self.prefix.strip() * data, *df.attrs.get("footnotes", ()))):
             print(note)
         return df
 
