@@ -235,7 +235,7 @@ class SimulationConfig:
     eval_seconds: float = 12.0  # a recording of a val or test user
     held_out_stage_users: int = 2  # training users who also record held-out stages (generalization "stage")
     all_eval_stages: bool = False  # val and test users record all 29 stages, or the eight that are classes
-    seed: int = 0
+    seed: int = 2  # METHOD 10: 0 and 1 were looked at while the method was built
 
 
 @dataclass(frozen=True)
