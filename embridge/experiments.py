@@ -165,20 +165,48 @@ TABLE_3_SYSTEMS = (*NO_NETWORK, *REMOVED, *OBJECTIVES)
 TABLE_3_GROUPS = GROUPS | dict.fromkeys(REMOVED, "component removed") | dict.fromkeys(OBJECTIVES, "soft objective")
 CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", UPPER_BOUND)
 
-# Fig. 4 and E 4: values beside EMBridge's own
-GRIDS = {
-    "tau_s": (0.02, 0.05, 0.2, 0.5),
-    "k_c": (1, 3, 10, 20, "all"),
-    "M": (8, 32),
-    "alpha": (0.25, 0.5, 2.0),
-    "lambda": (0.25, 0.5, 2.0),
-    "r": (0.25, 0.75),
-    "metric": ("cosine", "l1", "l2"),
+# CASCLe's constants and EMBridge's others, METHOD 6; what D_tune was asked of them stands in CONSTANTS
+CASCLE = {"soft_targets": "communities", "affinity": "dot", "tau_s": 0.1, "alpha": 1.0}
+# Tried together, each as a system of its own that is scored on D_tune alone: (soft targets, affinity, tau_s, alpha).
+# A soft term at alpha = 1 leaves the pair half of the target, so that tau_s is asked at a quarter of that, too.
+CONSTANTS = (
+    *(("communities", a, tau, alpha) for a in ("dot", "cosine") for tau in (0.1, 0.2, 0.5) for alpha in (1.0, 0.25)),
+    *(("instances", "cosine", tau, alpha) for tau in (0.1, 0.2, 0.5) for alpha in (1.0, 0.25)),  # SoftCLIP's
+)
+# Fig. 4 and E 4: values of which one varies at a time
+_GRIDS = {
+    "tau_s": (0.02, 0.05, 0.1, 0.2, 0.5),
+    "k_c": (1, 3, 5, 10, 20, "all"),
+    "M": (8, 16, 32),
+    "alpha": (0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
+    "lambda": (0.25, 0.5, 1.0, 2.0),
+    "r": (0.25, 0.5, 0.75),
+    "metric": ("dot", "cosine", "l1", "l2"),
+    "q": ("with the positive", "renormalised"),  # eq. 5's denominator
+    "gain": (0.1, 0.3, 1.0),  # of the norm of Q(0), ours: METHOD 4 leaves its start open
 }
 NEIGHBOURS = (1, 5, 10, 20, 50)  # k: no training
 BATCH_SIZES = (512, 1024)  # E Table 4, beside 256
 FRACTIONS = (0.2, 0.4, 0.6, 0.8)  # Fig. 3c, beside 1
+# param to its field of ObjectiveConfig or, where that has none such, of ModelConfig
 _FIELDS = {"tau_s": "tau_s", "k_c": "k_c", "alpha": "alpha", "lambda": "lam", "r": "mask_ratio", "metric": "affinity"}
+_FIELDS |= {"q": "renormalise_q", "M": "n_queries", "gain": "query_gain"}
+_WORDS = {"all": None, "with the positive": False, "renormalised": True}  # of _GRIDS
+EMBRIDGE = ObjectiveConfig(**CASCLE, lam=1.0)
+
+
+def _is_usual(param: str, word) -> bool:
+    """True for the value that EMBridge has where something else varies."""
+    usual = getattr(EMBRIDGE if hasattr(EMBRIDGE, _FIELDS[param]) else ModelConfig(), _FIELDS[param])
+    return _WORDS.get(word, word) == usual
+
+
+# What the sweeps of Fig. 4 leave alone, METHOD 6; and the values beside it, each an experiment
+DEFAULTS = {
+    param: next(word if isinstance(word, str) else f"{word:g}" for word in words if _is_usual(param, word))
+    for param, words in _GRIDS.items()
+} | {"k": f"{EvalConfig().k}"}
+GRIDS = {param: tuple(word for word in words if not _is_usual(param, word)) for param, words in _GRIDS.items()}
 
 
 def _model(**changes) -> dict:
@@ -230,7 +258,7 @@ OPEN_CHOICES = (
     Choice("InfoNCE", "one-way", "symmetric", changes=_objective(symmetric=True)),
     Choice("probe features of CPEP", "before h", "after h", "CPEP", ("LP",)),
     Choice("temperature", "learned from 0.02", "fixed", changes=_objective(tau_learned=False)),
-    Choice("soft-target q", "with the positive", "renormalised", changes=_objective(renormalise_q=True)),
+    Choice("soft-target q", "with the positive", "renormalised", trained="EMBridge, q = renormalised"),  # Fig. 4's
     Choice("warm restarts", "T_mult 1", "T_mult 2", changes={"train": {"t_mult": 2}}),
     # the period of the learning rate stays
     Choice("CPEP epochs", "40", "100", "CPEP", changes={"epochs": 2.5, "train": {"t_0": 10}}),
@@ -249,9 +277,7 @@ def _experiments() -> Iterator[Experiment]:
     about, symmetric = "contrastive pose-EMG pre-training on [CLS] (C)", ObjectiveConfig(symmetric=True)
     cpep = Experiment("CPEP", "cpep", about, objective=symmetric)
     qformer = Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", objective=ObjectiveConfig())
-    communities = {"soft_targets": "communities", "alpha": 1.0}
-    about, whole = "Q-Former with MPRL and CASCLe (E)", ObjectiveConfig(**communities, lam=1.0)
-    embridge = Experiment("EMBridge", "qformer", about, objective=whole)
+    embridge = Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", objective=EMBRIDGE)
     yield from (cpep, qformer, embridge)
     # a quarter of the epochs is enough to learn if there were anything to learn
     about = "control: another window's pose"
@@ -264,7 +290,7 @@ def _experiments() -> Iterator[Experiment]:
         yield _variant(base, f"{base.name}-LS", about, "Table 2", {"soft_targets": "smoothing"})
 
     for base, name, about, changes in (
-        (cpep, REMOVED[0], "CPEP with CASCLe, InfoNCE one-way", communities | {"symmetric": False}),
+        (cpep, REMOVED[0], "CPEP with CASCLe, InfoNCE one-way", CASCLE | {"symmetric": False}),
         (embridge, REMOVED[1], "Q-Former with CASCLe", {"lam": 0.0}),
         (embridge, REMOVED[2], "Q-Former with MPRL", {"soft_targets": None, "alpha": 0.0}),
         (embridge, OBJECTIVES[0], "smoothed InfoNCE with MPRL", {"soft_targets": "smoothing", "alpha": 0.0}),
@@ -292,11 +318,18 @@ def _experiments() -> Iterator[Experiment]:
             name = f"{base.name}, {share:.0%} of pairs"
             yield _variant(base, name, "data efficiency", "Fig. 3c", paired_fraction=share, **how)
 
+    for targets, affinity, tau_s, alpha in CONSTANTS:
+        system = {"communities": "EMBridge", "instances": "SoftCLIP"}[targets]
+        how = {"system": system, "param": "affinity, tau_s, alpha", "param_value": f"{affinity}, {tau_s:g}, {alpha:g}"}
+        objective = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha}
+        name = f"{system}, {affinity}, tau_s = {tau_s:g}, alpha = {alpha:g}"
+        yield _variant(embridge, name, "for D_tune to choose from", "constants", objective, **how)
+
     for param, values in GRIDS.items():
         for value in values:
             how = {"system": "EMBridge", "param": param, "param_value": f"{value}"}
-            given = None if value == "all" else value
-            change = _model(n_queries=value) if param == "M" else _objective(**{_FIELDS[param]: given})
+            changed = {_FIELDS[param]: _WORDS.get(value, value)}
+            change = _objective(**changed) if hasattr(EMBRIDGE, _FIELDS[param]) else _model(**changed)
             yield _variant(embridge, f"EMBridge, {param} = {value}", "sensitivity", "Fig. 4", **change, **how)
 
     for base in (cpep, qformer, embridge):
@@ -320,11 +353,6 @@ def _experiments() -> Iterator[Experiment]:
 
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _experiments()}
-# What the sweeps of Fig. 4 leave alone: param to its usual value, METHOD 6
-DEFAULTS = {
-    param: f"{getattr(EXPERIMENTS['EMBridge'].objective, _FIELDS[param]):g}"
-    for param in ("tau_s", "k_c", "alpha", "lambda", "r")
-} | {"M": f"{ModelConfig().n_queries}", "metric": ObjectiveConfig().affinity, "k": f"{EvalConfig().k}"}
 CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned), "CPEP")
 
 

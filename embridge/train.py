@@ -12,7 +12,7 @@ from embridge import distributed
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS
 from embridge.files import locked
-from embridge.paper.records import record
+from embridge.paper.records import record, tuned
 from embridge.provenance import commit
 from embridge.run import cli
 from embridge.run.progress import human
@@ -67,8 +67,10 @@ def main(argv: list[str]) -> None:
     # one process scores, and in the session the others would wait for it, or for one who makes what it shares
     for name in options.train if first else ():
         # the headline's are scored by the first page that reads them: to train them needs no D_eval
+        if options.tune and not tuned(name):
+            continue
         if options.profile == "long" or (options.profile != "quick" and EXPERIMENTS[name].part != "headline"):
-            print(f"rows: {record(study, name).file}", flush=True)
+            print(f"rows: {record(study, name, tune=options.tune).file}", flush=True)
 
 
 if __name__ == "__main__":

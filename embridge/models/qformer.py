@@ -9,7 +9,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from embridge.config import ModelConfig
+from embridge.config import ModelConfig, positive
 from embridge.errors import InputError
 from embridge.models import transformer
 from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens
@@ -77,6 +77,7 @@ class QFormer(nn.Module):
         self.query_tokens = new_tokens(cfg.n_queries, cfg.d)  # Q(0), before its norm
         # as in BLIP-2: raw N(0, 0.02) queries drown in the residual stream and stay nearly one (cosine 0.997 in Q')
         self.query_norm = nn.LayerNorm(cfg.d)
+        nn.init.constant_(self.query_norm.weight, positive("model: ", "query_gain", cfg.query_gain))
         self.mask_token = new_tokens(1, cfg.d)
         like = {"d": cfg.d, "n_heads": cfg.n_heads, "separate": cfg.pose_feed_forward == "separate"}
         self.blocks = nn.ModuleList(

@@ -9,52 +9,95 @@ train.
 import time
 from collections.abc import Iterable
 
+import numpy as np
+
 from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
 from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
 from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
 from embridge.files import write_atomically
 from embridge.paper.results import Record, as_text, read_rows
-from embridge.paper.scoring import angle_row, few_shot, probe_outcome, zero_shot_outcomes
+from embridge.paper.scoring import Outcome, angle_row, few_shot, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT
 from embridge.study import Study
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
+BOTH = "in and unseen"  # classes of a row on D_tune
+TUNED = ("constants", "Fig. 4")  # parts that D_tune chooses from
 CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
 BESIDE_HEADLINE = ("balanced_accuracy", "macro_f1", "user_recall")  # metrics of the other systems
 
 
-def score(study: Study, name: str) -> list[dict]:
+def score(study: Study, name: str, *, tune: bool = False) -> list[dict]:
     """Every tidy row of one experiment; trains it where it is missing.
 
     A system of the headline has all metrics under every gallery, other systems BESIDE_HEADLINE under the class set's;
     Table 2's have probes on fewer shots. A sweep's member has its balanced accuracy, called by its base system and the
-    setting that differs; where hyper-parameters are chosen (Fig. 4) zero-shot on D_tune, too. EMBridge has that for
-    every k, which needs no training; a control only galleries without the query's own pose.
+    setting that differs; a control only galleries without the query's own pose. TUNED parts have zero-shot on D_tune,
+    too, and EMBridge for every k, which needs no training.
+
+    tune : D_tune's rows alone, so that constants can be chosen before D_eval is read; CONSTANTS never have others
     """
+    experiment = EXPERIMENTS[name]
+    rows = tuning_rows(study, name) if tuned(name) and study.splits.has_tuning else []
+    if not tune and experiment.part != "constants":
+        rows += evaluation_rows(study, name)
+    return [_as_member(r, study, name) for r in rows] if experiment.system else rows
+
+
+def tuned(name: str) -> bool:
+    """Whether an experiment is one that D_tune chooses from: of TUNED parts, or EMBridge itself."""
+    return EXPERIMENTS[name].part in TUNED or name == "EMBridge"
+
+
+def tuning_rows(study: Study, name: str) -> list[dict]:
+    """Zero-shot on D_tune, where hyper-parameters are chosen: balanced accuracy on each class set and over both.
+
+    Over both it is the mean of the two, each class of which weighs as much, with an interval over users who are in
+    both. Of EMBridge for every k.
+    """
+    rows = []
+    for k in NEIGHBOURS if name == "EMBridge" else (study.profile.evaluation.k,):
+        found = {c: zero_shot_outcomes(study, name, c, subset="tune", brief=True, k=k) for c in SETS}
+        a, b = (next(o for o in found[c] if o.gallery == "all") for c in SETS)
+        rows += [
+            o.rows[0] | {"options": "D_tune", "paper_value": None, "paper_source": ""} for o in (a, b, _joined(a, b))
+        ]
+    return rows
+
+
+def _joined(a: Outcome, b: Outcome) -> Outcome:
+    """The outcome over the classes of two, none of which is in both."""
+    n, more = a.more["n_classes"], b.more["n_classes"]
+    of_a, of_b = (np.where((o.predicted >= 0) & (o.predicted < o.more["n_classes"]), o.predicted, -1) for o in (a, b))
+    predicted = np.concatenate([of_a, np.where(of_b < 0, -1, of_b + n)])
+    windows = np.concatenate([a.y, b.y + n]), predicted, np.concatenate([a.groups, b.groups])
+    return Outcome(
+        **a.shared | {"classes": BOTH},
+        **dict(zip(("y", "predicted", "groups"), windows, strict=True)),
+        more=a.more | {"n_classes": n + more},
+    )
+
+
+def evaluation_rows(study: Study, name: str) -> list[dict]:
+    """Rows of one experiment on D_eval, as :func:`score` says."""
     experiment, rows = EXPERIMENTS[name], []
-    headline, tuned = experiment.part == "headline", experiment.part == "Fig. 4" or name == "EMBridge"
+    headline, usual = experiment.part == "headline", study.profile.evaluation.k
     metrics = ("balanced_accuracy",) if experiment.system else BESIDE_HEADLINE
-    subsets = ("evaluation", "tune") if study.splits.has_tuning else ("evaluation",)
     for classes in SETS:
         outcomes = [] if experiment.shuffled else [probe_outcome(study, name, classes)]
         if experiment.aligned:
             outcomes += zero_shot_outcomes(study, name, classes, brief=not headline)
         outcomes = [o for o in outcomes if o.gallery in CONTROLS or not experiment.shuffled]
         rows += [r for o in outcomes for r in o.rows if headline or r["metric"] in metrics]
-        usual = study.profile.evaluation.k
-        asked = [(usual, "tune")] if tuned and study.splits.has_tuning else []
-        if name == "EMBridge":
-            asked += [(k, subset) for k in NEIGHBOURS if k != usual for subset in subsets]
-        for k, subset in asked:  # the balanced accuracy as the papers read it, but for subset or k
-            outcomes = zero_shot_outcomes(study, name, classes, subset=subset, brief=True, k=k)
-            on_tune = {"options": "D_tune", "paper_value": None, "paper_source": ""} if subset == "tune" else {}
-            rows += [o.rows[0] | on_tune for o in outcomes if o.gallery == "all"]
+        for k in NEIGHBOURS if name == "EMBridge" else ():  # the balanced accuracy as the papers read it, but for k
+            outcomes = zero_shot_outcomes(study, name, classes, brief=True, k=k) if k != usual else []
+            rows += [o.rows[0] for o in outcomes if o.gallery == "all"]
         if experiment.part in FEW_SHOT and not experiment.shuffled:
             rows += few_shot(study, name, classes)
         if experiment.kind == "regressor":
             rows += angle_row(study, name, classes)
-    return [_as_member(r, study, name) for r in rows] if experiment.system else rows
+    return rows
 
 
 def _as_member(fields: dict, study: Study, name: str) -> dict:
@@ -81,9 +124,9 @@ def settings(study: Study, name: str) -> str:
     return fingerprint(plain(EXPERIMENTS[name]))
 
 
-def record(study: Study, name: str) -> Record:
-    """Score an experiment and write its rows with when, where and from which commit they come."""
-    rows, run = score(study, name), study.run(name)
+def record(study: Study, name: str, *, tune: bool = False) -> Record:
+    """Score an experiment, with ``tune`` on D_tune alone, and write its rows with when, where and from which commit."""
+    rows, run = score(study, name, tune=tune), study.run(name)
     about = {
         "experiment": name,
         "seed": study.seed,
@@ -99,6 +142,8 @@ def record(study: Study, name: str) -> Record:
         "weights_sha256": run.done["weights_sha256"],
         "loss": [float(f"{value:.5g}") for value in run.log["loss"]],  # an epoch; NaN stops a training
     }
+    if tune and EXPERIMENTS[name].part != "constants":
+        about["scored_on"] = "D_tune"  # D_eval's rows are still to come
     found = Record(record_file(study, name), "", rows, about)
     found.file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(found.file, as_text(about, rows))

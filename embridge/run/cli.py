@@ -111,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--hours", "run sweep", metavar="H", type=hours, help="start no training that would not end within H hours")
     add("--retrain", "run sweep", metavar="NAME", action="append", default=[],
         help="train this experiment anew for its results' rows")  # fmt: skip
+    add("--tune", "train sweep", action="store_true",
+        help="with --profile long, score on D_tune alone: to choose constants before D_eval is read")  # fmt: skip
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to compute (default: auto)")
     add("--out", metavar="DIR", default=str(ROOT), help="where data/, runs/ and figures/ go (default: this repository)")
     group = parser.add_argument_group("instead of the notebooks, one of")
@@ -169,6 +171,8 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
         if options.action not in actions and getattr(options, of) != parser.get_default(of):
             places = " or ".join("the notebooks" if place == "run" else f"--{place}" for place in actions)
             raise InputError(f"{name} belongs to {places}: leave it out, or ask for that")
+    if options.tune and options.profile != "long":
+        raise InputError("--tune is for the rows of --profile long: add it, or leave --tune out")
     if options.jobs and options.slurm:
         raise InputError("--jobs asks for local processes and --slurm for Slurm: give one of them")
     options.out = Path(options.out).expanduser().absolute()  # the shell leaves the ~ of --out=~/x alone
@@ -204,7 +208,7 @@ def arguments(options: argparse.Namespace, **changes) -> list[str]:
     for name, value in (settings(options) | changes).items():
         if value and value not in ("auto", str(ROOT)):
             found += ["--skip-broken"] if name == "skip_broken" else [f"--{name}", value]
-    return found
+    return found + ["--tune"] * options.tune
 
 
 def command(stopped: str, *failures: type[Exception]) -> Callable:

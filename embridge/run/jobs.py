@@ -78,10 +78,15 @@ def to_train(study, asked: Iterable[str], options: argparse.Namespace, done: set
 
     again, long = retrained(study.dataset, options), options.profile == "long"
 
+    def scored(name: str) -> bool:
+        """Whether it has a record with all rows that are asked for."""
+        found = recorded(study, name)
+        return found is not None and (options.tune or not found.about.get("scored_on"))
+
     def is_missing(name: str) -> bool:
         if study.seed >= n_seeds(name, options):
             return False
-        if name in again or (long and not recorded(study, name)):
+        if name in again or (long and not scored(name)):
             return True
         return name not in done and (not long or (EXPERIMENTS[name].part == "headline" and study.seed == 0))
 
