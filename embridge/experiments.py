@@ -167,12 +167,18 @@ CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", UPPER_BOUND)
 
 # CASCLe's constants and EMBridge's others, METHOD 6; what D_tune was asked of them stands in CONSTANTS
 CASCLE = {"soft_targets": "communities", "affinity": "dot", "tau_s": 0.1, "alpha": 1.0}
+SOFTCLIP = CASCLE | {"soft_targets": "instances"}  # E 4; its own tau_s and alpha (METHOD 6)
 # Tried together, each as a system of its own that is scored on D_tune alone: (soft targets, affinity, tau_s, alpha).
 # A soft term at alpha = 1 leaves the pair half of the target, so that tau_s is asked at a quarter of that, too.
 CONSTANTS = (
     *(("communities", a, tau, alpha) for a in ("dot", "cosine") for tau in (0.1, 0.2, 0.5) for alpha in (1.0, 0.25)),
-    *(("instances", "cosine", tau, alpha) for tau in (0.1, 0.2, 0.5) for alpha in (1.0, 0.25)),  # SoftCLIP's
+    *(("instances", "dot", tau, alpha) for tau in (0.1, 0.2, 0.5) for alpha in (1.0, 0.25)),  # SoftCLIP's
 )
+JOINT = "affinity, tau_s, alpha"
+JOINT_DEFAULTS = {
+    system: f"{targets['affinity']}, {targets['tau_s']:g}, {targets['alpha']:g}"
+    for system, targets in (("EMBridge", CASCLE), ("SoftCLIP", SOFTCLIP))
+}
 # Fig. 4 and E 4: values of which one varies at a time
 _GRIDS = {
     "tau_s": (0.02, 0.05, 0.1, 0.2, 0.5),
@@ -294,7 +300,7 @@ def _experiments() -> Iterator[Experiment]:
         (embridge, REMOVED[1], "Q-Former with CASCLe", {"lam": 0.0}),
         (embridge, REMOVED[2], "Q-Former with MPRL", {"soft_targets": None, "alpha": 0.0}),
         (embridge, OBJECTIVES[0], "smoothed InfoNCE with MPRL", {"soft_targets": "smoothing", "alpha": 0.0}),
-        (embridge, OBJECTIVES[1], "soft targets of instances, with MPRL", {"soft_targets": "instances"}),
+        (embridge, OBJECTIVES[1], "soft targets of instances, with MPRL", SOFTCLIP),
     ):
         yield _variant(base, name, about, "Table 3", changes)
 
@@ -320,7 +326,7 @@ def _experiments() -> Iterator[Experiment]:
 
     for targets, affinity, tau_s, alpha in CONSTANTS:
         system = {"communities": "EMBridge", "instances": "SoftCLIP"}[targets]
-        how = {"system": system, "param": "affinity, tau_s, alpha", "param_value": f"{affinity}, {tau_s:g}, {alpha:g}"}
+        how = {"system": system, "param": JOINT, "param_value": f"{affinity}, {tau_s:g}, {alpha:g}"}
         objective = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha}
         name = f"{system}, {affinity}, tau_s = {tau_s:g}, alpha = {alpha:g}"
         yield _variant(embridge, name, "for D_tune to choose from", "constants", objective, **how)
@@ -396,7 +402,9 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
         named = [name for name in ("emg_tokens", "pose_tokens") if name in e.model]
         return bool(named) and all(getattr(usual.model, name) == e.model[name] for name in named)
 
-    return tuple(e.name for e in EXPERIMENTS.values() if (e.part == "headline" or not headline) and not is_default(e))
+    never = ("constants",) if profile_name == "paper" else ()  # whose constants are the paper's where it has them
+    known = [e for e in EXPERIMENTS.values() if (e.part == "headline" or not headline) and e.part not in never]
+    return tuple(e.name for e in known if not is_default(e))
 
 
 def of_parts(dataset: str, *parts: str, profile_name: str = "long", tokens: str = "") -> tuple[str, ...]:

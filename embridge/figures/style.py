@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from embridge.experiments import COLOURS, ONE_CLASS
+from embridge.experiments import COLOURS, JOINT, ONE_CLASS
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
@@ -88,6 +88,9 @@ NAMES = {  # of what results are told apart by, in the order in which figures sh
     "r": "MPRL mask ratio $r$",
     "M": "queries $M$",
     "metric": "similarity in CASCLe",
+    "q": "denominator of CASCLe's $q$",
+    "gain": "gain of the queries' norm",
+    JOINT: "similarity, temperature $τ_s$ and weight α of the soft term",
     "k": "neighbours $k$",
 }
 _MOVES = {"FE": "flexion", "AA": "abduction"}

@@ -203,6 +203,48 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     return figure
 
 
+def constants(cells: pd.DataFrame) -> Figure:
+    """Zero-shot on D_tune for each value that was tried: a panel a parameter, dots with 95 % intervals, never joined.
+
+    Filled: what D_tune chooses; dotted line: the default. Where all dots lie in the filled one's interval, the choice
+    is a toss.
+
+    ``cells``: columns system, param, param_value, default, in, unseen, mean, low, high, seeds, chosen and, for what
+    shapes targets, perplexity, as of embridge.paper.constants; values evenly spaced in their order.
+    """
+    cells = measured(cells.rename(columns={"mean": "value"}), ["system", "param", "param_value"], "constants")
+    keys = list(dict.fromkeys(cells[["system", "param"]].itertuples(index=False, name=None)))
+    longest = cells.groupby(["system", "param"]).size().max()
+    figure, axes = style.grid(
+        len(keys), 1 if longest > 6 else 3, row=3.2 if longest > 6 else 2.1, margin=0.7, sharey=True
+    )
+    mean, default = {"color": "black", "marker": "o", "ms": 5, "ls": ""}, {"color": style.GREY, "ls": ":", "lw": 1.2}
+    sets = {
+        c: {"color": style.SET_COLOURS[c], "marker": m, "ls": "", "ms": 3.5} for c, m in (("in", "^"), ("unseen", "v"))
+    }
+    for ax, (system, param) in zip(axes, keys, strict=True):
+        panel = cells[(cells["system"] == system) & (cells["param"] == param)].reset_index(drop=True)
+        for at, found in panel.iterrows():
+            ax.errorbar(at, found["value"], yerr=errors(panel.loc[[at]]), capsize=2, elinewidth=1,
+                **mean | {"mfc": "black" if found["chosen"] else "white"})  # fmt: skip
+            for c, look in sets.items():
+                ax.plot(at + 0.18, found[c], **look)
+            if found["default"]:
+                ax.axvline(at, **default, zorder=0)
+        _chance(ax)
+        names = [str(v).replace(", ", "\n") if len(panel) > 6 else str(v) for v in panel["param_value"]]
+        if "perplexity" in panel:
+            names = [n if np.isnan(p) else f"{n}\n({p:.1f})" for n, p in zip(names, panel["perplexity"], strict=True)]
+        ax.set_xticks(range(len(panel)), names)
+        of = f"{system}: " * (len({s for s, p in keys if p == param}) > 1)
+        ax.set(xlabel=of + style.NAMES[param], xlim=(-0.5, len(panel) - 0.5))
+    figure.supylabel(f"zero-shot {ACCURACY}, D_tune", fontsize=style.SMALL)
+    entries = {"mean of both": style.handle(**mean | {"mfc": "white"}), "chosen": style.handle(**mean)}
+    entries |= {style.NAMES[c]: style.handle(**look) for c, look in sets.items()}
+    _legend(figure, entries | {"default": style.handle(**default)}, n_columns=3)
+    return figure
+
+
 def choice_forest(cells: pd.DataFrame) -> Figure:
     """The change that each alternative to a default makes, with 95 % intervals: a panel a protocol, a mark a class set.
 

@@ -10,9 +10,9 @@ from embridge import figures, losses
 from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
-from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.experiments import EXPERIMENTS, JOINT, trained_by
 from embridge.models.transformer import unpatchify
-from embridge.paper import records
+from embridge.paper import constants, records
 from embridge.paper.results import Page
 from embridge.study import Study
 
@@ -197,25 +197,30 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     falls on poses of the row's gesture; means over rows
     """
     objective = EXPERIMENTS[name].objective
-    centroids = torch.from_numpy(study.communities(objective))
-    affinity = losses.community_affinity(study.pose_embeddings(ids), centroids, objective.k_c, objective.affinity)
-    y = losses.soft_targets(affinity @ affinity.T, objective.tau_s)
+    of_communities = objective.soft_targets == "communities"
+    centroids = torch.from_numpy(study.communities(objective)) if of_communities else None
+    y = losses.TARGETS[objective.soft_targets](study.pose_embeddings(ids), centroids, objective)
     gesture = study.store.table["gesture"].to_numpy()[ids]
     same = torch.from_numpy(gesture[:, None] == gesture[None, :])
     return {"perplexity": losses.perplexity(y), "own gesture": float((y * same).sum(1).mean())}
 
 
-def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
-    """A table whose first columns are a parameter and its value, with the perplexity of the targets that these shape.
+def target_spreads(study: Study, ids: np.ndarray) -> pd.DataFrame:
+    """:func:`target_spread` of every value of what shapes the targets: a row each, by system, param and value."""
+    names = {key: name for key, name in constants.names().items() if key[1] in (JOINT, "tau_s", "k_c", "metric")}
+    found = pd.DataFrame([target_spread(study, name, ids) for name in names.values()])
+    return found.set_index(pd.MultiIndex.from_tuples(names, names=["system", "param", "value"]))
 
-    ``spread``: "perplexity" by experiment, as :func:`target_spread` gives it.
+
+def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
+    """A table whose columns param and then value come first, with the perplexity of the targets that these shape.
+
+    ``spread``: as :func:`target_spreads` gives it; ``system``: the table's.
     """
-    table, names = table.copy(), []
-    for param, value in zip(table.iloc[:, 0], table.iloc[:, 1].astype(str).str.removesuffix(" (default)"), strict=True):
-        other = f"{system}, {param} = {value}"
-        shaping = any(name.startswith(f"{system}, {param} = ") for name in spread.index)
-        names.append(other if other in spread.index else system if shaping else "")
-    table.insert(2, "perplexity", [f"{spread['perplexity'][name]:.1f}" if name else "" for name in names])
+    values = table.iloc[:, 1].astype(str).str.removesuffix(" (default)")
+    soft = (spread["perplexity"].get((system, *key), np.nan) for key in zip(table.iloc[:, 0], values, strict=True))
+    table = table.copy()
+    table.insert(2, "perplexity", ["" if np.isnan(value) else f"{value:.1f}" for value in soft])
     return table
 
 

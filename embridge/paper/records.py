@@ -33,8 +33,8 @@ def score(study: Study, name: str, *, tune: bool = False) -> list[dict]:
 
     A system of the headline has all metrics under every gallery, other systems BESIDE_HEADLINE under the class set's;
     Table 2's have probes on fewer shots. A sweep's member has its balanced accuracy, called by its base system and the
-    setting that differs; a control only galleries without the query's own pose. TUNED parts have zero-shot on D_tune,
-    too, and EMBridge for every k, which needs no training.
+    setting that differs; a control only galleries without the query's own pose. TUNED parts and EMBridge have zero-shot
+    on D_tune, too, and EMBridge for every k on D_eval, which needs no training.
 
     tune : D_tune's rows alone, so that constants can be chosen before D_eval is read; CONSTANTS never have others
     """
@@ -54,16 +54,12 @@ def tuning_rows(study: Study, name: str) -> list[dict]:
     """Zero-shot on D_tune, where hyper-parameters are chosen: balanced accuracy on each class set and over both.
 
     Over both it is the mean of the two, each class of which weighs as much, with an interval over users who are in
-    both. Of EMBridge for every k.
+    both.
     """
-    rows = []
-    for k in NEIGHBOURS if name == "EMBridge" else (study.profile.evaluation.k,):
-        found = {c: zero_shot_outcomes(study, name, c, subset="tune", brief=True, k=k) for c in SETS}
-        a, b = (next(o for o in found[c] if o.gallery == "all") for c in SETS)
-        rows += [
-            o.rows[0] | {"options": "D_tune", "paper_value": None, "paper_source": ""} for o in (a, b, _joined(a, b))
-        ]
-    return rows
+    found = {c: zero_shot_outcomes(study, name, c, subset="tune", brief=True) for c in SETS}
+    a, b = (next(o for o in found[c] if o.gallery == "all") for c in SETS)
+    on_tune = {"options": "D_tune", "paper_value": None, "paper_source": ""}
+    return [o.rows[0] | on_tune for o in (a, b, _joined(a, b))]
 
 
 def _joined(a: Outcome, b: Outcome) -> Outcome:

@@ -34,14 +34,10 @@ from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MEASURED,
-    MISSING,
     beside,
     cell_frame,
     choose,
-    footnotes,
     mean_interval,
-    number,
-    origin_marks,
     prefer_own,
     rising,
     select,
@@ -234,31 +230,6 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
-def tune_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """Zero-shot on D_tune for each value of each parameter: how D_tune would choose (METHOD 6), as numbers.
-
-    Returns
-    -------
-    DataFrame with columns param, param_value, default (bool), "in" and "unseen" (balanced accuracies, means over
-    seeds), mean (of the two), gain (over the default's), chosen (bool: the parameter's largest mean; the default
-    where it is as large) and origin. Params without two values are left out.
-    """
-    lines = []
-    for param, usual in defaults(dataset).items():
-        rows, found = sweep(results, dataset, "EMBridge", param), []
-        for value in sorted(select(rows, options="D_tune")["param_value"].unique(), key=rising):
-            how = {"protocol": "ZS", "system": "EMBridge", "options": "D_tune", "value": value}
-            cells = {c: summary(choose(rows, dataset, classes=c, **how)) for c in SETS}
-            own = {c: cells[c]["value"] for c in SETS} | {"mean": np.mean([cells[c]["value"] for c in SETS])}
-            own |= {"origin": "; ".join(sorted({cells[c]["origin"] for c in SETS} - {""}))}
-            found.append({"param": param, "param_value": value, "default": rising(value) == rising(usual)} | own)
-        if len(found) > 1:
-            best = max(found, key=lambda line: (round(np.nan_to_num(line["mean"], nan=-1.0), 9), line["default"]))
-            base = next((line["mean"] for line in found if line["default"]), np.nan)
-            lines += [line | {"gain": line["mean"] - base, "chosen": line is best} for line in found]
-    return pd.DataFrame(lines, columns=["param", "param_value", "default", *SETS, "mean", "gain", "chosen", "origin"])
-
-
 def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot by system, classes and fraction of the paired sessions.
 
@@ -367,19 +338,3 @@ def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
         cells = cells.assign(param_value=cells["param_value"] + cells["default"].map({True: " (default)", False: ""}))
     index = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
     return text_table(cells, [*index, *table.index], list(table.columns), digits=table.digits)
-
-
-def tune_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells of :func:`tune_rows` as text; the last column marks the value that D_tune would choose."""
-    marks, lines = origin_marks(cells), []
-    for found in cells.to_dict("records"):
-        line = {"param": found["param"], "value": found["param_value"] + " (default)" * found["default"]}
-        line |= {f"ZS {c}": number(found[c]) for c in SETS}
-        line["mean"] = f"{number(found['mean'])} {marks.get(found['origin'], '')}".strip()
-        line["over default"] = MISSING if pd.isna(found["gain"]) else f"{found['gain']:+.2f}"
-        lines.append(line | {"D_tune": "chooses" if found["chosen"] else ""})
-    table = pd.DataFrame(
-        lines, columns=["param", "value", *(f"ZS {c}" for c in SETS), "mean", "over default", "D_tune"]
-    )
-    table.attrs["footnotes"] = footnotes(cells)
-    return table

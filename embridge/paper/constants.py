@@ -1,0 +1,117 @@
+"""The choice of EMBridge's constants on D_tune (METHOD 6): what was tried, how well it did, what is chosen and how
+flat the choice is. Rows of D_eval are never looked at.
+"""
+
+import numpy as np
+import pandas as pd
+
+from embridge.data.splits import SETS
+from embridge.experiments import DEFAULTS, EXPERIMENTS, JOINT, JOINT_DEFAULTS
+from embridge.paper.records import BOTH
+from embridge.paper.table_cells import (
+    MISSING,
+    choose,
+    footnotes,
+    mean_interval,
+    number,
+    origin_marks,
+    rising,
+    select,
+    sweep,
+)
+from embridge.statistics import spread_over_seeds, widened
+
+RULE = """Each value is trained with one seed; the two best of a parameter, and the value that stood before, get two
+more; the largest mean of these is chosen, and the one that stood before where none is larger by 0.005."""
+LEAST_GAIN = 0.005  # in balanced accuracy, for which a value is changed: a matter of taste, set before any was trained
+
+
+def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Zero-shot on D_tune of every value that was tried, as numbers.
+
+    Returns
+    -------
+    DataFrame with columns system, param, param_value, default (bool: what EMBridge, or SoftCLIP, has), "in" and
+    "unseen" (balanced accuracies, means over seeds), mean (over both), low and high (its 95 % interval over users and
+    seeds: one seed has the spread of the values that have several), seeds (how many), gain (over the default's),
+    chosen (bool, by RULE) and origin. Params without two values are left out
+    """
+    asked = [(system, JOINT, usual) for system, usual in JOINT_DEFAULTS.items()]
+    asked += [("EMBridge", param, usual) for param, usual in DEFAULTS.items() if param != "k"]
+    found = {}
+    for system, param, _ in asked:
+        rows = select(sweep(results, dataset, system, param), options="D_tune")
+        for value in sorted(rows["param_value"].unique(), key=rising):
+            how = {"protocol": "ZS", "system": system, "options": "D_tune", "value": value}
+            found[system, param, value] = {c: choose(rows, dataset, classes=c, **how) for c in (*SETS, BOTH)}
+    spread = spread_over_seeds(cell[BOTH]["value"] for cell in found.values())
+
+    def line(system: str, param: str, value: str) -> dict:
+        cell, usual = found[system, param, value], {(s, p): u for s, p, u in asked}[system, param]
+        n = len(cell[BOTH])
+        mean, low, high = widened(*mean_interval(cell[BOTH]), spread / n**0.5) if n else 3 * [np.nan]
+        named = {"system": system, "param": param, "param_value": value, "default": rising(value) == rising(usual)}
+        origins = {origin for rows in cell.values() for origin in rows["origin"]}
+        own = {c: cell[c]["value"].mean() for c in SETS}
+        return named | own | {"mean": mean, "low": low, "high": high, "seeds": n, "origin": "; ".join(sorted(origins))}
+
+    columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "gain", "chosen"]
+    cells = pd.DataFrame([line(*key) for key in found], columns=[*columns, "origin"])
+    parts = [_judged(part) for _, part in cells.groupby(["system", "param"], sort=False) if len(part) > 1]
+    return pd.concat(parts, ignore_index=True) if parts else cells[:0]
+
+
+def _judged(cells: pd.DataFrame) -> pd.DataFrame:
+    """The values of one parameter with ``gain`` and ``chosen``."""
+    usual = cells.loc[cells["default"], "mean"]
+    gain = cells["mean"] - (usual.iloc[0] if len(usual) else np.nan)
+    compared = cells[cells["seeds"] == cells["seeds"].max()]
+    best = compared["mean"].idxmax() if compared["mean"].notna().any() else None
+    kept = cells.index[cells["default"] & cells["mean"].notna()]
+    if len(kept) and best is not None and gain[best] < LEAST_GAIN:
+        best = kept[0]
+    return cells.assign(gain=gain, chosen=cells.index == best)
+
+
+def text(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells of :func:`numbers` as text; a column perplexity among them says how soft each value's targets are."""
+    marks, lines = origin_marks(cells), []
+    for found in cells.to_dict("records"):
+        soft = found.get("perplexity", np.nan)
+        line = {"system": found["system"], "param": found["param"]}
+        line |= {"value": found["param_value"] + " (default)" * found["default"]}
+        line |= {"perplexity": "" if np.isnan(soft) else f"{soft:.1f}"} | {f"ZS {c}": number(found[c]) for c in SETS}
+        interval = "" if pd.isna(found["low"]) else f" [{number(found['low'])}, {number(found['high'])}]"
+        line["mean"] = f"{number(found['mean'])}{interval} {marks.get(found['origin'], '')}".strip()
+        gain = MISSING if pd.isna(found["gain"]) else f"{found['gain']:+.2f}"
+        line |= {"seeds": found["seeds"], "over default": gain}
+        lines.append(line | {"D_tune": "chooses" if found["chosen"] else ""})
+    columns = ["system", "param", "value", "perplexity", *(f"ZS {c}" for c in SETS), "mean", "seeds", "over default"]
+    table = pd.DataFrame(lines, columns=[*columns, "D_tune"])
+    table.attrs["footnotes"] = footnotes(cells)
+    return table
+
+
+def verdicts(cells: pd.DataFrame) -> list[str]:
+    """A sentence on each parameter: what D_tune chooses over what, and how many values it cannot tell apart from it."""
+    told = []
+    for (system, param), part in cells.groupby(["system", "param"], sort=False):
+        if not part["chosen"].any():
+            told.append(f"{system}, {param}: nothing to choose from yet.")
+            continue
+        best, usual = part[part["chosen"]].iloc[0], part[part["default"]]
+        alike = ((part["mean"] >= best["low"]) & ~part["chosen"]).sum()
+        if best["default"]:
+            what = "keeps the default"
+        else:
+            what = f"takes {best['param_value']}" + f" for {usual['param_value'].iloc[0]}" * bool(len(usual))
+            what += "" if pd.isna(best["gain"]) else f" ({best['gain']:+.3f})"
+        told.append(f"{system}, {param}: {what}; {alike} of {len(part) - 1} others lie in its interval.")
+    return told
+
+
+def names() -> dict[tuple[str, str, str], str]:
+    """Name of the experiment by system, parameter and value, as rows call them, of all that D_tune chooses from."""
+    members = [e for e in EXPERIMENTS.values() if e.part in ("constants", "Fig. 4")]
+    found = {(e.system, e.param, e.param_value): e.name for e in members}
+    return found | {("EMBridge", param, usual): "EMBridge" for param, usual in DEFAULTS.items()}
