@@ -11,7 +11,7 @@ from embridge import figures
 from embridge.config import profile
 from embridge.datasets import for_dataset
 from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, trained_by
-from embridge.paper import claims, comparisons, differences, explore, open_choices, table_cells, tables
+from embridge.paper import claims, comparisons, constants, differences, explore, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import as_frame, row
 
@@ -61,7 +61,7 @@ def test_tables_have_a_line_or_none_and_no_error(made):
     for name in tables.TABLES:
         assert table_cells.markdown(tables.text(name, tables.numbers(name, results, dataset))).startswith("|"), name
     for table in (
-        tables.tune_table(tables.tune_rows(results, dataset)),
+        constants.text(constants.numbers(results, dataset)),
         comparisons.user_gain_table(results, dataset),
         comparisons.controls_table(results, dataset),
     ):

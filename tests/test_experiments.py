@@ -17,6 +17,7 @@ from embridge.paper import comparisons, explore, records, scoring
 from embridge.paper.results import COLUMNS, Page, read_results
 from embridge.paper.scoring import few_shot
 from embridge.paper.tables import numbers
+from embridge.run import cli, jobs
 from embridge.run.cli import ROOT
 from embridge.study import Study
 from embridge.trained import Run, build
@@ -411,7 +412,61 @@ def test_one_result_is_one_row(study, tmp_path):
     rows = page.frame()
     assert set(rows["param"]) == {"C", "k", "shots_fraction"} and rows["batch_size"].isna().all()
     tuned = rows[(rows["options"] == "D_tune") & (rows["param"] == "k")]
-    assert set(tuned["param_value"]) == set(map(str, NEIGHBOURS)) and set(tuned["protocol"]) == {"ZS"}
+    assert sorted(tuned[["protocol", "classes", "param_value"]].to_numpy().tolist()) == [
+        ["ZS", classes, f"{TINY.evaluation.k}"] for classes in ("in", "in and unseen", "unseen")
+    ]
+    swept = rows[(rows["options"] == "corpus=class set") & (rows["param"] == "k")]
+    assert set(swept["param_value"]) == set(map(str, NEIGHBOURS))
+
+
+def test_constants_are_scored_on_d_tune_alone_and_its_mean_over_both_sets_is_theirs(study, monkeypatch):
+    """Nothing of D_eval may be read before what is chosen is chosen."""
+    asked, name = [], "EMBridge, cosine, tau_s = 0.2, alpha = 0.25"
+    original = records.zero_shot_outcomes
+    monkeypatch.setattr(
+        records, "zero_shot_outcomes", lambda *a, **k: asked.append(k.get("subset")) or original(*a, **k)
+    )
+    monkeypatch.setattr(records, "probe_outcome", lambda *a, **k: pytest.fail("a probe is scored on D_eval"))
+    for named, tune in ((name, False), ("EMBridge, k_c = 3", True), ("EMBridge", True)):
+        rows = {r["classes"]: r for r in records.score(study, named, tune=tune)}
+        assert list(rows) == ["in", "unseen", "in and unseen"] and {r["options"] for r in rows.values()} == {"D_tune"}
+        mean = (rows["in"]["value"] + rows["unseen"]["value"]) / 2
+        assert rows["in and unseen"]["value"] == pytest.approx(mean)
+        assert rows["in and unseen"]["n"] == rows["in"]["n"] + rows["unseen"]["n"]
+    assert set(asked) == {"tune"}
+    assert {(r["system"], r["param"], r["param_value"]) for r in records.score(study, name)} == {
+        ("EMBridge", "affinity, tau_s, alpha", "cosine, 0.2, 0.25")
+    }
+
+
+def test_what_was_scored_on_d_tune_alone_is_scored_whole_when_that_is_asked_for(study):
+    long, name = again(study, name="long"), "EMBridge, r = 0.25"
+    made = records.record(long, name, tune=True)
+    assert made.about["scored_on"] == "D_tune"
+
+    def to_do(*argv: str) -> list[str]:
+        options = cli.parse([name, "--profile", "long", *argv], action="sweep")
+        return jobs.to_train(long, [name], options, jobs.finished(long))
+
+    assert to_do("--tune") == [] and to_do() == [name]
+    whole = records.record(long, name)
+    assert "scored_on" not in whole.about and len(whole.rows) > len(made.rows) and to_do() == []
+    assert whole.about["weights_sha256"] == made.about["weights_sha256"]  # trained once
+    records.record(long, "EMBridge, dot, tau_s = 0.1, alpha = 1")
+    assert jobs.to_train(
+        long, ["EMBridge, dot, tau_s = 0.1, alpha = 1"],
+        cli.parse(["CPEP", "--profile", "long"], action="sweep"), jobs.finished(long),
+    ) == []  # fmt: skip
+    with pytest.raises(InputError, match="--tune is for the rows of --profile long"):
+        cli.parse([name, "--tune"], action="sweep")
+
+
+def test_a_field_added_later_leaves_keys_alone_until_it_is_used(study):
+    bridge, model = EXPERIMENTS["EMBridge"], study.profile.model
+    assert "query_gain" not in cfg.as_json(model) and "query_gain" not in json.dumps(study.settings(bridge))
+    other = replace(bridge, model={"query_gain": 0.3})
+    assert study.key(other) != study.key(bridge) and study.settings(other)["model"]["query_gain"] == 0.3
+    assert cfg.ModelConfig(**cfg.as_json(model) | {"cross_attention_blocks": (0, 2)}) == model  # read back whole
 
 
 def test_rows_are_read_from_committed_records_of_the_same_settings(study):

@@ -32,7 +32,8 @@ def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
 
 
 def test_perplexity_stands_beside_the_values_that_shape_targets():
-    spread = pd.DataFrame({"perplexity": [2.94, 14.0]}, index=["EMBridge", "EMBridge, tau_s = 0.5"])
+    keys = [("EMBridge", "tau_s", "0.1"), ("EMBridge", "tau_s", "0.5"), ("SoftCLIP", "M", "8")]
+    spread = pd.DataFrame({"perplexity": [2.94, 14.0, 9.9]}, index=pd.MultiIndex.from_tuples(keys))
     table = pd.DataFrame({"param": ["tau_s", "tau_s", "M"], "value": ["0.1 (default)", "0.5", "8"], "mean": [1, 2, 3]})
     shown = explore.with_perplexity(table, spread)
     assert shown.columns.tolist() == ["param", "value", "perplexity", "mean"]

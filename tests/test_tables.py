@@ -11,7 +11,7 @@ from embridge.config import EvalConfig, ModelConfig
 from embridge.data import splits
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
-from embridge.paper import comparisons, differences, numbers, open_choices, table_cells, tables
+from embridge.paper import comparisons, constants, differences, numbers, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import Page, as_frame, collect, read_results, row
 from embridge.paper.scoring import evaluate_predictions
@@ -427,7 +427,7 @@ def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, t
     assert cells["param_value"].tolist() == ["0.1"] * 4 + ["0.5"] * 4
     assert cells["value"].tolist()[:4] == [value["EMBridge", p, c, ZS["options"] * (p == "ZS")] for p, c in CELLS]
     assert set(cells["interval_kind"]) == {"95 % bootstrap over user"}  # of one row, not of a mean
-    cells = tables.tune_rows(rows, "simulated")
+    cells = constants.numbers(rows, "simulated")
     assert cells["param_value"].tolist() == ["0.1", "0.5"] and cells["default"].tolist() == [True, False]
     assert cells["in"].iloc[0] == value["EMBridge", "ZS", "in", "D_tune"]
     cells = tables.numbers("fig3c", rows, "simulated").query("fraction == 1")
@@ -439,34 +439,15 @@ def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, t
 
 def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
     objective, model = EXPERIMENTS["EMBridge"].objective, ModelConfig()
-    assert table_cells.DEFAULTS["metric"] == "dot"
-    assert {k: v for k, v in table_cells.DEFAULTS.items() if k != "metric"} == {
+    words = {"metric": objective.affinity, "q": "renormalised" if objective.renormalise_q else "with the positive"}
+    assert words.items() <= table_cells.DEFAULTS.items()
+    assert {k: v for k, v in table_cells.DEFAULTS.items() if k not in words} == {
         name: f"{value:g}"
         for name, value in {
             "tau_s": objective.tau_s, "k_c": objective.k_c, "alpha": objective.alpha, "lambda": objective.lam,
-            "r": objective.mask_ratio, "M": model.n_queries, "k": EvalConfig().k,
+            "r": objective.mask_ratio, "M": model.n_queries, "gain": model.query_gain, "k": EvalConfig().k,
         }.items()
     }  # fmt: skip
-
-
-def test_d_tune_chooses_the_largest_mean_and_else_the_default(gathered):
-    how = {"system": "EMBridge", "protocol": "ZS", "gallery": "all", "pooling": "max", "options": "D_tune"}
-    means = {("tau_s", "0.1"): (0.3, 0.4), ("tau_s", "0.5"): (0.6, 0.2), ("tau_s", "0.02"): (0.2, 0.3),
-             ("r", "0.5"): (0.3, 0.3), ("r", "0.25"): (0.4, 0.2), ("M", "16"): (0.5, 0.5)}  # fmt: skip
-    rows = [
-        one(value, param=param, param_value=text, classes=classes, **how)
-        for (param, text), values in means.items() for classes, value in zip(splits.SETS, values, strict=True)
-    ]  # fmt: skip
-    scored = swept("tau_s", ("0.02", "0.1", "0.5"))  # D_eval's, of which 0.5 is the best: it must not be looked at
-    cells = tables.tune_rows(gathered(*rows, *scored), "simulated").set_index(["param", "param_value"])
-    assert cells.index.tolist() == [("tau_s", "0.02"), ("tau_s", "0.1"), ("tau_s", "0.5"), ("r", "0.25"), ("r", "0.5")]
-    assert cells["mean"].tolist() == pytest.approx([0.25, 0.35, 0.4, 0.3, 0.3])
-    assert cells["gain"].tolist() == pytest.approx([-0.1, 0, 0.05, 0, 0])
-    assert cells.index[cells["chosen"]].tolist() == [("tau_s", "0.5"), ("r", "0.5")]
-    table = tables.tune_table(tables.tune_rows(gathered(*rows), "simulated"))
-    assert table.iloc[2].tolist() == ["tau_s", "0.5", "0.60", "0.20", "0.40", "+0.05", "chooses"]
-    assert table["value"].tolist() == ["0.02", "0.1 (default)", "0.5", "0.25", "0.5 (default)"]
-    assert tables.tune_table(tables.tune_rows(gathered(*scored), "simulated")).empty
 
 
 def differing(option, alternative, *numbers, system="EMBridge", **fields):

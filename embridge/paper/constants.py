@@ -44,7 +44,7 @@ def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         for value in sorted(rows["param_value"].unique(), key=rising):
             how = {"protocol": "ZS", "system": system, "options": "D_tune", "value": value}
             found[system, param, value] = {c: choose(rows, dataset, classes=c, **how) for c in (*SETS, BOTH)}
-    spread = spread_over_seeds(cell[BOTH]["value"] for cell in found.values())
+    spread = spread_over_seeds(cell[BOTH]["value"] for cell in found.values() if len(cell[BOTH]))
 
     def line(system: str, param: str, value: str) -> dict:
         cell, usual = found[system, param, value], {(s, p): u for s, p, u in asked}[system, param]
