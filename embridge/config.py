@@ -263,6 +263,7 @@ class Profile:
     simulation: SimulationConfig
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     regressor_epochs: dict[str, int] = field(default_factory=dict)  # by kind; empty: those of alignment
+    regressor_caps: dict[str, int] | None = field(default=None, metadata=ADDED)  # by kind, instead of these
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
@@ -272,6 +273,8 @@ _SMALL = ModelConfig(
 _NORM = "window"  # ours: keeps the electrodes' relative strength; METHOD 1, and better in CALIBRATION.md's proxies
 # ours: their networks keep the published size, 3 to 100 times a small model's work, so epochs are set by the clock
 _REGRESSORS = {"PoseT": 20, "emg2pose": 4, "Vemg2pose": 2, "NeuroPose": 1}
+# ours: until validation stops improving; the patience, a tenth, must outlast PoseT's restarts every ten epochs
+_CAPS = {"PoseT": 200, "emg2pose": 100, "Vemg2pose": 100, "NeuroPose": 100}
 _LR = 1e-3  # ours: the papers' 1e-4 is for 250 times as many steps; METHOD 10 allows it, README says so
 
 
@@ -290,22 +293,15 @@ def profile(name: str) -> Profile:
         "smoke": Profile(
             name="smoke",
             model=replace(_SMALL, d=32, n_layers=2, n_decoder_layers=1),
-            mae=TrainConfig(epochs=1, batch_size=64, lr=_LR, emg_norm=_NORM),
-            align=TrainConfig(epochs=1, batch_size=64, lr=_LR, emg_norm=_NORM),
+            **dict.fromkeys(("mae", "align"), TrainConfig(epochs=1, batch_size=64, lr=_LR, emg_norm=_NORM)),
             simulation=SimulationConfig(
-                train_users=2,
-                val_users=2,
-                test_users=2,
-                sessions=2,
-                train_seconds=5,
-                eval_seconds=6,
-                held_out_stage_users=1,
+                train_users=2, val_users=2, test_users=2, train_seconds=5, eval_seconds=6, held_out_stage_users=1
             ),
             evaluation=EvalConfig(n_bootstrap=200, probe_c=(0.1, 1.0)),
             ninapro=NinaProSimulationConfig(db2_subjects=2, db7_subjects=2, repetitions=2, movement_seconds=2.4),
         ),
         "quick": quick,
-        "long": replace(quick, name="long"),
+        "long": replace(quick, name="long", regressor_caps=_CAPS),
         "paper": Profile(
             name="paper",
             model=ModelConfig(),
@@ -329,24 +325,20 @@ def profile(name: str) -> Profile:
     }[name]
 
 
-def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int]) -> TrainConfig:
+def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], caps: dict | None = None) -> TrainConfig:
     """Training of the regressor ``kind`` where other systems train as ``stage``: epochs and batches stay (METHOD 7).
 
     The published recipe: Adam (AdamW that decays nothing), its constant rate of 1e-3, and a patience of a tenth of the
-    epochs (50 of 500 as published). PoseT is E's own, so its optimiser is that of every stage of E. ``epochs``: by
-    kind, the most that a profile grants, fewer than its other stages have.
+    epochs (50 of 500 as published). PoseT is E's own: its optimiser is that of every stage of E, its patience that of
+    ``caps`` alone. ``epochs``: by kind, the most that a profile grants, fewer than its other stages have. ``caps``: by
+    kind, more than these, for trainings that end when validation stops improving.
     """
-    stage = replace(stage, epochs=min(stage.epochs, epochs.get(kind, stage.epochs)))
+    most = caps[kind] if caps else min(stage.epochs, epochs.get(kind, stage.epochs))
+    stage = replace(stage, epochs=most, patience=most // 10 if caps else stage.patience)
     if kind == "PoseT":
         return stage
-    return replace(
-        stage,
-        lr=1e-3,
-        weight_decay=0.0,
-        schedule="constant",
-        clip=1.0 if kind in ("emg2pose", "Vemg2pose tracking") else None,
-        patience=max(1, stage.epochs // 10),
-    )
+    clip = 1.0 if kind in ("emg2pose", "Vemg2pose tracking") else None
+    return replace(stage, lr=1e-3, weight_decay=0.0, schedule="constant", clip=clip, patience=max(1, most // 10))
 
 
 def with_tokens(size: Profile, tokens: str) -> Profile:
@@ -400,10 +392,7 @@ def _fields(config) -> dict:
 
 
 def fingerprint(*parts, length: int = 12) -> str:
-    """A short, stable hash of JSON-able parts: the key of a run or a store.
-
-    Sorted keys and no floating-point formatting of our own, so neither locale nor hash seed changes it.
-    """
+    """A short hash of JSON-able parts, whatever the locale and the hash seed: the key of a run or a store."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]
 

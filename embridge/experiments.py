@@ -81,7 +81,7 @@ class Experiment:
         stage = size.mae if self.kind.endswith("-mae") else size.align
         shape = replace(size.model, emg_patch=size.model.emg_patch * self.patch)
         if self.kind == "regressor":
-            stage = regression_config(stage, self.name, size.regressor_epochs)
+            stage = regression_config(stage, self.name, size.regressor_epochs, size.regressor_caps)
             if self.name != "PoseT":  # published networks, made for samples (METHOD 1)
                 shape = replace(shape, emg_tokens="waveform", pose_tokens="waveform")
         epochs = max(1, round(stage.epochs * self.epochs))
@@ -373,7 +373,10 @@ def find(name: str) -> Experiment:
 
 
 def cost(experiment: Experiment, size: Profile) -> float:
-    """Its training time at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core)."""
+    """Its training time at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core).
+
+    Of a regressor the most that it may take: where its validation stops improving nobody knows before.
+    """
     shape, train = experiment.configs(size, 0)
     with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
     kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}

@@ -6,17 +6,19 @@ are committed, so that runs on several days add up; ``quick`` has the same size 
 train.
 """
 
+import copy
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from embridge.config import RESULTS_VERSION, as_json, fingerprint, results_name
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, profile, results_name
 from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
 from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
 from embridge.files import write_atomically
-from embridge.paper.results import Record, as_text, read_rows
+from embridge.paper.results import IMPROVING, STOPPED, Record, as_text, read_rows, row
 from embridge.paper.scoring import Outcome, angle_row, few_shot, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT
 from embridge.study import Study
@@ -93,7 +95,21 @@ def evaluation_rows(study: Study, name: str) -> list[dict]:
             rows += few_shot(study, name, classes)
         if experiment.kind == "regressor":
             rows += angle_row(study, name, classes)
-    return rows
+    return rows + [stopping_row(study, name)] if experiment.kind == "regressor" else rows
+
+
+def stopping_row(study: Study, name: str) -> dict:
+    """How a regressor's training ended: a row of metric "epochs", how many, with STOPPED or IMPROVING as ``options``.
+
+    STOPPED: early stopping ended it, so that its best validation lies as many epochs back as its patience; IMPROVING:
+    its epochs ended first, or it has no patience. ``n`` counts the windows of its validation.
+    """
+    run, patience = study.run(name), study.configs(EXPERIMENTS[name])[1].patience
+    since_best = len(run.log) - 1 - int(run.log["validation"].argmin())  # the first of equal ones, as training keeps it
+    ended = STOPPED if patience is not None and since_best >= patience else IMPROVING
+    how = {"dataset": study.dataset, "profile": study.profile.name, "seed": study.seed, "run_key": run.key}
+    how |= {"protocol": "regression", "metric": "epochs", "n": len(study.validated()[1])}
+    return row(**how, system=name, value=len(run.log), options=ended)
 
 
 def _as_member(fields: dict, study: Study, name: str) -> dict:
@@ -107,15 +123,17 @@ def _as_member(fields: dict, study: Study, name: str) -> dict:
     return {**fields, "system": experiment.system, **how}
 
 
-def settings(study: Study, name: str) -> str:
+def settings(study: Study, name: str, like: Study | None = None) -> str:
     """Hash of all that decides an experiment's weights but windows' last bits: what makes a committed row still fit.
 
-    Simulated data are named by their configuration: another machine's last bits do not make them other data.
+    Simulated data are named by their configuration: another machine's last bits do not make them other data. ``like``:
+    who trains it, on the study's data; None: the study itself.
     """
     data = [as_json(study.simulation), as_json(study.windows)] if study.dataset in SIMULATED else study.source_key
 
     def plain(experiment) -> dict:
-        return study.settings(experiment) | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
+        trained = (like or study).settings(experiment)
+        return trained | {"data": data, "needs": [plain(EXPERIMENTS[n]) for n in experiment.needs]}
 
     return fingerprint(plain(EXPERIMENTS[name]))
 
@@ -136,8 +154,9 @@ def record(study: Study, name: str, *, tune: bool = False) -> Record:
         "configuration": study.describe(EXPERIMENTS[name]),
         "seconds": round(run.done["seconds"], 1),
         "weights_sha256": run.done["weights_sha256"],
-        "loss": [float(f"{value:.5g}") for value in run.log["loss"]],  # an epoch; NaN stops a training
     }
+    # an epoch; NaN stops a training
+    about |= {w: [float(f"{v:.5g}") for v in run.log[w]] for w in ("loss", "validation") if w in run.log}
     if tune and EXPERIMENTS[name].part != "constants":
         about["scored_on"] = "D_tune"  # D_eval's rows are still to come
     found = Record(record_file(study, name), "", rows, about)
@@ -170,13 +189,22 @@ def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | No
     if not file.exists():
         return None
     about, rows = read_rows(file, "an experiment's rows", "restore or remove it")
-    if about.get("settings") != settings(study, name):
+    if about.get("settings") != settings(study, name, None if own else _as_long(study)):
         return None
     now = {"key": study.key(EXPERIMENTS[name]), "evaluation": as_json(study.profile.evaluation)} if own else {}
     if any(about.get(what) != value for what, value in now.items()):
         return None
     origin = "" if own else f"long run, {about['date']}, {about['commit']}"
     return Record(file, origin, [{**fields, "origin": origin} for fields in rows], about)
+
+
+def _as_long(study: Study) -> Study:
+    """The study with the regressors of ``long``: ``quick`` reads their committed rows, and trains none for as long."""
+    if study.profile.name != "quick":
+        return study
+    other = copy.copy(study)
+    other.profile = replace(study.profile, regressor_caps=profile("long").regressor_caps)
+    return other
 
 
 def run_folder(study: Study, name: str):

@@ -36,6 +36,7 @@ NUMBERS = ("value", "low", "high", "paper_value")
 # what a row measures: two rows that agree in all of these contradict each other
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
+STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
 
