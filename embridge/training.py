@@ -225,7 +225,7 @@ def train(
 
     Raises InputError (folder in use, not writable, of another configuration; no samples), RuntimeError (a loss
     or gradient that is not finite; the weights have not taken that step), OSError (disk full; the last checkpoint
-    stays), KeyboardInterrupt (after a checkpoint).
+    stays), KeyboardInterrupt (after a checkpoint; it names the epoch).
     """
     folder, writes = Path(folder), distributed.rank() == 0
     if task.n_samples < 1:
@@ -302,7 +302,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                         save()
                     saved = time.monotonic()
                     if interrupted.is_set():
-                        raise KeyboardInterrupt
+                        raise KeyboardInterrupt(f"epoch {epoch + 1}")
             check()
             means = {name: (value / task.n_samples).item() for name, value in distributed.average(sums).items()}
             means |= best.look(model, epoch + 1)

@@ -1,5 +1,6 @@
 """Sweeps: order, places and failures with trivial commands, as local processes and on a stand-in Slurm."""
 
+import json
 import os
 import shlex
 import signal
@@ -8,17 +9,21 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
 import torch
 from conftest import write_db1
+from toy_run import STEPS, Toy
+from toy_run import run as toy_run
 
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.run import cli, jobs
 from embridge.run.jobs import Task
 from embridge.study import Study
+from embridge.training import weights_hash
 
 ON_DB1 = trained_by("smoke", "ninapro-db1")
 NEEDS = {"pose": (), "emg": (), "cpep": ("pose", "emg"), "bridge": ("pose", "emg")}
@@ -158,6 +163,89 @@ def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tm
             time.sleep(0.1)
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def over(tmp_path, monkeypatch):
+    """A file: once it is there the hours of a session are over."""
+    file, now = tmp_path / "over", time.monotonic
+    clock = SimpleNamespace(monotonic=lambda: now() + 1e6 * file.exists(), sleep=time.sleep)
+    monkeypatch.setattr(jobs, "time", clock)
+    return file
+
+
+def in_session(folder: Path, name: str, seconds: float, command: str = "true", *needs: str) -> Task:
+    text = f"cd {shlex.quote(str(folder))}; echo {name} >> events; {command}"
+    return Task(name, ("bash", "-c", text), needs, seconds)
+
+
+UNTIL_TOLD = "trap '{}' INT; touch over; for i in $(seq 600); do sleep 0.1; done"
+
+
+def test_what_no_session_is_enough_for_runs_last_and_stops_with_the_hours(tmp_path, over, capsys):
+    """Of 2 h: "endless" needs 3, "two" waits for it; "fits" and "needs fits" end before these start."""
+    told = 'echo "stopped in epoch 7: the same command goes on" >&2; touch checkpoint; exit 130'
+    found = [
+        in_session(tmp_path, "endless", 3 * 3600, UNTIL_TOLD.format(told)),
+        in_session(tmp_path, "two", 60, "true", "endless"),
+        in_session(tmp_path, "fits", 3600, "sleep 0.5"),
+        in_session(tmp_path, "needs fits", 3600, "true", "fits"),
+    ]
+    ended = jobs.run(found, tmp_path / "logs", [{}, {}], hours=2)
+    assert ended == {"fits": "", "needs fits": ""} and (tmp_path / "checkpoint").exists()
+    assert events(tmp_path) == ["fits", "needs", "fits", "endless"]
+    *_, one, last = capsys.readouterr().out.splitlines()
+    assert one == "endless: goes on from epoch 7 with the same command"
+    assert last == "left for another run, for 2 h are over: 2, such as two"
+
+
+@pytest.mark.parametrize(
+    ("code", "goes_on"), [("exit 130", True), ("trap - INT; kill -INT $$", True), ("exit 1", False)]
+)
+def test_who_fails_when_told_to_stop_has_failed(code, goes_on, tmp_path, over, capsys):
+    ended = jobs.run([in_session(tmp_path, "endless", 1e6, UNTIL_TOLD.format(code))], tmp_path / "logs", [{}], hours=2)
+    shown = capsys.readouterr().out
+    assert ("endless: goes on from its checkpoint with the same command" in shown) == goes_on
+    assert ended == ({} if goes_on else {"endless": f"failed, log: {tmp_path / 'logs' / '001-endless.log'}"})
+
+
+def test_what_a_whole_session_is_enough_for_starts_only_where_it_would_end(tmp_path, over, capsys):
+    """One place and 2 h, of which "endless" may have what is left; without hours it is one like the others."""
+    found = [
+        in_session(tmp_path, "endless", 3 * 3600),
+        in_session(tmp_path, "after", 0, "true", "endless"),
+        in_session(tmp_path, "first", 60),
+        in_session(tmp_path, "long", 2 * 3600 - 0.1, "sleep 0.5"),
+    ]
+    ended = jobs.run(found, tmp_path / "logs", [{}], hours=2)
+    assert events(tmp_path) == ["first", "endless", "after"] and set(ended) == {"first", "endless", "after"}
+    assert "left for another run, for 2 h are over: 1, such as long" in capsys.readouterr().out
+    (tmp_path / "events").unlink()
+    assert len(jobs.run(found, tmp_path / "more", [{}])) == 4 and events(tmp_path)[0] == "endless"
+
+
+def test_a_training_in_pieces_ends_in_the_weights_of_an_uninterrupted_one(tmp_path, over, capsys):
+    code = f"""
+import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path; from embridge.run import cli; import toy_run, torch
+torch.set_num_threads(1)
+def before(step):
+    if step == {STEPS + 2} and len(sys.argv) > 2:
+        Path(sys.argv[2]).touch()
+        time.sleep(3)
+@cli.command("the same command goes on")
+def main():
+    toy_run.run(Path(sys.argv[1]), toy_run.Toy(before=before))
+sys.exit(main())"""
+    run = tmp_path / "run"
+    for more, epochs in ((str(over),), None), ((), 3):
+        task = Task("toy", (sys.executable, "-P", "-c", code, str(run), *more), (), 1e6)
+        ended = jobs.run([task], tmp_path / f"logs{epochs}", [{"PYTHONPATH": str(cli.ROOT)}], hours=2)
+        assert ended == ({"toy": ""} if epochs else {}) and (run / "done.json").exists() == bool(epochs)
+        over.unlink(missing_ok=True)
+    assert "toy: goes on from epoch 2 with the same command" in capsys.readouterr().out
+    assert weights_hash(Toy().model) != json.loads((run / "done.json").read_text())["weights_sha256"]
+    assert toy_run(tmp_path / "whole")[0] == json.loads((run / "done.json").read_text())["weights_sha256"]
 
 
 def test_progress_is_that_of_the_last_state_of_the_log(tmp_path):

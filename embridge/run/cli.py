@@ -108,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     seeds = _number(1, 1000)
     add("--seeds", "run sweep plan", metavar="N", type=seeds, default=1, help="seeds for each experiment (default: 1)")
     hours = _number(0.001, 10_000, float)
-    add("--hours", "run sweep", metavar="H", type=hours, help="start no training that would not end within H hours")
+    add("--hours", "run sweep", metavar="H", type=hours, help="start no training that would not end within H hours; "
+        "those that no H hours are enough for run last, stop in time and go on at the next call")  # fmt: skip
     add("--retrain", "run sweep", metavar="NAME", action="append", default=[],
         help="train this experiment anew for its results' rows")  # fmt: skip
     add("--tune", "train sweep", action="store_true",
@@ -227,8 +228,8 @@ def command(stopped: str, *failures: type[Exception]) -> Callable:
                 told, code = f"error: {problem}", 2
             except (NotebookFailed, OSError, *failures) as problem:
                 told, code = f"error: {problem}", 1
-            except KeyboardInterrupt:
-                told, code = f"stopped: {stopped}", 130
+            except KeyboardInterrupt as problem:
+                told, code = f"stopped{f' in {problem}' if problem.args else ''}: {stopped}", 130
             except Stopped as problem:
                 told, code = f"stopped: {stopped}", 128 + problem.args[0]
             print(told, file=sys.stderr)

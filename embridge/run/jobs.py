@@ -25,7 +25,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost, trained_by
 from embridge.files import locked
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, human, last_line
+from embridge.run.progress import Heartbeat, end_of, human, last_line, stopped_in
 
 # torch takes seconds to load, and the processes that simulate and that cut windows load this module with the runner:
 # what needs torch is imported where it is used.
@@ -253,16 +253,8 @@ def _plain(name: str) -> str:
 
 
 def _progress(log: Path) -> str:
-    """The last state of the progress bar in a job's log, as "(34 %, 06:12 to go)"; "" before there is one.
-
-    The part of the log behind the last few lines is enough, whatever its length.
-    """
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
-            found = re.search(r"(\d+)%\|.*<([\d:]+)", last_line(file.read().decode(errors="replace")))
-    except FileNotFoundError:  # Slurm has not started it
-        return ""
+    """The last state of the progress bar in a job's log, as "(34 %, 06:12 to go)"; "" before there is one."""
+    found = re.search(r"(\d+)%\|.*<([\d:]+)", last_line(end_of(log)))
     return f"({found[1]} %, {found[2]} to go)" if found else ""
 
 
@@ -278,14 +270,19 @@ def run(
 
     ``folder`` is of the local jobs' logs, ``at_once`` the environment of each that may run at the same time. With an
     ``executor`` from :func:`slurm_executor` Slurm decides for itself; ``slurm``: options of sbatch for every job, by
-    their long names. ``hours``: no local job starts that would, by its estimate, end later, and it is not among the
-    ended ones.
+    their long names. ``hours``: no local job starts that would, by its estimate, end later, but for those that no such
+    session is enough for: when no other is left to start, they do, and are told to stop when the hours are over, for
+    trainings go on from their checkpoints. Neither is among the ended ones then.
 
     Raises InputError where Slurm refuses a job; KeyboardInterrupt when local jobs have been stopped (those on Slurm go
     on).
     """
     waiting, running, free, jobs, logs, ended, left = list(tasks), {}, list(at_once), {}, {}, {}, []
-    until = time.monotonic() + (hours or float("inf")) * 3600
+    until, told = time.monotonic() + (hours or float("inf")) * 3600, set()
+    endless = {t.name for t in tasks if hours and executor is None and t.seconds > hours * 3600}
+    late = set(endless)  # and what waits for these
+    for task in tasks:
+        late |= {task.name} if late & set(task.needs) else set()
 
     def end(name: str, problem: str) -> None:
         ended[name] = problem
@@ -299,14 +296,25 @@ def run(
             while waiting or running:
                 # all that ended first: a place that gets free goes to the first task that waits, not to the next one
                 for task in list(running):
-                    job = jobs[task.name]
-                    if lost(task) or job.done():  # Slurm drops a job that waits for a failed one by itself
-                        free.append(running.pop(task))
-                        end(task.name, lost(task) or (f"failed, log: {logs[task.name]}" if job.exception() else ""))
+                    name, job = task.name, jobs[task.name]
+                    if name in endless - told and time.monotonic() > until:
+                        job.terminate()  # as below
+                        told.add(name)
+                    if not (lost(task) or job.done()):  # Slurm drops a job that waits for a failed one by itself
+                        continue
+                    free.append(running.pop(task))
+                    if name in told and job.exception() and (reached := stopped_in(logs[name], job.exception())):
+                        left.append(name)
+                        heartbeat.print(f"{name}: goes on from {reached} with the same command")
+                    else:
+                        end(name, lost(task) or (f"failed, log: {logs[name]}" if job.exception() else ""))
                 for task in list(waiting):
                     name = task.name
-                    if time.monotonic() + task.seconds > until or set(task.needs) & set(left):
+                    needed = 0 if name in endless else task.seconds
+                    if time.monotonic() + needed > until or set(task.needs) & set(left):
                         left.append(name)
+                    elif name in late and any(other.name not in late for other in waiting):
+                        continue
                     elif lost(task):
                         end(name, lost(task))
                     elif executor is not None:

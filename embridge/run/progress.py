@@ -1,9 +1,13 @@
 """Showing that a long step is alive. Standard library only: set-up needs it before anything is installed."""
 
+import os
+import re
 import shutil
+import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 
 def human(seconds: float) -> str:
@@ -24,6 +28,26 @@ def last_line(text: str) -> str:
     """The last line with something on it; a carriage return ends a line, as progress bars use it."""
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
     return lines[-1] if lines else ""
+
+
+def end_of(log: Path) -> str:
+    """The last few lines of a job's log, whatever its length; "" where Slurm has not started it."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def stopped_in(log: Path, code: int) -> str:
+    """Where a local job that was told to stop goes on, "epoch 7" or "its checkpoint"; "" if it ended by a failure."""
+    end = end_of(log)
+    by_signal = re.search(r"^error: the command ended with (130|-2);", end, re.M)  # -2: it was still loading
+    if not by_signal and code != -signal.SIGTERM:  # so was the job itself
+        return ""
+    found = re.search(r"^stopped in (epoch \d+): ", end, re.M)
+    return found[1] if found else "its checkpoint"
 
 
 class Heartbeat:
