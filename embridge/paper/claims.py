@@ -1,6 +1,6 @@
 """The claims table: what the papers say in words, and whether a run's tidy results say it, too."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,12 +9,22 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from embridge.config import REGRESSORS
 from embridge.datasets import SIMULATED
 from embridge.experiments import ALIGNED
 from embridge.files import write_atomically
 from embridge.paper.claims_list import CLAIMS, MARGIN, Cell, Claim
-from embridge.paper.differences import comparable, paired, quadrature, score_of, seed_spread
+from embridge.paper.differences import (
+    comparable,
+    paired,
+    quadrature,
+    score_of,
+    seed_spread,
+    users_needed,
+    users_needed_line,
+)
 from embridge.paper.numbers import CELLS
+from embridge.paper.results import STOPPED
 from embridge.paper.table_cells import (
     choose,
     markdown,
@@ -34,14 +44,17 @@ COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
 RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
 the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
 and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
-within {MARGIN:g} of 0, and does not hold if any lies beyond. A system with several seeds, committed ones among them,
-has their mean. Differences have the spread over seeds of both sides in them, as wide as the aligned systems' seeds
-lie apart (Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other
-intervals combine the two systems' own in quadrature as if they were independent, which is conservative as far as
-users go. Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS:
-zero-shot (gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1
-or a share of users is named. No interval covers the choice among the claims, nor the spread over seeds where no
-system has a second seed: of many comparisons some are decided by chance alone."""
+within {MARGIN:g} of 0, and does not hold if any lies beyond. A comparison with a network that regresses pose counts
+only where its validation stopped improving under its own early stopping. "Could have seen 0.05", beside a difference
+that is left open, is its interval's half-width: only a larger difference could have been told from 0 and, of a claim of
+robustness, only a wider margin could have been shown. A system with several seeds, committed ones among them, has their
+mean. Differences have the spread over seeds of both sides in them, as wide as the aligned systems' seeds lie apart
+(Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other intervals
+combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
+Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
+(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
+of users is named. No interval covers the choice among the claims, nor the spread over seeds where no system has a
+second seed: of many comparisons some are decided by chance alone."""
 # what a user's F1 with EMBridge and with a rival come to
 GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
     "user F1": lambda a, b: a - b,
@@ -80,6 +93,7 @@ class Evidence:
         metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
         self.results, self.dataset = select(results, dataset=dataset, metric=metrics), dataset
         self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
+        self._ended = select(results, dataset=dataset, protocol="regression", metric="epochs")
         self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
         self._sweep = cache(lambda system, param: sweep(self.results, dataset, system, param))
@@ -155,6 +169,11 @@ class Evidence:
         half = spread_over_seeds([seeds]) / len(seeds) ** 0.5
         return Number(*widened(*mean_over_groups(values.to_numpy(), values.index), half), origins)
 
+    def unfinished(self, systems: Iterable[str]) -> list[str]:
+        """Those that regress pose and whose validation still improved as training ended, as far as rows say."""
+        ended = {s: select(self._ended, system=s)["options"] for s in REGRESSORS if s in set(systems)}
+        return [s for s, how in ended.items() if how.empty or (how != STOPPED).any()]
+
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
         """A weighted sum of cells and constants, and whether its interval is a paired one.
 
@@ -192,7 +211,7 @@ def _only_evaluated(cells: list[Cell]) -> bool:
 
 def verdict(claim: Claim, evidence: Evidence | None) -> dict:
     """A line of the table: claim, source, verdict, numbers and origin; ``evidence`` None: there is no such dataset."""
-    told, numbers, missing, origins = [], [], [], set()
+    found, missing, unfinished, origins = [], [], [], set()
     for comparison in claim.comparisons:
         cells = [c for _, c in comparison.terms if isinstance(c, Cell)]
         absent = [c.name for c in cells if not (evidence and evidence.number(c))]
@@ -200,25 +219,38 @@ def verdict(claim: Claim, evidence: Evidence | None) -> dict:
         if not absent:
             number, pairs = evidence.difference(comparison.terms)
             ratio = evidence.number(cells[0]).value / evidence.number(cells[1]).value if claim.relative else None
-            told.append(_told(comparison.label, number, pairs, ratio))
-            numbers.append(number)
+            of = evidence.unfinished(c.system for c in cells)
+            found.append((_told(comparison.label, number, pairs, ratio), number, OPEN if of else _one(number, claim)))
+            unfinished += of
             origins |= {"committed rows" if origin else "this run" for origin in number.origins}
-    judged = _judged(numbers, claim.robust)
+    each = {of_one for *_, of_one in found}
+    judged = OPPOSITE if OPPOSITE in each else HOLDS if each == {HOLDS} else OPEN
     if judged != OPPOSITE and missing:
         names = list(dict.fromkeys(missing))
         more = f" and {len(names) - 3} more" if len(names) > 4 else ""
         judged = f"cannot tell: no rows of {'; '.join(names[:3] if more else names)}{more} yet"
+    elif judged != OPPOSITE and unfinished:
+        judged = f"cannot tell: baseline not trained to its end ({'; '.join(dict.fromkeys(unfinished))})"
+    told = (t + (_seen(n, claim) if judged not in (HOLDS, OPPOSITE) and of == OPEN else "") for t, n, of in found)
     origin = " and ".join(sorted(origins, reverse=True))
     return dict(zip(COLUMNS, (claim.text, claim.source, judged, "; ".join(told), origin), strict=True))
 
 
-def _judged(numbers: Sequence[Number], robust: bool) -> str:
-    """The verdict: all above 0 or, of a claim of robustness, all within MARGIN of it."""
-    least, most = (-MARGIN, MARGIN) if robust else (0, np.inf)
-    if any(n.high < least or n.low > most for n in numbers):
+def _one(number: Number, claim: Claim) -> str:
+    """What one comparison says: above 0 or, of a claim of robustness, within MARGIN of it."""
+    least, most = (-MARGIN, MARGIN) if claim.robust else (0, np.inf)
+    if number.high < least or number.low > most:
         return OPPOSITE
-    inside = (least <= n.low and n.high <= most if robust else n.low > least for n in numbers)
-    return HOLDS if numbers and all(inside) else OPEN
+    inside = least <= number.low and number.high <= most if claim.robust else number.low > least
+    return HOLDS if inside else OPEN
+
+
+def _seen(number: Number, claim: Claim) -> str:
+    """The smallest difference that an undecided comparison could have seen, RULE; "" without an interval."""
+    if pd.isna(number.low):
+        return ""
+    below, above = number.value - number.low, number.high - number.value
+    return f", could have {f'shown a margin of {max(below, above):.2g}' if claim.robust else f'seen {below:.2g}'}"
 
 
 def _told(label: str, number: Number, pairs: bool, ratio: float | None) -> str:
@@ -263,9 +295,10 @@ def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str)
     folder, table = Path(folder), claims_table(results, claims_about(dataset))
     text = caption(dataset, profile)
     if len(table):
-        kinds = table["verdict"].str.replace(r": no rows.*", ": rows are missing", regex=True)
+        kinds = table["verdict"].replace({r": no rows.*": ": rows are missing", r" \(.*": ""}, regex=True)
         counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
-        text += f" Of {len(table)} claims, {counts}.\n\n{markdown(table)}"
+        text += f" Of {len(table)} claims, {counts}. {users_needed_line(users_needed(results, dataset))}"
+        text += f"\n\n{markdown(table)}"
     write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "claims.md", text.rstrip() + "\n")
     return table

@@ -6,18 +6,21 @@ that rows tell. Tables, open choices (METHOD 9) and claims take theirs from thes
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from embridge.experiments import ALIGNED
-from embridge.paper.numbers import CELLS
+from embridge.paper.numbers import CELLS, lookup
 from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
 from embridge.statistics import bootstrap_over_seeds, spread_over_seeds
 
 DIFFERENCE = "balanced_accuracy_difference"
+SEEDS = 3  # METHOD 10: of Tables 2 and 3
+MAIN = (("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("EMBridge", "EMG-MAE"))  # what E's Table 2 is about
+NEVER = "not even with any number of users at three seeds"
 
 
 def comparable(one: tuple | None, other: tuple | None) -> bool:
@@ -114,13 +117,61 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
     paired by user, over seeds and users; of one common seed, with the spread over seeds of the aligned systems). Cells
     without a common seed, or of other users, are left out
     """
-    rows, found = results.assign(origin=""), []
-    for (protocol, classes), pair in itertools.product(CELLS, list(pairs)):
-        sides = [choose(rows, dataset, protocol=protocol, classes=classes, system=system) for system in pair]
+    found = []
+    for pair, cell, one, other in _of_common_seeds(results, dataset, pairs):
+        numbers = paired(one, other, 2**0.5 * seed_spread(results, dataset, *cell))  # of two trainings: that of both
+        found.append((" - ".join(pair), *cell, len(one[1]), *numbers))
+    return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
+
+
+def _of_common_seeds(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple]:
+    """Each pair in each of CELLS with both sides' :func:`recall_counts` of the seeds that both have, if comparable."""
+    rows = results.assign(origin="")
+    for cell, pair in itertools.product(CELLS, list(pairs)):
+        sides = [choose(rows, dataset, **dict(zip(("protocol", "classes"), cell, strict=True)), system=s) for s in pair]
         common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
         one, other = (recall_counts(side[side["seed"].isin(common)]) for side in sides)
         if comparable(one, other):
-            # a difference of two trainings has the spread of both
-            numbers = paired(one, other, 2**0.5 * seed_spread(results, dataset, protocol, classes))
-            found.append((" - ".join(pair), protocol, classes, len(one[1]), *numbers))
-    return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
+            yield pair, cell, one, other
+
+
+def users_needed(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]] = MAIN) -> pd.DataFrame:
+    """How many test users, with three seeds, the papers' differences would need to be seen, from the spread here.
+
+    Needed is an interval that reaches half of the paper's difference d to either side, by which such a difference is
+    told from 0 in 97 of 100 studies. The half-width h of G users has two parts, h^2 = u^2 G0 / G + s^2: u, the users'
+    part measured with G0 of them (half of the paired bootstrap's interval), falls with the root of their number, and s,
+    the seeds' part, is sqrt(2) times :func:`seed_spread` over sqrt(3). So G = G0 u^2 / (d^2 / 4 - s^2), rounded up.
+
+    Returns
+    -------
+    DataFrame, a row a pair and cell for which the papers have a number, with columns systems, protocol, classes, paper
+    (d), users (G0), users_part (u), seeds_part (s), needed (G; inf where s alone is d / 2 or more, nan where nothing
+    has a second seed, so that s is not known)
+    """
+    found = []
+    for pair, cell, one, other in _of_common_seeds(results, dataset, pairs):
+        papers = [lookup(system, *cell, dataset)[0] for system in pair]
+        if None in papers:
+            continue
+        d, seeds = papers[0] - papers[1], (2 / SEEDS) ** 0.5 * seed_spread(results, dataset, *cell)
+        _, low, high = paired(one, other, 0.0)
+        users, left = (high - low) / 2, d**2 / 4 - seeds**2
+        needed = np.nan if not seeds else math.inf if left <= 0 else float(np.ceil(len(one[2]) * users**2 / left))
+        found.append((" - ".join(pair), *cell, d, len(one[2]), users, seeds, needed))
+    columns = ["systems", "protocol", "classes", "paper", "users", "users_part", "seeds_part", "needed"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def users_needed_line(found: pd.DataFrame) -> str:
+    """A sentence on :func:`users_needed`: how many of the papers' differences this size and larger ones could see."""
+    known = found.dropna(subset="needed")
+    if known.empty:
+        why = "nothing has a second seed" if found["seeds_part"].eq(0).any() else "no rows stand beside a paper's"
+        return f"At which size the papers' differences could be seen cannot be told here: {why}."
+    here, more = known["needed"] <= known["users"], known.loc[np.isfinite(known["needed"]), "needed"]
+    later = len(more) - here.sum()
+    told = [f"{here.sum()} could be seen with the {known['users'].max()} test users here and three seeds"]
+    told += [f"{later} with more users, at most {more.max():,.0f}"] if later else []
+    told += [f"{len(known) - len(more)} {NEVER}"] if len(known) > len(more) else []
+    return f"Of {len(known)} differences that the papers report for EMBridge, {'; '.join(told)}."
