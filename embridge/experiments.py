@@ -373,10 +373,7 @@ def find(name: str) -> Experiment:
 
 
 def cost(experiment: Experiment, size: Profile) -> float:
-    """Its training time at a profile, in epochs of EMG-MAE on log-power (measured at quick's size on one core).
-
-    Of a regressor the most that it may take: where its validation stops improving nobody knows before.
-    """
+    """Its training time at a profile, at most, in epochs of EMG-MAE on log-power (at quick's size, on one core)."""
     shape, train = experiment.configs(size, 0)
     with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
     kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}

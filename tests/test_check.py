@@ -54,6 +54,17 @@ def test_errors_in_degrees_have_a_tolerance_of_their_own():
     assert "value 14.000 is now 15.100" in moved and moved.endswith("tolerance 1.0")
 
 
+def test_early_stopping_elsewhere_may_stop_elsewhere_but_must_stop():
+    def ended(epochs, options="stopped improving", **more):
+        fields = {"dataset": "simulated", "profile": "quick", "system": "PoseT", "metric": "epochs", "n": 9}
+        return frame(fields | {"value": epochs, "options": options} | more)
+
+    assert check.compare(ended(34), ended(41), same_machine=False) == (0, 1, [])
+    assert check.compare(ended(34), ended(41), same_machine=True).moved[0].endswith("value 34 is now 41")
+    assert len(check.compare(ended(34), ended(100, "still improving"), same_machine=False).moved) == 2
+    assert len(check.compare(ended(34, origin="long run"), ended(41), same_machine=False).moved) == 1
+
+
 @pytest.fixture(scope="module")
 def committed():
     """What a quick run computes itself: rows of the long profile are not expected to move at all."""

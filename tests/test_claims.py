@@ -13,7 +13,7 @@ from embridge.paper import claims
 from embridge.paper.claims import Evidence, Number
 from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import read_results, row
+from embridge.paper.results import IMPROVING, STOPPED, read_results, row
 from embridge.paper.scoring import evaluate_predictions
 from embridge.run import report
 from embridge.run.cli import ROOT
@@ -111,6 +111,64 @@ def test_no_rows_no_dataset_and_no_interval_cannot_tell():
 def test_robust_is_within_the_margin_not_a_failure_to_see(value, half, expected):
     robust = claim(*beats(["EMBridge"], ["CPEP"], [("ZS", "unseen")]), robust=True)
     assert told(robust, one("EMBridge", value, half), one("CPEP", 0.5, 0.01))["verdict"] == expected
+
+
+def ended(system, how, **more):
+    where = {"dataset": "simulated", "profile": "long", "seed": 0, "protocol": "regression", "metric": "epochs"}
+    return row(**where | {"system": system, "value": 34, "options": how} | more)
+
+
+UNFINISHED = "cannot tell: baseline not trained to its end"
+WITH_BASELINES = claim(*beats(["EMBridge"], ["EMG-MAE", "PoseT", "Vemg2pose"], [("ZS", "unseen")]))
+
+
+@pytest.mark.parametrize(
+    ("values", "endings", "expected"),  # of EMG-MAE, PoseT and Vemg2pose, where EMBridge has 0.8
+    [
+        ((0.5, 0.5, 0.5), {"PoseT": STOPPED, "Vemg2pose": STOPPED}, "holds"),
+        ((0.5, 0.5, 0.5), {"PoseT": STOPPED, "Vemg2pose": IMPROVING}, f"{UNFINISHED} (Vemg2pose)"),
+        ((0.5, 0.5, 0.5), {"PoseT": STOPPED}, f"{UNFINISHED} (Vemg2pose)"),  # its row says nothing
+        ((0.5, 0.9, 0.9), {}, f"{UNFINISHED} (PoseT; Vemg2pose)"),
+        ((0.5, 0.9, 0.5), {"PoseT": STOPPED, "Vemg2pose": STOPPED}, "does not hold"),
+        ((0.9, 0.5, 0.5), {"PoseT": IMPROVING}, "does not hold"),  # by a baseline that regresses nothing
+        ((0.5, 0.5, None), {"PoseT": IMPROVING}, "cannot tell: no rows of Vemg2pose yet"),
+    ],
+)
+def test_a_comparison_with_a_regressor_counts_only_where_its_validation_stopped(values, endings, expected):
+    scored = zip(("EMG-MAE", "PoseT", "Vemg2pose"), values, strict=True)
+    rows = [one("EMBridge", 0.8, 0.01), *(one(s, v, 0.01) for s, v in scored if v)]
+    rows += [ended(system, how, origin="long run, 2026-11-21, abc1234") for system, how in endings.items()]
+    found = told(WITH_BASELINES, *rows)
+    assert found["verdict"] == expected
+    # what does not count is open, whatever its interval
+    shown = [part.split(" over ")[1].split(",")[0] for part in found["numbers"].split("; ") if "could have" in part]
+    not_counted = [s for s in ("PoseT", "Vemg2pose") if endings.get(s) != STOPPED and values[2]]
+    assert shown == (not_counted if expected.startswith(UNFINISHED) else ["PoseT"] if not values[2] else [])
+
+
+def test_one_seed_that_still_improved_is_enough_not_to_count():
+    rows = [one("EMBridge", 0.8, 0.01), one("PoseT", 0.5, 0.01), ended("PoseT", STOPPED)]
+    against = claim(*beats(["EMBridge"], ["PoseT"], [("ZS", "unseen")]))
+    assert told(against, *rows)["verdict"] == "holds"
+    assert told(against, *rows, ended("PoseT", IMPROVING, seed=1))["verdict"] == f"{UNFINISHED} (PoseT)"
+
+
+def test_what_cannot_be_told_says_what_could_have_been_seen(tmp_path):
+    """0.5 [0.46, 0.9] less 0.48, or 0.2 [0.19, 0.21]: down 0.05 in quadrature, up 0.4; the second is decided."""
+    two = claim(*beats(["EMBridge"], ["CPEP", "Q-Former"], [("ZS", "unseen")]))
+    ours = one("EMBridge", 0.5, low=0.46, high=0.9)
+    rows = [ours, one("CPEP", 0.48, 0.03), one("Q-Former", 0.2, 0.01)]
+    first, second = told(two, *rows)["numbers"].split("; ")
+    assert first.endswith("[-0.030, 0.421], could have seen 0.05") and "could have" not in second
+    assert "could have" not in told(two, ours, rows[1], one("Q-Former", 0.95, 0.01))["numbers"]  # decided
+    robust = told(claim(*two.comparisons, robust=True), ours, rows[1], one("Q-Former", 0.5, 0.01))
+    assert robust["verdict"] == claims.OPEN and "could have shown a margin of 0.4;" in robust["numbers"]
+    assert '"Could have seen 0.05"' in claims.RULE and "under its own early stopping" in " ".join(claims.RULE.split())
+    probe = {"protocol": "LP", "gallery": "", "pooling": "", "param": "C"}
+    table = claims.write(tmp_path, frame(*rows, one("Vemg2pose", 0.4, **probe)), "simulated", "quick")
+    text = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert (table["verdict"] == f"{UNFINISHED} (Vemg2pose)").sum() == 1 and f"; {UNFINISHED}: 1" in text
+    assert "cannot be told here: no rows stand beside a paper's." in text
 
 
 def test_rows_of_users_make_the_interval_a_paired_one():
@@ -332,7 +390,8 @@ def test_the_committed_rows_answer_every_claim(made):
     _, table = made
     assert table["claim"].tolist() == [c.text for c in CLAIMS]
     known = table["verdict"].isin(["holds", "does not hold", "cannot tell on this dataset"])
-    assert (known | table["verdict"].str.fullmatch(r"cannot tell: no rows of .+ yet")).all()
+    others = r"cannot tell: (no rows of .+ yet|baseline not trained to its end \(.+\))"
+    assert (known | table["verdict"].str.fullmatch(others)).all()
     assert {"holds", "cannot tell on this dataset"} <= set(table["verdict"])
     assert (table.loc[known, "numbers"] != "").all() and (table.loc[known, "origin"] != "").all()
     # one by hand, from the CSV's own lines

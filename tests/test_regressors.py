@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from embridge.config import REGRESSORS, ModelConfig, TrainConfig, regression_config
+from embridge.config import REGRESSORS, ModelConfig, TrainConfig, as_json, profile, regression_config
 from embridge.errors import InputError
+from embridge.experiments import EXPERIMENTS, cost
 from embridge.models.mae import emg_mae
 from embridge.models.regressors import TDS, NeuroPose, PoseT, Rollout, TDSBlock, emg2pose, regressor, unit, vemg2pose
 
@@ -377,6 +378,22 @@ def test_the_recipe():
     assert regression_config(stage, "PoseT", {}) == stage
     assert regression_config(stage, "PoseT", {"PoseT": 7}) == replace(stage, epochs=7)
     assert regression_config(stage, "emg2pose", {"emg2pose": 90}).epochs == 40  # the most, not the least
+
+
+def test_long_trains_regressors_until_they_stop_improving_and_nothing_else_differs_from_quick():
+    long, quick = profile("long"), profile("quick")
+    for name, experiment in EXPERIMENTS.items():
+        (shape, config), (same_shape, fewer) = (experiment.configs(size, 0) for size in (long, quick))
+        assert shape == same_shape and (name in REGRESSORS or config == fewer)
+        if name in REGRESSORS:
+            assert config.epochs == 10 * config.patience > fewer.epochs
+            assert replace(config, epochs=fewer.epochs, patience=fewer.patience) == fewer
+    ours = EXPERIMENTS["PoseT"].configs(long, 0)[1]
+    assert ours.patience > ours.t_0 and ours.epochs % ours.t_0 == 0  # or one period would have no restart
+    assert EXPERIMENTS["PoseT"].configs(profile("paper"), 0)[1].patience is None
+    stage = TrainConfig(epochs=40, lr=1e-4)
+    assert regression_config(stage, "PoseT", {"PoseT": 7}, {"PoseT": 90}) == replace(stage, epochs=90, patience=9)
+    assert "regressor_caps" not in as_json(quick) and cost(EXPERIMENTS["NeuroPose"], long) == 390 * 100
 
 
 def test_only_a_compiled_network_loads_the_compiler():

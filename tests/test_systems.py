@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHO
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE
-from embridge.paper.results import KEY, Page
+from embridge.paper.results import IMPROVING, KEY, STOPPED, Page
 from embridge.study import Study
 from embridge.trained import build, paired_subset
 
@@ -365,6 +366,48 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
     assert set(angles) == {"in", "unseen"} and all(0 < value < 90 for value in angles.values())
     assert {r["classes"] for r in rows if r["protocol"] == "LP" and r["metric"] == "balanced_accuracy"} == set(angles)
     assert not [r for r in rows if r["protocol"] == "ZS"] and "validation" in study.run("PoseT").log
+
+
+@pytest.mark.parametrize(
+    ("validations", "patience", "ended"),
+    [
+        ([3, 1, 2, 2], 2, STOPPED),
+        ([3, 1, 1, 1], 2, STOPPED),  # equal is not better
+        ([3, 2, 1, 2], 2, IMPROVING),  # the cap came first
+        ([3, 1, 2, 2], None, IMPROVING),
+    ],
+)
+def test_how_a_regressor_s_training_ended_is_a_row(validations, patience, ended):
+    log = pd.DataFrame({"epoch": range(1, 5), "validation": validations})
+    fake = SimpleNamespace(
+        dataset="simulated", profile=SimpleNamespace(name="long"), seed=1,
+        run=lambda name: SimpleNamespace(log=log, key="abc"),
+        configs=lambda experiment: (None, SimpleNamespace(patience=patience)), validated=lambda: ([0], [1, 2, 3]),
+    )  # fmt: skip
+    found = records.stopping_row(fake, "PoseT")
+    assert (found["system"], found["metric"], found["value"], found["options"]) == ("PoseT", "epochs", 4, ended)
+    assert (found["protocol"], found["n"], found["seed"], found["run_key"]) == ("regression", 3, 1, "abc")
+
+
+def test_quick_reads_the_regressor_that_long_trained_until_it_stopped(study, monkeypatch):
+    caps = {"PoseT": 10}  # a patience of one
+    monkeypatch.setattr(records, "profile", lambda name: SimpleNamespace(regressor_caps=caps))
+    long = Study("simulated", out=study.out, size=replace(TINY, name="long", regressor_caps=caps), device="cpu")
+    quick = Study("simulated", out=study.out, size=replace(TINY, name="quick"), device="cpu")
+    assert records.recorded(quick, "PoseT") is None
+    file = records.record(long, "PoseT").file
+    kept, about = records.recorded(quick, "PoseT"), json.loads(file.read_text())
+    assert kept.file == file and records.recorded(long, "PoseT").rows == kept.rows
+    (ended,) = (r for r in kept.rows if r["metric"] == "epochs")
+    assert ended["value"] == len(about["validation"]) == len(about["loss"]) > TINY.align.epochs
+    assert ended["options"] == (IMPROVING if min(about["validation"]) == about["validation"][-1] else STOPPED)
+    assert ended["n"] == len(study.validated()[1])
+    assert quick.key(EXPERIMENTS["PoseT"]) != long.key(EXPERIMENTS["PoseT"])
+    page = Page("05_results", study.out / "epochs", context={})
+    page.read([kept])
+    table = tables.numbers("regression", page.frame(), "simulated").set_index(["system", "classes"])
+    angles = {r["classes"]: r["value"] for r in kept.rows if r["metric"] == "angle_error_deg"}
+    assert table.loc["PoseT", "value"].to_dict() == angles
 
 
 def test_the_mean_pose_answers_with_the_training_windows_mean_angles(study):

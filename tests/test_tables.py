@@ -485,6 +485,53 @@ def test_differences_over_seeds_are_paired_by_seed_and_user(gathered):
     assert line["seeds"] == 1 and luck > 0 and line["high"] - line["difference"] > luck * 2**0.5  # once trained, too
 
 
+def of_two_users(system, right, scores, **where):
+    """Rows of zero-shot with a seed a score: each user's recall, of ten windows of each class, and the score itself."""
+    rows = []
+    for seed, score in enumerate(scores):
+        how = {**ZS, "classes": "unseen", "system": system, "seed": seed} | where
+        rows.append(one(score, **how))
+        cells = itertools.product(right.items(), range(4))
+        more = {"metric": "user_recall", "n": 10, "low": None, "high": None}
+        rows += [one(r, **how | more | {"user": user, "class": k}) for (user, r), k in cells]
+    return rows
+
+
+def test_users_that_the_papers_differences_would_need(gathered):
+    """Differences of 0.4 and 0.2 in two users: of their resamples' means 0.4, 0.3, 0.3, 0.2 the interval is 0.3 +- 0.1.
+
+    Seeds lie 0.002 apart in two systems, so a mean of three less another has 2.776445 x 0.002 x sqrt(2 / 3).
+    """
+    near = [0.500, 0.502, 0.504]
+    rows = [*of_two_users("EMBridge", {"a": 0.9, "b": 0.7}, near), *of_two_users("CPEP", {"a": 0.5, "b": 0.5}, near)]
+    (line,) = differences.users_needed(gathered(*rows), "simulated").to_dict("records")
+    assert (line["systems"], line["protocol"], line["classes"], line["users"]) == ("EMBridge - CPEP", "ZS", "unseen", 2)
+    seeds = 2.776445 * 0.002 * (2 / 3) ** 0.5
+    assert (line["paper"], line["users_part"], line["seeds_part"]) == pytest.approx((0.047, 0.1, seeds))
+    assert 2 * 0.1**2 / (0.0235**2 - seeds**2) == pytest.approx(37.6, abs=0.05) and line["needed"] == 38
+    found = differences.users_needed(gathered(*rows), "simulated", [("CPEP", "EMBridge")])
+    assert found["needed"].tolist() == [38] and found["paper"].tolist() == pytest.approx([-0.047])
+
+    # Q-Former's difference, 0.03, is smaller, and its seeds lie so far apart that no number of users is enough
+    far = of_two_users("Q-Former", {"a": 0.5, "b": 0.5}, [0.4, 0.5, 0.6])
+    found = differences.users_needed(gathered(*rows, *far), "simulated").set_index("systems")
+    assert np.isinf(found["needed"]).all() and len(found) == 2  # one spread for all, pooled
+    never = differences.users_needed_line(found)
+    told = "Of 2 differences that the papers report for EMBridge, 0 could be seen with the 2 test users here and three"
+    assert never == f"{told} seeds; 2 not even with any number of users at three seeds."
+    again = differences.users_needed_line(differences.users_needed(gathered(*rows), "simulated"))
+    assert again.endswith("0 could be seen with the 2 test users here and three seeds; 1 with more users, at most 38.")
+
+
+def test_what_no_second_seed_tells_is_not_told(gathered):
+    rows = [*of_two_users("EMBridge", {"a": 0.9, "b": 0.7}, [0.5]), *of_two_users("CPEP", {"a": 0.5, "b": 0.5}, [0.5])]
+    found = differences.users_needed(gathered(*rows), "simulated")
+    assert found["needed"].isna().all() and len(found) == 1
+    assert differences.users_needed_line(found).endswith("cannot be told here: nothing has a second seed.")
+    none = differences.users_needed(gathered(*(r | {"dataset": "ninapro-db1"} for r in rows)), "ninapro-db1")
+    assert none.empty and "no rows stand beside a paper's" in differences.users_needed_line(none)
+
+
 def test_the_luck_of_a_training_is_told_where_seeds_are(gathered):
     rows = [one(v, system="CPEP", seed=s, **{"classes": "in"} | ZS) for s, v in enumerate((0.4, 0.5, 0.6))]
     assert differences.seed_spread(gathered(*rows), "simulated", "ZS", "in") == pytest.approx(4.302653 * 0.1)

@@ -1,6 +1,6 @@
 """The claims table: what the papers say in words, and whether a run's tidy results say it, too."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -169,9 +169,9 @@ class Evidence:
         half = spread_over_seeds([seeds]) / len(seeds) ** 0.5
         return Number(*widened(*mean_over_groups(values.to_numpy(), values.index), half), origins)
 
-    def unfinished(self, systems: Iterable[str]) -> list[str]:
-        """Those that regress pose and whose validation still improved as training ended, as far as rows say."""
-        ended = {s: select(self._ended, system=s)["options"] for s in REGRESSORS if s in set(systems)}
+    def unfinished(self, cells: Sequence[Cell]) -> list[str]:
+        """Systems that regress pose and of which rows do not say, for each seed, that validation stopped improving."""
+        ended = {c.system: select(self._ended, system=c.system)["options"] for c in cells if c.system in REGRESSORS}
         return [s for s, how in ended.items() if how.empty or (how != STOPPED).any()]
 
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
@@ -219,7 +219,7 @@ def verdict(claim: Claim, evidence: Evidence | None) -> dict:
         if not absent:
             number, pairs = evidence.difference(comparison.terms)
             ratio = evidence.number(cells[0]).value / evidence.number(cells[1]).value if claim.relative else None
-            of = evidence.unfinished(c.system for c in cells)
+            of = evidence.unfinished(cells)
             found.append((_told(comparison.label, number, pairs, ratio), number, OPEN if of else _one(number, claim)))
             unfinished += of
             origins |= {"committed rows" if origin else "this run" for origin in number.origins}

@@ -56,6 +56,8 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
         bare = pd.isna(before["low"]), pd.isna(after["low"])
         if same_machine or set(differ) & set(COUNTS) or before["origin"]:
             problem = ", ".join(f"{c} {before[c]:.6g} is now {after[c]:.6g}" for c in differ)
+        elif before["metric"] == "epochs":  # early stopping elsewhere may stop elsewhere
+            problem = ""
         elif all(bare):
             group = _said({column: value for column, value in told.items() if column not in DETAILS})
             alone.setdefault(group, []).append((before, after))

@@ -309,7 +309,7 @@ def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namesp
     yield "memory: of weights, gradients, the optimiser's moments and a batch; what the forward pass keeps for the"
     yield "  backward one comes on top."
     if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
-        yield "Regressors may stop early; their steps and time are the most."
+        yield "Regressors may stop early; their steps and time are the most (of long: --hours H trains them in pieces)."
     if study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
     name = next((name for name in found.index if found.left[name] and EXPERIMENTS[name].needs), found.index[-1])
