@@ -229,7 +229,7 @@ def command(stopped: str, *failures: type[Exception]) -> Callable:
             except (NotebookFailed, OSError, *failures) as problem:
                 told, code = f"error: {problem}", 1
             except KeyboardInterrupt as problem:
-                told, code = f"stopped{f' in {problem}' if problem.args else ''}: {stopped}", 130
+                told, code = f"stopped: {stopped}{f', in {problem}' if problem.args else ''}", 130
             except Stopped as problem:
                 told, code = f"stopped: {stopped}", 128 + problem.args[0]
             print(told, file=sys.stderr)

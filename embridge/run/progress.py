@@ -46,7 +46,7 @@ def stopped_in(log: Path, code: int) -> str:
     by_signal = re.search(r"^error: the command ended with (130|-2);", end, re.M)  # -2: it was still loading
     if not by_signal and code != -signal.SIGTERM:  # so was the job itself
         return ""
-    found = re.search(r"^stopped in (epoch \d+): ", end, re.M)
+    found = re.search(r"^stopped: .*, in (epoch \d+)$", end, re.M)
     return found[1] if found else "its checkpoint"
 
 
