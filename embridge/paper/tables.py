@@ -22,6 +22,8 @@ from embridge.experiments import (
     CPEP_MAIN,
     DEFAULTS,
     GROUPS,
+    GROWN,
+    GROWTH,
     LOG_POWER_LDA,
     NO_NETWORK,
     PUBLISHED,
@@ -29,7 +31,7 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
-from embridge.paper.differences import gain_columns, over_lda, seed_spread
+from embridge.paper.differences import gain_columns, over_lda, seed_differences, seed_spread
 from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
@@ -246,6 +248,36 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return cell_frame(cells, ["classes", "system", "fraction"])
 
 
+def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Balanced accuracy by system, users and about how many windows all its training saw, in GROWTH's order.
+
+    Systems that were trained on one size alone are left out.
+    """
+    cells, lines = [], _lines(results, dataset)
+    for system in ("EMG-MAE", "CPEP", "CPEP on waveforms", "EMBridge"):
+        rows = sweep(results, dataset, system, GROWN)
+        for value, (protocol, classes) in itertools.product(GROWTH if rows["param_value"].nunique() > 1 else (), CELLS):
+            if (system, protocol) == ("EMG-MAE", "ZS"):
+                continue
+            part = choose(rows, dataset, protocol=protocol, classes=classes, system=system, value=value)
+            users, windows = map(int, value.split(", "))
+            labels = {"system": system, "windows": windows, "users": users, "protocol": protocol, "classes": classes}
+            paper = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
+            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
+    return cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
+
+
+def more_users(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Four times as many users less as many, with as many windows: as :func:`~embridge.paper.differences.seed_differences`."""
+    few, many = "19, 4000", "76, 4000"
+    rows = pd.concat(sweep(results, dataset, system, GROWN) for system in ("EMG-MAE", "CPEP", "EMBridge"))
+    rows = select(rows, param_value=(few, many))
+    users = rows["param_value"].str.partition(",")[0]
+    rows = rows.assign(name=rows["system"], system=rows["system"] + ", " + users + " users", param="", param_value="")
+    pairs = [(f"{name}, 76 users", f"{name}, 19 users") for name in rows["name"].unique()]
+    return seed_differences(pd.concat([results, rows]), dataset, pairs)
+
+
 def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Linear probes on a fraction of the training set, mean over draws (and seeds).
 
@@ -307,6 +339,7 @@ TABLES = {
     ),
     "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
+    "growth": Table(_growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}),
     "fig4": Table(_fig4_rows, ("param", "param_value")),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
