@@ -119,7 +119,8 @@ def growth(rows: pd.DataFrame) -> Figure:
         _chance(ax)
         ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(-0.5, len(sizes) - 0.5))
         ax.set_xticks(range(len(sizes)), [f"{windows:,}\n{users} users" for windows, users in sizes])
-    figure.supxlabel("pre-training windows, about, and users", fontsize=style.SMALL)
+    for ax in axes[-2:]:
+        ax.set_xlabel("about how many windows, by how many users")
     figure.supylabel(ACCURACY, fontsize=style.SMALL)
     entries = {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}
     _legend(figure, entries, n_columns=3)

@@ -187,8 +187,10 @@ def on_waveforms(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[d
 
     They are called "<system> on waveforms", and are those of a system's score and of its users alone.
     """
-    others = [s.changed(tokens="waveform", profile=with_tokens(s.profile, "waveform")) for s in studies]
-    found, missing = read(others, names, companion=True)
+    others = {s: s.changed(tokens="waveform", profile=with_tokens(s.profile, "waveform")) for s in studies}
+    for study, other in others.items():
+        other.data_key = study.data_key  # it is of the same windows, which need not be cut to know so
+    found, missing = read(others.values(), names, companion=True)
     rows = (fields for record in found for fields in record.rows if fields["metric"] in BESIDE_HEADLINE)
     return [fields | {"system": f"{fields['system']} on waveforms"} for fields in rows], missing
 
