@@ -142,7 +142,7 @@ class Recording:
     split: str = ""
     generalization: str = ""
     simulated: bool = False
-    made_from: str = ""
+    made_from: str = field(default="", repr=False, compare=False)
     loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)
     counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
     labeller: Callable[["Recording"], tuple[Segment, ...]] = field(default=None, repr=False, compare=False)
