@@ -238,6 +238,7 @@ class SimulationConfig:
     held_out_stage_users: int = 2  # training users who also record held-out stages (generalization "stage")
     all_eval_stages: bool = False  # val and test users record all 29 stages, or the eight that are classes
     seed: int = 2  # METHOD 10: 0 and 1 were looked at while the method was built
+    more_train_users: int = field(default=0, metadata=ADDED)  # numbered behind all others, who stay as they are
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Experiment:
     emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
     shuffled : pairs each EMG window with another window's pose (a control that must not learn)
     paired_fraction : of the recordings of each gesture that alignment sees
+    users, share : times the profile's training users, and of the recordings of each gesture, that all training sees:
+        that of its autoencoders, too
     epochs : times those of the profile's stage; the period of the learning rate grows with them
     patch : length of an EMG patch, in those of the profile
     model, train : other changes to the profile's ModelConfig and TrainConfig
@@ -55,6 +57,8 @@ class Experiment:
     pose_trained: bool = False
     shuffled: bool = False
     paired_fraction: float = 1.0
+    users: float = 1.0
+    share: float = 1.0
     epochs: float = 1.0
     patch: int = 1
     model: dict = field(default_factory=dict)
@@ -70,6 +74,13 @@ class Experiment:
         if not self.aligned:
             return ()
         return (self.pose_start, self.emg_start) if self.emg_start else (self.pose_start,)
+
+    @property
+    def part_of_data(self) -> dict:
+        """What its settings say of the windows that all training sees; {} for all that the profile has."""
+        if (self.users, self.share) == ALL:
+            return {}
+        return {"part": [self.users, self.share] + [MOST_USERS] * (self.users > 1)}  # others are drawn among these
 
     @property
     def aligned(self) -> bool:
@@ -194,6 +205,12 @@ _GRIDS = {
 NEIGHBOURS = (1, 5, 10, 20, 50)  # k: no training
 BATCH_SIZES = (512, 1024)  # E Table 4, beside 256
 FRACTIONS = (0.2, 0.4, 0.6, 0.8)  # Fig. 3c, beside 1
+# How results grow (ours): users and about how many windows at long's size, of which smoke has its part, to an
+# Experiment's users and share. What a profile has itself is its headline's
+GROWN, ALL = "users, windows", (1.0, 1.0)
+GROWTH = {"19, 1000": (0.5, 0.25), "19, 4000": (0.5, 1.0), "76, 4000": (2.0, 0.25)}
+GROWTH |= {"38, 8000": ALL, "176, 36000": (176 / 38, 1.0)}
+MOST_USERS = max(users for users, _ in GROWTH.values())
 # param to its field of ObjectiveConfig or, where that has none such, of ModelConfig
 _FIELDS = {"tau_s": "tau_s", "k_c": "k_c", "alpha": "alpha", "lambda": "lam", "r": "mask_ratio", "metric": "affinity"}
 _FIELDS |= {"q": "renormalise_q", "M": "n_queries", "gain": "query_gain"}
@@ -278,8 +295,11 @@ def _variant(base: Experiment, name: str, about: str, part: str, objective: dict
 
 def _experiments() -> Iterator[Experiment]:
     """All of them, in the order in which tables show and sweeps train them."""
-    yield Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound")
-    yield Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone")
+    maes = (
+        Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound"),
+        Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone"),
+    )
+    yield from maes
     about, symmetric = "contrastive pose-EMG pre-training on [CLS] (C)", ObjectiveConfig(symmetric=True)
     cpep = Experiment("CPEP", "cpep", about, objective=symmetric)
     qformer = Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", objective=ObjectiveConfig())
@@ -344,6 +364,13 @@ def _experiments() -> Iterator[Experiment]:
                 how = {"train": {"batch_size": size}, "epochs": epochs, "system": base.name, "options": options}
                 yield _variant(base, f"{base.name}, B = {size}, {options}", "Table 4", "Table 4", **how)
 
+    for value, (users, share) in GROWTH.items():
+        of = "{1} windows of {0} users".format(*value.split(", "))
+        how = {"about": "how it grows", "part": "growth", "users": users, "share": share}
+        how |= {"param": GROWN, "param_value": value, "pose_start": f"Pose-MAE, {of}", "emg_start": f"EMG-MAE, {of}"}
+        for base in (*maes, cpep, embridge) if (users, share) != ALL else ():
+            yield replace(base, name=f"{base.name}, {of}", system=base.name, **how)
+
     for choice in OPEN_CHOICES:
         if not choice.changes:
             continue
@@ -382,14 +409,15 @@ def cost(experiment: Experiment, size: Profile) -> float:
     an_epoch = published.get(experiment.name, kinds.get(experiment.kind, 1.0))
     if shape.kind == "waveform" and experiment.name not in published:
         an_epoch *= 3.5
-    return train.epochs * experiment.paired_fraction * an_epoch
+    return train.epochs * experiment.paired_fraction * experiment.users * experiment.share * an_epoch
 
 
 def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, ...]:
     """Names of the experiments that a profile trains on a dataset; quick reads the others from committed rows.
 
     ``tokens``: the front end that --tokens asks for, "" for the profile's own. Of an open choice the alternative that
-    all others have then is left out, and of normalisations the one that comes with waveforms.
+    all others have then is left out, and of normalisations the one that comes with waveforms. "growth" is simulated,
+    in smoke and long; on another front end than the profile's it is CPEP's, of no more users than the profile has.
     """
     if dataset in ("ninapro", "simulated-ninapro"):
         return NINAPRO
@@ -402,9 +430,15 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
         named = [name for name in ("emg_tokens", "pose_tokens") if name in e.model]
         return bool(named) and all(getattr(usual.model, name) == e.model[name] for name in named)
 
-    never = ("constants",) if profile_name == "paper" else ()  # whose constants are the paper's where it has them
-    known = [e for e in EXPERIMENTS.values() if (e.part == "headline" or not headline) and e.part not in never]
-    return tuple(e.name for e in known if not is_default(e))
+    def is_here(e: Experiment) -> bool:
+        if e.part == "growth":
+            small = usual == profile(profile_name) or (e.users <= 1 and e.system != "EMBridge")
+            return small and dataset == "simulated" and profile_name in ("smoke", "long")
+        if e.part == "constants" and profile_name == "paper":  # whose constants are the paper's where it has them
+            return False
+        return e.part == "headline" or not headline
+
+    return tuple(e.name for e in EXPERIMENTS.values() if is_here(e) and not is_default(e))
 
 
 def of_parts(dataset: str, *parts: str, profile_name: str = "long", tokens: str = "") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Self
 
@@ -23,17 +23,16 @@ from embridge import config as cfg
 from embridge.config import as_json, fingerprint, kind_of
 from embridge.data.batches import EMGAlone, Reader, Statistics, measure_statistics
 from embridge.data.recordings import Source
-from embridge.data.signals import POWER_FLOOR, POWER_PARTS, log_power
 from embridge.data.splits import Splits
 from embridge.data.windows import WindowStore, build_store
 from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, window_config
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Experiment, find, slug
+from embridge.experiments import ALL, EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
 from embridge.models import emg_encoder
 from embridge.objectives import encode
 from embridge.provenance import default_out, provenance
-from embridge.trained import Run, build, encoder_embedding, paired_subset, remembered
+from embridge.trained import Run, build, encoder_embedding, grown, paired_subset, remembered
 
 
 class Study:
@@ -61,6 +60,8 @@ class Study:
     InputError
         for an unknown dataset, profile or front end, a Source without windows and split, a missing folder or GPU
     """
+
+    base: "Study | None" = None  # of which this is a home
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Study:
     def changed(self, **attributes) -> Self:
         """The same study with other ``attributes``, nothing made yet; another ``seed`` alone leaves the data."""
         other = copy.copy(self)
-        for name in ("emg_queries", "features") if attributes.keys() == {"seed"} else vars(self):
+        for name in ("emg_queries", "features", "home") if attributes.keys() == {"seed"} else vars(self):
             if isinstance(getattr(type(self), name, None), cached_property):
                 vars(other).pop(name, None)
         vars(other).update({"_runs": {}} | attributes)
@@ -236,21 +237,27 @@ class Study:
         """As ``data_key``, but of the files and settings that windows are made from: the same on every machine."""
         return fingerprint(self.store.manifest["sources"], self.splits.pretrain.tolist())
 
-    def reader(self, shape: cfg.ModelConfig | None = None, emg_norm: str = "", *, with_pose: bool = True) -> Reader:
-        """Windows as encoders of a shape see them; by default those of the profile.
+    @cached_property
+    def home(self) -> Callable[[Experiment], Self]:
+        """Of an experiment: the study from whose windows it learns, another one for fewer or more users."""
+        part = cache(lambda users, share: grown(self, users, share))
+        return self.base.home if self.base else lambda e: self if (e.users, e.share) == ALL else part(e.users, e.share)
+
+    def reader(self, shape: cfg.ModelConfig | None = None, emg_norm="", with_pose=True, home: "Study | None" = None):
+        """A Reader of windows as encoders of a shape, by default the profile's, see them, by the scales of ``home``.
 
         with_pose : False for probes and queries, which may read EMG alone: whoever asks for a pose gets an InputError
         """
-        shape = shape or self.profile.model
+        shape, home = shape or self.profile.model, home or self
         emg_norm = emg_norm or self.profile.align.emg_norm
         emg, scales = self.store_of(kind_of(shape.emg_tokens)), {}
         if with_pose:
             pose = self.store_of(kind_of(shape.pose_tokens))
-            scales |= {"pose": self.statistics_of(pose.kind)}
+            scales |= {"pose": home.statistics_of(pose.kind)}
         else:
             emg = pose = EMGAlone(emg)
         if emg.kind == "waveform" and emg_norm == "train":
-            scales |= {"emg": self.statistics_of("waveform")}
+            scales |= {"emg": home.statistics_of("waveform")}
         return Reader(emg, pose, scales, "log-power" if emg.kind == "features" else emg_norm, self.device)
 
     # Training: what decides an experiment's weights, its key, and its run.
@@ -271,14 +278,15 @@ class Study:
             "pose_start": experiment.pose_start,
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],
+            **experiment.part_of_data,
             "simulated": self.simulated,
             "results_version": cfg.RESULTS_VERSION,
         }
 
     def describe(self, experiment: Experiment) -> dict:
-        """Everything that decides the experiment's weights, as plain JSON."""
+        """Everything that decides the experiment's weights, as plain JSON; makes no larger home."""
         needs = {name: self.key(EXPERIMENTS[name]) for name in experiment.needs}
-        return self.settings(experiment) | {"data": self.data_key, "needs": needs}
+        return self.settings(experiment) | {"data": (self.base or self).data_key, "needs": needs}
 
     def key(self, experiment: Experiment) -> str:
         """The run's key: a hash of :meth:`describe`."""
@@ -304,17 +312,15 @@ class Study:
                     training.forget_compiled()
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             checkpoint.load_weights(folder, model, describe)
-            reader = lambda with_pose: self.reader(shape, train.emg_norm, with_pose=with_pose)  # noqa: E731
+            reader = partial(self.reader, shape, train.emg_norm, home=self.home(experiment))
             self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval(), reader)
         return self._runs[experiment.name]
 
     def windows_of(self, experiment: Experiment) -> np.ndarray:
-        """(n,) the windows that an experiment trains on; InputError where they would leak."""
-        if experiment.kind == "regressor":
-            ids = self.validated()[0]
-        else:
-            ids = paired_subset(self.store.table, self.splits.pretrain, experiment.paired_fraction, self.seed)
-        return self.splits.learn_from(ids, experiment.name)
+        """(n,) the windows of its :meth:`home` that an experiment trains on; InputError where they would leak."""
+        home = self.home(experiment)
+        ids = paired_subset(home.store.table, home.splits.pretrain, experiment.paired_fraction, self.seed)
+        return home.splits.learn_from(home.validated()[0] if experiment.kind == "regressor" else ids, experiment.name)
 
     def validated(self) -> tuple[np.ndarray, np.ndarray]:
         """Windows that a regressor trains on and those that stop it early: D_tune, else the last user or recording."""
@@ -371,12 +377,13 @@ class Study:
 
     def frozen_embeddings(self, ids, system: str, how: str) -> Tensor:
         """Those of a Pose-MAE by a ModelConfig.pose_embedding; of the pre-training split made once for all runs."""
+        home = self.home(find(system))
         if how == "centred":
-            known = self.splits.learn_from(self.splits.pretrain, "centring")
-            centre = self.frozen_embeddings(known, system, "cls").mean(0, keepdim=True)
+            known = home.splits.learn_from(home.splits.pretrain, "centring")
+            centre = home.frozen_embeddings(known, system, "cls").mean(0, keepdim=True)
             return self.frozen_embeddings(ids, system, "cls") - centre
         ids, known, run = np.asarray(ids), self.splits.pretrain, self.run(system)
-        if not (len(ids) and np.isin(ids, known).all()):
+        if not (home is self and len(ids) and np.isin(ids, known).all()):
             return run.poses(ids, how)
         made_from = {"seed": self.seed} | self.made_from
         kept = run.kept(f"embeddings-{how}", lambda: run.poses(known, how).numpy(), made_from)
@@ -389,11 +396,5 @@ class Study:
         return encode(encoder_embedding(encoder), self.reader(with_pose=False).emg, np.asarray(ids))
 
     def band_power(self, ids) -> np.ndarray:
-        """(n, C * 8) log-power of eight equal parts of each window: what the line without a network sees (METHOD 1)."""
-        ids = np.asarray(ids, dtype=np.int64)
-        if self.store.kind == "features":
-            found = self.store.power_f16[ids].astype(np.float64)
-            return found.reshape(len(ids), found.shape[1] * POWER_PARTS)
-        windows = (log_power(self.store.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
-        flat = np.full(self.store.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
-        return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))
+        """(n, C * 8) what the line without a network sees: :meth:`~embridge.data.store.WindowStore.band_power`."""
+        return self.store.band_power(ids)

@@ -5,7 +5,7 @@ import json
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from embridge import distributed
 from embridge.data.batches import Reader
 from embridge.errors import EMBridgeWarning
-from embridge.experiments import Experiment
+from embridge.experiments import MOST_USERS, Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.models import Encoder, embedding, new_model, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
+from embridge.simulator.recordings import planned_simulated
 
 if TYPE_CHECKING:
     from embridge.study import Study
@@ -31,6 +32,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
 
     Trains what the experiment needs where that is missing. Warns of samples that its patches leave over.
     """
+    study = study.home(experiment)
     (shape, train), objective = study.configs(experiment), experiment.objective
     read = {"emg-mae": ("emg",), "pose-mae": ("pose",), "regressor": ()}.get(experiment.kind, ("emg", "pose"))
     for name in read:
@@ -137,6 +139,29 @@ def remembered(function: Callable[[str, np.ndarray], Tensor], most: int) -> Call
     """The function of a name and window ids (n,), which keeps its last ``most`` answers: not to be changed in place."""
     kept = lru_cache(maxsize=most)(lambda name, ids: function(name, np.frombuffer(ids, np.int64)))
     return lambda name, ids: kept(name, np.asarray(ids, np.int64).tobytes())
+
+
+def grown(base: "Study", users: float, share: float) -> "Study":
+    """A study whose pre-training is of ``users`` times ``base``'s users and a ``share`` of their recordings.
+
+    The other parts of its splits are the same people's as ``base``'s. Fewer users are drawn with the seed from
+    ``base``'s own; more come from one larger simulation for all sizes, which is never written: recordings
+    are made as their windows are cut. Smaller draws lie in larger ones.
+    """
+    study = base.changed(base=base)
+    if users > 1:
+        n = base.simulation.train_users
+        size = replace(base.simulation, more_train_users=round(MOST_USERS * n) - n)
+        study.own_source = planned_simulated(base.simulation_folder, size)
+    else:
+        study.store, study.store_of = base.store, base.store_of
+    table, ids, rng = study.store.table, study.splits.pretrain, np.random.default_rng(base.seed)
+    own = np.unique(base.splits.table["user"].iloc[base.splits.pretrain])
+    others = np.setdiff1d(table["user"].iloc[ids], own)
+    chosen = [*rng.permutation(own), *rng.permutation(others)][: max(1, round(users * len(own)))]
+    ids = paired_subset(table, ids[table["user"].iloc[ids].isin(chosen)], share, base.seed)
+    study.splits = replace(study.splits, pretrain=ids)
+    return study
 
 
 def paired_subset(table: pd.DataFrame, ids: np.ndarray, fraction: float, seed: int) -> np.ndarray:

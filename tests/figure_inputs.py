@@ -82,6 +82,12 @@ def cells(**levels):
     return rows.assign(value=value, low=value - 0.05, high=value + 0.04, paper_value=np.nan, origin="")
 
 
+GROWN = cells(
+    system=["EMG-MAE", "CPEP", "CPEP on waveforms", "EMBridge"],
+    size=[(1000, 19), (4000, 19), (4000, 76), (36000, 176)],
+    protocol=["ZS", "LP"], classes=["in", "unseen"],
+)  # fmt: skip
+GROWN = GROWN.assign(windows=GROWN["size"].str[0], users=GROWN["size"].str[1])
 FRACTIONS = cells(system=list(CONFUSIONS), classes=["in", "unseen"], fraction=[0.2, 0.4, 0.6, 0.8, 1.0])
 SHOTS = cells(system=["CPEP", "EMBridge"], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
 BASELINES = cells(system=["EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT"], classes=["in", "unseen"])
@@ -173,6 +179,7 @@ FIGURES = {
     "ablation, no network": lambda: f.ablation_bars(pd.concat([LINES, ABLATION], ignore_index=True), "CPEP"),
     "data efficiency": lambda: f.data_efficiency(FRACTIONS, BASELINES),
     "data efficiency, no network": lambda: f.data_efficiency(FRACTIONS, pd.concat([LINES, BASELINES])),
+    "growth": lambda: f.growth(GROWN),
     "few shots": lambda: f.few_shot(SHOTS, BASELINES),
     "few shots, no network": lambda: f.few_shot(pd.concat([FEWER, SHOTS], ignore_index=True), BASELINES),
     "batch size": lambda: f.batch_size(SIZES),

@@ -16,7 +16,7 @@ from embridge import provenance
 from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, NINAPRO, OPEN_CHOICES, of_parts, trained_by
+from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, GROWN, NINAPRO, OPEN_CHOICES, of_parts, trained_by
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE
@@ -41,14 +41,15 @@ def test_names_parts_and_needs_of_the_registry():
         own = {f"{s}, EMG normalisation = {usual}" for s in ("EMG-MAE", "EMBridge")}  # what all others have
         own |= {f"{s}, EMG tokens = {emg}" for s in ("EMG-MAE", "EMBridge")}
         own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
-        if profile == "paper":  # keeps the paper's constants
-            own |= {e.name for e in EXPERIMENTS.values() if e.part == "constants"}
+        if profile == "paper":  # keeps the paper's constants, and has more users itself
+            own |= {e.name for e in EXPERIMENTS.values() if e.part in ("constants", "growth")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have
     for profile, tokens in (("long", "waveform"), ("paper", "features")):
         kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
-        assert {EXPERIMENTS[name].param for name in kept ^ other} == {*choices}
+        differ = {EXPERIMENTS[name].param for name in kept ^ other}
+        assert differ == {*choices, *([GROWN] if profile == "long" else [])}
         others = [{"log-power"}, {"frames"}] if tokens == "waveform" else [{"waveform"}, {"waveform"}]
         for option, expected in zip(choices, others, strict=True):
             mine = [e for e in EXPERIMENTS.values() if e.param == option]

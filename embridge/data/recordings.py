@@ -127,7 +127,8 @@ class Recording:
     """One recording: who made it and how to load it. Nothing is open until :meth:`load` is called.
 
     ``split`` is the source's own column ("train", "val", "test", or "" where the source has none), and
-    ``generalization`` emg2pose's ("none", "stage", "user", "user_stage", or "").
+    ``generalization`` emg2pose's ("none", "stage", "user", "user_stage", or ""). ``made_from`` is of a recording whose
+    ``loader`` makes the samples: a hash of what makes them, which stands for that of a file; nothing looks at ``path``.
     """
 
     key: str  # unique within the source; emg2pose: the file name without extension
@@ -141,6 +142,7 @@ class Recording:
     split: str = ""
     generalization: str = ""
     simulated: bool = False
+    made_from: str = field(default="", repr=False, compare=False)
     loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)
     counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
     labeller: Callable[["Recording"], tuple[Segment, ...]] = field(default=None, repr=False, compare=False)

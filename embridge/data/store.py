@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from embridge.config import WindowConfig, fingerprint
 from embridge.data.cutting import arrays_of, checksum, window_bytes
+from embridge.data.signals import POWER_FLOOR, POWER_PARTS, log_power
 from embridge.errors import InputError
 from embridge.files import read_npz, sha256, write_atomically
 
@@ -171,6 +172,16 @@ class WindowStore:
     def read_pose(self, ids):
         """Pose of the windows ``ids`` (B,), float32 tensor (B, J, T) or (B, J, bins): rad, or raw glove units."""
         return self._read(self.pose_f16, ids)
+
+    def band_power(self, ids) -> np.ndarray:
+        """(n, C * 8) log-power of eight equal parts of the windows ``ids`` (n,), by channel (METHOD 1)."""
+        ids = np.asarray(ids, dtype=np.int64)
+        if self.kind == "features":
+            found = self.power_f16[ids].astype(np.float64)
+            return found.reshape(len(ids), found.shape[1] * POWER_PARTS)
+        windows = (log_power(self.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
+        flat = np.full(self.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
+        return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))
 
     @staticmethod
     def _read(array: np.ndarray, ids):

@@ -60,10 +60,13 @@ def _disk_errors(folder: Path, needed: int = 0):
 def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
     """The files that ``sources.json`` in ``folder`` knows, by recording key, and the recordings that it does not know.
 
-    A file of another size or date is not known. Writes nothing.
+    A file of another size or date is not known; of a recording without one there is nothing to sum. Writes nothing.
     """
     cache, files, todo = _known_sums(folder), {}, []
     for recording in source.recordings:
+        if recording.made_from:
+            files[recording.key] = SourceFile(0, 0, recording.made_from, recording.n_samples(), fresh=True)
+            continue
         known = cache.get(str(recording.path.resolve()))
         if known and (known["size"], known["mtime_ns"]) == _status(recording.path):
             files[recording.key] = SourceFile(**known)

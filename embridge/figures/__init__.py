@@ -16,6 +16,6 @@ from embridge.figures.results import (
     table2_bars,
 )
 from embridge.figures.style import new_figure, pretty, system_colours, use_style
-from embridge.figures.sweeps import batch_size, choice_forest, constants, data_efficiency, few_shot, sensitivity
+from embridge.figures.sweeps import batch_size, choice_forest, constants, data_efficiency, few_shot, growth, sensitivity
 from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
 from embridge.figures.training import alignment_curves, divergence, masked_error_curves, query_usage, reconstructions

@@ -1,5 +1,6 @@
 """Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from cells of :mod:`embridge.paper.tables`."""
 
+import itertools
 from itertools import cycle
 
 import numpy as np
@@ -96,6 +97,33 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
     figure, panels = _panels_by_class_set(rows, "fraction", baselines, "zero-shot", "linear probe", step=1.6)
     for ax in panels.values():
         ax.set(xlabel="paired recordings used in alignment (%)", xticks=range(0, 101, 20), xlim=(0, 105))
+    return figure
+
+
+def growth(rows: pd.DataFrame) -> Figure:
+    """Accuracy by the number of windows and users that training saw, a panel a protocol and class set (ours).
+
+    Dots with 95 % whiskers that no line joins: sizes whose whiskers overlap cannot be told apart.
+
+    ``rows``: columns system, windows, users, protocol, classes, value, low, high, origin, as of embridge.paper.tables.
+    """
+    rows = measured(rows, ["system", "windows", "users", "protocol", "classes"], "growth")
+    sizes = sorted(set(zip(rows["windows"], rows["users"], strict=True)))
+    rows = rows.assign(at=[sizes.index(size) for size in zip(rows["windows"], rows["users"], strict=True)])
+    styles = {system: look | {"ls": ""} for system, look in _styles(rows["system"]).items()}
+    cells = list(itertools.product(style.in_order(rows["protocol"]), style.in_order(rows["classes"])))
+    figure, axes = style.grid(len(cells), 2, row=2.4, margin=0.5, sharex=True, sharey=True)
+    for ax, (protocol, classes) in zip(axes, cells, strict=True):
+        part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
+        _curves(ax, part, "at", styles, step=0.14)
+        _chance(ax)
+        ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(-0.5, len(sizes) - 0.5))
+        ax.set_xticks(range(len(sizes)), [f"{windows:,}\n{users} users" for windows, users in sizes])
+    for ax in axes[-2:]:
+        ax.set_xlabel("about how many windows, by how many users")
+    figure.supylabel(ACCURACY, fontsize=style.SMALL)
+    entries = {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}
+    _legend(figure, entries, n_columns=3)
     return figure
 
 

@@ -112,13 +112,18 @@ def difference_rows(
     return rows
 
 
+def with_seeds(studies: list[Study]) -> list[Study]:
+    """The studies and, where rows are committed, those of the long profile's other seeds."""
+    study, mine = studies[0], {s.seed for s in studies}
+    return [*studies, *(study.changed(seed=n) for n in range(SEEDS if committed(study) else 0) if n not in mine)]
+
+
 def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
     """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
-    study, mine, rows = studies[0], {s.seed for s in studies}, []
+    study, rows = studies[0], []
     shown = ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
-    for seed in range(SEEDS if committed(study) else 0):
-        other = study.changed(seed=seed)
-        for name in names if seed not in mine else ():
+    for other in with_seeds(studies)[len(studies) :]:
+        for name in names:
             rows += found.rows if (found := recorded(other, name)) else []
     return [
         r

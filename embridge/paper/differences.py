@@ -12,7 +12,8 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from embridge.experiments import ALIGNED
+from embridge.data.splits import SETS
+from embridge.experiments import ALIGNED, LOG_POWER_LDA
 from embridge.paper.numbers import CELLS, lookup
 from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, recall_counts, select, summary
 from embridge.statistics import bootstrap_over_seeds, spread_over_seeds
@@ -65,6 +66,11 @@ def quadrature(
 def score_of(fields: dict) -> tuple[float, float, float]:
     """A row's or a cell's value and interval; nan for what it does not have."""
     return tuple(np.nan if fields[c] is None else fields[c] for c in ("value", "low", "high"))
+
+
+def lda_lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
+    """Rows of LOG_POWER_LDA's probe, by class set: what other cells are compared with."""
+    return {c: choose(results, dataset, protocol="LP", classes=c, system=LOG_POWER_LDA) for c in SETS}
 
 
 def over_lda(rows: pd.DataFrame, line: pd.DataFrame, spread: float | None = None) -> dict:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from embridge.config import RESULTS_VERSION, as_json, fingerprint, profile, results_name
+from embridge.config import RESULTS_VERSION, as_json, fingerprint, profile, results_name, with_tokens
 from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
 from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
@@ -81,7 +81,7 @@ def evaluation_rows(study: Study, name: str) -> list[dict]:
     """Rows of one experiment on D_eval, as :func:`score` says."""
     experiment, rows = EXPERIMENTS[name], []
     headline, usual = experiment.part == "headline", study.profile.evaluation.k
-    metrics = ("balanced_accuracy",) if experiment.system else BESIDE_HEADLINE
+    metrics = ("balanced_accuracy",) if experiment.system and experiment.part != "growth" else BESIDE_HEADLINE
     for classes in SETS:
         outcomes = [] if experiment.shuffled else [probe_outcome(study, name, classes)]
         if experiment.aligned:
@@ -141,8 +141,11 @@ def settings(study: Study, name: str, like: Study | None = None) -> str:
 def record(study: Study, name: str, *, tune: bool = False) -> Record:
     """Score an experiment, with ``tune`` on D_tune alone, and write its rows with when, where and from which commit."""
     rows, run = score(study, name, tune=tune), study.run(name)
+    learns = study.home(EXPERIMENTS[name])
+    pretrain = learns.store.table.iloc[learns.splits.pretrain]
     about = {
         "experiment": name,
+        "pre-training": {"windows": len(pretrain), "users": pretrain["user"].nunique()},
         "seed": study.seed,
         "settings": settings(study, name),
         "results_version": RESULTS_VERSION,
@@ -205,6 +208,19 @@ def _as_long(study: Study) -> Study:
     other = copy.copy(study)
     other.profile = replace(study.profile, regressor_caps=profile("long").regressor_caps)
     return other
+
+
+def on_waveforms(studies: Iterable[Study], names: Iterable[str]) -> tuple[list[dict], list[str]]:
+    """Rows of experiments on the papers' front end beside another one's, and the names that have none: as :func:`read`.
+
+    They are called "<system> on waveforms", and are those of a system's score and of its users alone.
+    """
+    others = {s: s.changed(tokens="waveform", profile=with_tokens(s.profile, "waveform")) for s in studies}
+    for study, other in others.items():
+        other.data_key = study.data_key  # it is of the same windows, which need not be cut to know so
+    found, missing = read(others.values(), names, companion=True)
+    rows = (fields for record in found for fields in record.rows if fields["metric"] in BESIDE_HEADLINE)
+    return [fields | {"system": f"{fields['system']} on waveforms"} for fields in rows], missing
 
 
 def run_folder(study: Study, name: str):

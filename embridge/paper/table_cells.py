@@ -8,7 +8,7 @@ import pandas as pd
 from embridge.config import PROFILES, profile
 from embridge.datasets import for_dataset
 from embridge.errors import InputError
-from embridge.experiments import DEFAULTS, LOG_POWER_LDA
+from embridge.experiments import ALL, DEFAULTS, GROWN, GROWTH, LOG_POWER_LDA
 from embridge.paper.numbers import NOT_IN_SOURCE, lookup
 from embridge.statistics import bootstrap_over_seeds, spread_over_seeds, widened
 
@@ -150,11 +150,11 @@ def sweep(
     """Rows of one system by the value of one setting, which ``param_value`` holds, its usual value among them.
 
     Members of a sweep have rows of their own. The usual value's are the system's own, since nothing was trained for it
-    twice; those of single users are not taken, for members have none either. ``param``: one of DEFAULTS,
-    "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``: of batch sizes,
-    the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
+    twice; those of single users are taken for "k" and GROWN alone, whose members have them, too. ``param``: one of
+    DEFAULTS, GROWN, "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``:
+    of batch sizes, the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
     """
-    metrics = ("balanced_accuracy", "user_recall") if param == "k" else "balanced_accuracy"
+    metrics = ("balanced_accuracy", "user_recall") if param in ("k", GROWN) else "balanced_accuracy"
     rows = select(results, dataset=dataset, system=system, metric=metrics)
     own = unswept(select(rows, options=(*HEADLINE_OPTIONS, "D_tune")))
     if param == "batch_size":
@@ -164,7 +164,8 @@ def sweep(
         rows = rows.assign(param_value=rows["batch_size"].astype(str), options=HEADLINE_OPTIONS[1])
         own = select(own, protocol="ZS", options=HEADLINE_OPTIONS[1])
     else:
-        rows, usual = select(rows, param=param), (DEFAULTS | {"paired_fraction": "1"}).get(param)
+        usual = DEFAULTS | {"paired_fraction": "1", GROWN: next(value for value in GROWTH if GROWTH[value] == ALL)}
+        rows, usual = select(rows, param=param), usual.get(param)
     if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
         return rows
     own = own.assign(param=param, param_value=usual)

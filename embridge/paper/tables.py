@@ -29,7 +29,8 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
-from embridge.paper.differences import gain_columns, over_lda, seed_spread
+from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
+from embridge.paper.growth import growth_rows
 from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
@@ -87,7 +88,7 @@ def headline_rows(
         systems = tuple(system for system in systems if system not in PUBLISHED)
     results = select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
     spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
-    lines, cells = _lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
+    lines, cells = lda_lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
         rows = choose(results, dataset, **how, gallery=gallery)
@@ -98,11 +99,6 @@ def headline_rows(
             labels | summary(rows, half) | over | beside(system, protocol, classes, dataset, gallery, table=table)
         )
     return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
-
-
-def _lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
-    """Rows of LOG_POWER_LDA's probe, by class set: what other cells are compared with."""
-    return {c: choose(results, dataset, protocol="LP", classes=c, system=LOG_POWER_LDA) for c in SETS}
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +189,7 @@ def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     rows = {key: sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
     # a small profile's own may be another
     sizes = sorted({*TABLE_4, *(int(size) for found in rows.values() for size in found["param_value"])})
-    cells, line = [], _lines(results, dataset)["unseen"]
+    cells, line = [], lda_lines(results, dataset)["unseen"]
     for (system, convention), size in itertools.product(keys, sizes):
         of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
         part = choose(rows[system, convention], dataset, **of_size)
@@ -214,7 +210,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
     ``default`` (bool): whether all else has this value.
     """
-    cells, lines = [], _lines(results, dataset)
+    cells, lines = [], lda_lines(results, dataset)
     for param, usual in defaults(dataset).items():
         rows = sweep(results, dataset, "EMBridge", param)
         values = sorted(scores_of(rows)["param_value"].unique(), key=rising)
@@ -237,7 +233,7 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """
     rows = {system: sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
     values = {v for found in rows.values() for v in scores_of(select(found, protocol="ZS"))["param_value"]}
-    cells, lines = [], _lines(results, dataset)
+    cells, lines = [], lda_lines(results, dataset)
     for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=rising)):
         part = choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
         paper = beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
@@ -307,6 +303,7 @@ TABLES = {
     ),
     "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
+    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}),
     "fig4": Table(_fig4_rows, ("param", "param_value")),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),

@@ -53,9 +53,13 @@ class Task:
 
 
 def n_seeds(name: str, options: argparse.Namespace) -> int:
-    """Seeds that an experiment is trained with: those asked for, of the long profile's headline three or more."""
-    headline = options.profile == "long" and EXPERIMENTS[name].part == "headline"
-    return max(options.seeds, HEADLINE_SEEDS if headline else 1)
+    """Seeds that an experiment is trained with: those asked for, of the long profile's headline three or more.
+
+    So of what grows up to it; larger ones take too long.
+    """
+    part, users = EXPERIMENTS[name].part, EXPERIMENTS[name].users
+    several = options.profile == "long" and (part == "headline" or (part == "growth" and users <= 1))
+    return max(options.seeds, HEADLINE_SEEDS if several else 1)
 
 
 def retrained(dataset: str, options: argparse.Namespace) -> set[str]:

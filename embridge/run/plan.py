@@ -29,7 +29,7 @@ from embridge.data.recordings import LEAVE_OUT, Source
 from embridge.data.store import OF_RECORDING, window_bytes
 from embridge.data.windows import find_store
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Experiment, trained_by
+from embridge.experiments import EXPERIMENTS, MOST_USERS, Experiment, trained_by
 from embridge.models import new_model, pose_encoder, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask
 from embridge.paper.records import recorded
@@ -230,7 +230,9 @@ def rows(study: Study, options: argparse.Namespace, steps: dict[str, dict]) -> p
             row["record"] += name not in finished and bool(recorded(other, name))
     for name, row in found.items():
         experiment, config, step = EXPERIMENTS[name], study.configs(EXPERIMENTS[name])[1], steps[name]
-        windows = len(study.windows_of(experiment))
+        # of more users than the profile's nothing is made to count their windows
+        several = len(study.splits.pretrain) * experiment.users * experiment.share
+        windows = round(several) if experiment.users > 1 else len(study.windows_of(experiment))
         seconds = config.epochs * windows * step["seconds"]  # each epoch's last batch may be a part of one
         memory = step["weights"] + 12 * step["trained"] + min(config.batch_size, windows) * step["window"]
         updates = config.epochs * math.ceil(windows / config.batch_size)
@@ -265,9 +267,12 @@ def disk(study: Study, data: Data, found: pd.DataFrame) -> dict[str, int]:
         if experiment.aligned and not experiment.pose_trained:  # embeddings are kept beside each Pose-MAE's weights
             start, how = study.pose_space(name)
             spaces.add((start, how.replace("centred", "cls")))
+    n, larger = len(study.store.table), any(EXPERIMENTS[name].users > 1 for name in found.index)
+    more = n + round((MOST_USERS - 1) * len(study.splits.pretrain)) if larger else 0  # in one store for all sizes
     return {
         "recordings": data.recordings_bytes,
-        "windows": sum(len(study.store.table) * window_bytes(kind, study.windows) for kind in kinds),
+        "windows": sum(n * window_bytes(kind, study.windows) for kind in kinds),
+        "windows of more users": more * window_bytes(study.store.kind, study.windows),
         "weights": (found.seeds * found.weights).sum(),
         "pose embeddings": 4 * study.profile.model.d * len(study.splits.pretrain) * len(spaces) * seeds,
         "a checkpoint": (found.weights + 8 * found.trained).max(),

@@ -76,11 +76,12 @@ def user_name(index: int) -> str:
 
 
 def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
-    """Every file of the dataset, in order: training users first, then val's, then test's."""
+    """Every file of the dataset, in order: training users first, then val's, then test's, then more training users."""
     files: list[PlannedFile] = []
     first_val, first_test = config.train_users, config.train_users + config.val_users
-    for index in range(first_test + config.test_users):
-        if index < first_val:
+    behind = first_test + config.test_users
+    for index in range(behind + config.more_train_users):
+        if not first_val <= index < behind:
             stages = [("train", "none", TRAINING_STAGES)]
             if index < config.held_out_stage_users:
                 stages.append(("test", "stage", HELD_OUT_STAGES))

@@ -1,13 +1,19 @@
 """Simulated recordings: written once in a real dataset's format, then read by that dataset's reader."""
 
+from functools import partial
 from pathlib import Path
 
-from embridge.config import NinaProSimulationConfig, SimulationConfig
-from embridge.data.emg2pose import SAMPLE_RATE, open_emg2pose
+import numpy as np
+
+from embridge.config import NinaProSimulationConfig, SimulationConfig, as_json, fingerprint
+from embridge.data.emg2pose import READER_VERSION, SAMPLE_RATE, open_emg2pose
 from embridge.data.ninapro import DB2, DB7, open_ninapro
-from embridge.data.recordings import Recording, Source
+from embridge.data.recordings import Recording, Segment, Signals, Source
+from embridge.simulator import VERSION
 from embridge.simulator.ninapro import expected_segments, n_samples, plan_ninapro, write_ninapro
-from embridge.simulator.plan import plan
+from embridge.simulator.physiology import PHYSIOLOGY
+from embridge.simulator.plan import PlannedFile, plan
+from embridge.simulator.session import simulate
 from embridge.simulator.write import write_dataset
 
 
@@ -24,7 +30,11 @@ def open_simulated(
 
 
 def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
-    """The recordings that :func:`open_simulated` would write and open: their lengths without their files."""
+    """The recordings that :func:`open_simulated` would write and open, without their files.
+
+    Each is simulated when it is loaded: the same windows are cut from them, and nothing but these takes disk.
+    """
+    made_by = fingerprint(VERSION, as_json(PHYSIOLOGY), config.seed)
     recordings = [
         Recording(
             key=file.filename,
@@ -38,11 +48,24 @@ def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
             split=file.split,
             generalization=file.generalization,
             simulated=True,
-            counter=lambda _, file=file: file.n_samples,
+            loader=partial(_simulated, file, config.seed),
+            counter=partial(_length, file),
+            made_from=fingerprint(made_by, as_json(file), length=64),
         )
         for file in sorted(plan(config), key=lambda file: file.filename)
     ]
-    return Source("simulated", Path(folder), tuple(recordings), "", True)
+    return Source("simulated", Path(folder), tuple(recordings), READER_VERSION, True, failures_known=True)
+
+
+def _length(file: PlannedFile, recording: Recording) -> int:
+    return file.n_samples
+
+
+def _simulated(file: PlannedFile, seed: int, recording: Recording) -> Signals:
+    made = simulate(file, seed)
+    # as a file holds them, and channels each in one piece, as its reader has them
+    emg, pose = (np.asfortranarray(x, np.float32) for x in (made.emg, made.angles))
+    return Signals(emg, pose, (Segment(0, len(emg), recording.gesture),))
 
 
 def open_simulated_ninapro(
