@@ -45,7 +45,7 @@ def test_names_parts_and_needs_of_the_registry():
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have
-    for profile, tokens in (("long", "waveform"), ("paper", "features")):
+    for profile, tokens in (("smoke", "waveform"), ("paper", "features")):
         kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
         assert {EXPERIMENTS[name].param for name in kept ^ other} == {*choices}
         others = [{"log-power"}, {"frames"}] if tokens == "waveform" else [{"waveform"}, {"waveform"}]
