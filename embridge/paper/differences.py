@@ -105,6 +105,19 @@ def seed_spread_line(results: pd.DataFrame, dataset: str) -> str:
     return f"How far one training may lie from its mean, by the aligned systems' seeds (95 %): {told}."
 
 
+def over_common_seeds(
+    one: pd.DataFrame, other: pd.DataFrame, spread: float | None
+) -> tuple[int, float, float, float] | None:
+    """(seeds, value, low, high) of a cell's rows less another's, over the seeds that both have, paired by user.
+
+    None where they have no seed in common, or other users. ``spread``: as of :func:`paired`.
+    """
+    sides = one, other
+    common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
+    counts = [recall_counts(side[side["seed"].isin(common)]) for side in sides]
+    return (len(counts[0][1]), *paired(*counts, spread)) if comparable(*counts) else None
+
+
 def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """First less second system in balanced accuracy, mean over the seeds that both have, committed ones among them.
 
@@ -117,10 +130,7 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
     rows, found = results.assign(origin=""), []
     for (protocol, classes), pair in itertools.product(CELLS, list(pairs)):
         sides = [choose(rows, dataset, protocol=protocol, classes=classes, system=system) for system in pair]
-        common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
-        one, other = (recall_counts(side[side["seed"].isin(common)]) for side in sides)
-        if comparable(one, other):
-            # a difference of two trainings has the spread of both
-            numbers = paired(one, other, 2**0.5 * seed_spread(results, dataset, protocol, classes))
-            found.append((" - ".join(pair), protocol, classes, len(one[1]), *numbers))
+        # a difference of two trainings has the spread of both
+        numbers = over_common_seeds(*sides, 2**0.5 * seed_spread(results, dataset, protocol, classes))
+        found += [(" - ".join(pair), protocol, classes, *numbers)] if numbers else []
     return pd.DataFrame(found, columns=["systems", "protocol", "classes", "seeds", "difference", "low", "high"])
