@@ -167,6 +167,7 @@ NO_NETWORK, UNIMODAL, MULTIMODAL = (
 GROUPS = {name: group for name, (group, _) in TABLE_2.items()}
 COLOURS = {name: colour for name, (_, colour) in TABLE_2.items() if colour}
 ALIGNED = ("CPEP", "Q-Former", "EMBridge")  # Table 4 and Fig. 3c vary all three, Fig. 4 the last
+UNTRAINED = "Untrained encoder"  # EMG-MAE's, with its first weights: what a random network gives
 PUBLISHED = REGRESSORS[1:4]  # emg2pose's networks: E has no row of them on NinaPro
 # E Table 2's rows on NinaPro; its last, unlabelled row is EMBridge (METHOD 8)
 NINAPRO = ("Pose-MAE", "EMG-MAE", "PoseT", "CPEP", "CPEP-LS", "Q-Former", "Q-Former-LS", "EMBridge")
@@ -412,6 +413,12 @@ def cost(experiment: Experiment, size: Profile) -> float:
     return train.epochs * experiment.paired_fraction * experiment.users * experiment.share * an_epoch
 
 
+def headline_alone(profile_name: str, tokens: str = "") -> bool:
+    """Whether a profile trains the headline's systems only: quick, and long on another front end than its own."""
+    own = profile(profile_name)
+    return profile_name == "quick" or (profile_name == "long" and with_tokens(own, tokens) != own)
+
+
 def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, ...]:
     """Names of the experiments that a profile trains on a dataset; quick reads the others from committed rows.
 
@@ -421,7 +428,7 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
     """
     if dataset in ("ninapro", "simulated-ninapro"):
         return NINAPRO
-    headline = profile_name == "quick" or dataset == "ninapro-db1"
+    headline = headline_alone(profile_name, tokens) or dataset == "ninapro-db1"
     usual = with_tokens(profile(profile_name), tokens)
 
     def is_default(e: Experiment) -> bool:

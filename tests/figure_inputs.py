@@ -92,6 +92,11 @@ FRACTIONS = cells(system=list(CONFUSIONS), classes=["in", "unseen"], fraction=[0
 SHOTS = cells(system=["CPEP", "EMBridge"], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
 BASELINES = cells(system=["EMG-MAE", "NeuroPose", "emg2pose", "Vemg2pose", "PoseT"], classes=["in", "unseen"])
 LINES = cells(system=list(NO_NETWORK), protocol=["LP"], classes=["in", "unseen"])
+FRONT_ENDS = cells(
+    system=[*NO_NETWORK, "Untrained encoder", "EMG-MAE", "CPEP", "EMBridge"], protocol=["LP", "ZS"],
+    classes=["in", "unseen"], tokens=["waveform", "features"],
+)  # fmt: skip
+FRONT_ENDS = FRONT_ENDS[(FRONT_ENDS["protocol"] == "LP") | FRONT_ENDS["system"].isin(CONFUSIONS)]
 FEWER = cells(system=[LOG_POWER_LDA], classes=["in", "unseen"], shots=[10, 20, 40, 60, 80])
 SIZES = cells(system=list(CONFUSIONS), convention=["same epochs", "same steps"], batch_size=[256, 512, 1024])
 SIZES.loc[SIZES["convention"] == "same epochs", "paper_value"] = 0.481
@@ -171,6 +176,7 @@ FIGURES = {
     "pipeline": lambda: f.affinity_pipeline(SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT),
     "table 2": lambda: f.table2_bars(HEADLINE),
     "table 2, no network": lambda: f.table2_bars(pd.concat([LINES, HEADLINE], ignore_index=True)),
+    "front ends": lambda: f.front_ends(FRONT_ENDS),
     "confusions": lambda: f.confusion_matrices(CONFUSIONS, UNSEEN_CLASSES, f1=F1),
     "confusions, db1": lambda: f.confusion_matrices({"CPEP": np.eye(4, 5, dtype=int)}, DB1),
     "users": lambda: f.per_user_f1(USERS),

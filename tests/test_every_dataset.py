@@ -73,7 +73,7 @@ def test_tables_have_a_line_or_none_and_no_error(made):
     assert differences.seed_differences(results, dataset, [("EMBridge", "CPEP-LS")]).empty  # no user's recalls
     assert "second seed" in differences.seed_spread_line(results, dataset)
     none = open_choices.numbers(results, dataset, [])
-    assert set(open_choices.text(none)["verdict"]) - {""} == {"Not measured on this dataset."}
+    assert set(open_choices.text(none)["verdict"]) - {""} == {"Not measured here."}
 
 
 def test_cpep_is_compared_with_vemg2pose_where_that_is_a_system_at_all(made):

@@ -274,13 +274,12 @@ def test_controls_and_differences_cover_both_class_sets(study):
 
 
 def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(study):
-    rows = comparisons.controls(study, "in", n_draws=3)
-    assert {r["system"] for r in rows} == {"Untrained encoder", "Labels shuffled"}
+    drawn = comparisons.shuffled_labels(study, "in", 3)
+    assert {r["system"] for r in drawn} == {"Labels shuffled"}
     pairs = records.score(study, "CPEP, pairs shuffled")
     assert {(r["system"], r["protocol"], r["gallery"]) for r in pairs} == {("CPEP, pairs shuffled", "ZS", "not-self")}
-    drawn = [r for r in rows if r["system"] == "Labels shuffled"]
     assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
-    assert drawn == [r for r in comparisons.controls(study, "in", n_draws=3) if r["system"] == "Labels shuffled"]
+    assert drawn == comparisons.shuffled_labels(study, "in", 3)
 
 
 def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
@@ -491,9 +490,7 @@ def test_rows_are_read_from_committed_records_of_the_same_settings(study):
     assert missing == [] and {r["origin"] for r in own.rows} == {""} and {r["system"] for r in own.rows} == {"SoftCLIP"}
     assert own.name == "simulated-quick/rows/softclip-seed0.json"
     assert records.lacking(missing, ["SoftCLIP"]).startswith("Every experiment")
-    assert (
-        records.lacking([], ()) == "This dataset trains none of these experiments: their lines are dashes or left out."
-    )
+    assert records.lacking([], ()) == "None of these experiments is trained here: their lines are dashes or left out."
 
 
 def test_a_part_has_the_experiments_of_its_dataset():
@@ -511,7 +508,7 @@ def test_a_divergence_is_drawn_only_from_runs_that_are_there(study, tmp_path, ca
     assert "No curve of CPEP, both encoders trained" in capsys.readouterr().out
     glove = Study("ninapro-db1", "smoke", device="cpu", out=tmp_path)
     assert explore.divergence(glove, page, names, cells, "") is None
-    assert capsys.readouterr().out == "No curves: this dataset does not train CPEP, both encoders trained.\n"
+    assert capsys.readouterr().out == "No curves: CPEP, both encoders trained: not trained here.\n"
     study.run(names[1])
     drawn, original = [], explore.figures.divergence
     monkeypatch.setattr(explore.figures, "divergence", lambda *given: drawn.append(original(*given)) or drawn[0])

@@ -11,7 +11,7 @@ from embridge.paper.results import as_text, read_results, row
 from embridge.run.cli import ROOT
 
 COMMITTED = [
-    *(ROOT / "figures" / "simulated-long" / "rows").glob("*.json"),
+    *(ROOT / "figures").glob("simulated-long*/rows/*.json"),
     *(ROOT / "figures" / "simulated-quick").glob("*/results.json"),
 ]
 MAIN = {

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from embridge.moved import MOVED
-from embridge.run.cli import ROOT
+from embridge.run.cli import COMMITTED, ROOT
 from embridge.run.setup import missing
 
 # Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
@@ -152,6 +152,16 @@ def test_every_fault_of_the_table_is_caused_by_a_test_that_is_not_skipped():
                 assert not skipped, f"{file.name}: {test.name} may be skipped; cause its fault on every machine"
                 caused |= dict.fromkeys(map(int, numbers[1].split("_")[1:]), test.name)
     assert sorted(caused) == list(range(1, 33)), f"no test causes {sorted(set(range(1, 33)) - set(caused))}"
+
+
+def test_results_that_are_kept_are_not_ignored_and_executed_notebooks_are(tmp_path):
+    git = ["git", "-C", tmp_path, "-c", "core.excludesFile="]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    kept = [f"figures/{name}/rows/cpep-seed0.json" for name in COMMITTED]
+    made = [f"figures/{name}/notebooks/05_results.ipynb" for name in COMMITTED] + ["figures/simulated-smoke/a.csv"]
+    found = subprocess.run([*git, "check-ignore", *kept, *made], capture_output=True, text=True)
+    assert found.stdout.split() == made and "simulated-long-waveform" in COMMITTED
 
 
 def test_no_registry_and_no_machine_is_named():

@@ -46,7 +46,7 @@ def test_names_parts_and_needs_of_the_registry():
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have
-    for profile, tokens in (("long", "waveform"), ("paper", "features")):
+    for profile, tokens in (("smoke", "waveform"), ("paper", "features")):
         kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
         differ = {EXPERIMENTS[name].param for name in kept ^ other}
         assert differ == {*choices, *([GROWN] if profile == "long" else [])}

@@ -324,9 +324,7 @@ def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
         for d in range(11)
         for c in ("in", "unseen")
     ]
-    rows += [
-        one(0.3, system="Untrained encoder", protocol="LP", classes=c, options="control") for c in ("in", "unseen")
-    ]
+    rows += [one(0.3, system="Untrained encoder", protocol="LP", classes=c) for c in ("in", "unseen")]
     pairs = {"system": "CPEP, pairs shuffled", "protocol": "ZS", "gallery": "not-self"}
     rows += [one(0.24 + 0.02 * s, seed=s, classes=c, **pairs) for s in range(3) for c in ("in", "unseen")]
     table = comparisons.controls_table(gathered(*rows), "simulated").set_index("control")
@@ -564,7 +562,7 @@ def test_verdicts_on_open_choices_are_those_of_their_numbers(gathered):
     assert verdicts["MPRL target"] == "No rows yet."
     assert verdicts["gallery corpus"] == "No rows yet."
     none = open_choices.verdicts(cells[cells["option"] == "hands"])["MPRL target"]
-    assert none == "Not measured on this dataset."
+    assert none == "Not measured here."
 
     table = open_choices.text(cells).set_index(["option", "alternative", "of"])
     assert len(table) == len(choices)

@@ -11,6 +11,7 @@ from embridge.figures.results import (
     ablation_bars,
     confusion_matrices,
     difference_forest,
+    front_ends,
     gallery_audit,
     per_user_f1,
     table2_bars,

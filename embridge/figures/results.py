@@ -1,6 +1,6 @@
 """Figures of results, drawn from the cells of :mod:`embridge.paper.tables` or small arrays."""
 
-from itertools import cycle
+from itertools import cycle, product
 
 import numpy as np
 import pandas as pd
@@ -112,6 +112,49 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     if marks.any():
         entries[style.COMMITTED] = style.handle()
     style.legend_below(figure, entries, n_columns=3 if len(entries) > 4 else None)
+    return figure
+
+
+def front_ends(rows: pd.DataFrame) -> Figure:
+    """Each system on waveforms (hollow) and on log-power (filled), joined, with 95 % intervals.
+
+    The longer a line, the more the front end decides; a dot left of the dash-dotted line gained nothing by its network.
+
+    ``rows``: columns system, protocol, classes, tokens ("waveform", "features"), value, low, high; one row for each of
+    the first four. LOG_POWER_LDA's are the line.
+    """
+    rows = measured(rows, ["system", "protocol", "classes", "tokens"], "front_ends")
+    to_beat = rows[rows["system"] == LOG_POWER_LDA].groupby("classes")["value"].first()
+    rows = rows[~rows["system"].isin(NO_NETWORK)]
+    protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
+    systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
+    lengths = [len(systems[p]) for p in protocols]
+    figure, axes = style.new_figure(
+        len(protocols), len(class_sets), height=1.3 + 0.36 * sum(lengths) + 0.4 * len(protocols),
+        sharex=True, sharey="row", height_ratios=lengths,
+    )  # fmt: skip
+    colours = style.system_colours(rows["system"])
+    for (i, protocol), (j, classes) in product(enumerate(protocols), enumerate(class_sets)):
+        ax, part = axes[i, j], rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
+        style.name_lines(ax, systems[protocol])
+        for system, pair in part.groupby("system"):
+            full, colour = pair["tokens"] == "features", colours[system]
+            y = systems[protocol].index(system) + np.where(full, 0.14, -0.14)  # so that intervals are seen apart
+            ax.plot(pair["value"], y, color=colour, lw=1, ls=":")
+            ax.hlines(y, pair["low"], pair["high"], color=colour, lw=1.4)
+            for at, value, filled in zip(y, pair["value"], full, strict=True):
+                ax.plot(value, at, "o", ms=6, mec=colour, mfc=colour if filled else "white")
+        ax.axvline(style.CHANCE, **style.DASHED)
+        if classes in to_beat:
+            ax.axvline(to_beat[classes], **style.TO_BEAT)
+        ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(0, 1))
+    for ax in axes[-1]:
+        ax.set_xlabel(ACCURACY)
+    dot = {"ls": "", "marker": "o", "ms": 6, "mec": "black"}
+    entries = {"waveform": style.handle(**dot, mfc="white"), "log-power": style.handle(**dot, mfc="black")}
+    entries |= {style.CHANCE_NAME: style.handle(**style.DASHED)}
+    entries |= {f"{LOG_POWER_LDA} (probe)": style.handle(**style.TO_BEAT)} if len(to_beat) else {}
+    style.legend_below(figure, entries, n_columns=2)
     return figure
 
 

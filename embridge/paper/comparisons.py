@@ -1,4 +1,4 @@
-"""Comparisons of notebook 05: systems with each other, galleries, this run with other seeds, all with controls."""
+"""Comparisons of notebook 05: systems, galleries, this run with other seeds and with another front end, controls."""
 
 import itertools
 from collections.abc import Callable
@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from embridge import evaluation as ev
+from embridge.config import TOKENS, for_windows, kind_of
 from embridge.data.splits import SETS
-from embridge.experiments import ALIGNED, NO_NETWORK, UNIMODAL
+from embridge.experiments import ALIGNED, NO_NETWORK, UNIMODAL, UNTRAINED
 from embridge.paper.differences import DIFFERENCE
-from embridge.paper.records import CONTROLS, committed, recorded
+from embridge.paper.front_ends import OPTION
+from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
-from embridge.paper.scoring import Outcome, probe_outcome
+from embridge.paper.scoring import UPPER_BOUND, Outcome
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -34,7 +36,7 @@ HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 EXPECTED = {
     "Labels shuffled": "chance, 0.25",
     "CPEP, pairs shuffled": "chance, 0.25",
-    "Untrained encoder": "what a random network gives",
+    UNTRAINED: "what a random network gives",
 }
 SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
@@ -120,17 +122,39 @@ def with_seeds(studies: list[Study]) -> list[Study]:
 
 def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
     """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
-    study, rows = studies[0], []
     shown = ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
-    for other in with_seeds(studies)[len(studies) :]:
-        for name in names:
-            rows += found.rows if (found := recorded(other, name)) else []
+    others = with_seeds(studies)[len(studies) :]
+    return _committed_rows(studies[0], [other.seed for other in others], names, galleries, shown)
+
+
+def other_front_end(study: Study, names: tuple[str, ...]) -> tuple[list[dict], str]:
+    """Committed rows of the long profile's headline systems on the front end that the study has not, of every seed.
+
+    Their ``options`` say which (:mod:`embridge.paper.front_ends`). Beside them a sentence on those that are missing.
+    """
+    if study.windows.bandpass is None:
+        return [], "An envelope has no power to measure: waveforms are its only front end."
+    if not committed(study):
+        return [], "Rows of the other front end are read by quick and long alone: here they are dashes."
+    (tokens,) = {*TOKENS} - {kind_of(study.profile.model.emg_tokens)}
+    size = for_windows(study.profile, study.windows, tokens)
+    other = study.changed(profile=size, tokens="" if study.tokens else tokens)
+    rows = _committed_rows(other, range(SEEDS), names, HEADLINE, ("balanced_accuracy", "user_recall"))
+    missing = [name for name in names if UPPER_BOUND.get(name, name) not in {r["system"] for r in rows}]
+    told = lacking(missing, names, tokens=other.tokens)
+    return [{**r, "options": f"{OPTION}{tokens}"} for r in rows], told
+
+
+def _committed_rows(study: Study, seeds, names, galleries, metrics) -> list[dict]:
+    """Committed rows of systems as they are, in these galleries and metrics."""
+    found = [recorded(study.changed(seed=seed), name, own=False) for seed in seeds for name in names]
     return [
         r
-        for r in rows
+        for record in filter(None, found)
+        for r in record.rows
         if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
         and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
-        and r["metric"] in shown
+        and r["metric"] in metrics
     ]  # fmt: skip
 
 
@@ -184,18 +208,11 @@ def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return table.rename_axis(index="user", columns=None)
 
 
-def controls(study: Study, classes: str, *, n_draws: int = 20) -> list[dict]:
-    """Rows that would betray a mistake, beside the record of shuffled pairs: an untrained encoder, and shuffled labels.
+def shuffled_labels(study: Study, classes: str, n_draws: int = 20) -> list[dict]:
+    """Rows of probes of CPEP on shuffled labels, one for each ``draw``: one alone may miss chance by a few hundredths.
 
-    Probes of CPEP on these are drawn ``n_draws`` times, a row each with its ``draw``: one draw may miss chance by a few
-    hundredths.
+    They would betray a mistake, as would the records of shuffled pairs and of the untrained encoder.
     """
-    untrained = probe_outcome(study, "Untrained encoder", classes, features=study.untrained_features, options="control")
-    return untrained.rows + shuffled_labels(study, classes, n_draws)
-
-
-def shuffled_labels(study: Study, classes: str, n_draws: int) -> list[dict]:
-    """Rows of probes of CPEP trained on shuffled labels, one for each of ``n_draws``."""
     splits, system, rows = study.splits, "CPEP", []
     train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
@@ -222,6 +239,7 @@ def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     lines = []
     for system, should in EXPECTED.items():
         rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        rows = rows[~rows["options"].str.startswith(OPTION)]
         for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
             draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
             line = {"protocol": protocol, "gallery": gallery or MISSING, "should be": should}

@@ -114,6 +114,24 @@ def seed_spread_line(results: pd.DataFrame, dataset: str) -> str:
     return f"How far one training may lie from its mean, by the aligned systems' seeds (95 %): {told}."
 
 
+def over_common_seeds(
+    one: pd.DataFrame, other: pd.DataFrame, spread: float | None
+) -> tuple[int, float, float, float] | None:
+    """(seeds, value, low, high) of a cell's rows less another's, over the seeds that both have, paired by user.
+
+    None where they have no seed in common, or other users. ``spread``: as of :func:`paired`.
+    """
+    both = _common_seeds(one, other)
+    return (len(both[0][1]), *paired(*both, spread)) if both else None
+
+
+def _common_seeds(*sides: pd.DataFrame) -> list[tuple] | None:
+    """:func:`recall_counts` of two cells' rows over the seeds that both have; None where they are not comparable."""
+    common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
+    counts = [recall_counts(side[side["seed"].isin(common)]) for side in sides]
+    return counts if comparable(*counts) else None
+
+
 def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """First less second system in balanced accuracy, mean over the seeds that both have, committed ones among them.
 
@@ -134,11 +152,9 @@ def _of_common_seeds(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
     """Each pair in each of CELLS with both sides' :func:`recall_counts` of the seeds that both have, if comparable."""
     rows = results.assign(origin="")
     for cell, pair in itertools.product(CELLS, list(pairs)):
-        sides = [choose(rows, dataset, **dict(zip(("protocol", "classes"), cell, strict=True)), system=s) for s in pair]
-        common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
-        one, other = (recall_counts(side[side["seed"].isin(common)]) for side in sides)
-        if comparable(one, other):
-            yield pair, cell, one, other
+        where = dict(zip(("protocol", "classes"), cell, strict=True))
+        if both := _common_seeds(*(choose(rows, dataset, **where, system=system) for system in pair)):
+            yield pair, cell, *both
 
 
 def users_needed(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]] = MAIN) -> pd.DataFrame:

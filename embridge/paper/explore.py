@@ -257,7 +257,7 @@ def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataF
     """
     never = [name for name in names if name not in trained_by("long", study.dataset, study.tokens)]
     if never:
-        print(f"No curves: this dataset does not train {', '.join(never)}.")
+        print(f"No curves: {', '.join(never)}: not trained here.")
         return None
     logs = {name: finished_log(study, name) for name in names}
     absent = [name for name, log in logs.items() if log is None]

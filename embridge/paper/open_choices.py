@@ -216,7 +216,7 @@ def clear(cells: pd.DataFrame) -> pd.Series:
 
 def _verdict(cells: pd.DataFrame) -> str:
     if cells.empty:
-        return "Not measured on this dataset."
+        return "Not measured here."
     known, named = cells.dropna(subset="value"), cells["alternative"] + cells["system"]
     if known.empty:
         return "No rows yet."

@@ -16,7 +16,7 @@ import numpy as np
 from embridge.config import RESULTS_VERSION, as_json, fingerprint, profile, results_name, with_tokens
 from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
-from embridge.experiments import EXPERIMENTS, NEIGHBOURS, slug
+from embridge.experiments import EXPERIMENTS, NEIGHBOURS, UNTRAINED, slug
 from embridge.files import write_atomically
 from embridge.paper.results import IMPROVING, STOPPED, Record, as_text, read_rows, row
 from embridge.paper.scoring import Outcome, angle_row, few_shot, probe_outcome, zero_shot_outcomes
@@ -34,9 +34,10 @@ def score(study: Study, name: str, *, tune: bool = False) -> list[dict]:
     """Every tidy row of one experiment; trains it where it is missing.
 
     A system of the headline has all metrics under every gallery, other systems BESIDE_HEADLINE under the class set's;
-    Table 2's have probes on fewer shots. A sweep's member has its balanced accuracy, called by its base system and the
-    setting that differs; a control only galleries without the query's own pose. TUNED parts and EMBridge have zero-shot
-    on D_tune, too, and EMBridge for every k on D_eval, which needs no training.
+    Table 2's have probes on fewer shots; EMG-MAE's come with the probe of its encoder before any training, UNTRAINED.
+    A sweep's member has its balanced accuracy, called by its base system and the setting that differs; a control only
+    galleries without the query's own pose. TUNED parts and EMBridge have zero-shot on D_tune, too, and EMBridge for
+    every k on D_eval, which needs no training.
 
     tune : D_tune's rows alone, so that constants can be chosen before D_eval is read; CONSTANTS never have others
     """
@@ -95,6 +96,9 @@ def evaluation_rows(study: Study, name: str) -> list[dict]:
             rows += few_shot(study, name, classes)
         if experiment.kind == "regressor":
             rows += angle_row(study, name, classes)
+        if name == "EMG-MAE":
+            untrained = probe_outcome(study, UNTRAINED, classes, features=study.untrained_features)
+            rows += [r for r in untrained.rows if r["metric"] in BESIDE_HEADLINE]
     return rows + [stopping_row(study, name)] if experiment.kind == "regressor" else rows
 
 
@@ -250,12 +254,18 @@ def read(studies: Iterable[Study], names: Iterable[str], *, companion: bool = Fa
     return list(found.values()), [name for name in names if name not in there]
 
 
-def lacking(missing: list[str], asked: Iterable[str] = ("some",)) -> str:
-    """A line on experiments without rows, for a page to print; ``asked``: all that the page asked for."""
+def lacking(missing: list[str], asked: Iterable[str] = ("some",), *, tokens: str = "") -> str:
+    """A line on experiments without rows, for a page to print.
+
+    ``asked``: all that the page asked for; ``tokens``: of --tokens, of another front end than the long profile's own.
+    """
     if not asked:
-        return "This dataset trains none of these experiments: their lines are dashes or left out."
+        return "None of these experiments is trained here: their lines are dashes or left out."
     if not missing:
         return "Every experiment of this page has its rows."
     named = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     number = f"{len(missing)} experiments have" if len(missing) > 1 else "1 experiment has"
-    return f"{number} no rows yet: {named}.\n./run_all.sh --profile long trains them and fills the dashes."
+    where = f" --tokens {tokens}" if tokens else ""
+    return (
+        f"{number} no rows yet: {named}.\n./run_all.sh --profile long{where} trains them; until then they are dashes."
+    )

@@ -29,6 +29,7 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
+from embridge.paper import front_ends
 from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
 from embridge.paper.growth import growth_rows
 from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
@@ -115,6 +116,18 @@ def _real_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     )
     cells.loc[cells["protocol"] == "LP", "gallery"] = ""
     return cells.drop_duplicates(["system", "protocol", "gallery", "classes"], ignore_index=True)
+
+
+def _front_end_rows(results: pd.DataFrame, dataset: str, own: str = "features") -> pd.DataFrame:
+    """The headline's systems on each of TOKENS over all seeds there are, and log-power less waveform.
+
+    ``own``: what rows are of that do not say it. The papers' numbers, of waveforms, stand beside these alone.
+    """
+    frames = front_ends.of_front_ends(results, own)
+    cells = [headline_rows(frames[t], dataset, systems=front_ends.SYSTEMS).assign(tokens=t) for t in frames]
+    cells = pd.concat([*cells, pd.DataFrame(front_ends.worth(frames, dataset))], ignore_index=True)
+    cells.loc[cells["tokens"] != "waveform", ["paper_value", "paper_source"]] = np.nan, NOT_IN_SOURCE
+    return cells[(cells["protocol"] == "LP") | cells["system"].isin(ALIGNED)]
 
 
 def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -310,6 +323,7 @@ TABLES = {
     "regression": Table(_regression_rows, columns=("classes",), digits=1),
     "galleries": Table(_gallery_rows, ("classes", "system", "pooling"), ("gallery",)),
     "real": Table(_real_rows, columns=("protocol", "gallery", "classes")),
+    "front_ends": Table(_front_end_rows, ("system", "protocol", "classes"), ("tokens",), {"tokens": front_ends.NAMES}),
     "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
     "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),

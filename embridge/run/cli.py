@@ -23,7 +23,7 @@ from embridge.provenance import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
-COMMITTED = ("simulated-quick", "simulated-long", "simulated-ninapro-long")
+COMMITTED = ("simulated-quick", "simulated-long", "simulated-long-waveform", "simulated-ninapro-long")
 # what can be done instead of running notebooks
 ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check")
 EPILOG = """\

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, cost, trained_by
+from embridge.experiments import EXPERIMENTS, cost, headline_alone, trained_by
 from embridge.files import locked
 from embridge.run import cli
 from embridge.run.progress import Heartbeat, end_of, human, last_line, stopped_in
@@ -112,7 +112,7 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
         check_name(name)
     datasets, tasks = [options.dataset], []
     # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
-    if options.dataset == "simulated" and options.profile != "quick" and not options.sweep:
+    if options.dataset == "simulated" and not headline_alone(options.profile, options.tokens) and not options.sweep:
         datasets.append("simulated-ninapro")
     for dataset in datasets:
         study = study_of(options, dataset=dataset, device=device)

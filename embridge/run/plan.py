@@ -29,7 +29,7 @@ from embridge.data.recordings import LEAVE_OUT, Source
 from embridge.data.store import OF_RECORDING, window_bytes
 from embridge.data.windows import find_store
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, MOST_USERS, Experiment, trained_by
+from embridge.experiments import EXPERIMENTS, MOST_USERS, Experiment, headline_alone, trained_by
 from embridge.models import new_model, pose_encoder, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask
 from embridge.paper.records import recorded
@@ -315,7 +315,9 @@ def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namesp
     yield "  backward one comes on top."
     if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
         yield "Regressors may stop early; their steps and time are the most (of long: --hours H trains them in pieces)."
-    if study.dataset == "simulated" and study.profile.name != "quick":
+    if headline_alone(study.profile.name, study.tokens) and study.profile.name == "long":
+        yield "On another front end than its own long trains the headline's systems alone, for page 05's table of both."
+    elif study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
     name = next((name for name in found.index if found.left[name] and EXPERIMENTS[name].needs), found.index[-1])
     alone = shlex.join(["./run_all.sh", "--train", name, *cli.arguments(options)])
