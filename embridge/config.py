@@ -378,10 +378,7 @@ def other_tokens(size: Profile, windows: WindowConfig, tokens: str) -> str:
 
 
 def as_json(config) -> dict:
-    """A dataclass as plain JSON values (tuples become lists), without ADDED fields that have their default.
-
-    These came after the first results of RESULTS_VERSION: left out, they change no key of what was made before them.
-    """
+    """A dataclass as plain JSON values, tuples as lists, without ADDED fields that have their default: no key moves."""
     return json.loads(json.dumps(config, default=_fields))
 
 

@@ -27,8 +27,9 @@ from embridge.data.splits import Splits
 from embridge.data.windows import WindowStore, build_store
 from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, window_config
 from embridge.errors import InputError
-from embridge.experiments import ALL, EXPERIMENTS, Experiment, find, slug
+from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
+from embridge.grids import ALL
 from embridge.models import emg_encoder
 from embridge.objectives import encode
 from embridge.provenance import default_out, provenance

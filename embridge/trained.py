@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from embridge import distributed
 from embridge.data.batches import Reader
 from embridge.errors import EMBridgeWarning
-from embridge.experiments import MOST_USERS, Experiment
+from embridge.experiments import Experiment
 from embridge.files import exclusive, read_npz, write_atomically
+from embridge.grids import MOST_USERS
 from embridge.models import Encoder, embedding, new_model, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 from embridge.simulator.recordings import planned_simulated

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from embridge import figures
-from embridge.experiments import CONSTANTS, EXPERIMENTS, JOINT
+from embridge.experiments import EXPERIMENTS
+from embridge.grids import CONSTANTS, JOINT
 from embridge.paper import constants
 from embridge.paper.results import as_frame, row
 

@@ -10,7 +10,8 @@ import pytest
 from embridge import figures
 from embridge.config import profile
 from embridge.datasets import for_dataset
-from embridge.experiments import ALIGNED, EXPERIMENTS, NEIGHBOURS, trained_by
+from embridge.experiments import ALIGNED, EXPERIMENTS, trained_by
+from embridge.grids import NEIGHBOURS
 from embridge.paper import claims, comparisons, constants, differences, explore, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import as_frame, row

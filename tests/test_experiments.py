@@ -12,7 +12,8 @@ from conftest import TINY, write_db1
 from embridge import config as cfg
 from embridge import statistics as st
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, NEIGHBOURS, of_parts
+from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, of_parts
+from embridge.grids import NEIGHBOURS
 from embridge.paper import comparisons, explore, records, scoring
 from embridge.paper.results import COLUMNS, Page, read_results
 from embridge.paper.scoring import few_shot

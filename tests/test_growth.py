@@ -15,8 +15,9 @@ from embridge.data import windows as filling
 from embridge.data.windows import build_store
 from embridge.datasets import window_config
 from embridge.errors import InputError
-from embridge.experiments import ALL, EXPERIMENTS, GROWN, GROWTH, cost, trained_by
+from embridge.experiments import EXPERIMENTS, cost, trained_by
 from embridge.figures.sweeps import growth as figure
+from embridge.grids import ALL, GROWN, GROWTH
 from embridge.objectives import encode
 from embridge.paper import growth, records, tables
 from embridge.paper.results import as_frame, row

@@ -20,7 +20,7 @@ from embridge.run.setup import missing
 # Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
 LAYERS = (
     ("moved", "errors", "config", "files", "parallel", "provenance"),
-    ("experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
+    ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
     ("training", "simulator", "figures"),
     ("objectives", "datasets"),

@@ -16,7 +16,8 @@ from embridge import provenance
 from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.experiments import DEFAULTS, EXPERIMENTS, GRIDS, GROWN, NINAPRO, OPEN_CHOICES, of_parts, trained_by
+from embridge.experiments import EXPERIMENTS, NINAPRO, of_parts, trained_by
+from embridge.grids import DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE

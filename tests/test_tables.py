@@ -10,7 +10,8 @@ from embridge import statistics as st
 from embridge.config import EvalConfig, ModelConfig
 from embridge.data import splits
 from embridge.errors import InputError
-from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, OPEN_CHOICES
+from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK
+from embridge.grids import OPEN_CHOICES
 from embridge.paper import comparisons, constants, differences, numbers, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import Page, as_frame, collect, read_results, row

@@ -13,7 +13,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from embridge.experiments import COLOURS, JOINT, ONE_CLASS
+from embridge.experiments import COLOURS, ONE_CLASS
+from embridge.grids import JOINT
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure

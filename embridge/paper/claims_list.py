@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from embridge import experiments as registry
 from embridge.data.splits import SETS
-from embridge.experiments import BATCH_SIZES, GRIDS, MULTIMODAL
+from embridge.experiments import MULTIMODAL
 from embridge.experiments import REMOVED as PARTS
+from embridge.grids import BATCH_SIZES, GRIDS
 from embridge.paper.numbers import CELLS
 
 UNIMODAL = registry.UNIMODAL[1:]  # the first is the upper bound, which reads pose

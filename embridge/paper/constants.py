@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from embridge.data.splits import SETS
-from embridge.experiments import DEFAULTS, EXPERIMENTS, JOINT, JOINT_DEFAULTS
+from embridge.experiments import EXPERIMENTS
+from embridge.grids import DEFAULTS, JOINT, JOINT_DEFAULTS
 from embridge.paper.records import BOTH
 from embridge.paper.table_cells import (
     MISSING,

@@ -10,7 +10,8 @@ from embridge import figures, losses
 from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
-from embridge.experiments import EXPERIMENTS, JOINT, trained_by
+from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.grids import JOINT
 from embridge.models.transformer import unpatchify
 from embridge.paper import constants, records
 from embridge.paper.results import Page

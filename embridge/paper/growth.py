@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from embridge.experiments import GROWN, GROWTH
+from embridge.grids import GROWN, GROWTH
 from embridge.paper.differences import lda_lines, over_lda, seed_differences
 from embridge.paper.numbers import CELLS, NOT_IN_SOURCE
 from embridge.paper.table_cells import cell_frame, choose, select, summary, sweep

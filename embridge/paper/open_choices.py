@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from embridge.data.splits import SETS
-from embridge.experiments import ALIGNED, EXPERIMENTS, OPEN_CHOICES, Choice, of_parts
+from embridge.experiments import ALIGNED, EXPERIMENTS, of_parts
+from embridge.grids import OPEN_CHOICES, Choice
 from embridge.paper import records
 from embridge.paper.comparisons import HEADLINE, recorded_seeds
 from embridge.paper.differences import DIFFERENCE, quadrature, score_of, seed_spread

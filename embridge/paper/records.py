@@ -16,8 +16,9 @@ import numpy as np
 from embridge.config import RESULTS_VERSION, as_json, fingerprint, profile, results_name, with_tokens
 from embridge.data.splits import SETS
 from embridge.datasets import SIMULATED
-from embridge.experiments import EXPERIMENTS, NEIGHBOURS, UNTRAINED, slug
+from embridge.experiments import EXPERIMENTS, UNTRAINED, slug
 from embridge.files import write_atomically
+from embridge.grids import NEIGHBOURS
 from embridge.paper.results import IMPROVING, STOPPED, Record, as_text, read_rows, row
 from embridge.paper.scoring import Outcome, angle_row, few_shot, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT

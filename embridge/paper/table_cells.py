@@ -8,7 +8,8 @@ import pandas as pd
 from embridge.config import PROFILES, profile
 from embridge.datasets import for_dataset
 from embridge.errors import InputError
-from embridge.experiments import ALL, DEFAULTS, GROWN, GROWTH, LOG_POWER_LDA
+from embridge.experiments import LOG_POWER_LDA
+from embridge.grids import ALL, DEFAULTS, GROWN, GROWTH
 from embridge.paper.numbers import NOT_IN_SOURCE, lookup
 from embridge.statistics import bootstrap_over_seeds, spread_over_seeds, widened
 

@@ -20,7 +20,6 @@ from embridge.experiments import (
     ALIGNED,
     CPEP_ABLATION,
     CPEP_MAIN,
-    DEFAULTS,
     GROUPS,
     LOG_POWER_LDA,
     NO_NETWORK,
@@ -29,6 +28,7 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
+from embridge.grids import DEFAULTS
 from embridge.paper import front_ends
 from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
 from embridge.paper.growth import growth_rows

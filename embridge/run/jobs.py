@@ -37,7 +37,8 @@ EPOCH_SECONDS = 6.0  # of EMG-MAE on one of two cores, at quick's size: the unit
 QUICK_WINDOWS = 7760  # that such an epoch has (METHOD 10)
 BUNDLE_SECONDS = 20.0  # a process takes about 5 s to load what it needs: short trainings share one
 BUNDLE_SIZE = 12  # experiments in one process: smoke's take 1 to 2 s each whatever they train, and should end together
-HEADLINE_SEEDS = 3  # of the long profile (METHOD 10)
+SEEDS = 3  # of the long profile (METHOD 10), of these parts
+SEVERAL_SEEDS = ("headline", "Table 2", "Table 3", "C ablation", "growth")
 KEPT = "what is trained is kept, the rest goes on from its checkpoint with the same command"
 KEPT += " (jobs on Slurm go on: squeue --me)"
 
@@ -53,13 +54,11 @@ class Task:
 
 
 def n_seeds(name: str, options: argparse.Namespace) -> int:
-    """Seeds that an experiment is trained with: those asked for, of the long profile's headline three or more.
-
-    So of what grows up to it; larger ones take too long.
-    """
-    part, users = EXPERIMENTS[name].part, EXPERIMENTS[name].users
-    several = options.profile == "long" and (part == "headline" or (part == "growth" and users <= 1))
-    return max(options.seeds, HEADLINE_SEEDS if several else 1)
+    """Seeds that an experiment is trained with: those asked for; in long SEEDS or more of SEVERAL_SEEDS, but for the
+    longest, the regressors and more users than the profile's."""
+    e = EXPERIMENTS[name]
+    several = options.profile == "long" and e.part in SEVERAL_SEEDS and e.kind != "regressor" and e.users <= 1
+    return max(options.seeds, SEEDS if several else 1)
 
 
 def retrained(dataset: str, options: argparse.Namespace) -> set[str]:
