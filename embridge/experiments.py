@@ -284,7 +284,7 @@ def cost(experiment: Experiment, size: Profile) -> float:
 
 
 def headline_alone(profile_name: str, tokens: str = "") -> bool:
-    """Whether a profile trains the headline's systems only: quick, and long on another front end than its own."""
+    """Whether a profile trains no table's systems but the headline's: quick, long on another front end than its own."""
     own = profile(profile_name)
     return profile_name == "quick" or (profile_name == "long" and with_tokens(own, tokens) != own)
 

@@ -50,7 +50,7 @@ def test_names_parts_and_needs_of_the_registry():
     for profile, tokens in (("smoke", "waveform"), ("paper", "features")):
         kept, other = set(trained_by(profile, "simulated")), set(trained_by(profile, "simulated", tokens))
         differ = {EXPERIMENTS[name].param for name in kept ^ other}
-        assert differ == {*choices, *([GROWN] if profile == "long" else [])}
+        assert differ == {*choices, *([GROWN] if profile == "smoke" else [])}
         others = [{"log-power"}, {"frames"}] if tokens == "waveform" else [{"waveform"}, {"waveform"}]
         for option, expected in zip(choices, others, strict=True):
             mine = [e for e in EXPERIMENTS.values() if e.param == option]

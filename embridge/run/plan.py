@@ -317,7 +317,7 @@ def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namesp
     if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
         yield "Regressors may stop early; their steps and time are the most (of long: --hours H trains them in pieces)."
     if headline_alone(study.profile.name, study.tokens) and study.profile.name == "long":
-        yield "On another front end than its own long trains the headline's systems alone, for page 05's table of both."
+        yield "On another front end than its own long trains the headline for page 05's table and CPEP's growth (08)."
     elif study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
     name = next((name for name in found.index if found.left[name] and EXPERIMENTS[name].needs), found.index[-1])
