@@ -242,7 +242,7 @@ class Study:
     def home(self) -> Callable[[Experiment], Self]:
         """Of an experiment: the study from whose windows it learns, another one for fewer or more users."""
         part = cache(lambda users, share: grown(self, users, share))
-        return self.base.home if self.base else lambda e: self if (e.users, e.share) == ALL else part(e.users, e.share)
+        return self.base.home if self.base else lambda e: self if not e.part_of_data else part(e.users, e.share)
 
     def reader(self, shape: cfg.ModelConfig | None = None, emg_norm="", with_pose=True, home: "Study | None" = None):
         """A Reader of windows as encoders of a shape, by default the profile's, see them, by the scales of ``home``.

@@ -137,7 +137,7 @@ def test_rows_are_scored_by_the_first_rank_when_the_others_have_gone(rank, tmp_p
     monkeypatch.setattr(train.distributed, "rank", lambda: rank)
     monkeypatch.setattr(train, "Study", lambda *args, **more: Known())
     monkeypatch.setattr(train, "prepare", lambda study: None)
-    monkeypatch.setattr(train, "record", lambda study, name: events.append(name) or SimpleNamespace(file=""))
+    monkeypatch.setattr(train, "record", lambda study, name, tune: events.append(name) or SimpleNamespace(file=""))
     assert train.main(["CPEP", "EMBridge", "--profile", "long", "--out", str(tmp_path), "--device", "cpu"]) == 0
     assert events == ["session closed"] + (["CPEP", "EMBridge"] if rank == 0 else [])
 
