@@ -29,7 +29,6 @@ from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, win
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
-from embridge.grids import ALL
 from embridge.models import emg_encoder
 from embridge.objectives import encode
 from embridge.provenance import default_out, provenance
