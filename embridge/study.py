@@ -292,12 +292,12 @@ class Study:
         """The run's key: a hash of :meth:`describe`."""
         return fingerprint(self.describe(experiment))
 
+    @torch.inference_mode(False)  # a view without gradients may be the first to ask
     def run(self, name: str | Experiment) -> Run:
         """The named experiment's run: loaded if it exists, else trained (with what it needs) and kept."""
         experiment = name if isinstance(name, Experiment) else find(name)
         if experiment.name not in self._runs:
-            describe = self.describe(experiment)
-            key = fingerprint(describe)
+            key = fingerprint(describe := self.describe(experiment))
             folder = self.out / "runs" / f"{slug(experiment.name)}-{key}"
             for need in experiment.needs:
                 self.run(need)

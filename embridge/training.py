@@ -203,7 +203,6 @@ class _Best:
         return self.state is not None and self.patience is not None and epoch - self.state["epoch"] >= self.patience
 
 
-@torch.enable_grad()  # a view without gradients may be the first to ask for a run
 def train(
     task,
     config: TrainConfig,

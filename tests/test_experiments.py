@@ -358,6 +358,12 @@ def test_bad_names_and_missing_folders_are_one_sentence(arguments, says, tmp_pat
         _ = Study(**{"profile": "smoke", "out": tmp_path, **arguments}).source
 
 
+@torch.inference_mode()
+def test_a_run_that_is_first_asked_for_without_gradients_trains_all_the_same(study):
+    own = replace(EXPERIMENTS["Pose-MAE"], name="asked by a view")
+    assert study.run(own).done["steps"] > 0 and next(study.run(own).model.parameters()).requires_grad
+
+
 def test_an_unknown_experiment_is_named(study):
     with pytest.raises(InputError, match=r"expected one of Pose-MAE.*found 'CLIP'; did you mean SoftCLIP"):
         study.run("CLIP")
