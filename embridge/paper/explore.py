@@ -210,7 +210,7 @@ def target_spreads(study: Study, ids: np.ndarray) -> pd.DataFrame:
     """:func:`target_spread` of every value of what shapes the targets: a row each, by system, param and value."""
     names = {key: name for key, name in constants.names().items() if key[1] in (JOINT, "tau_s", "k_c", "metric")}
     found = pd.DataFrame([target_spread(study, name, ids) for name in names.values()])
-    return found.set_index(pd.MultiIndex.from_tuples(names, names=["system", "param", "value"]))
+    return found.set_index(pd.MultiIndex.from_tuples(names, names=["system", "param", "param_value"]))
 
 
 def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
