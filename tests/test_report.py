@@ -1,6 +1,7 @@
 """The report of the committed quick run: the result first, verdicts in sight, nothing from the network."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -66,6 +67,17 @@ def test_it_opens_with_the_result_then_come_claims_and_pages(tree):
     assert cells[5::5][:3] == ["One class", "Log-power + LDA", "Upper bound"] and len(cells) == 5 * 14  # no NinaPro
     assert "0.65 [0.59, 0.71]\npaper 0.785" in cells and not any("not in the source" in cell for cell in cells)
     assert len(tree.of("img", inside="result")) == 1
+
+
+def test_table_2_of_one_dataset_has_no_column_for_it(tmp_path):
+    (tmp_path / "05").mkdir()
+    table = {"name": "table2", "csv": "t.csv", "md": "t.md", "caption": "All.", "source": ""}
+    (tmp_path / "05" / "results.json").write_text(json.dumps({"notebook": "05", "figures": [], "tables": [table]}))
+    lines = "| group | system | LP in | source |\n| --- | --- | --- | --- |\n"
+    lines += "| ours | CPEP \\| x | 0.5 \\| paper 0.7 | E |\n"
+    (tmp_path / "05" / "t.md").write_text(f"All.\n\n{lines}\nSource: E\n")
+    found = Tree(report.write(tmp_path, {"dataset": "ninapro-db1"}).read_text(encoding="utf-8"))
+    assert [text for _, _, _, text in found.of("th", "td")] == ["system", "LP in", "CPEP\nx", "0.5\npaper 0.7"]
 
 
 def test_it_counts_the_verdicts(made, tree):

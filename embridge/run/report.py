@@ -42,9 +42,10 @@ def _table(file: Path) -> dict:
 
 def _result(table: dict, dataset: str) -> None:
     """Keep of Table 2 the dataset's own lines and of these the system's name, its scores and the papers' values."""
-    rows = [row for row in table["rows"] if row[0] in ("dataset", dataset)]
-    first = rows[0].index("system")
-    table["rows"] = [[cell.replace(" | not in the source", "") for cell in row[first:-1]] for row in rows]
+    head, *rows = table["rows"]
+    own = [row for row in rows if (head[0], row[0]) == ("dataset", dataset)] or rows  # one dataset has no such column
+    columns = slice(head.index("system"), head.index("source"))
+    table["rows"] = [[cell.replace(" | not in the source", "") for cell in row[columns]] for row in (head, *own)]
 
 
 def _time(seconds: float) -> str:
