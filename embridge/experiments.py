@@ -238,6 +238,7 @@ def _experiments() -> Iterator[Experiment]:
     for value, (users, share) in GROWTH.items():
         of = "{1} windows of {0} users".format(*value.split(", "))
         how = {"about": "how it grows", "part": "growth", "users": users, "share": share}
+        how |= {"epochs": max(1.0, 1 / (users * share))}  # as many steps as all windows have, or more
         how |= {"param": GROWN, "param_value": value, "pose_start": f"Pose-MAE, {of}", "emg_start": f"EMG-MAE, {of}"}
         for base in (*maes, cpep, embridge) if (users, share) != ALL else ():
             yield replace(base, name=f"{base.name}, {of}", system=base.name, **how)

@@ -204,6 +204,15 @@ def test_keys_of_what_sees_all_windows_say_nothing_of_parts(study):
     assert len(set(parts)) == len(GROWTH) - 1
 
 
+def test_fewer_windows_are_no_fewer_steps():
+    size = Study("simulated", "long", device="cpu").profile
+    for e in GROW:
+        base = EXPERIMENTS[e.system].configs(size, 0)[1]
+        mine = e.configs(size, 0)[1]
+        assert mine.epochs * e.users * e.share >= base.epochs and mine.epochs >= base.epochs
+        assert mine.epochs % mine.t_0 == 0  # ends at the least learning rate
+
+
 def test_who_trains_sizes_and_with_how_many_seeds():
     names = {e.name for e in GROW}
     assert names <= {*trained_by("long", "simulated")} and names <= {*trained_by("smoke", "simulated")}
@@ -218,7 +227,7 @@ def test_who_trains_sizes_and_with_how_many_seeds():
     assert jobs.n_seeds(FEW, Namespace(profile="smoke", seeds=1)) == 1
     long = Study("simulated", "long", device="cpu").profile
     took = {n: cost(EXPERIMENTS[n], long) / cost(EXPERIMENTS["CPEP"], long) for n in (FEW, MANY)}
-    assert took == {FEW: pytest.approx(1 / 8), MANY: pytest.approx(176 / 38)}
+    assert took == {FEW: pytest.approx(1), MANY: pytest.approx(176 / 38)}  # as many steps, or more
 
 
 def test_a_size_s_record_has_scores_and_single_users_and_says_what_it_saw(study):
