@@ -44,10 +44,6 @@ def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
     assert not re.search(r"\b\d\d_[a-z]", README.replace(table, ""))
 
 
-def test_places_are_kept_for_what_is_to_come():
-    assert len(re.findall(r"^<!-- PLACE: ", README, re.M)) == 2
-
-
 def test_what_holds_is_what_the_committed_tables_say():
     said = flat(section("What holds, and what does not"))
     seeds = pd.read_csv(FIGURES / "05_results" / "seeds.csv")
