@@ -1,4 +1,4 @@
-"""The benchmark, ``./run_all.sh --bench``: whatever the README says of speed without a date is measured here.
+"""The benchmark, ``./run_all.sh --bench``: whatever docs/speed.md says of speed without a date is measured here.
 
 It imports the package, and nothing imports it.
 """

@@ -276,7 +276,7 @@ _NORM = "window"  # ours: keeps the electrodes' relative strength; METHOD 1, and
 _REGRESSORS = {"PoseT": 20, "emg2pose": 4, "Vemg2pose": 2, "NeuroPose": 1}
 # ours: until validation stops improving; the patience, a tenth, must outlast PoseT's restarts every ten epochs
 _CAPS = {"PoseT": 200, "emg2pose": 100, "Vemg2pose": 100, "NeuroPose": 100}
-_LR = 1e-3  # ours: the papers' 1e-4 is for 250 times as many steps; METHOD 10 allows it, README says so
+_LR = 1e-3  # ours: the papers' 1e-4 is for 250 times as many steps; METHOD 10 allows it, docs/not_reproduced.md says so
 
 
 def profile(name: str) -> Profile:

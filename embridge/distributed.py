@@ -43,7 +43,7 @@ def session(device: str) -> Iterator[str]:
     if absent := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
         raise InputError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(absent)} not set: start several processes with "
-            "torchrun (README), or unset WORLD_SIZE to train in one"
+            "torchrun (docs/cluster.md), or unset WORLD_SIZE to train in one"
         )
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if cuda:

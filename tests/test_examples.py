@@ -1,4 +1,4 @@
-"""What the README shows of building on the package, run as it stands there."""
+"""What README and docs/ show of building on the package, run as it stands there."""
 
 import importlib
 import os
@@ -26,10 +26,10 @@ PEOPLE = {"train": ("anna", "ben"), "val": ("carl", "cleo"), "test": ("dora",)}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(section: str) -> list[str]:
-    """The Python of one section of the README."""
-    text = README.split(f"### {section}\n")[1]
-    return re.findall(r"```python\n(.*?)```", re.split(r"^###? ", text, flags=re.MULTILINE)[0], re.DOTALL)
+def blocks(section: str, page: str = "README.md") -> list[str]:
+    """The Python of one section of README or of a page of docs/."""
+    text = (ROOT / page).read_text(encoding="utf-8").split(f"## {section}\n")[1]
+    return re.findall(r"```python\n(.*?)```", re.split(r"^## ", text, flags=re.MULTILINE)[0], re.DOTALL)
 
 
 def write_recordings(folder) -> None:
@@ -66,6 +66,21 @@ def test_the_example_has_at_most_forty_lines():
     assert len(lines) <= 40 and f"in {len(lines)} lines" in README
 
 
+@pytest.mark.parametrize("section", ["Your own data", "Your own loss"])
+def test_a_section_of_readme_has_at_most_fifteen_lines_of_code(section):
+    assert 0 < len("".join(blocks(section)).splitlines()) <= 15
+
+
+def test_the_study_from_python_gives_what_the_page_says(tiny_study):
+    (code,) = blocks("From Python", "docs/options.md")
+    line, setup = 'study = Study("simulated", "smoke")', "from embridge.study import Study"
+    assert line in code and setup in code
+    found = {"study": tiny_study()}
+    exec(compile(code.replace(line, ""), "options.md", "exec"), found)
+    n, shape = len(found["study"].splits.evaluation["unseen"]), found["study"].profile.model
+    assert found["queries"].shape == (n, shape.n_queries, shape.d) and found["poses"].shape == (n, shape.d)
+
+
 def test_recordings_of_ones_own_are_read_cut_split_and_trained_on(built):
     study = built["study"]
     table = study.store.table
@@ -88,8 +103,8 @@ def test_what_the_section_computes_has_the_shapes_that_it_says(built):
     assert built["cosine"].shape == (1, 1) and -1 <= built["cosine"].item() <= 1
 
 
-def test_recordings_that_are_left_out_evaluate_as_the_readme_says(built):
-    (code,) = blocks("One person, several recordings")
+def test_recordings_that_are_left_out_evaluate_as_the_page_says(built):
+    (code,) = blocks("One person, several recordings", "docs/data.md")
     found = dict(built)
     exec(compile(code, "README.md", "exec"), found)
     splits = found["split"](built["study"].store.table)

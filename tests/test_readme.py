@@ -1,136 +1,103 @@
-"""README's results are the committed tables', to the digit, and those are results.csv's: typed numbers would stay."""
+"""The front door: README is short, says what the committed results say, and names what there is."""
 
-import json
 import re
+from datetime import date
 
 import pandas as pd
-import pytest
+import yaml
 
-from embridge.experiments import ALIGNED, UNTRAINED
-from embridge.paper import differences, table_cells, tables
-from embridge.paper.differences import seed_differences
-from embridge.paper.results import read_results, real_results
-from embridge.run.cli import ROOT
+from embridge.experiments import ALIGNED, LOG_POWER_LDA
+from embridge.paper import table_cells
+from embridge.run.cli import ROOT, notebooks
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIGURES = ROOT / "figures" / "simulated-quick"
-COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
-TABLES = {"Table 2": "05_results/table2.csv"}
+WORDS = 900
 
 
-def cell(row: pd.Series) -> str:
-    """Ours with its interval and, where it does not beat the line without a network, its mark; then (the paper's)."""
-    ours = "–" if pd.isna(row["value"]) else f"{row['value']:.2f}"
-    ours += "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    ours += f" {table_cells.NOT_ABOVE}" * (row.get("mark") == table_cells.NOT_ABOVE)
-    return ours + ("" if pd.isna(row["paper_value"]) else f" ({row['paper_value']:.3f})")
+def section(title: str) -> str:
+    return README.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def lines(file: str) -> list[str]:
-    """The rows of one of README's tables, as they must read."""
-    cells = pd.read_csv(FIGURES / file)
-    cells = cells[cells["dataset"] == "simulated"]
-    found = []
-    for system, rows in cells.groupby("system", sort=False):
-        rows = rows.set_index(["protocol", "classes"])
-        found.append(f"| {system} | " + " | ".join(cell(rows.loc[column]) for column in COLUMNS) + " |")
-    return found
+def flat(text: str) -> str:
+    """One line, without emphasis and the marks of quotations."""
+    return " ".join(re.sub(r"^> |\*", "", text, flags=re.M).split())
 
 
-def seeds() -> list[str]:
-    """The rows of README's table of seeds: the mean over them and, in round brackets, the lowest and highest."""
-    cells, found = pd.read_csv(FIGURES / "05_results" / "seeds.csv", keep_default_na=False, dtype=str), []
-    cells["text"] = [f"{r['mean over seeds']} ({r['lowest']} to {r['highest']})" for r in cells.to_dict("records")]
-    for system, rows in cells.groupby("system", sort=False):
-        texts = rows.set_index(["protocol", "classes"])["text"]
-        found.append(f"| {system} | " + " | ".join(texts.get(column, "–") for column in COLUMNS) + " |")
-    return found
+def test_readme_is_short():
+    words = [word for word in README.split() if re.search(r"\w", word)]
+    assert len(words) <= WORDS, f"{len(words)} words: move some to docs/"
 
 
-def real() -> list[str]:
-    """The rows of README's table of real recordings, from the committed rows."""
-    cells = tables.numbers("real", real_results("ninapro-db1-s1"), "ninapro-db1")
-    found = tables.text("real", cells).drop(columns="source")
-    return [f"| {' | '.join(row)} |" for row in found.itertuples(index=False)]
+def test_it_opens_with_a_picture_whose_caption_says_simulated():
+    head = README.split("## ")[0]
+    (alt, label), *more = re.findall(r"!\[([^\]]+)\]\[([^\]]+)\]", head)
+    place = re.search(rf"^\[{label}\]: (\S+)$", README, re.M)[1]
+    assert not more and len(alt) > 20 and (ROOT / place).is_file() and place.endswith("/table2.png")
+    assert head.split(f"[{label}]\n\n")[1].startswith("*Simulated data*")
 
 
-@pytest.mark.parametrize("title", [*TABLES, "Three seeds", "Real recordings"])
-def test_readme_shows_the_committed_table(title):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.search(rf"^\*\*{re.escape(title)}.*?\n\n\| system .*?\n\|[-|]+\n(.*?)\n\n", readme, re.M | re.S)
-    assert shown, f"README has no table under a line that begins with **{title}"
-    expected = lines(TABLES[title]) if title in TABLES else {"Three seeds": seeds, "Real recordings": real}[title]()
-    assert shown[1].split("\n") == expected, "README's rows should read:\n" + "\n".join(expected)
+def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
+    stems = [file.stem for file in notebooks()]
+    table = section("Chapters")
+    assert re.findall(r"^\| \[`(\w+)`\]\(notebooks/\1\.ipynb\) \| [^|]+\? \| [^|]+ \|$", table, re.M) == stems
+    assert not re.search(r"\b\d\d_[a-z]", README.replace(table, ""))
 
 
-def test_what_readme_says_of_the_real_recordings():
-    cells = tables.numbers("real", real_results("ninapro-db1-s1"), "ninapro-db1").set_index(["protocol", "system"])
-    assert (cells.loc["LP"].loc[["EMG-MAE", *ALIGNED], "mark"] == table_cells.NOT_ABOVE).all()
-    unseen = cells.loc["ZS"].query("gallery == 'all' and classes == 'unseen'")
-    assert unseen.loc["EMBridge", "high"] < unseen.loc["CPEP", "low"]
-    said = (
-        "No network's probe is shown to beat the line without one here, and EMBridge retrieves unseen movements worse"
-    )
-    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def test_what_readme_says_of_the_untrained_encoder():
-    rows = read_results(FIGURES / "results.csv")
-    known = [name for name in (*ALIGNED, "EMG-MAE") if name in set(rows["system"])]
-    over = seed_differences(rows, "simulated", [(name, UNTRAINED) for name in known])
-    over = over[over["protocol"] == "LP"].set_index("systems")
-    assert set(over["seeds"]) == {3} and len(over) == 2 * len(known)
-    assert (over.loc[f"EMG-MAE - {UNTRAINED}", "low"] < 0).all()
-    assert (over.loc[[f"{name} - {UNTRAINED}" for name in ALIGNED], "low"] > 0).all()
-    said = "EMG pre-trained alone (EMG-MAE) is not shown to exceed an untrained encoder here"
-    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def clear_differences() -> list[str]:
-    """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
+def test_what_holds_is_what_the_committed_tables_say():
+    said = flat(section("What holds, and what does not"))
+    seeds = pd.read_csv(FIGURES / "05_results" / "seeds.csv")
+    mean = seeds["mean over seeds"]
+    rows = seeds[seeds["system"].isin(ALIGNED)]
+    assert len(rows) == 4 * len(ALIGNED) and set(rows["seeds"]) == {3}
+    unseen = [float(text.split()[0]) for text in mean[rows.query("protocol == 'ZS' and classes == 'unseen'").index]]
+    assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance is 0.25)" in said
+    assert not mean[rows.index].str.contains(table_cells.NOT_ABOVE).any()
+    assert "every aligned system beats the classical line" in said and LOG_POWER_LDA in set(seeds["system"])
     pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")
-    clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
-    return [
-        f"- {r.protocol} {r.classes}, {r.systems}: {r.difference:+.2f} [{r.low:.2f}, {r.high:.2f}]"
-        for r in clear.itertuples()
-    ]
+    assert ((pairs["low"] < 0) & (pairs["high"] > 0)).all()
+    assert "Between CPEP, Q-Former and EMBridge no difference is clear." in said
+    verdicts = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["verdict"]
+    n = [(verdicts == v).sum() for v in ("holds", "does not hold", "cannot tell on this dataset")]
+    counts = f"{len(verdicts)} claims {n[0]} hold, {n[1]} do not hold, {n[2]} cannot be told here"
+    assert f"{counts} and {len(verdicts) - sum(n)} have no rows yet." in said
 
 
-def test_readme_tells_the_luck_of_a_training():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert differences.seed_spread_line(read_results(FIGURES / "results.csv"), "simulated") in readme
-    shown = re.search(r"leave zero out:\n\n((?:- .*\n)+)", readme)
-    expected = clear_differences() or ["- none"]
-    assert shown and shown[1].splitlines() == expected, "README should list:\n" + "\n".join(expected)
+def test_what_it_says_of_real_people_and_of_the_untrained_encoder_is_held_in_docs():
+    """test_docs_results holds these sentences of docs/results.md and docs/data.md to rows: README says no more."""
+    said, page = flat(section("What holds, and what does not")), flat((ROOT / "docs" / "results.md").read_text())
+    sentence = "EMBridge retrieves unseen movements worse than CPEP does."
+    assert f"No network's probe is shown to beat the line without one here, and {sentence}" in page
+    assert f"no network's probe is shown to beat the classical line, and {sentence}" in said
+    assert "EMG pre-trained alone is not shown to exceed an untrained encoder by probe." in said
+    assert "EMG pre-trained alone (EMG-MAE) is not shown to exceed an untrained encoder here" in page
+    assert "CPEP is not above the classical line." in said
+    board = flat((ROOT / "docs" / "data.md").read_text())
+    assert "what CPEP learns from two recordings (three minutes) is not above the line without a network" in board
+    assert "No number in this repository is a reproduction of the papers'." in said
 
 
-def test_the_committed_pose_autoencoder_uses_the_order_of_patches():
-    notes = json.loads((FIGURES / "02_mae_pretraining" / "results.json").read_text(encoding="utf-8"))["notes"]
-    errors = notes["hidden_patch_errors"]["Pose-MAE"]
-    assert errors["Pose-MAE"] <= 0.4 * errors["mean of the visible patches"]
-    assert errors["linear interpolation"] < errors["mean of the visible patches"]
+def test_the_status_says_of_everything_whether_it_ran():
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", section("Status"), re.M)[1:]
+    assert len(rows) >= 6
+    for what, run in rows:
+        dates = re.findall(r"\d{4}-\d\d-\d\d", run)
+        assert run.startswith("not run") != bool(dates), f"{what}: a date, or not run"
+        assert all(date.fromisoformat(day) <= date.today() for day in dates)
 
 
-@pytest.mark.parametrize("file", sorted(FIGURES.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}/{file.name}")
-def test_every_measured_cell_of_a_table_is_a_row_of_results(file):
-    cells = pd.read_csv(file)
-    if "value" not in cells or file.name == "fig8.csv":  # others are made of several rows each; Fig. 8's are means
-        return
-    kept = pd.read_csv(FIGURES / "results.csv", low_memory=False)["value"].round(10)
-    lost = cells[cells["value"].notna() & ~cells["value"].round(10).isin(kept)]
-    assert lost.empty, lost.to_string()
-
-
-def test_readme_sorts_the_claims_as_the_committed_table_does():
-    claims = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    kinds = {
-        "holds": "Holds",
-        "does not hold": "Does not hold",
-        "cannot tell on this dataset": "Cannot tell on this dataset",
-        "cannot tell: baseline not trained to its end": "Baseline not trained to its end",
-    }
-    known = claims["verdict"].str.replace(r" \(.*", "", regex=True)
-    for kind, rows in claims.groupby(known.map(lambda verdict: kinds.get(verdict, "No rows yet"))):
-        shown = re.search(rf"^\*\*{kind}\*\* \({len(rows)} of {len(claims)}\)\n\n((?:- .*\n)+)", readme, re.M)
-        expected = [f"- {row.claim} ({row.source})" for row in rows.itertuples()]
-        assert shown and shown[1].splitlines() == expected, f"under {kind} README should list:\n" + "\n".join(expected)
+def test_the_papers_are_cited_as_published():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    by_title = {one["title"].split(":")[0]: one for one in cited["references"]}
+    for title, identifier, number in (
+        ("EMBridge", "LqrWNdceum", 8),
+        ("CPEP", "arXiv:2509.04699", 10),
+        ("EMGBlend", "arXiv:2609.25582", 1),
+    ):
+        values = [str(entry["value"]) for entry in by_title[title]["identifiers"]]
+        assert any(identifier in value for value in values) and len(by_title[title]["authors"]) == number
+    assert by_title["EMBridge"]["year"] == 2026
+    assert {"LqrWNdceum", "arXiv:2509.04699"} <= set(
+        re.findall(r"LqrWNdceum|arXiv:2509\.04699", section("How to cite"))
+    )
+    assert "blind" not in README and "blind" not in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -37,7 +37,8 @@ folder.mkdir(parents=True, exist_ok=True)
 png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsHd1bwAAAABJRU5ErkJggg=="
 (folder / "dot.png").write_bytes(base64.b64decode(png))
 (folder / "t.csv").write_text("system,value\\nCPEP <b>,0.123456\\nuser,12\\n")
-(folder / "t.md").write_text("| system |")
+rows = "| system | value |\\n| --- | --- |\\n| CPEP <b> | 0.1235 |\\n| user | 12 |\\n"
+(folder / "t.md").write_text("Two rows.\\n\\n" + rows + "\\nA mark.\\n")
 page = dict(notebook=NAME, context=dict(simulated=True), rows=[dict(dataset=dataset, profile=profile, system=NAME,
             metric="m", value=0.5, version={version})], notes=dict(),
             figures=[dict(name="dot", file="dot.png", caption="Simulated data. A dot & more.", source="E Fig. 1")],
@@ -113,6 +114,7 @@ def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
     html = page.read_text(encoding="utf-8")
     assert html.count("data:image/png;base64,") == 2 and 'src="dot.png' not in html
     assert "A dot &amp; more." in html and "CPEP &lt;b&gt;" in html and ">0.1235<" in html and ">12<" in html
+    assert ">A mark.<" in html and "---" not in html
     assert 'href="notebooks/01_first.html"' in html and "Simulated data. Every number" in html
     assert (page.parent / "notebooks" / "02_second.html").stat().st_size > 10_000
     assert (page.parent / "results.csv").read_text().count("\n") == 3

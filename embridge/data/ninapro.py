@@ -140,7 +140,7 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
             found = ", ".join(p.name for p in below or inside) or "no folder"
             clue = why_missing(*files_below(folder))
             raise InputError(
-                f"ninapro: expected one folder {database.name} in {folder}, found {found}; see README{clue}"
+                f"ninapro: expected one folder {database.name} in {folder}, found {found}; see docs/data.md{clue}"
             )
         listed, out = _list(database, below[0], skip_broken, database.exercises)
         recordings += listed

@@ -31,7 +31,7 @@ examples:
   ./run_all.sh                                   everything on simulated recordings, about 16 minutes
   ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
   ./run_all.sh --dataset simulated-ninapro       the same on simulated recordings in NinaPro's format
-  ./run_all.sh --dataset ninapro --data DIR      real recordings; README says where they come from
+  ./run_all.sh --dataset ninapro --data DIR      real recordings; docs/data.md says from where
   ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
   ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
   ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
@@ -185,7 +185,7 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
             if given:
                 raise InputError(f"{name} belongs to real recordings: name them with --dataset, or leave {name} out")
     elif options.data is None:
-        raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see README)")
+        raise InputError(f"--dataset {dataset} needs --data DIR, the folder of its files (see docs/data.md)")
     else:
         options.data = Path(options.data).expanduser().absolute()
         if not options.data.is_dir():

@@ -1,9 +1,9 @@
 """One page with every table and figure of a results folder: ``report.html``, with nothing outside itself."""
 
 import base64
-import csv
 import json
 import platform
+import re
 import time
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from embridge.datasets import SIMULATED
 from embridge.provenance import commit, libraries
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+# What a claim's verdict begins with
+NO_END, NO_ROWS = "cannot tell: baseline not trained to its end", "cannot tell: no rows"
+VERDICTS = ("holds", "does not hold", "cannot tell on this dataset", NO_END, NO_ROWS)
 
 
 def pages(folder: Path) -> list[dict]:
@@ -27,37 +30,34 @@ def missing_files(page: Path) -> list[Path]:
     return [page.parent / name for name in names if not (page.parent / name).exists()]
 
 
-def _number(text: str) -> str | None:
-    """A cell's number as it is shown (four significant digits), or None for text."""
-    try:
-        return text if text.lstrip("+-").isdecimal() else f"{float(text):.4g}"
-    except ValueError:
-        return None
+def _table(file: Path) -> dict:
+    """A table's Markdown (:func:`embridge.paper.table_cells.markdown`): its caption, rows of cells and footnotes."""
+    head, bar, rest = file.read_text(encoding="utf-8").partition("\n\n|")
+    lines = (bar + rest).splitlines()
+    rows = [re.split(r" (?<!\\)\| ", line[2:-2]) for line in lines if line.startswith("|")]
+    notes = [line for line in lines if line and not line.startswith(("|", "Source: "))]
+    rows = [[cell.replace("\\|", "|") for cell in row] for row in rows]
+    return {"caption": head.strip(), "rows": rows[:1] + rows[2:], "notes": notes}
 
 
-def _rows(file: Path) -> list[list[str]]:
-    with file.open(newline="", encoding="utf-8") as handle:
-        return list(csv.reader(handle))
+def _result(table: dict, dataset: str) -> None:
+    """Keep of Table 2 the dataset's own lines and of these the system's name, its scores and the papers' values."""
+    head, *rows = table["rows"]
+    own = [row for row in rows if (head[0], row[0]) == ("dataset", dataset)] or rows  # one dataset has no such column
+    columns = slice(head.index("system"), head.index("source"))
+    table["rows"] = [[cell.replace(" | not in the source", "") for cell in row[columns]] for row in (head, *own)]
 
 
 def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
-def _claims(folder: Path) -> dict:
-    """The claims' caption and table, {} where there are none; without rows where the papers claim nothing."""
-    file = folder / "claims.csv"
-    if not file.exists():
-        return {}
-    caption, _, table = file.with_suffix(".md").read_text(encoding="utf-8").partition("\n\n")
-    return {"caption": caption, "rows": _rows(file) if table else []}
-
-
 def write(folder: Path, parameters: dict) -> Path:
     """Write ``report.html`` into a results folder F and return its path.
 
-    ``parameters`` are the run's; only tables and figures that the notebooks' ``results.json`` name are shown, each
-    with its caption. The page needs no other file; its links lead to the executed notebooks beside it.
+    ``parameters`` are the run's. Table 2 and the claims come first; then only tables and figures that the notebooks'
+    ``results.json`` name, each with its caption. The page needs no other file; its links lead to the executed
+    notebooks beside it.
     """
     import jinja2  # whoever needs another function of this module need not load it
 
@@ -66,9 +66,14 @@ def write(folder: Path, parameters: dict) -> Path:
         record = folder / "notebooks" / f"{page['notebook']}.key.json"
         page["ran"] = json.loads(record.read_text()) if record.exists() else {}
         for entry in page["tables"]:
-            entry["rows"] = _rows(page["folder"] / entry["csv"])
+            entry |= {k: v for k, v in _table(page["folder"] / entry["md"]).items() if k != "caption"}
         for entry in page["figures"]:
             entry["data"] = base64.b64encode((page["folder"] / entry["file"]).read_bytes()).decode("ascii")
+    result = [entry for page in found for entry in page["tables"] + page["figures"] if entry["name"] == "table2"]
+    for entry in result:
+        if "rows" in entry:
+            _result(entry, parameters.get("dataset", ""))
+    claims = _table(folder / "claims.md") if (folder / "claims.md").exists() else {}
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     html = template.render(
         {name: parameters.get(name, "") for name in ("dataset", "profile", "seeds")},
@@ -78,8 +83,9 @@ def write(folder: Path, parameters: dict) -> Path:
         versions=", ".join(f"{name} {version}" for name, version in libraries().items()),
         machine=f"{platform.machine()}, {platform.system()}",
         pages=found,
-        claims=_claims(folder),
-        number=_number,
+        result=result,
+        claims=claims,
+        verdicts={v: sum(row[2].startswith(v) for row in claims["rows"][1:]) for v in VERDICTS if claims},
         time=_time,
     )
     file = folder / "report.html"

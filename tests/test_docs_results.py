@@ -1,0 +1,161 @@
+"""docs/results.md's numbers are the committed tables', to the digit, and those are results.csv's: typed would stay."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from embridge.experiments import ALIGNED, UNTRAINED
+from embridge.paper import differences, front_ends, table_cells, tables
+from embridge.paper.differences import seed_differences
+from embridge.paper.results import read_results, real_results
+from embridge.run.cli import ROOT
+
+FIGURES = ROOT / "figures" / "simulated-quick"
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
+TABLES = {"Table 2": "05_results/table2.csv"}
+
+
+def cell(row: pd.Series) -> str:
+    """Ours with its interval and, where it does not beat the line without a network, its mark; then (the paper's)."""
+    ours = "–" if pd.isna(row["value"]) else f"{row['value']:.2f}"
+    ours += "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    ours += f" {table_cells.NOT_ABOVE}" * (row.get("mark") == table_cells.NOT_ABOVE)
+    return ours + ("" if pd.isna(row["paper_value"]) else f" ({row['paper_value']:.3f})")
+
+
+def lines(file: str) -> list[str]:
+    """The rows of one of the page's tables, as they must read."""
+    cells = pd.read_csv(FIGURES / file)
+    cells = cells[cells["dataset"] == "simulated"]
+    found = []
+    for system, rows in cells.groupby("system", sort=False):
+        rows = rows.set_index(["protocol", "classes"])
+        found.append(f"| {system} | " + " | ".join(cell(rows.loc[column]) for column in COLUMNS) + " |")
+    return found
+
+
+def seeds() -> list[str]:
+    """The rows of the page's table of seeds: the mean over them and, in round brackets, the lowest and highest."""
+    cells, found = pd.read_csv(FIGURES / "05_results" / "seeds.csv", keep_default_na=False, dtype=str), []
+    cells["text"] = [f"{r['mean over seeds']} ({r['lowest']} to {r['highest']})" for r in cells.to_dict("records")]
+    for system, rows in cells.groupby("system", sort=False):
+        texts = rows.set_index(["protocol", "classes"])["text"]
+        found.append(f"| {system} | " + " | ".join(texts.get(column, "–") for column in COLUMNS) + " |")
+    return found
+
+
+def real() -> list[str]:
+    """The rows of the page's table of real recordings, from the committed rows."""
+    cells = tables.numbers("real", real_results("ninapro-db1-s1"), "ninapro-db1")
+    found = tables.text("real", cells).drop(columns="source")
+    return [f"| {' | '.join(row)} |" for row in found.itertuples(index=False)]
+
+
+@pytest.mark.parametrize("title", [*TABLES, "Three seeds", "Real recordings"])
+def test_the_page_shows_the_committed_table(title):
+    shown = re.search(rf"^\*\*{re.escape(title)}.*?\n\n\| system .*?\n\|[-|]+\n(.*?)\n\n", PAGE, re.M | re.S)
+    assert shown, f"docs/results.md has no table under a line that begins with **{title}"
+    expected = lines(TABLES[title]) if title in TABLES else {"Three seeds": seeds, "Real recordings": real}[title]()
+    assert shown[1].split("\n") == expected, "docs/results.md's rows should read:\n" + "\n".join(expected)
+
+
+def test_what_the_page_says_of_the_real_recordings():
+    cells = tables.numbers("real", real_results("ninapro-db1-s1"), "ninapro-db1").set_index(["protocol", "system"])
+    assert (cells.loc["LP"].loc[["EMG-MAE", *ALIGNED], "mark"] == table_cells.NOT_ABOVE).all()
+    unseen = cells.loc["ZS"].query("gallery == 'all' and classes == 'unseen'")
+    assert unseen.loc["EMBridge", "high"] < unseen.loc["CPEP", "low"]
+    said = (
+        "No network's probe is shown to beat the line without one here, and EMBridge retrieves unseen movements worse"
+    )
+    assert said in PAGE
+
+
+def test_what_the_page_says_of_the_untrained_encoder():
+    rows = read_results(FIGURES / "results.csv")
+    known = [name for name in (*ALIGNED, "EMG-MAE") if name in set(rows["system"])]
+    over = seed_differences(rows, "simulated", [(name, UNTRAINED) for name in known])
+    over = over[over["protocol"] == "LP"].set_index("systems")
+    assert set(over["seeds"]) == {3} and len(over) == 2 * len(known)
+    assert (over.loc[f"EMG-MAE - {UNTRAINED}", "low"] < 0).all()
+    assert (over.loc[[f"{name} - {UNTRAINED}" for name in ALIGNED], "low"] > 0).all()
+    said = "EMG pre-trained alone (EMG-MAE) is not shown to exceed an untrained encoder here"
+    assert said in PAGE
+
+
+def test_the_page_prints_the_papers_numbers_beside_those_of_an_independent_run():
+    """E's and EMGBlend's, of real recordings; nothing of ours is scored against the second."""
+    table = front_ends.emgblend().set_index("system")
+    lines = {name: [row[" ".join(column)] for column in COLUMNS] for name, row in table.iterrows()}
+    cells = pd.read_csv(FIGURES / "05_results" / "table2.csv").query("dataset == 'simulated' and system == 'EMBridge'")
+    cells = cells.set_index(["protocol", "classes"])["paper_value"]
+    lines["EMBridge, as E prints it"] = [f"{cells[column]:.3f}" for column in COLUMNS]
+    for name, values in lines.items():
+        assert f"| {name} | {' | '.join(values)} |\n" in PAGE
+    assert "arXiv:2609.25582" in PAGE and "Nothing of ours is scored against theirs." in PAGE
+
+
+def test_epochs_are_the_first_after_which_ten_more_gain_little():
+    errors = pd.read_csv(ROOT / "figures" / "simulated-long" / "epochs.csv").set_index(["system", "epochs"])["value"]
+    said = {
+        name: f"{name} {100 * (1 - errors[name, n + 10] / errors[name, n]):.1f}"
+        for name, n in {"EMG-MAE": 40, **dict.fromkeys(ALIGNED, 30)}.items()
+    }
+    page = " ".join((ROOT / "docs" / "not_reproduced.md").read_text(encoding="utf-8").split())
+    assert f"less than 5 % ({', '.join(said.values())})" in page
+    pose = [f"{errors['Pose-MAE', n]:.3f} after {n}" for n in (20, 40, 80)]
+    assert f"{100 * (1 - errors['Pose-MAE', 50] / errors['Pose-MAE', 40]):.0f} % from 40 to 50" in page
+    assert ", ".join(pose) in page
+
+
+def clear_differences() -> list[str]:
+    """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
+    pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")
+    clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
+    return [
+        f"- {r.protocol} {r.classes}, {r.systems}: {r.difference:+.2f} [{r.low:.2f}, {r.high:.2f}]"
+        for r in clear.itertuples()
+    ]
+
+
+def test_the_page_tells_the_luck_of_a_training():
+    assert differences.seed_spread_line(read_results(FIGURES / "results.csv"), "simulated") in PAGE
+    shown = re.search(r"leave zero out:\n\n((?:- .*\n)+)", PAGE)
+    expected = clear_differences() or ["- none"]
+    assert shown and shown[1].splitlines() == expected, "docs/results.md should list:\n" + "\n".join(expected)
+
+
+def test_the_committed_pose_autoencoder_uses_the_order_of_patches():
+    notes = json.loads((FIGURES / "02_mae_pretraining" / "results.json").read_text(encoding="utf-8"))["notes"]
+    errors = notes["hidden_patch_errors"]["Pose-MAE"]
+    assert errors["Pose-MAE"] <= 0.4 * errors["mean of the visible patches"]
+    assert errors["linear interpolation"] < errors["mean of the visible patches"]
+
+
+@pytest.mark.parametrize("file", sorted(FIGURES.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_measured_cell_of_a_table_is_a_row_of_results(file):
+    cells = pd.read_csv(file)
+    if "value" not in cells or file.name == "fig8.csv":  # others are made of several rows each; Fig. 8's are means
+        return
+    kept = pd.read_csv(FIGURES / "results.csv", low_memory=False)["value"].round(10)
+    lost = cells[cells["value"].notna() & ~cells["value"].round(10).isin(kept)]
+    assert lost.empty, lost.to_string()
+
+
+def test_the_page_sorts_the_claims_as_the_committed_table_does():
+    claims = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)
+    kinds = {
+        "holds": "Holds",
+        "does not hold": "Does not hold",
+        "cannot tell on this dataset": "Cannot tell on this dataset",
+        "cannot tell: baseline not trained to its end": "Baseline not trained to its end",
+    }
+    known = claims["verdict"].str.replace(r" \(.*", "", regex=True)
+    for kind, rows in claims.groupby(known.map(lambda verdict: kinds.get(verdict, "No rows yet"))):
+        shown = re.search(rf"^\*\*{kind}\*\* \({len(rows)} of {len(claims)}\)\n\n((?:- .*\n)+)", PAGE, re.M)
+        expected = [f"- {row.claim} ({row.source})" for row in rows.itertuples()]
+        assert shown and shown[1].splitlines() == expected, f"under {kind} docs/results.md should list:\n" + "\n".join(
+            expected
+        )
