@@ -13,6 +13,13 @@ HOW = {"dataset": "simulated", "profile": "long", "metric": "balanced_accuracy",
 HOW |= {"pooling": "max", "options": "D_tune", "interval_kind": "95 % bootstrap over user"}
 
 
+@pytest.fixture(autouse=True)
+def stood_before(monkeypatch):
+    """What these tests take for the defaults, whatever D_tune chose since."""
+    monkeypatch.setattr(constants, "DEFAULTS", {"tau_s": "0.1", "r": "0.5", "M": "16"})
+    monkeypatch.setattr(constants, "JOINT_DEFAULTS", dict.fromkeys(("EMBridge", "SoftCLIP"), "dot, 0.1, 1"))
+
+
 def tried(param, text, known, unseen, *, seeds=1, step=0.0, half=0.1, system="EMBridge", **fields):
     """D_tune's rows of one value; each further seed ``step`` better."""
     rows = []

@@ -528,7 +528,7 @@ def test_soft_targets_spread_further_at_a_higher_temperature(study):
     ids = explore.sorted_batch(study, 24)
     spread = [
         explore.target_spread(study, name, ids)
-        for name in ("EMBridge, tau_s = 0.02", "EMBridge", "EMBridge, tau_s = 0.5")
+        for name in ("EMBridge, tau_s = 0.02", "EMBridge, tau_s = 0.1", "EMBridge")
     ]
     perplexity = [found["perplexity"] for found in spread]
     assert 1 <= perplexity[0] < perplexity[1] < perplexity[2] <= len(ids) - 1
