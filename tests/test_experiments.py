@@ -37,7 +37,7 @@ def again(study, **changes):
 
 def test_fault_26_a_run_trains_what_it_needs_first_and_is_trained_once(study):
     assert not (study.out / "runs").exists()
-    run = study.run("CPEP")  # as notebook 04 does, before 02 trained the autoencoders
+    run = study.run("CPEP")  # as the notebooks do, before 02 trained the autoencoders
     needed = {f.parent.name[:8] for f in study.out.glob("runs/*/done.json")}
     assert needed == {"emg-mae-", "pose-mae", run.folder.name[:8]}
     written = (run.folder / "done.json").stat().st_mtime_ns
@@ -293,7 +293,7 @@ def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
             moved = results.assign(value=results["value"].where(~mine, results["value"] + change))
             told = comparisons.judge_controls(moved, "simulated")
             assert told.startswith("WARNING: shuffled controls") and f"in the mean: {name}, unseen, 0." in told
-    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as page 05 says
+    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as the page says
 
 
 def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):

@@ -159,7 +159,7 @@ def test_results_that_are_kept_are_not_ignored_and_executed_notebooks_are(tmp_pa
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     kept = [f"figures/{name}/rows/cpep-seed0.json" for name in COMMITTED]
-    made = [f"figures/{name}/notebooks/05_results.ipynb" for name in COMMITTED] + ["figures/simulated-smoke/a.csv"]
+    made = [f"figures/{name}/notebooks/05_page.ipynb" for name in COMMITTED] + ["figures/simulated-smoke/a.csv"]
     found = subprocess.run([*git, "check-ignore", *kept, *made], capture_output=True, text=True)
     assert found.stdout.split() == made and "simulated-long-waveform" in COMMITTED
 

@@ -118,17 +118,17 @@ def figure():
 
 def test_page_writes_rows_figures_tables_notes(tmp_path):
     folder = tmp_path / "Ä b"
-    page = Page("05_results", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
+    page = Page("05_second", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
     shown = page.figure(figure(), "fig3a", "Confusion.", source="E Fig. 3a")
-    assert shown.data == (folder / "05_results" / "fig3a.png").read_bytes()
+    assert shown.data == (folder / "05_second" / "fig3a.png").read_bytes()
     frame = page.table(pd.DataFrame({"a": [0.5], "b": ["x | y"]}), "table2", "Table.")
     assert frame["a"].tolist() == [0.5]
     page.rows([row(**BASE, metric="f1", value=0.5, low=float("nan"))])
     page.note("seconds", np.array([1.5, np.nan]))
     path = page.write()
-    assert path == folder / "05_results" / "results.json"
+    assert path == folder / "05_second" / "results.json"
     found = json.loads(path.read_text("utf-8"))
-    assert found["notebook"] == "05_results"
+    assert found["notebook"] == "05_second"
     assert found["context"] == {"simulated": True, "commit": "abc", "hours": 2.0}
     assert found["records"] == {}
     assert found["rows"] == [BASE | {"metric": "f1", "value": 0.5, "version": RESULTS_VERSION}]
@@ -150,7 +150,7 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
 
 def test_what_an_earlier_run_left_goes_with_the_next_one(tmp_path):
     for names in (("old", "kept"), ("kept",)):
-        page = Page("06_ablations", tmp_path, context={})
+        page = Page("06_third", tmp_path, context={})
         for name in names:
             page.figure(figure(), name, "A figure.")
             page.table(pd.DataFrame({"a": [1]}), f"{name}-table", "A table.")
@@ -161,7 +161,7 @@ def test_what_an_earlier_run_left_goes_with_the_next_one(tmp_path):
 
 @pytest.mark.parametrize("version", [None, RESULTS_VERSION - 1, RESULTS_VERSION + 1])
 def test_rows_of_another_version_leave_the_results(tmp_path, version):
-    for name in ("05_results", "06_ablations"):
+    for name in ("05_second", "06_third"):
         page = Page(name, tmp_path, context={})
         page.rows([row(**BASE, metric="f1", value=0.5, system=name)])
         path = page.write()
@@ -171,7 +171,7 @@ def test_rows_of_another_version_leave_the_results(tmp_path, version):
     assert text.count(said) == 1
     path.write_text(text.replace(f", {said}", "" if version is None else f', "version": {version}'), "utf-8")
     found = collect(tmp_path)
-    assert found["system"].tolist() == ["05_results"] and found["version"].tolist() == [RESULTS_VERSION]
+    assert found["system"].tolist() == ["05_second"] and found["version"].tolist() == [RESULTS_VERSION]
 
 
 @pytest.mark.parametrize(
@@ -352,9 +352,9 @@ def test_a_row_of_a_record_lies_there_alone_however_many_pages_read_it(tmp_path)
 
 
 def test_two_pages_that_claim_the_same_row_are_named(tmp_path):
-    write_page(tmp_path, "04_alignment", [row(**BASE, metric="f1", system="CPEP", value=0.1)])
-    write_page(tmp_path, "05_results", [row(**BASE, metric="f1", system="CPEP", value=0.2, run_key="other")])
-    with pytest.raises(InputError, match=r"04_alignment and 05_results both with .*system=CPEP"):
+    write_page(tmp_path, "04_first", [row(**BASE, metric="f1", system="CPEP", value=0.1)])
+    write_page(tmp_path, "05_second", [row(**BASE, metric="f1", system="CPEP", value=0.2, run_key="other")])
+    with pytest.raises(InputError, match=r"04_first and 05_second both with .*system=CPEP"):
         collect(tmp_path)
     assert not (tmp_path / "results.csv").exists()
 

@@ -20,6 +20,7 @@ from embridge import config as cfg
 from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.provenance import ROOT
+from embridge.run.pages import NUMBERS
 
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
     add("--skip-broken", "run train sweep plan", action="store_true",
-        help="leave out recordings that cannot be read; page 01 names them")  # fmt: skip
+        help=f"leave out recordings that cannot be read; page {NUMBERS['data']} names them")  # fmt: skip
     add("--only", "run", metavar="NN", action="append", default=[],
         help="run these notebooks: 04, or 04,05; may be repeated")  # fmt: skip
     seeds = _number(1, 1000)

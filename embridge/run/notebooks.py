@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.files import write_atomically
 from embridge.run import cli, jobs, report
+from embridge.run.pages import STEMS
 from embridge.run.progress import Heartbeat, human, last_line
 
 # What loads papermill, nbformat or pandas, which take seconds, is imported where it is used: the processes that
@@ -35,7 +36,7 @@ from embridge.run.progress import Heartbeat, human, last_line
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 25.0, "quick": 45.0}
 # What these need besides the data: nothing, or the masked autoencoders. They run while a core waits for a training.
-EARLY = {"01_data": False, "02_mae_pretraining": True, "03_soft_targets": True}
+EARLY = {STEMS["data"]: False, STEMS["mae_pretraining"]: True, STEMS["communities"]: True}
 KEPT = "what is trained is kept; the same command goes on from there"
 RECORDS = "embridge.paper.records"  # a notebook that imports it, or what lies in it, shows records of results
 
