@@ -1,5 +1,8 @@
 """Views of a study beside its scores: one function for each question that the notebooks ask."""
 
+import inspect
+import textwrap
+
 import numpy as np
 import pandas as pd
 import torch
@@ -144,6 +147,21 @@ def interpolated(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         for channel in window:
             channel[gone] = np.interp(steps[gone], steps[~gone], channel[~gone])
     return torch.from_numpy(out).to(x.device)
+
+
+def source(*things):
+    """The package's own text of functions or classes, to show in a notebook: what a page explains is what runs."""
+    from IPython.display import Markdown  # a notebook has it, and nobody else needs it
+
+    texts = (textwrap.dedent(inspect.getsource(thing)) for thing in things)
+    return Markdown("\n".join(f"```python\n{text}```" for text in texts))
+
+
+def held_out_windows(study: Study, most: int = 400) -> np.ndarray:
+    """Windows of users that no training has seen: D_tune's of both class sets, else D_eval's; at most ``most``."""
+    sets = study.splits.tune if any(map(len, study.splits.tune.values())) else study.splits.evaluation
+    ids = np.unique(np.concatenate(list(sets.values())))
+    return ids[:: -(-len(ids) // most) or 1]
 
 
 def contrast_windows(study: Study, most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
