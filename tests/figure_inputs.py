@@ -171,6 +171,8 @@ FIGURES = {
     "communities": lambda: f.communities(XY, LABELS, {k: POSE[k] for k in range(4)}),
     "communities, glove": lambda: f.communities(XY, LABELS, {}),
     "similarity": lambda: f.similarity_matrix(RNG.normal(size=(24, 24)), BATCH, STAGES),
+    "attention": lambda: f.attention_maps({"first": SOFT[:8, :21], "second": SOFT[:8, :21]}, 2.0),
+    "mask": lambda: f.attention_mask(np.tri(9, dtype=bool), {"queries": 4, "visible pose": 3, "masked pose": 2}),
     "soft targets": lambda: f.soft_targets_heatmap(SOFT, BATCH),
     "grid": lambda: f.soft_targets_grid({(k, t): SOFT for k in (1, "all") for t in (0.05, 0.1, 0.5)}),
     "pipeline": lambda: f.affinity_pipeline(SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT),

@@ -18,5 +18,12 @@ from embridge.figures.results import (
 )
 from embridge.figures.style import new_figure, pretty, system_colours, use_style
 from embridge.figures.sweeps import batch_size, choice_forest, constants, data_efficiency, few_shot, growth, sensitivity
-from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
+from embridge.figures.targets import (
+    affinity_pipeline,
+    attention_maps,
+    attention_mask,
+    similarity_matrix,
+    soft_targets_grid,
+    soft_targets_heatmap,
+)
 from embridge.figures.training import alignment_curves, divergence, masked_error_curves, query_usage, reconstructions

@@ -68,6 +68,45 @@ def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -
     return figure
 
 
+def attention_mask(may_attend: np.ndarray, groups: dict[str, int]) -> Figure:
+    """Who may attend to whom, (N, N) bool: ``groups`` maps a name to how many tokens it has, in the matrix' order.
+
+    Read a row: dark are the tokens that this one may look at.
+    """
+    figure, axes = style.new_figure(width=4.6, height=3.4, layout="compressed")
+    ax = axes[0, 0]
+    ax.pcolormesh(np.asarray(may_attend)[::-1], cmap="Blues", vmin=-0.1, vmax=1.4, edgecolors="white", lw=0.4)
+    ends, total = np.cumsum(list(groups.values())), len(may_attend)
+    for edge in ends[:-1]:
+        ax.axvline(edge, color="black", lw=1)
+        ax.axhline(total - edge, color="black", lw=1)
+    middles = ends - np.array(list(groups.values())) / 2
+    ax.set_xticks(middles, list(groups))
+    ax.set_yticks(total - middles, list(groups))
+    ax.tick_params(length=0)
+    ax.set(xlabel="is looked at", ylabel="looks", aspect="equal")
+    return figure
+
+
+def attention_maps(maps: dict[str, np.ndarray], seconds: float) -> Figure:
+    """What queries read of EMG: a panel a title, ``maps`` to (M, 1 + L) weights, of which the first is [CLS]'s.
+
+    Rows that look alike are queries that ask for the same; a bright column is a moment that all of them read.
+    """
+    figure, axes = style.grid(len(maps), 2, row=2.3, margin=0.2)
+    top = max(float(np.max(weights)) for weights in maps.values())
+    for ax, (title, weights) in zip(axes, maps.items(), strict=True):
+        n_queries, n_tokens = len(weights), weights.shape[1] - 1
+        image = ax.imshow(weights, cmap="viridis", norm=Normalize(0, top), aspect="auto", interpolation="nearest")
+        at = np.linspace(0, n_tokens, 3)
+        ax.set_xticks([0, *(0.5 + at)], ["[CLS]", *(f"{t:g}" for t in at / n_tokens * seconds)])
+        ax.axvline(0.5, color="white", lw=1)
+        ax.set_yticks(sorted({0, n_queries // 2 - 1, n_queries - 1}), sorted({1, n_queries // 2, n_queries}))
+        ax.set(title=title, xlabel="EMG token, by its time (s)", ylabel="query")
+    figure.colorbar(image, ax=list(axes), label="attention (a row sums to 1)", shrink=0.8)
+    return figure
+
+
 def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray) -> Figure:
     """Soft targets of one batch (Fig. 2b): row i is the distribution over the other poses that pose i is told to match.
 

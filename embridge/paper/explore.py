@@ -15,7 +15,7 @@ from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
 from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.grids import JOINT
-from embridge.models.transformer import unpatchify
+from embridge.models.transformer import split_heads, unpatchify
 from embridge.paper import constants, records
 from embridge.paper.results import Page
 from embridge.study import Study
@@ -205,6 +205,80 @@ def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     poses = normalize(study.pose_embeddings(ids), dim=-1)
     best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
     return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
+
+
+@torch.inference_mode()
+def query_attention(study: Study, name: str, ids: np.ndarray) -> list[torch.Tensor]:
+    """What the queries read of windows ``ids``: for each cross-attention in turn (n, M, 1 + L), a mean over heads.
+
+    Rows sum to 1; the first column is EMG's [CLS], the others are its tokens in time.
+    """
+    model, seen = study.run(name).model, []
+    layers = [block.cross_attention for block in model.qformer.blocks if block.cross_attention is not None]
+    hooks = [layer.register_forward_pre_hook(lambda *called: seen.append(called)) for layer in layers]
+    try:
+        model.queries(study.reader().emg(ids))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [attention_weights(layer, *arguments).mean(1).cpu() for layer, arguments in seen]
+
+
+def attention_weights(layer, x: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    """Softmax weights (B, h, M, L) of a CrossAttention from x (B or 1, M, d) to memory (B, L, d)."""
+    q = split_heads(layer.q(x).expand(len(memory), -1, -1), layer.n_heads)
+    k = split_heads(layer.kv(memory).chunk(2, dim=-1)[0], layer.n_heads)
+    return (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)
+
+
+@torch.inference_mode()
+def pose_beside_queries(
+    study: Study, name: str, ids: np.ndarray, of: np.ndarray | None = None, ratio: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden pose of the windows ``ids`` filled in by MPRL beside Q' of the windows ``of`` (by default their own).
+
+    ratio: the share of tokens that is hidden; None: the objective's. What is hidden depends on the place in ``ids``
+    alone, and is what :func:`hidden_patch_errors` hides from Pose-MAE in a first batch.
+
+    Returns
+    -------
+    truth, filled : (n, J, steps), z-scored; in ``filled`` the hidden steps are guesses. hidden : (n, steps) bool
+    """
+    model, reader = study.run(name).model, study.reader()
+    pose, emg = reader.pose(ids), model.encode(reader.emg(ids if of is None else of))
+    tokenizer = model.pose_tokenizer
+    table = noise(0, 0, "hidden patches", len(ids), tokenizer.n_tokens).to(pose.device)
+    ratio = EXPERIMENTS[name].objective.mask_ratio if ratio is None else ratio
+    states, masked = model.masked_states(model.query(emg), pose, table, ratio, emg)
+    patches, guess = tokenizer.patches(pose), model.decode_pose(states)  # (n, L, J * patch), (n, masked, J * patch)
+    filled = patches.scatter(1, masked[:, :, None].expand(-1, -1, patches.shape[2]), guess)
+    hidden = torch.zeros(table.shape, dtype=torch.bool, device=pose.device).scatter_(1, masked, True)
+    whole = [unpatchify(x, pose.shape[1]).cpu() for x in (patches, filled)]
+    return *whole, hidden.repeat_interleave(tokenizer.patch, dim=1).cpu()
+
+
+def hidden_error(truth: torch.Tensor, filled: torch.Tensor, hidden: torch.Tensor) -> float:
+    """Mean squared error over the hidden steps of what :func:`pose_beside_queries` returns; 1 is about the variance."""
+    return float((filled - truth).square().mean(1)[hidden].mean())
+
+
+def hidden_hands(study: Study, guesses: dict[str, tuple], n_frames: int = 6) -> tuple[dict, np.ndarray]:
+    """The first window of each of ``guesses`` (see :func:`pose_beside_queries`) as hands, at steps that were hidden.
+
+    Returns what ``figures.hands_of_classes`` draws: the truth and each guess to (n_frames, 20) rad, and the times, s;
+    nothing of a glove's sensors.
+    """
+    reader, shape = study.reader(), study.profile.model
+    (truth, _, hidden), *_ = guesses.values()
+    steps = np.flatnonzero(hidden[0])
+    steps = steps[np.linspace(0, len(steps) - 1, n_frames).round().astype(int)]
+    shown = {"what was hidden": truth} | {name: filled for name, (_, filled, _) in guesses.items()}
+    if truth.shape[1] != len(JOINTS):
+        return {}, steps
+    rad = {name: x[0] * reader.pose_std.cpu() + reader.pose_mean.cpu() for name, x in shown.items()}
+    return {
+        name: x[:, steps].T.numpy() for name, x in rad.items()
+    }, steps * shape.window / shape.sample_rate / shape.pose.steps
 
 
 def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
