@@ -81,7 +81,7 @@ def attention_mask(may_attend: np.ndarray, groups: dict[str, int]) -> Figure:
         ax.axvline(edge, color="black", lw=1)
         ax.axhline(total - edge, color="black", lw=1)
     middles = ends - np.array(list(groups.values())) / 2
-    ax.set_xticks(middles, list(groups))
+    ax.set_xticks(middles, [name.replace(" ", "\n") for name in groups])
     ax.set_yticks(total - middles, list(groups))
     ax.tick_params(length=0)
     ax.set(xlabel="is looked at", ylabel="looks", aspect="equal")
@@ -98,7 +98,7 @@ def attention_maps(maps: dict[str, np.ndarray], seconds: float) -> Figure:
     for ax, (title, weights) in zip(axes, maps.items(), strict=True):
         n_queries, n_tokens = len(weights), weights.shape[1] - 1
         image = ax.imshow(weights, cmap="viridis", norm=Normalize(0, top), aspect="auto", interpolation="nearest")
-        at = np.linspace(0, n_tokens, 3)
+        at = np.array([0.5, 1]) * n_tokens
         ax.set_xticks([0, *(0.5 + at)], ["[CLS]", *(f"{t:g}" for t in at / n_tokens * seconds)])
         ax.axvline(0.5, color="white", lw=1)
         ax.set_yticks(sorted({0, n_queries // 2 - 1, n_queries - 1}), sorted({1, n_queries // 2, n_queries}))
