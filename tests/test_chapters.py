@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embridge import losses
-from embridge.config import ModelConfig
+from embridge.config import RESULTS_VERSION, ModelConfig
 from embridge.experiments import EXPERIMENTS
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.models.transformer import CrossAttention, attend, split_heads
@@ -72,3 +72,26 @@ def test_held_out_windows_are_d_tune_s_or_d_eval_s_and_not_too_many():
 def test_a_page_shows_the_package_s_own_text():
     shown = explore.source(losses.info_nce, losses.soft_targets).data
     assert shown.count("```python") == 2 and "def info_nce" in shown and ".fill_diagonal_(-math.inf)" in shown
+
+
+def test_info_nce_on_held_out_windows_is_a_mean_over_batches(study):
+    ids, model = np.arange(6), study.run("CPEP").model
+    study.profile = SimpleNamespace(align=SimpleNamespace(batch_size=2))
+    study.emg_queries = lambda name, ids: model.queries(study.reader().emg(ids))
+    study.pose_embeddings = lambda ids: torch.nn.functional.normalize(study.pose[ids].flatten(1)[:, :16], dim=1)
+    found, size = explore.held_out_info_nce(study, "CPEP", ids)
+    dealt = np.random.default_rng(0).permutation(6).reshape(3, 2)
+    queries = [(model.queries(study.reader().emg(ids)), study.pose_embeddings(ids)) for ids in dealt]
+    losses_of = [losses.info_nce(losses.pick_queries(q, v), v, model.log_scale).item() for q, v in queries]
+    assert size == 2 and found == pytest.approx(np.mean(losses_of))
+    study.profile.align.batch_size = 100
+    assert explore.held_out_info_nce(study, "CPEP", ids)[1] == 6
+
+
+def test_epochs_of_an_earlier_version_are_not_shown(tmp_path, monkeypatch):
+    (tmp_path / "figures" / "simulated-long").mkdir(parents=True)
+    rows = f"system,epochs,value,version\nCPEP,10,3.0,{RESULTS_VERSION}\nEMBridge,10,2.0,{RESULTS_VERSION - 1}\n"
+    (tmp_path / "figures" / "simulated-long" / "epochs.csv").write_text(rows)
+    monkeypatch.setattr(explore, "ROOT", tmp_path)
+    found = explore.tuned_epochs(("CPEP", "Q-Former", "EMBridge"))
+    assert list(found) == ["CPEP"] and found["CPEP"][["epoch", "value"]].to_numpy().tolist() == [[10, 3.0]]

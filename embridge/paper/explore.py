@@ -2,6 +2,8 @@
 
 import inspect
 import textwrap
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from openTSNE import TSNE
 from torch.nn.functional import normalize
 
 from embridge import figures, losses
+from embridge.config import RESULTS_VERSION
 from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
@@ -18,6 +21,7 @@ from embridge.grids import JOINT
 from embridge.models.transformer import split_heads, unpatchify
 from embridge.paper import constants, records
 from embridge.paper.results import Page
+from embridge.provenance import ROOT
 from embridge.study import Study
 
 
@@ -279,6 +283,28 @@ def hidden_hands(study: Study, guesses: dict[str, tuple], n_frames: int = 6) -> 
     return {
         name: x[:, steps].T.numpy() for name, x in rad.items()
     }, steps * shape.window / shape.sample_rate / shape.pose.steps
+
+
+@torch.inference_mode()
+def held_out_info_nce(study: Study, name: str, ids: np.ndarray) -> tuple[float, int]:
+    """InfoNCE (E eq. 1) of an aligned system on windows ``ids``, at its temperature, and among how many poses.
+
+    A mean over batches of training's size, the windows dealt at random; of one smaller batch where they are fewer.
+    """
+    ids = np.random.default_rng(0).permutation(ids)
+    size = min(study.profile.align.batch_size, len(ids))
+    parts = [ids[start : start + size] for start in range(0, len(ids) - size + 1, size)]
+    scale = study.run(name).model.log_scale.detach().cpu()
+    queries, poses = ([of(part) for part in parts] for of in (partial(study.emg_queries, name), study.pose_embeddings))
+    found = [losses.info_nce(losses.pick_queries(q, v), v, scale).item() for q, v in zip(queries, poses, strict=True)]
+    return float(np.mean(found)), size
+
+
+def tuned_epochs(names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """InfoNCE on D_tune by system: ``epoch`` and ``value`` of the committed rows of this RESULTS_VERSION."""
+    rows = pd.read_csv(ROOT / "figures" / "simulated-long" / "epochs.csv").rename(columns={"epochs": "epoch"})
+    rows = rows[rows["version"] == RESULTS_VERSION]
+    return {name: rows[rows["system"] == name] for name in names if (rows["system"] == name).any()}
 
 
 def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
