@@ -49,6 +49,21 @@ def beside_zero(ax, y: float, text: str, colour: str = style.GREY) -> None:
     ax.annotate(text, (0, y), (4, 0), textcoords="offset points", va="center", color=colour)
 
 
+def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tuple[Figure, np.ndarray, dict, list]:
+    """A figure, axes with a row a protocol and a column a class set, each protocol's systems, and the class sets.
+
+    ``base``, ``line``: inches of the whole and of each system.
+    """
+    protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
+    systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
+    lengths = [len(names) for names in systems.values()]
+    height = base + line * sum(lengths) + 0.4 * len(protocols)
+    figure, axes = style.new_figure(
+        len(protocols), len(class_sets), height=height, sharex=True, sharey="row", height_ratios=lengths
+    )
+    return figure, axes, systems, class_sets
+
+
 def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the paper's value as a diamond.
 
@@ -67,21 +82,14 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     rows = rows[~rows["system"].isin(NO_NETWORK)]
     found = measured(rows, ["system", "protocol", "classes"], "table2_bars")
     rows = rows[rows[["value", "paper_value"]].notna().any(axis=1) & rows["protocol"].isin(found["protocol"])]
-    protocols = style.in_order(rows["protocol"])
-    class_sets = style.in_order(rows["classes"])
-    systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
-    lengths = [len(systems[p]) for p in protocols]
-    figure, axes = style.new_figure(
-        len(protocols), len(class_sets), height=1.1 + 0.33 * sum(lengths) + 0.4 * len(protocols),
-        sharex=True, sharey="row", height_ratios=lengths,
-    )  # fmt: skip
+    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.1, 0.33)
     colours = style.system_colours(rows["system"])
     if reference is not None:
         colours = dict.fromkeys(colours, style.PALE) | {reference: colours[reference]}
         through = {"color": colours[reference], "lw": 1.4}
     compared = rows["paper_value"].notna().any()
     marks = rows["origin"].map(lambda origin: " †" if origin else "")
-    for i, protocol in enumerate(protocols):
+    for i, protocol in enumerate(systems):
         style.name_lines(axes[i, 0], systems[protocol])
         for ax, classes in zip(axes[i], class_sets, strict=True):
             part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
@@ -126,15 +134,9 @@ def front_ends(rows: pd.DataFrame) -> Figure:
     rows = measured(rows, ["system", "protocol", "classes", "tokens"], "front_ends")
     to_beat = rows[rows["system"] == LOG_POWER_LDA].groupby("classes")["value"].first()
     rows = rows[~rows["system"].isin(NO_NETWORK)]
-    protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
-    systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
-    lengths = [len(systems[p]) for p in protocols]
-    figure, axes = style.new_figure(
-        len(protocols), len(class_sets), height=1.3 + 0.36 * sum(lengths) + 0.4 * len(protocols),
-        sharex=True, sharey="row", height_ratios=lengths,
-    )  # fmt: skip
+    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.3, 0.36)
     colours = style.system_colours(rows["system"])
-    for (i, protocol), (j, classes) in product(enumerate(protocols), enumerate(class_sets)):
+    for (i, protocol), (j, classes) in product(enumerate(systems), enumerate(class_sets)):
         ax, part = axes[i, j], rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
         style.name_lines(ax, systems[protocol])
         for system, pair in part.groupby("system"):
