@@ -30,6 +30,7 @@ COMMANDS = {
     "sweep": "embridge.run.jobs",
     "plan": "embridge.run.plan",
     "check": "embridge.run.check",
+    "demo": "embridge.run.demo",
     "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"
