@@ -24,17 +24,21 @@ class Browser:
         # the protocol is spoken on file descriptors 3 (to the browser) and 4 (from it)
         script = f'exec "$0" "$@" 3<&{their_read} 4>&{their_write}'
         self.process = subprocess.Popen(
-            ["sh", "-c", script, CHROMIUM, *options, "about:blank"], pass_fds=(their_read, their_write),
+            ["bash", "-c", script, CHROMIUM, *options, "about:blank"], pass_fds=(their_read, their_write),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(their_read)
         os.close(their_write)
         self.read, self.write, self.left, self.number, self.session = read, write, b"", 0, None
         self.told, self.asked, self.loaded = [], [], False
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self(f"{domain}.enable")
+        try:
+            target = self("Target.createTarget", url="about:blank")["targetId"]
+            self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self(f"{domain}.enable")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self):
         return self

@@ -267,7 +267,11 @@ def _remade(out: Path) -> list[Path]:
     for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
-        found += [folder / name for name in ("notebooks", "report.html", "demo.html")] if out == ROOT and name in COMMITTED else [folder]
+        found += (
+            [folder / name for name in ("notebooks", "report.html", "demo.html")]
+            if out == ROOT and name in COMMITTED
+            else [folder]
+        )
     found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
     return [path for path in found if path.exists() and not path.is_symlink()]
 

@@ -1,4 +1,4 @@
-"""``run_all.sh --demo``: a finished run as one page to play with, ``demo.html``, which needs neither network nor Python.
+"""``run_all.sh --demo``: a finished run as a page to play with, ``demo.html``, which needs neither network nor Python.
 
 Only what the page shows is gathered here. ``demo.html`` beside this module is the page without its data: it computes
 neighbours, votes and soft targets itself, as :mod:`embridge.evaluation` and :mod:`embridge.losses` do.
@@ -38,7 +38,7 @@ COARSER = 4  # a gallery's hand moves in steps of so many bins of 25 ms
 
 
 def packed(values, kind: str) -> dict:
-    """An array as JSON: base64 of little-endian "f4", or of "i2" or "i1" steps of the "scale" that its largest needs."""
+    """An array as JSON: base64 of little-endian "f4", or of "i2" or "i1", whose unit is the "scale"."""
     values = np.asarray(values, np.float64)
     scale = 1.0 if kind == "f4" else float(np.abs(values).max(initial=0.0) or 1.0) / np.iinfo(kind).max
     stored = values if kind == "f4" else np.rint(values / scale)
@@ -98,16 +98,21 @@ def class_set(study: Study, system: str, classes: str) -> dict:
     }
 
 
-def gather(study: Study, system: str = SYSTEM) -> dict:
-    """All that the page shows of a study's finished run of an aligned ``system`` with CASCLe, as plain JSON.
-
-    Raises InputError where the pose is not the 20 joint angles of a hand, and what the study raises.
-    """
+def check_hand(study: Study) -> None:
+    """Raise InputError where the pose is not the 20 joint angles of a hand."""
     if study.windows.n_joints != hand.N_ANGLES:
         raise InputError(
             f"--demo draws hands from {hand.N_ANGLES} joint angles, found {study.windows.n_joints} glove sensors in "
             f"{study.dataset}: choose --dataset simulated or emg2pose"
         )
+
+
+def gather(study: Study, system: str = SYSTEM) -> dict:
+    """All that the page shows of a study's finished run of an aligned ``system`` with CASCLe, as plain JSON.
+
+    Raises InputError as :func:`check_hand` and the study do.
+    """
+    check_hand(study)
     objective, space = find(system).objective, study.pose_space(system)
     names = ("dataset", "profile", "seed", "simulated", "commit", "results_version")
     bones = {name: getattr(hand, name).tolist() for name in ("ROOTS", "ALONG", "FLEXION", "SIDE", "SEGMENTS")}
@@ -133,17 +138,18 @@ def write(study: Study, file: Path, system: str = SYSTEM) -> Path:
 
 
 def check_finished(study: Study, again: str, system: str = SYSTEM) -> None:
-    """Raise InputError with the command ``again`` where the windows or the run are missing: nothing is made here."""
-    names = (*find(system).needs, system)
+    """Raise InputError with the command ``again`` where windows or a run are missing: nothing is made here."""
+    check_hand(study)
     if look_at(study, progress=False).built:
+        names = (*find(system).needs, system)
         runs = {name: study.out / "runs" / f"{slug(name)}-{study.key(find(name))}" for name in names}
-        absent = [name for name, folder in runs.items() if not (folder / "done.json").exists()]
+        absent = [f"run of {name}" for name, folder in runs.items() if not (folder / "done.json").exists()]
     else:
-        absent = ["its windows"]
+        absent = ["windows"]
     if absent:
         raise InputError(
-            f"--demo shows a finished run of {system} on {study.dataset}, profile {study.profile.name}, and below "
-            f"{study.out} {absent[0]} is missing: make it with {again}"
+            f"--demo shows a finished run of {system} on {study.dataset}, profile {study.profile.name}; {study.out} "
+            f"holds no {absent[0]}; make it with {again}"
         )
 
 
