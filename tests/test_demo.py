@@ -213,6 +213,14 @@ def test_the_page_computes_what_python_does(study, page, browser):
     assert not browser.told
 
 
+@pytest.mark.parametrize(("cosines", "winner"), [((0.9, 0.95), 1), ((0.9, 0.9), 0), ((0.9, 0.5, 0.3), 1), ((), -1)])
+def test_a_tied_vote_goes_to_the_larger_sum_then_to_the_smaller_class(page, browser, cosines, winner):
+    browser.open(page)
+    poses = json.dumps([{"j": j, "cosine": cosine} for j, cosine in enumerate(cosines)])
+    found = browser.js(f"vote({{set: {{label: [0, 1, 1], classes: ['a', 'b']}}}}, {poses})")
+    assert found["winner"] == winner and found["share"] == pytest.approx((0, 1, 1 / 2, 2 / 3)[len(cosines)])
+
+
 def change(browser, name: str, value) -> None:
     """Move a control as a hand would, and tell the page."""
     browser.js(f"(() => {{ const c = $('{name}'); c.value = {json.dumps(value)}; "
