@@ -227,7 +227,7 @@ def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monke
     gone += ["runs/sweep/simulated-smoke-20260101-000000/1_0_log.out"]
     kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]
     # as in the repository itself, where two profiles' results are tracked
-    kept += ["figures/simulated-quick/01_one/results.json"]
+    kept += ["figures/simulated-quick/01_one/results.json", "figures/simulated-quick/notebooks/01_one.md"]
     gone += ["figures/simulated-quick/notebooks/01_one.ipynb", "figures/simulated-quick/report.html"]
     gone += ["figures/simulated-quick/demo.html"]
     for name in gone + kept:

@@ -269,7 +269,8 @@ def _remade(out: Path) -> list[Path]:
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += (
-            [folder / name for name in ("notebooks", "report.html", "demo.html")]
+            [*(file for file in (folder / "notebooks").glob("*") if file.suffix != ".md"), folder / "report.html"]
+            + [folder / "demo.html"]
             if out == ROOT and name in COMMITTED
             else [folder]
         )
