@@ -11,6 +11,7 @@ import pytest
 import torch
 from browser import CHROMIUM, Browser
 from conftest import TINY
+from PIL import Image
 
 from embridge import evaluation as ev
 from embridge.data.hand import landmarks
@@ -18,6 +19,7 @@ from embridge.data.signals import emg_features
 from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.experiments import find
+from embridge.figures.animation import FRAMES
 from embridge.losses import community_targets, perplexity
 from embridge.run import cli, demo
 from embridge.study import Study
@@ -312,3 +314,34 @@ def test_nothing_sticks_out_of_a_phone(page, browser, width):
     wide = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)"
     assert browser.js(f"{wide}.map((e) => e.id || e.tagName)") == []
     assert browser.js("[...document.querySelectorAll('canvas')].every((c) => c.width > 30 && c.height > 30)")
+
+
+# ---- the animation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", SETS)
+def test_its_windows_are_recognised_as_the_evaluation_does_among_other_users(study, classes):
+    shown, ids = demo.recognised(study, demo.SYSTEM, classes, 3), demo.in_turn(study, classes)[:3]
+    everyone, user = (
+        study.splits.evaluation[classes],
+        study.splits.table["user"].astype("category").cat.codes.to_numpy(),
+    )
+    labels = study.splits.labels(classes, everyone)
+    answers = ev.zero_shot(
+        study.emg_queries(demo.SYSTEM, ids), study.pose_embeddings(everyone, demo.SYSTEM), labels,
+        k=study.profile.evaluation.k, query_group=user[ids], gallery_group=user[everyone],
+    )  # fmt: skip
+    names = [demo.style.pretty(name) for name in study.splits.classes[classes]]
+    assert [window.answer for window in shown] == [names[answer] for answer in answers]
+    assert [window.truth for window in shown] == [names[c] for c in study.splits.labels(classes, ids)]
+    for window, i in zip(shown, ids, strict=True):
+        assert window.emg.shape[0] == 16 and np.array_equal(window.pose, study.store.read_pose(np.array([i]))[0])
+        assert len(window.near) == len(window.names) <= demo.SHOWN and 0 < window.votes <= window.k
+        assert window.names.count(window.answer) <= window.votes
+
+
+def test_it_is_one_small_file(study, tmp_path):
+    file = demo.animate(study, tmp_path / "a.gif")
+    with Image.open(file) as movie:
+        assert 2 < movie.n_frames <= 6 * 2 * FRAMES and movie.info["loop"] == 0 and movie.size == (760, 330)
+    assert file.stat().st_size < 2e6

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
 from torch.nn.functional import normalize
 
 from embridge.config import n_bins
@@ -19,9 +21,11 @@ from embridge.data import hand
 from embridge.data.signals import bin_means, filter_emg
 from embridge.data.splits import SETS
 from embridge.errors import InputError
+from embridge.evaluation import majority, neighbours
 from embridge.experiments import find, slug
 from embridge.figures import hand as drawing
 from embridge.figures import style
+from embridge.figures.animation import SHOWN, Recognised, recognition
 from embridge.files import write_atomically
 from embridge.paper.scoring import gallery_embeddings, zero_shot_outcomes
 from embridge.run import cli
@@ -34,6 +38,7 @@ TEMPLATE = Path(__file__).with_name("demo.html")
 SYSTEM = "EMBridge"
 QUERIES, BATCH, GALLERY = 6, 16, 600  # windows of a class set: to play with, in the soft targets' batch, at most in all
 EMG_HZ = 1000  # of the traces, whose band ends at 250 Hz
+ANIMATED = 3  # windows of a class set
 COARSER = 4  # a gallery's hand moves in steps of so many bins of 25 ms
 
 
@@ -98,6 +103,37 @@ def class_set(study: Study, system: str, classes: str) -> dict:
     }
 
 
+def recognised(study: Study, system: str, classes: str, n: int) -> list[Recognised]:
+    """The first n of :func:`in_turn` with their nearest poses of other users and the vote, for the animation."""
+    splits, ids, k = study.splits, in_turn(study, classes)[:n], study.profile.evaluation.k
+    everyone = splits.evaluation[classes]
+    user = pd.factorize(splits.table["user"])[0]
+    queries, poses = study.emg_queries(system, ids).float(), gallery_embeddings(study, system, everyone).float()
+    apart = {"query_code": torch.from_numpy(user[ids]), "pose_code": torch.from_numpy(user[everyone])}
+    cosine, index = neighbours(queries, poses, k, labels=torch.from_numpy(splits.labels(classes, everyone)), **apart)
+    label = splits.labels(classes, everyone[index.flatten()]).reshape(index.shape)
+    names = np.array([style.pretty(name) for name in splits.classes[classes]])
+    answer = majority(torch.from_numpy(label), cosine, len(names)).numpy()
+    truth, shown = splits.labels(classes, ids), []
+    for i, emg in enumerate(traces(study, ids)):
+        own, *near = study.store.read_pose(np.array([ids[i], *everyone[index[i, :SHOWN]]])).numpy()
+        how = {
+            "truth": names[truth[i]],
+            "answer": names[answer[i]],
+            "votes": int((label[i] == answer[i]).sum()),
+            "k": k,
+        }
+        shown.append(Recognised(emg, own, near, list(names[label[i, :SHOWN]]), **how))
+    return shown
+
+
+def animate(study: Study, file: Path, system: str = SYSTEM) -> Path:
+    """Write the GIF of :data:`ANIMATED` windows of each class set, drawn as the page's are, and return its path."""
+    windows = [window for classes in SETS for window in recognised(study, system, classes, ANIMATED)]
+    seconds = study.windows.window / study.windows.sample_rate
+    return recognition(windows, file, seconds=seconds, stamp="simulated data" * study.context["simulated"])
+
+
 def check_hand(study: Study) -> None:
     """Raise InputError where the pose is not the 20 joint angles of a hand."""
     if study.windows.n_joints != hand.N_ANGLES:
@@ -160,6 +196,8 @@ def main(argv: list[str]) -> None:
     study = study_of(options)
     check_finished(study, shlex.join(["./run_all.sh", "--train", SYSTEM, *cli.arguments(options)]))
     file = write(study, study.figures / "demo.html")
+    animation = animate(study, file.with_suffix(".gif"))
+    print(f"{animation} ({animation.stat().st_size / 1e6:.1f} MB)")
     print(f"{file} ({file.stat().st_size / 1e6:.1f} MB): open it in a browser; it needs nothing beside it")
 
 
