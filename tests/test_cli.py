@@ -229,7 +229,7 @@ def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monke
     # as in the repository itself, where two profiles' results are tracked
     kept += ["figures/simulated-quick/01_one/results.json", "figures/simulated-quick/notebooks/01_one.md"]
     gone += ["figures/simulated-quick/notebooks/01_one.ipynb", "figures/simulated-quick/report.html"]
-    gone += ["figures/simulated-quick/demo.html"]
+    gone += ["figures/simulated-quick/demo.html", "figures/simulated-quick/demo.gif"]
     for name in gone + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1234567")

@@ -127,7 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
-    action("--demo", action="store_true", help="write demo.html, a page to play with, from EMBridge's finished run")
+    action(
+        "--demo",
+        action="store_true",
+        help="write demo.html, a page to play with, and demo.gif, of EMBridge's finished run",
+    )
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     one = parser.add_argument_group("only with one of these")
     add("--seed", "train", one, metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
@@ -269,8 +273,8 @@ def _remade(out: Path) -> list[Path]:
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += (
-            [*(file for file in (folder / "notebooks").glob("*") if file.suffix != ".md"), folder / "report.html"]
-            + [folder / "demo.html"]
+            [file for file in (folder / "notebooks").glob("*") if file.suffix != ".md"]
+            + [folder / name for name in ("report.html", "demo.html", "demo.gif")]
             if out == ROOT and name in COMMITTED
             else [folder]
         )
