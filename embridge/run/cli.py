@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     action(
         "--demo",
         action="store_true",
-        help="write demo.html, a page to play with, and demo.gif, of EMBridge's finished run",
+        help="write demo.html, to play with, and demo.gif of EMBridge's finished run",
     )
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     one = parser.add_argument_group("only with one of these")
