@@ -394,7 +394,14 @@ def test_ninapro_db1_runs_end_to_end(tmp_path):
 def test_views_answer_with_the_shapes_that_figures_draw(study):
     ids = study.splits.pretrain[:3]
     seen = explore.reconstruction(study, "Pose-MAE", ids)
-    assert seen["target"].shape == seen["prediction"].shape == (4, 80) and seen["mask"].sum() == 10
+    assert seen["target"].shape == seen["prediction"].shape == (3, 80) and seen["mask"].sum() == 10
+    moving = explore.most_moving(study, ids)
+    travelled = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
+    assert moving.shape == (1,) and moving[0] == ids[int(travelled.argmax())]
+    in_degrees = explore.reconstruction(study, "Pose-MAE", moving)
+    joints = [explore.joint_names(study).index(name) for name in in_degrees["names"]]
+    stored = study.store.read_pose(moving)[0][joints].rad2deg().unflatten(1, (80, -1)).mean(2)
+    np.testing.assert_allclose(in_degrees["target"], stored, atol=0.5)  # degrees, as stored
     hands, times = explore.hands_through_time(study, study.splits.classes["in"], 6)
     assert len(hands) == 4 and all(h.shape == (6, 20) for h in hands.values()) and times[-1] < 2
     usage = explore.query_usage(study, "EMBridge", study.splits.evaluation["in"])
@@ -402,6 +409,10 @@ def test_views_answer_with_the_shapes_that_figures_draw(study):
     batch = explore.sorted_batch(study, 16)
     gestures = study.store.table["gesture"].to_numpy()[batch]
     assert list(gestures) == sorted(gestures) and set(batch) <= set(study.splits.pretrain)
+    gestures, counts = np.unique(
+        study.store.table["gesture"].to_numpy()[explore.sorted_batch(study, 8, n_gestures=4)], return_counts=True
+    )
+    assert list(counts) == [2, 2, 2, 2], "a balanced batch"
 
 
 def test_an_experiment_of_ones_own_is_kept_under_its_name(study):

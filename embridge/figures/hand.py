@@ -50,7 +50,9 @@ def _capsule(start: np.ndarray, stop: np.ndarray, r0: float, r1: float) -> np.nd
     return np.concatenate([stop + r1 * circles[0], start + r0 * circles[1]])
 
 
-def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), scale: float = 1.0) -> PolyCollection:
+def draw_hand(
+    ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), scale: float = 1.0, colours=FINGER_COLOURS
+) -> PolyCollection:
     """Draw a hand: palm, and rounded bones coloured by finger, the paler the farther away they are.
 
     Parameters
@@ -60,6 +62,7 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
     hand, view : see :func:`~embridge.data.hand.landmarks` and :func:`project`
     at : where the middle of the palm goes, in data units
     scale : data units a mm
+    colours : of the five fingers, the thumb first
 
     Returns
     -------
@@ -76,7 +79,7 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
         for j in range(3):
             depth = (digit[j, 2] + digit[j + 1, 2]) / 2
             far = np.clip((palm_depth + 45 - depth) / 90, 0, 1)  # 0 well before the palm, 1 well behind it
-            fill = (1 - 0.55 * far) * np.array(to_rgb(FINGER_COLOURS[i])) + 0.55 * far
+            fill = (1 - 0.55 * far) * np.array(to_rgb(colours[i])) + 0.55 * far
             outline = _capsule(digit[j, :2], digit[j + 1, :2], *HALF_WIDTH[i, j : j + 2])
             bones.append((depth, outline, fill, 0.45 * fill))
     # from which end of the heel to which digit, and the half widths there

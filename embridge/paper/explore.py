@@ -67,9 +67,13 @@ def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.
     for gesture in gestures if config.n_joints == len(JOINTS) else ():
         ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
         if len(ids):
-            motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
-            poses[gesture] = study.store.read_pose(ids[[int(motion.argmax())]])[0, :, frames].T.numpy()
+            poses[gesture] = study.store.read_pose(most_moving(study, ids))[0, :, frames].T.numpy()
     return poses, frames * (config.window / config.sample_rate / study.store.pose_f16.shape[2])
+
+
+def most_moving(study: Study, ids: np.ndarray) -> np.ndarray:
+    """(1,) the one of the windows ``ids`` whose joints move most."""
+    return ids[[int(study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2)).argmax())]]
 
 
 def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -95,13 +99,12 @@ def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -> dict:
+def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 3) -> dict:
     """Target, prediction and mask of the named MAE on the first of ``ids``, for the channels that vary most.
 
     Returns
     -------
-    dict with ``target`` and ``prediction``, each (n_shown, steps), ``mask`` (L,), True where a patch was hidden,
-    ``names`` of the channels shown, the ``unit``, and the ``sample_rate`` of the steps, Hz
+    what ``figures.reconstructions`` draws, (n_shown, steps) of each signal
     """
     run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
     x = study.reader().pose(ids) if pose else study.reader().emg(ids)
@@ -110,12 +113,18 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
     predicted, mask = run.model.reconstruct(x, table)
     shown = x[0].std(dim=1).argsort(descending=True)[:n_shown].sort().values.cpu()
     names = joint_names(study) if pose else [f"channel {i + 1}" for i in range(shape.n_channels)]
+    signals, unit = [x[0].cpu(), unpatchify(predicted, x.shape[1])[0].cpu()], "signal (SD of the window)"
+    if pose:
+        reader, scale = study.reader(), 180 / np.pi if names == JOINTS else 1.0
+        signals = [scale * (signal * reader.pose_std.cpu() + reader.pose_mean.cpu()) for signal in signals]
+        unit = "joint angle (degrees)" if names == JOINTS else "glove sensor (raw value)"
     return {
-        "target": x[0].cpu()[shown].numpy(),
-        "prediction": unpatchify(predicted, x.shape[1])[0].cpu()[shown].numpy(),
+        "target": signals[0][shown].numpy(),
+        "prediction": signals[1][shown].numpy(),
         "mask": mask[0].cpu().numpy(),
         "names": [names[i] for i in shown],
-        "unit": "SD of training" if pose else "SD of the window",
+        "unit": unit,
+        "colour": figures.modality_colour(name),
         "sample_rate": cut.steps * shape.sample_rate / shape.window,
     }
 
@@ -189,26 +198,33 @@ def neighbour_agreement(study: Study, features, ids: np.ndarray, labels: np.ndar
     return float((y[nearest] == y[:, None]).float().mean())
 
 
-def sorted_batch(study: Study, size: int) -> np.ndarray:
-    """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture."""
-    ids = study.splits.pretrain
-    drawn = np.random.default_rng(study.seed).choice(ids, min(size, len(ids)), replace=False)
-    return drawn[np.argsort(study.store.table["gesture"].to_numpy()[drawn], kind="stable")]
+def sorted_batch(study: Study, size: int, n_gestures: int | None = None) -> np.ndarray:
+    """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture.
+
+    With ``n_gestures`` as many windows of each of so many gestures (of all, where there are fewer), whose mean pose
+    embeddings lie far apart.
+    """
+    ids, rng = study.splits.pretrain, np.random.default_rng(study.seed)
+    gesture = study.store.table["gesture"].to_numpy()[ids]
+    drawn = rng.choice(len(ids), min(size, len(ids)), replace=False)
+    if n_gestures:
+        each = size // n_gestures
+        kinds = [kind for g in np.unique(gesture) if len(kind := np.flatnonzero(gesture == g)) >= each]
+        v = normalize(study.pose_embeddings(ids), dim=1).numpy()
+        some = figures.far_apart(np.stack([v[kind].mean(0) for kind in kinds]), n_gestures)
+        drawn = np.concatenate([rng.choice(kinds[i], each, replace=False) for i in some])
+    return ids[drawn[np.argsort(gesture[drawn], kind="stable")]]
 
 
 def similarity(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     """(n, n) cosine between EMG (rows, its best query) and pose (columns) of the windows ``ids``."""
-    queries = normalize(study.emg_queries(name, ids), dim=-1)  # (n, M, d)
-    poses = normalize(study.pose_embeddings(ids), dim=-1)  # (n, d)
-    return torch.einsum("nmd,gd->nmg", queries, poses).amax(1).numpy()
+    return (normalize(study.emg_queries(name, ids), dim=-1) @ normalize(study.pose_embeddings(ids)).T).amax(1).numpy()
 
 
 def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     """(M,) share of the windows ``ids`` for which each query is the closest to the paired pose."""
-    queries = normalize(study.emg_queries(name, ids), dim=-1)
-    poses = normalize(study.pose_embeddings(ids), dim=-1)
-    best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
-    return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
+    cosines = torch.einsum("nmd,nd->nm", normalize(study.emg_queries(name, ids), dim=-1), study.pose_embeddings(ids))
+    return np.bincount(cosines.argmax(1).numpy(), minlength=cosines.shape[1]) / len(ids)
 
 
 @torch.inference_mode()
@@ -280,9 +296,8 @@ def hidden_hands(study: Study, guesses: dict[str, tuple], n_frames: int = 6) -> 
     if truth.shape[1] != len(JOINTS):
         return {}, steps
     rad = {name: x[0] * reader.pose_std.cpu() + reader.pose_mean.cpu() for name, x in shown.items()}
-    return {
-        name: x[:, steps].T.numpy() for name, x in rad.items()
-    }, steps * shape.window / shape.sample_rate / shape.pose.steps
+    times = steps * shape.window / shape.sample_rate / shape.pose.steps
+    return {name: x[:, steps].T.numpy() for name, x in rad.items()}, times
 
 
 @torch.inference_mode()
@@ -354,7 +369,7 @@ def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
     """
     if cells["value"].isna().all():
         return f"Nothing to compare: none of these {what} has a number here."
-    known = cells.loc[cells[["value", "paper_value"]].notna().any(axis=1), over].unique()
+    known = cells.loc[cells.filter(["value", "paper_value"]).notna().any(axis=1), over].unique()
     only = known[0] if isinstance(known[0], str) else f"{known[0]:g}"
     return "" if len(known) > 1 else f"Nothing to compare: of these {what} only {only} has a number here."
 
@@ -369,10 +384,10 @@ def finished_log(study: Study, name: str) -> pd.DataFrame | None:
 
 
 def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
-    """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
+    """The loss of runs of which one may diverge, beside their scores at the end, as the page's figure "divergence".
 
     Where the dataset does not train one of them, or a run is neither in ``runs/`` nor on record, this says so and
-    returns None. ``cells``: columns system, protocol, classes, value.
+    returns None. ``cells``: columns system, protocol, classes, value, low, high.
     """
     never = [name for name in names if name not in trained_by("long", study.dataset, study.tokens)]
     if never:
@@ -383,6 +398,5 @@ def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataF
     if absent:
         print(f"No curve of {', '.join(absent)}: no run is here or on record (--profile long trains it).")
         return None
-    scores = cells[cells["system"].isin(names)].dropna(subset="value")
-    scores = scores.assign(epoch=scores["system"].map({name: log["epoch"].max() for name, log in logs.items()}))
-    return page.figure(figures.divergence(logs, scores), "divergence", caption)
+    fig = figures.divergence(logs, cells[cells["system"].isin(names)].dropna(subset="value"))
+    return page.figure(fig, "divergence", caption)
