@@ -190,5 +190,5 @@ def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
     right.set(xlabel="balanced accuracy at the end")
     style.name_lines(right, [f"{style.NAMES[p]},\n{style.NAMES[c].removesuffix(' gestures')}" for p, c in cells])
     entries = {name: style.handle(color=c, marker="osD^"[k % 4]) for k, (name, c) in enumerate(colours.items())}
-    style.legend_below(figure, entries | {style.CHANCE_NAME: style.handle(**style.DASHED)}, n_columns=3)
+    style.legend_below(figure, entries | {style.CHANCE_NAME: style.handle(**style.DASHED)}, n_columns=2)
     return figure
