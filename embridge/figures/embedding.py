@@ -103,14 +103,14 @@ def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np
     _scatter(ax, np.asarray(xy), _numbers(assignment, mean_poses), looks, size=26)
     ax.set(title="pose embeddings", xlabel="t-SNE axis 1 (a.u.)", ylabel="t-SNE axis 2 (a.u.)")
     for i, ((community, angles), (colour, _)) in enumerate(zip(mean_poses.items(), looks, strict=True)):
-        letter = {"s": chr(ord("A") + i), "ha": "center", "va": "center"}
+        letter = {"text": chr(ord("A") + i), "ha": "center", "va": "center", "textcoords": "offset points"}
         letter["bbox"] = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colour, "lw": 1.6}
         if (members := assignment == community).any():  # the map may show a sample of the windows
-            ax.text(*np.median(np.asarray(xy)[members], axis=0), **letter)
+            ax.annotate(xy=np.median(np.asarray(xy)[members], axis=0), xytext=(11, 9), **letter)  # covering few
         if drawn:
             at = (i % 4 * 190.0, -(i // 4) * 250.0)
             draw_hand(hands, angles, at=at, colours=[colour] * 5)
-            hands.text(at[0] - 62, at[1] + 108, **letter)
+            hands.annotate(xy=(at[0] - 62, at[1] + 108), xytext=(0, 0), **letter)
     if drawn:
         hands.set(xlim=(-100, 660), ylim=(-((len(mean_poses) - 1) // 4) * 250 - 95, 150), aspect="equal")
         hands.set_title("mean pose of the coloured communities")

@@ -205,7 +205,7 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
         for k, ((protocol, classes), look) in enumerate(styles.items()):
             part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
             if len(part):
-                x = part["param_value"].map(values.index).to_numpy() + 0.14 * (k - (len(styles) - 1) / 2)
+                x = part["param_value"].map(values.index).to_numpy() + 0.03 * len(values) * (k - (len(styles) - 1) / 2)
                 ax.errorbar(x, part["value"], yerr=errors(part), capsize=0, elinewidth=1.1, **look)
         for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
             ax.axvline(values.index(value), **default, zorder=0)

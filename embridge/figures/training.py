@@ -97,10 +97,11 @@ def alignment_curves(
             raise InputError(
                 f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}."
             )
-        for name, log in having.items():
+        for k, (name, log) in enumerate(having.items(), 1 - len(having)):
             _curve(ax, _by_epoch(log, column), colours[name], name)
-            if name in unseen.get(column, {}):
-                ax.plot(log["epoch"].max(), unseen[column][name], color=colours[name], **diamond, clip_on=False)
+            if name in unseen.get(column, {}):  # side by side, for they may be equal
+                at = log["epoch"].max() + 0.05 * k * np.ptp(log["epoch"])
+                ax.plot(at, unseen[column][name], color=colours[name], **diamond, clip_on=False)
         drawn |= {line.get_label(): line for line in ax.get_lines() if line.get_label() in having}
         ax.set_ylabel(label)
         _epochs(ax)

@@ -100,12 +100,7 @@ def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
 
 @torch.inference_mode()
 def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 3) -> dict:
-    """Target, prediction and mask of the named MAE on the first of ``ids``, for the channels that vary most.
-
-    Returns
-    -------
-    what ``figures.reconstructions`` draws, (n_shown, steps) of each signal
-    """
+    """What ``figures.reconstructions`` draws: a named MAE on the first of ``ids``, channels that vary most."""
     run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
     x = study.reader().pose(ids) if pose else study.reader().emg(ids)
     cut = shape.pose if pose else shape.emg

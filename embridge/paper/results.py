@@ -159,8 +159,9 @@ class Page:
             fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
         drawn, small = io.BytesIO(), io.BytesIO()
         fig.savefig(drawn, dpi=150, bbox_inches="tight")
-        with PIL.Image.open(drawn) as picture:  # a palette: a third of the bytes
-            picture.convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
+        with PIL.Image.open(drawn) as picture:  # a palette: a third of the bytes, and the colours of small parts kept
+            few = picture.convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE, dither=PIL.Image.Dither.NONE)
+        few.save(small, "png", optimize=True)
         write_atomically(self.folder / f"{name}.png", small.getvalue())
         self._figures.append(entry | {"file": f"{name}.png"})
         # the file itself: drawing the figure again for the screen would take as long as saving it did
