@@ -198,6 +198,7 @@ def test_what_is_imported_is_asked_for():
     asked = {canonicalize_name(Requirement(text).name) for text in asked}
     called = {
         "sklearn": "scikit-learn",
+        "PIL": "pillow",
         "traitlets": "nbconvert",
         "jupyter_client": "jupyter-client",
         "jupyter_core": "jupyter-core",
