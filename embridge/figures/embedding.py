@@ -62,8 +62,8 @@ def cosine_histogram(cosines: dict[str, np.ndarray]) -> Figure:
     """
     figure, axes = style.new_figure(height=2.8)
     ax = axes[0, 0]
-    low = min(float(np.min(v)) for v in cosines.values())  # the axis starts where the data do
-    bins = np.linspace(max(-1.0, low - 0.02), 1.0, 61)
+    low, high = (float(end([end(v) for v in cosines.values()])) for end in (np.min, np.max))
+    bins = np.linspace(max(-1.0, low - 0.02), min(1.0, high + 0.02), 61)  # the axis is where the data are
     colours = (style.MODALITY["pose"], style.GREY, *style.OKABE_ITO)
     for colour, (name, values) in zip(colours, cosines.items(), strict=False):
         values = np.clip(values, -1, 1)  # rounding
