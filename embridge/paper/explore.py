@@ -16,7 +16,7 @@ from embridge.config import RESULTS_VERSION
 from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
-from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.experiments import EXPERIMENTS, NO_NETWORK, trained_by
 from embridge.grids import JOINT
 from embridge.models.transformer import split_heads, unpatchify
 from embridge.paper import constants, records
@@ -360,8 +360,9 @@ def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
     ----------
     cells : from a function of :mod:`embridge.paper.tables` that ends in ``_rows``
     what : its lines in a word or two, such as "systems"
-    over : the column that tells them apart; those count that have a number, ours or the papers'
+    over : the column that tells them apart; those of networks count that have a number, ours or the papers'
     """
+    cells = cells[~cells["system"].isin(NO_NETWORK)]
     if cells["value"].isna().all():
         return f"Nothing to compare: none of these {what} has a number here."
     known = cells.loc[cells.filter(["value", "paper_value"]).notna().any(axis=1), over].unique()
