@@ -167,10 +167,12 @@ def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
     Parameters
     ----------
     logs : run to its log with "epoch" and "loss"
-    scores : columns system (a key of logs), protocol, classes, value, low, high: balanced accuracies, one each
+    scores : columns system (a key of logs), protocol, classes, value, low, high: balanced accuracies, one each; none,
+        and there is no panel of them
     """
-    figure, axes = style.new_figure(1, 2, height=3.1, width_ratios=[1.3, 1])
-    colours, (left, right) = style.system_colours(logs), axes[0]
+    cells = list(itertools.product(style.in_order(scores["protocol"]), style.in_order(scores["classes"])))
+    figure, axes = style.new_figure(1, 2 if cells else 1, height=3.1, width_ratios=[1.3, 1][: 2 if cells else 1])
+    colours, (left, right) = style.system_colours(logs), (axes[0, 0], axes[0, -1])
     for name, log in logs.items():
         losses = _by_epoch(log, "loss")
         finite = losses[np.isfinite(losses)]
@@ -181,15 +183,17 @@ def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
     left.margins(y=0.15)  # room for the cross
     _epochs(left)
     left.set_xlim(-0.5, max(log["epoch"].max() for log in logs.values()) + 0.5)
-    cells = list(itertools.product(style.in_order(scores["protocol"]), style.in_order(scores["classes"])))
-    for k, (name, colour) in enumerate(colours.items()):
+    keys = zip(style.MARKERS, colours.items(), strict=False)
+    entries = {name: style.handle(color=colour, marker=marker) for marker, (name, colour) in keys}
+    for k, name in enumerate(colours if cells else ()):
         for row in scores[scores["system"] == name].itertuples():
             y = cells.index((row.protocol, row.classes)) + 0.24 * (k - (len(colours) - 1) / 2)
-            right.plot([row.low, row.high], [y, y], color=colour, lw=1.4)
-            right.plot(row.value, y, marker="osD^"[k % 4], ms=6, color=colour, ls="")
-    right.axvline(style.CHANCE, **style.DASHED)
-    right.set(xlabel="balanced accuracy at the end")
-    style.name_lines(right, [f"{style.NAMES[p]},\n{style.NAMES[c].removesuffix(' gestures')}" for p, c in cells])
-    entries = {name: style.handle(color=c, marker="osD^"[k % 4]) for k, (name, c) in enumerate(colours.items())}
-    style.legend_below(figure, entries | {style.CHANCE_NAME: style.handle(**style.DASHED)}, n_columns=2)
+            right.plot([row.low, row.high], [y, y], color=colours[name], lw=1.4)
+            right.plot(row.value, y, marker=style.MARKERS[k], ms=6, color=colours[name], ls="")
+    if cells:
+        right.axvline(style.CHANCE, **style.DASHED)
+        right.set(xlabel="balanced accuracy at the end")
+        style.name_lines(right, [f"{style.NAMES[p]},\n{style.NAMES[c].removesuffix(' gestures')}" for p, c in cells])
+        entries[style.CHANCE_NAME] = style.handle(**style.DASHED)
+    style.legend_below(figure, entries, n_columns=2)
     return figure
