@@ -5,6 +5,7 @@ import json
 import matplotlib
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -140,6 +141,10 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     files = {p.name for p in path.parent.iterdir()}
     assert files == {"results.json", "fig3a.png", "table2.csv", "table2.md"}  # and no temporary file
     assert (path.parent / "fig3a.png").read_bytes()[:4] == b"\x89PNG"
+    with PIL.Image.open(path.parent / "fig3a.png") as picture:
+        assert picture.mode == "P" and picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        blue = np.abs(np.asarray(picture.convert("RGB")).astype(int) - (31, 119, 180)).max(axis=2)
+    assert blue.min() <= 4, "a small part keeps its colour"
     assert (path.parent / "table2.csv").read_text("utf-8") == "a,b\n0.5,x | y\n"
     assert (
         (path.parent / "table2.md")

@@ -160,7 +160,7 @@ class Page:
         drawn, small = io.BytesIO(), io.BytesIO()
         fig.savefig(drawn, dpi=150, bbox_inches="tight")
         with PIL.Image.open(drawn) as picture:  # a palette: a third of the bytes, and the colours of small parts kept
-            few = picture.convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE, dither=PIL.Image.Dither.NONE)
+            few = picture.convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE, 1, dither=PIL.Image.Dither.NONE)
         few.save(small, "png", optimize=True)
         write_atomically(self.folder / f"{name}.png", small.getvalue())
         self._figures.append(entry | {"file": f"{name}.png"})
