@@ -47,7 +47,7 @@ def _frame(figure, of: Recognised, at: float, answered: bool, seconds: float, st
     time = np.linspace(0, seconds, samples)
     seen = time <= (1.0 if answered else at) * seconds
     for c, trace in enumerate(of.emg):
-        emg.plot(time[seen], trace[seen] + (n - c) * 1.6, color=style.OKABE_ITO[0], lw=0.4)
+        emg.plot(time[seen], trace[seen] + (n - c) * 1.6, color=style.MODALITY["emg"], lw=0.4)
     emg.axvline(at * seconds, color=style.GREY, lw=0.8)
     emg.set(xlim=(0, seconds), ylim=(0, (n + 1) * 1.6), yticks=[], xlabel="time (s)")
     emg.set_title(f"EMG of {n} channels", fontsize=10)
