@@ -1,9 +1,10 @@
 """Figures of results, drawn from the cells of :mod:`embridge.paper.tables` or small arrays."""
 
-from itertools import cycle, product
+from itertools import chain, cycle, product
 
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -13,6 +14,7 @@ from embridge.figures import style
 
 ACCURACY = "balanced accuracy"
 _WHISKERS = {"lw": 1.0, "capsize": 2.5, "ecolor": "black"}
+_SEEN_ON_DARK = [patheffects.withStroke(linewidth=2.6, foreground="white")]
 
 
 def measured(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
@@ -90,13 +92,15 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
         for ax, classes in zip(axes[i], class_sets, strict=True):
             part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
             y = part["system"].map(systems[protocol].index).to_numpy()
-            ax.barh(y, part["value"], xerr=errors(part), height=0.62, color=[colours[s] for s in part["system"]],
-                    error_kw=_WHISKERS | {"ecolor": style.GREY})  # fmt: skip
+            bars = ax.barh(y, part["value"], xerr=errors(part), height=0.62, error_kw=_WHISKERS,
+                           color=[colours[s] for s in part["system"]])  # fmt: skip
+            for piece in chain(*bars.errorbar.lines[1:]):
+                piece.set_path_effects(_SEEN_ON_DARK)
             for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
                 ax.annotate(f"{value:.2f}{mark}", (1, at), (2, 0), textcoords="offset points", va="center")
             ax.axvline(style.CHANCE, **style.DASHED)
             if classes in to_beat:
-                ax.axvline(to_beat[classes], **style.TO_BEAT)
+                ax.axvline(to_beat[classes], **style.TO_BEAT, path_effects=_SEEN_ON_DARK)
             for value in part.loc[part["system"] == reference, "value"]:
                 ax.axvline(value, **through, zorder=0)
             ax.set_title(f"{style.NAMES[protocol]}, {style.NAMES[classes]}")
@@ -104,7 +108,7 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
             ax.tick_params(axis="y", length=0)
     for ax in axes[-1]:
         ax.set_xlabel(ACCURACY)
-    entries = {"95 % interval": style.handle(color=style.GREY), style.CHANCE_NAME: style.handle(**style.DASHED)}
+    entries = {"95 % interval": style.handle(color="black", lw=1.0), style.CHANCE_NAME: style.handle(**style.DASHED)}
     if len(to_beat):
         entries[f"{LOG_POWER_LDA} (probe)"] = style.handle(**style.TO_BEAT)
     if reference is not None:
