@@ -13,10 +13,13 @@ wrist in "Face/Side/Away", a thumb that points down) is left out.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
+from embridge.config import WindowConfig
 from embridge.data.emg2pose import JOINTS
 from embridge.data.hand import FINGERS
 from embridge.errors import InputError
@@ -243,3 +246,92 @@ def _pose(text: str, line: str) -> np.ndarray:
                     )
                 pose[at] = angle
     return pose
+
+
+@dataclass(frozen=True)
+class Style:
+    """How far people stray from a description, and from themselves: standard deviations (ours, by guess)."""
+
+    pace: float = 0.25  # of the logarithm of a window's pace
+    gain: float = 0.15  # of the factor of a joint's angles
+    offset: float = 5.0  # deg, of what is added to a joint's angles
+    timing: float = 0.15  # of a joint's start and end of a move, in durations of the move; beyond 0.3: 0.3
+
+
+def windows(text: str, n: int, config: WindowConfig, *, seed: int = 0, style: Style = Style()) -> np.ndarray:
+    """Windows of a described gesture, each from another point of its cycle and in a style of its own.
+
+    Between keyframes a joint takes the path of minimum jerk (Flash and Hogan, J. Neurosci. 5(7), 1985). Window i
+    depends on ``seed`` and i alone.
+
+    Returns
+    -------
+    (n, 20, T) float32, rad: what recorded poses are, for :meth:`~embridge.inference.Embedder.encode_pose`
+
+    Raises
+    ------
+    InputError
+        as :func:`keyframes`, for fewer than one window, and where poses are not emg2pose's 20 angles (DB1's glove is
+        uncalibrated)
+    """
+    (times, angles), n_joints = keyframes(text), len(JOINTS)
+    if n < 1 or config.n_joints != n_joints:
+        raise InputError(
+            f"description: expected one window or more of {n_joints} joint angles, found {n} of {config.n_joints}; "
+            "describe gestures for emg2pose or simulated hands"
+        )
+    made, seconds = np.empty((n, n_joints, config.window), np.float32), config.window / config.sample_rate
+    for i in range(n):
+        rng = np.random.default_rng([seed, i])
+        pace, start = np.exp(rng.normal(0, style.pace)), rng.uniform(0, times[-1, 1])
+        t = start + pace * np.arange(config.window) / config.sample_rate
+        n_cycles = 2 + int((start + pace * seconds) / times[-1, 1])
+        offset = np.deg2rad(rng.normal(0, style.offset, n_joints))
+        values = np.tile(np.repeat(angles, 2, 0), (n_cycles, 1)) * rng.normal(1, style.gain, n_joints) + offset
+        for joint in range(n_joints):
+            made[i, joint] = _minimum_jerk(t, _shifted(times, n_cycles, rng, style.timing), values[:, joint])
+    return made
+
+
+def _shifted(times: np.ndarray, n_cycles: int, rng, timing: float) -> np.ndarray:
+    """(2 K cycles,) when keyframes are reached and left, from a cycle before 0 on; moves begin and end off the beat."""
+    period = times[-1, 1]
+    starts, stops = (np.add.outer(period * np.arange(-1, n_cycles - 1), times[:, i]).ravel() for i in (0, 1))
+    moves = np.append(starts[1:] - stops[:-1], times[0, 0])
+    early, late = np.clip(rng.normal(0, timing, (2, len(starts))), -0.3, 0.3)
+    reached = starts + late * np.append(times[0, 0], moves[:-1])
+    return np.maximum.accumulate(np.stack([reached, stops + early * moves], axis=1).ravel())
+
+
+def _minimum_jerk(t: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The joint's angle at t (T,), which moves from ``values`` to values (n,) that it has at ``knots`` (n,)."""
+    place = np.interp(t, knots, np.arange(len(knots)))
+    i = np.minimum(place.astype(int), len(knots) - 2)
+    u = place - i
+    return values[i] + (values[i + 1] - values[i]) * (u * u * u * (10 + u * (6 * u - 15)))
+
+
+def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed: int = 0, style: Style = Style()):
+    """A gallery of described gestures alone, for :class:`~embridge.inference.Recogniser` or ``zero_shot``.
+
+    Parameters
+    ----------
+    embedder : what ``embridge.load`` makes of a run that embeds poses
+    names : keys of DESCRIPTIONS
+    n : windows of each
+
+    Returns
+    -------
+    poses : (n * names, d) l2-normalised v
+    labels : (n * names,) int64, places among the names
+
+    Raises
+    ------
+    InputError
+        for a name without a description, and as :func:`windows`
+    """
+    names = list(names)
+    if unknown := [name for name in names if name not in DESCRIPTIONS]:
+        raise InputError(f"no description of {', '.join(unknown)}; described are {', '.join(DESCRIPTIONS)}")
+    poses = [windows(DESCRIPTIONS[name], n, embedder.windows, seed=seed, style=style) for name in names]
+    return embedder.encode_pose(np.concatenate(poses)), np.repeat(np.arange(len(names)), n)

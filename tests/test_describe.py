@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from embridge.config import WindowConfig
 from embridge.data.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
-from embridge.describe import DESCRIPTIONS, keyframes
+from embridge.describe import DESCRIPTIONS, Style, gallery, keyframes, windows
 from embridge.errors import InputError
 
 LOADED = "import sys, embridge.describe; print(*[m for m in sys.modules if 'simulat' in m])"
@@ -55,3 +57,49 @@ def test_a_line_says_when_and_which_digit_bends_how_far():
 def test_a_line_that_says_nothing_of_a_hand_is_refused(text):
     with pytest.raises(InputError, match="description"):
         keyframes(text)
+
+
+STILL = Style(pace=0, gain=0, offset=0, timing=0)
+NOD = "1-1.5 all straight\n 2.5-3 all straight; index MCP_FE 90"
+
+
+def test_between_keyframes_a_joint_takes_the_path_of_minimum_jerk():
+    window = WindowConfig(sample_rate=100, window=600, n_channels=1, bandpass=None, notch=None)
+    (made,) = windows(NOD, 1, window, style=STILL)
+    joint = np.rad2deg(made[JOINTS.index("index_MCP_FE")])
+    # two cycles of 3 s: twice 0.5 s up, twice 0.5 s down, and moves of 1 s between, whatever the start
+    assert (joint < 1e-3).sum() == pytest.approx(100, abs=4) and (joint > 90 - 1e-3).sum() == pytest.approx(100, abs=4)
+    assert np.abs(np.diff(joint)).max() == pytest.approx(90 * 1.875 / 100, rel=0.01)  # the peak speed is 15/8 D / T
+    assert np.ptp(np.delete(made, JOINTS.index("index_MCP_FE"), 0), axis=1).max() == 0
+    np.testing.assert_allclose(made[:, :300], made[:, 300:], atol=1e-5)  # a cycle
+
+
+def test_windows_differ_in_style_and_are_drawn_by_the_seed():
+    window = WindowConfig(sample_rate=100, window=200, n_channels=1, bandpass=None, notch=None)
+    made = windows(NOD, 4, window, seed=3)
+    assert made.shape == (4, 20, 200) and made.dtype == np.float32
+    np.testing.assert_array_equal(made[:2], windows(NOD, 2, window, seed=3))
+    assert not np.array_equal(made, windows(NOD, 4, window, seed=4))
+    tops = made[:, JOINTS.index("index_MCP_FE")].max(1)
+    assert np.ptp(tops) > 0.02 and len(np.unique(made[:, 0, 0])) == 4
+
+
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_no_style_makes_a_joint_jump(name):
+    made = windows(DESCRIPTIONS[name], 8, WindowConfig())
+    # a flick of 95 degrees in 0.15 s has its peak at 21 rad/s; a style may more than double it
+    assert np.isfinite(made).all() and np.abs(np.diff(made)).max() * 2000 < 100
+
+
+@pytest.mark.parametrize("change", [{"n": 0}, {"config": WindowConfig(n_joints=22)}])
+def test_windows_of_no_hand_are_refused(change):
+    with pytest.raises(InputError, match="20 joint angles"):
+        windows(NOD, **{"n": 2, "config": WindowConfig()} | change)
+
+
+def test_a_gallery_has_poses_and_labels_and_asks_for_what_is_described():
+    asked = SimpleNamespace(windows=WindowConfig(window=200), encode_pose=lambda p: p.mean(2))
+    poses, labels = gallery(asked, ["ShakaVulcanPeace", "GraspPunchCloseFar"], n=3)
+    assert poses.shape == (6, 20) and labels.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(InputError, match="no description of Moonwalk; described are"):
+        gallery(asked, ["Moonwalk"])

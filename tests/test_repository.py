@@ -22,7 +22,7 @@ LAYERS = (
     ("moved", "errors", "config", "files", "parallel", "provenance"),
     ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
-    ("training", "simulator", "figures"),
+    ("training", "simulator", "figures", "describe"),
     ("objectives", "datasets"),
     ("trained", "study", "inference"),
     ("paper",),  # what only reproduces the papers
