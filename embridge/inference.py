@@ -68,7 +68,7 @@ def load(run, device: str = "cpu") -> "Embedder":
     windows = _beside(WindowConfig, folder.parent / f"windows-{data}.json")
     # without a store: it scales windows and reads none
     reader = Reader(None, None, scales, norm, device)
-    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, pose_kind)
+    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, pose_kind, model)
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Embedder:
     emg: Callable | None = None  # scaled EMG to embeddings; None where it has no encoder of EMG
     pose: Callable | None = None
     pose_kind: str = "waveform"  # what its pose encoder reads, or "features"
+    model: nn.Module | None = None  # to which ``emg`` belongs
 
     def encode_emg(self, x, scale: float | None = None) -> Tensor:
         """l2-normalised embeddings of raw EMG x (B, C, T), unfiltered, in the recordings' unit; float32 on the CPU.

@@ -37,9 +37,9 @@ def test_windows_are_cut_from_the_causally_filtered_recording_whatever_the_chunk
             np.testing.assert_allclose(window, whole[:, n - 240 : n], atol=1e-5)
 
 
-def test_the_filter_has_the_power_response_of_the_way_and_back_and_sees_no_future():
+def test_the_filter_passes_its_band_without_ringing_from_an_offset_and_sees_no_future():
     config, t = WindowConfig(n_channels=1), np.arange(20_000) / 2000
-    for hertz, gain in ((1.0, 0.0), (40.0, 1.0), (60.0, 0.0), (250.0, 0.5), (900.0, 0.0)):
+    for hertz, gain in ((0.5, 0.0), (40.0, 1.0), (60.0, 0.0), (250.0, 0.707), (900.0, 0.0)):
         tone = CausalFilter(config)(np.sin(2 * np.pi * hertz * t)[:, None] + 700)[12_000:]
         assert np.sqrt(2) * tone.std() == pytest.approx(gain, abs=0.02)
     other = EMG.copy()

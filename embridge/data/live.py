@@ -13,15 +13,15 @@ from embridge.errors import InputError
 class CausalFilter:
     """Band-pass and notch, forwards only, of samples as they come: ``filter(emg)`` of (n, C) is (n, C) float32.
 
-    However a recording is divided into calls, the result is the same. The filter runs twice, which has the power
-    response of :func:`~embridge.data.signals.filter_emg`'s way and back and no zero phase. It starts as if the first
-    sample had been there for ever, so that an offset rings nowhere. What is not finite, or beyond what the store takes,
-    is the channel's last good value instead, 0 before there is one.
+    However a recording is divided into calls, the result is the same. It starts as if the first sample had been there
+    for ever, so that an offset rings nowhere. What is not finite, or beyond what the store takes, is the channel's last
+    good value instead, 0 before there is one. Run twice it would have the power response of
+    :func:`~embridge.data.signals.filter_emg`'s way and back, but on D_tune fewer labels were then those of stored
+    windows (quick, EMBridge, both class sets, 531 windows: 0.943 against 0.957).
     """
 
     def __init__(self, config: WindowConfig):
-        sos = sections(config)
-        self.sos = None if sos is None else np.concatenate([sos, sos])
+        self.sos = sections(config)
         self.state = self.last = None
 
     def __call__(self, emg: np.ndarray) -> np.ndarray:
