@@ -1,17 +1,24 @@
-"""Rows on evaluation and use: nearest poses against scikit-learn, and the time to label one new window."""
+"""Rows on evaluation and use: nearest poses against scikit-learn, the time to label one new window, and streams."""
 
+import importlib.util
+import tempfile
+import time
 from contextlib import ExitStack
 from functools import partial
+from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch.utils.benchmark import Timer
 
-from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
+from benchmarks.measure import MB, Row, anonymous, interleave, ratio, spread, usage, worker
 from embridge.config import ModelConfig, WindowConfig, profile
 from embridge.data.batches import Reader
 from embridge.evaluation import neighbours
+from embridge.exported import export
+from embridge.exported import recogniser as exported
 from embridge.inference import Embedder, Recogniser
 from embridge.models import QFormerModel
 from embridge.training import set_threads
@@ -57,16 +64,75 @@ def retrieval_rows(rounds: int, *, n_poses: int, n_queries: int, d: int, ways: t
     return rows
 
 
-def label_windows(cfg: ModelConfig, n_poses: int, seconds: float) -> list[float]:
-    """Milliseconds to label one random window, again and again for so many seconds, with one thread."""
+def untrained(cfg: ModelConfig, n_poses: int) -> Recogniser:
+    """A Recogniser of random weights and a random gallery."""
     torch.manual_seed(0)
     config, gallery, labels = WindowConfig(), torch.randn(n_poses, cfg.d), torch.randint(4, (n_poses,))
-    norm = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens
-    embedder = Embedder("EMBridge", config, Reader(None, None, {}, norm), cfg.d, QFormerModel(cfg).eval().queries)
-    recogniser = Recogniser(embedder, gallery, labels)
+    norm, model = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens, QFormerModel(cfg).eval()
+    embedder = Embedder("EMBridge", config, Reader(None, None, {}, norm), cfg.d, model.queries, model=model)
+    return Recogniser(embedder, gallery, labels)
+
+
+def label_windows(cfg: ModelConfig, n_poses: int, seconds: float) -> list[float]:
+    """Milliseconds to label one random window, again and again for so many seconds, with one thread."""
+    recogniser, config = untrained(cfg, n_poses), WindowConfig()
     window = torch.randn(config.window, config.n_channels).numpy()
     timer = Timer("recogniser.label(window)", globals={"recogniser": recogniser, "window": window}, num_threads=1)
     return [1000 * found for found in timer.blocked_autorange(min_run_time=seconds).times]
+
+
+def decide(cfg: ModelConfig, n_poses: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one decision, model and search on a scaled window, by "torch" and by "onnx" in turn."""
+    torch.set_num_threads(1)
+    recogniser, x = untrained(cfg, n_poses), torch.randn(1, cfg.emg.n_channels, cfg.emg.steps)
+
+    def run(one: Recogniser) -> float:
+        began = time.perf_counter()
+        one._vote(*one._nearest(one.embedder.emg(x)))
+        return 1000 * (time.perf_counter() - began)
+
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        other = exported(export(recogniser, Path(folder, "model.onnx")))
+        return interleave({"torch": partial(run, recogniser), "onnx": partial(run, other)}, rounds)
+
+
+def decision_rows(cfg: ModelConfig, rounds: int, size: str = "paper size", n_poses: int = 10_000) -> list[Row]:
+    """onnxruntime against torch, one decision on one core; a row without a value where it is not installed."""
+    what, names = f"one decision, model and search, {size}, {n_poses:,} poses", ("onnx", "onnxscript", "onnxruntime")
+    if absent := [name for name in names if importlib.util.find_spec(name) is None]:
+        return [Row(what, "onnxruntime", "torch", note=f"not run: {', '.join(absent)} not installed")]
+    with worker(partial, decide, cfg, n_poses, rounds, threads=1) as run:
+        found = run()
+    target = "1.67 x, 0.6 of torch's time"
+    return [
+        Row(what, "onnxruntime, one thread", "torch, one thread", **ratio(found, "onnx", "torch"), target=target),
+        *(Row(what, name, **spread(found[name]), unit="ms", target="10 ms") for name in found),
+    ]
+
+
+def stream(cfg: ModelConfig, n_poses: int, seconds: int) -> tuple[float, float]:
+    """Times real time at which so many seconds of noise are labelled, and bytes by which memory grew after a tenth."""
+    recogniser, config, held = untrained(cfg, n_poses), WindowConfig(), []
+    chunk = np.random.default_rng(0).standard_normal((round(config.sample_rate / 10), config.n_channels))
+    began = time.perf_counter()
+    for n, _ in enumerate(recogniser.stream(repeat(chunk, 10 * seconds)), 1):
+        if n in (2 * seconds, 20 * seconds):
+            held.append(anonymous())
+    return seconds / (time.perf_counter() - began), held[1] - held[0]
+
+
+def stream_rows(seconds: int, n_poses: int = 10_000) -> list[Row]:
+    """Speed and memory of a stream at quick's size."""
+    with worker(partial, stream, profile("quick").model, n_poses, seconds, threads=1) as run:
+        speed, grown = run()
+    what, ours = (
+        f"labelling a stream of {seconds:,} s, every 50 ms, {n_poses:,} poses",
+        "EMBridge, quick's size, one thread",
+    )
+    return [
+        Row(what, ours, "real time", speed, target="20 x"),
+        Row(f"memory: {what}", ours, "after a tenth of it", grown / MB, "MB", target="0 MB"),
+    ]
 
 
 def label_rows(seconds: float = 2.0, n_poses: int = 10_000) -> list[Row]:
