@@ -22,9 +22,9 @@ LAYERS = (
     ("moved", "errors", "config", "files", "parallel", "provenance"),
     ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
-    ("training", "simulator", "figures"),
+    ("training", "simulator", "figures", "describe"),
     ("objectives", "datasets"),
-    ("trained", "study", "inference"),
+    ("trained", "study", "inference", "exported"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
     ("benchmarks",),  # outside the package: nothing imports it
@@ -194,7 +194,7 @@ def test_the_tests_run_on_the_pinned_versions():
 def test_what_is_imported_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    asked = [*project["dependencies"], *extras["cluster"], *extras["bids"]]
+    asked = [*project["dependencies"], *extras["cluster"], *extras["bids"], *extras["onnx"]]
     asked = {canonicalize_name(Requirement(text).name) for text in asked}
     called = {
         "sklearn": "scikit-learn",
