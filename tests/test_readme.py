@@ -41,7 +41,8 @@ def test_it_opens_with_a_picture_whose_caption_says_simulated():
 def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
     stems = [file.stem for file in notebooks()]
     table = section("Chapters")
-    assert re.findall(r"^\| \[`(\w+)`\]\(figures/simulated-quick/notebooks/\1\.md\) \| [^|]+\? \| [^|]+ \|$", table, re.M) == stems
+    row = r"^\| \[`(\w+)`\]\(figures/simulated-quick/notebooks/\1\.md\) \| [^|]+\? \| [^|]+ \|$"
+    assert re.findall(row, table, re.M) == stems
     assert not re.search(r"\b\d\d_[a-z]", README.replace(table, ""))
 
 
