@@ -40,31 +40,31 @@ class Recognised:
 def _frame(figure, of: Recognised, at: float, answered: bool, seconds: float, stamp: str) -> Image.Image:
     """One picture: EMG and hand until ``at`` (0 to 1) of the window; or all EMG, the answer, and all hands there."""
     figure.clear()
-    emg, own = figure.add_axes([0.03, 0.14, 0.36, 0.74]), figure.add_axes([0.4, 0.14, 0.21, 0.74])
-    places = [(0.63 + 0.125 * (i % 3), 0.53 - 0.41 * (i // 3), 0.12, 0.3) for i in range(len(of.near))]
-    hands = [(own, of.pose), *((figure.add_axes(place), pose) for place, pose in zip(places, of.near, strict=True))]
+    emg, ax = figure.add_axes([0.03, 0.14, 0.36, 0.74]), figure.add_axes([0.4, 0, 0.6, 1])
     n, samples = of.emg.shape
     time = np.linspace(0, seconds, samples)
     seen = time <= (1.0 if answered else at) * seconds
-    for c, trace in enumerate(of.emg):
-        emg.plot(time[seen], trace[seen] + (n - c) * 1.6, color=style.MODALITY["emg"], lw=0.4)
+    offset = 1.6 * np.arange(n, 0, -1)
+    emg.plot(time[seen], (of.emg[:, seen] + offset[:, None]).T, color=style.MODALITY["emg"], lw=0.4)
     emg.axvline(at * seconds, color=style.GREY, lw=0.8)
-    emg.set(xlim=(0, seconds), ylim=(0, (n + 1) * 1.6), yticks=[], xlabel="time (s)")
+    emg.set(xlim=(0, seconds), ylim=(0, 1.6 * (n + 1)), yticks=[], xlabel="time (s)")
     emg.set_title(f"EMG of {n} channels", fontsize=10)
-    own.set_title("its hand, hidden", fontsize=10)
-    for ax, pose in hands[: None if answered else 1]:
-        draw_hand(ax, pose[:, round(at * (pose.shape[1] - 1))])
-    for ax, _ in hands:
-        ax.set(xlim=(-80, 80), ylim=(-75, 140), aspect="equal")
-        ax.axis("off")
+
+    ax.set(xlim=(0, 456), ylim=(0, 330), aspect="equal")  # hundredths of an inch
+    ax.axis("off")
+    places = [((75, 140), 1.1), *(((225 + 88 * (i % 3), 205 - 136 * (i // 3)), 0.5) for i in range(len(of.near)))]
+    hands = list(zip([of.pose, *of.near], places, strict=True))
+    for pose, (place, scale) in hands[: None if answered else 1]:
+        draw_hand(ax, pose[:, round(at * (pose.shape[1] - 1))], at=place, scale=scale)
+    ax.text(75, 300, "its hand, hidden", fontsize=10, ha="center")
     if answered:
-        for (ax, _), name in zip(hands[1:], of.names, strict=True):
-            ax.set_title("\n".join(wrap(name, 14)), fontsize=7, pad=0)
-        figure.text(0.815, 0.91, "poses nearest to the EMG", fontsize=10, ha="center")
+        ax.text(313, 311, "poses nearest to the EMG", fontsize=10, ha="center")
+        for name, ((x, y), _) in zip(of.names, places[1:], strict=True):
+            ax.text(x, y + 74, "\n".join(wrap(name, 14)), fontsize=7, ha="center", linespacing=0.95)
         told = f"{of.votes} of {of.k} nearest: {of.answer}"
         told += " (right)" if of.answer == of.truth else f"\n(wrong: {of.truth})"
-        figure.text(0.415, 0.02, told, fontsize=9, weight="bold", ha="left")
-    figure.text(0.99, 0.02, stamp, fontsize=8, color="0.4", ha="right")
+        ax.text(5, 8, told, fontsize=9, weight="bold")
+    ax.text(452, 6, stamp, fontsize=8, color="0.4", ha="right")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
