@@ -413,6 +413,10 @@ def test_views_answer_with_the_shapes_that_figures_draw(study):
         study.store.table["gesture"].to_numpy()[explore.sorted_batch(study, 8, n_gestures=4)], return_counts=True
     )
     assert list(counts) == [2, 2, 2, 2], "a balanced batch"
+    have = study.store.table.loc[study.splits.pretrain, "gesture"].value_counts().to_numpy()
+    wide = study.store.table["gesture"].to_numpy()[explore.sorted_batch(study, 10**6, n_gestures=3)]
+    assert set(np.unique(wide, return_counts=True)[1]) == {have[2]}, "as many as three gestures have"
+    assert len(explore.sorted_batch(study, 10**6, n_gestures=10**3)) == len(have) * have.min()  # all gestures
 
 
 def test_an_experiment_of_ones_own_is_kept_under_its_name(study):

@@ -196,15 +196,16 @@ def neighbour_agreement(study: Study, features, ids: np.ndarray, labels: np.ndar
 def sorted_batch(study: Study, size: int, n_gestures: int | None = None) -> np.ndarray:
     """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture.
 
-    With ``n_gestures`` as many windows of each of so many gestures (of all, where there are fewer), whose mean pose
-    embeddings lie far apart.
+    With ``n_gestures`` as many windows of each of so many gestures, whose mean pose embeddings lie far apart: fewer
+    windows than ``size`` where so many gestures have not as many, all gestures where there are fewer.
     """
     ids, rng = study.splits.pretrain, np.random.default_rng(study.seed)
     gesture = study.store.table["gesture"].to_numpy()[ids]
     drawn = rng.choice(len(ids), min(size, len(ids)), replace=False)
     if n_gestures:
-        each = size // n_gestures
-        kinds = [kind for g in np.unique(gesture) if len(kind := np.flatnonzero(gesture == g)) >= each]
+        kinds = [np.flatnonzero(gesture == name) for name in np.unique(gesture)]
+        each = min(size // n_gestures, sorted(map(len, kinds))[-n_gestures:][0])
+        kinds = [kind for kind in kinds if len(kind) >= each]
         v = normalize(study.pose_embeddings(ids), dim=1).numpy()
         some = figures.far_apart(np.stack([v[kind].mean(0) for kind in kinds]), n_gestures)
         drawn = np.concatenate([rng.choice(kinds[i], each, replace=False) for i in some])
