@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import data, report, training, use
+from embridge.config import ModelConfig
 from embridge.data.windows import build_store
 from embridge.datasets import window_config
 from embridge.errors import InputError
@@ -44,6 +45,8 @@ def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[st
     if full:
         rows += use.retrieval_rows(0, n_poses=1_000_000, n_queries=10_000, d=d, ways=("ours",))
     rows += use.label_rows()
+    rows += use.decision_rows(ModelConfig(), 200 if full else 50)
+    rows += use.stream_rows(3600 if full else 60)
 
     say("how time and memory grow with windows")
     points = data.growth(source, scratch, (5, 16, 50, 160, 500) if full else (20, 60, 200))

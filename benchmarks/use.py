@@ -1,22 +1,31 @@
-"""Rows on evaluation and use: nearest poses against scikit-learn, and the time to label one new window."""
+"""Rows on evaluation and use: nearest poses against scikit-learn, the time to label one new window, and streams."""
 
-from contextlib import ExitStack
+import importlib.util
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch.utils.benchmark import Timer
 
-from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
+from benchmarks.measure import MB, Row, anonymous, interleave, ratio, spread, usage, worker
 from embridge.config import ModelConfig, WindowConfig, profile
 from embridge.data.batches import Reader
 from embridge.evaluation import neighbours
+from embridge.exported import export
+from embridge.exported import recogniser as exported
 from embridge.inference import Embedder, Recogniser
 from embridge.models import QFormerModel
 from embridge.training import set_threads
 
 K = 10  # E A.6
+ABSENT = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 WAYS = ("ours", "cosine", "euclidean")  # scikit-learn's two; on normalised vectors the order is the same
 
 
@@ -57,16 +66,84 @@ def retrieval_rows(rounds: int, *, n_poses: int, n_queries: int, d: int, ways: t
     return rows
 
 
-def label_windows(cfg: ModelConfig, n_poses: int, seconds: float) -> list[float]:
-    """Milliseconds to label one random window, again and again for so many seconds, with one thread."""
+def untrained(cfg: ModelConfig, n_poses: int) -> Recogniser:
+    """A Recogniser of random weights and a random gallery."""
     torch.manual_seed(0)
     config, gallery, labels = WindowConfig(), torch.randn(n_poses, cfg.d), torch.randint(4, (n_poses,))
-    norm = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens
-    embedder = Embedder("EMBridge", config, Reader(None, None, {}, norm), cfg.d, QFormerModel(cfg).eval().queries)
-    recogniser = Recogniser(embedder, gallery, labels)
+    norm, model = "channel" if cfg.emg_tokens == "waveform" else cfg.emg_tokens, QFormerModel(cfg).eval()
+    embedder = Embedder("EMBridge", config, Reader(None, None, {}, norm), cfg.d, model.queries, model=model)
+    return Recogniser(embedder, gallery, labels)
+
+
+def label_windows(cfg: ModelConfig, n_poses: int, seconds: float) -> list[float]:
+    """Milliseconds to label one random window, again and again for so many seconds, with one thread."""
+    recogniser, config = untrained(cfg, n_poses), WindowConfig()
     window = torch.randn(config.window, config.n_channels).numpy()
     timer = Timer("recogniser.label(window)", globals={"recogniser": recogniser, "window": window}, num_threads=1)
     return [1000 * found for found in timer.blocked_autorange(min_run_time=seconds).times]
+
+
+@contextmanager
+def both(cfg: ModelConfig, n_poses: int) -> Iterator[dict[str, Recogniser]]:
+    """An untrained Recogniser by "torch" and, where it is installed, the same by "onnxruntime"; one thread each."""
+    torch.set_num_threads(1)
+    found = {"torch": untrained(cfg, n_poses)}
+    with tempfile.TemporaryDirectory() as folder:
+        if not ABSENT:
+            found["onnxruntime"] = exported(export(found["torch"], Path(folder, "model.onnx")))
+        yield found
+
+
+def decide(cfg: ModelConfig, n_poses: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one decision, model and search on a scaled window, by each of :func:`both` in turn."""
+
+    def run(one: Recogniser) -> float:
+        began = time.perf_counter()
+        one._vote(*one._nearest(one.embedder.emg(x)))
+        return 1000 * (time.perf_counter() - began)
+
+    x = torch.randn(1, cfg.emg.n_channels, cfg.emg.steps)
+    with both(cfg, n_poses) as ways, torch.inference_mode():
+        return interleave({name: partial(run, one) for name, one in ways.items()}, rounds)
+
+
+def decision_rows(cfg: ModelConfig, rounds: int, size: str = "paper size", n_poses: int = 10_000) -> list[Row]:
+    """One decision on one core, and onnxruntime against torch; a row without a value where it is not installed."""
+    what, how = f"one decision, model and search, {size}, {n_poses:,} poses", "one thread"
+    with worker(partial, decide, cfg, n_poses, rounds, threads=1) as run:
+        found = run()
+    rows = [Row(what, f"{name}, {how}", **spread(found[name]), unit="ms", target="10 ms") for name in found]
+    sides = {"ours": f"onnxruntime, {how}", "baseline": f"torch, {how}"}
+    if ABSENT:
+        return [*rows, Row(what, **sides, note=f"not run: {', '.join(ABSENT)} not installed")]
+    target = "1.67 x, 0.6 of torch's time"
+    return [*rows, Row(what, **sides, **ratio(found, "onnxruntime", "torch"), target=target)]
+
+
+def stream(cfg: ModelConfig, n_poses: int, seconds: int) -> dict[str, tuple[float, float]]:
+    """Of each of :func:`both`, on so many seconds of noise: times real time, bytes that memory grew after a tenth."""
+    config, found = WindowConfig(), {}
+    chunk = np.random.default_rng(0).standard_normal((round(config.sample_rate / 10), config.n_channels))
+    with both(cfg, n_poses) as ways:
+        for name, one in ways.items():
+            held, began = [], time.perf_counter()
+            for n, _ in enumerate(one.stream(repeat(chunk, 10 * seconds)), 1):
+                if n in (2 * seconds, 20 * seconds):
+                    held.append(anonymous())
+            found[name] = seconds / (time.perf_counter() - began), held[1] - held[0]
+    return found
+
+
+def stream_rows(seconds: int, n_poses: int = 10_000) -> list[Row]:
+    """Speed and memory of a stream at quick's size."""
+    with worker(partial, stream, profile("quick").model, n_poses, seconds, threads=1) as run:
+        found = run()
+    rows, what = [], f"labelling a stream of {seconds:,} s, every 50 ms, {n_poses:,} poses"
+    for name, (speed, grown) in found.items():
+        ours = f"EMBridge, quick's size, {name}, one thread"
+        rows.append(Row(what, ours, "real time", speed, target="20 x"))
+        rows.append(Row(f"memory: {what}", ours, "after a tenth of it", grown / MB, "MB", target="0 MB"))
+    return rows
 
 
 def label_rows(seconds: float = 2.0, n_poses: int = 10_000) -> list[Row]:

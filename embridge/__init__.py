@@ -14,4 +14,8 @@ def __getattr__(name: str):
         from embridge.inference import load
 
         return load
+    if name == "export":
+        from embridge.exported import export
+
+        return export
     raise AttributeError(f"module 'embridge' has no attribute {name!r}")

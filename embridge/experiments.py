@@ -122,23 +122,23 @@ def slug(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")
 
 
-# E Table 2's rows in order, as tables and figures call them: group, and a colour from Okabe and Ito's palette or, for
-# emg2pose's networks, PoseT and the -LS rows, from Tol's, which are made for the same colour-blind readers.
+# E Table 2's rows in order, as tables and figures call them: group, and a colour of Okabe and Ito's or Tol's palettes,
+# made for colour-blind readers. Networks that regress pose share one, -LS rows have their base's: figures name them.
 # Ours are the lines without a network beside every linear probe: what guessing gives, and the classifier to beat.
 ONE_CLASS, LOG_POWER_LDA, UPPER_BOUND = "One class", "Log-power + LDA", "Upper bound"
 TABLE_2 = {
     ONE_CLASS: ("no network", ""),
     LOG_POWER_LDA: ("no network", "#000000"),
-    UPPER_BOUND: ("unimodal", "#7F7F7F"),  # the probe of Pose-MAE
+    UPPER_BOUND: ("unimodal", "#A8A8A8"),  # the probe of Pose-MAE
     "EMG-MAE": ("unimodal", "#56B4E9"),
-    "NeuroPose": ("unimodal", "#D55E00"),
-    "emg2pose": ("unimodal", "#CC6677"),
+    "NeuroPose": ("unimodal", "#AA4499"),
+    "emg2pose": ("unimodal", "#AA4499"),
     "Vemg2pose": ("unimodal", "#AA4499"),
-    "PoseT": ("unimodal", "#999933"),
+    "PoseT": ("unimodal", "#AA4499"),
     "CPEP": ("multi-modal", "#E69F00"),
-    "CPEP-LS": ("multi-modal", "#DDCC77"),
-    "Q-Former": ("multi-modal", "#0072B2"),
-    "Q-Former-LS": ("multi-modal", "#6699CC"),
+    "CPEP-LS": ("multi-modal", "#E69F00"),
+    "Q-Former": ("multi-modal", "#332288"),
+    "Q-Former-LS": ("multi-modal", "#332288"),
     "EMBridge": ("multi-modal", "#009E73"),
 }
 TABLE_2_SYSTEMS = tuple(TABLE_2)

@@ -1,15 +1,16 @@
 """A finished run on raw windows: :func:`load`, which ``embridge.load`` is, embeds them, and a Recogniser labels each.
 
-A stored window was filtered with its recording around it, these are filtered alone; all else is as in training and
-evaluation (METHOD 1, 8).
+A stored window was filtered with its recording around it, these are filtered alone, and a stream's forwards only; all
+else is as in training and evaluation (METHOD 1, 8).
 """
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from embridge.checkpoint import load_weights
 from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
 from embridge.data.batches import Reader, Statistics
 from embridge.data.cutting import robust_scale
+from embridge.data.live import live_windows
 from embridge.data.signals import emg_features, pose_frames, sections
 from embridge.errors import InputError
 from embridge.evaluation import majority
@@ -66,7 +68,7 @@ def load(run, device: str = "cpu") -> "Embedder":
     windows = _beside(WindowConfig, folder.parent / f"windows-{data}.json")
     # without a store: it scales windows and reads none
     reader = Reader(None, None, scales, norm, device)
-    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, pose_kind)
+    return Embedder(describe["experiment"], windows, reader, shape.d, emg, pose, pose_kind, model)
 
 
 @dataclass
@@ -80,6 +82,7 @@ class Embedder:
     emg: Callable | None = None  # scaled EMG to embeddings; None where it has no encoder of EMG
     pose: Callable | None = None
     pose_kind: str = "waveform"  # what its pose encoder reads, or "features"
+    model: nn.Module | None = None  # to which ``emg`` belongs
 
     def encode_emg(self, x, scale: float | None = None) -> Tensor:
         """l2-normalised embeddings of raw EMG x (B, C, T), unfiltered, in the recordings' unit; float32 on the CPU.
@@ -102,17 +105,20 @@ class Embedder:
         x = _checked("raw EMG", x, (windows.n_channels, windows.window))
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
-        filtered = np.stack([filter_window(window.T, windows) for window in x])
+        return self.of_filtered(np.stack([filter_window(window.T, windows) for window in x]), scale)
+
+    def of_filtered(self, filtered: np.ndarray, scale: float | None = None) -> Tensor:
+        """Those of windows (B, C, T) float32 that are filtered already; errors of windows without a signal alone."""
         if self.reader.emg_norm == "log-power":
-            x = [emg_features(window, n_bins(windows)) for window in filtered]
+            x = [emg_features(window, n_bins(self.windows)) for window in filtered]
             if any(power is None for power in x):
                 raise InputError(
                     "window of raw EMG: expected a signal, found one value in all samples and channels; look at the "
                     "electrodes, or leave the window out"
                 )
         else:
-            x, live = filtered, np.ptp(filtered, axis=(0, 2)) > 0
-            x /= np.float32(robust_scale(x[:, live]) if scale is None else scale)
+            live = np.ptp(filtered, axis=(0, 2)) > 0
+            x = filtered / np.float32(robust_scale(filtered[:, live]) if scale is None else scale)
         return self._encode(self.emg, self.reader.scale_emg, np.stack(x))
 
     def encode_pose(self, p) -> Tensor:
@@ -129,6 +135,13 @@ class Embedder:
     def _encode(self, function: Callable, scaled: Callable, x: np.ndarray) -> Tensor:
         x = torch.from_numpy(x)
         return encode(function, lambda ids: scaled(x[ids].to(self.reader.device)), np.arange(len(x)))
+
+
+class Decision(NamedTuple):
+    """What a stream says: ``label`` of the window that ended when ``sample`` samples had come; -1: none can be told."""
+
+    sample: int
+    label: int
 
 
 class Recogniser:
@@ -168,8 +181,19 @@ class Recogniser:
 
     def label(self, window) -> int:
         """The label that the window's k nearest poses vote for; arguments and errors as :meth:`neighbours`."""
-        cosine, index = self.neighbours(window)
-        return int(self.classes[majority(self.votes[index][None], cosine[None], len(self.classes))])
+        return self._vote(*self.neighbours(window))
+
+    def stream(self, chunks: Iterable, every: float = 0.05) -> Iterator[Decision]:
+        """Label raw EMG as it comes: a decision every ``every`` s of signal, in steady memory, by the past alone.
+
+        Windows are those of :func:`~embridge.data.live.live_windows`, which says what ``chunks`` may be and when there
+        is no window: until one has come, behind a gap, around what is not finite, without a signal. The decision is
+        then -1, which in a gallery stands for another gesture. How the signal is divided into chunks changes nothing.
+        Raises InputError as ``live_windows`` does, and goes no further then.
+        """
+        for sample, window in live_windows(chunks, self.embedder.windows, every):
+            queries = None if window is None else self.embedder.of_filtered(window[None], self.scale)
+            yield Decision(sample, -1 if queries is None else self._vote(*self._nearest(queries)))
 
     def neighbours(self, window) -> tuple[Tensor, Tensor]:
         """Cosines (k,) and gallery indices (k,) of the nearest poses, best first.
@@ -183,10 +207,17 @@ class Recogniser:
                 f"window of raw EMG: expected {windows.window} samples x {windows.n_channels} channels, found "
                 f"{' x '.join(map(str, window.shape))}; cut it to {windows.window / windows.sample_rate:g} s"
             )
-        queries = self.embedder.queries(window.T[None], self.scale).reshape(-1, self.embedder.d)  # (M, d)
+        return self._nearest(self.embedder.queries(window.T[None], self.scale))
+
+    def _nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines (k,) and gallery indices (k,) for one window's queries (1, M, d) or (1, d)."""
+        queries = queries.reshape(-1, self.embedder.d)  # (M, d)
         if self.pooling == "mean":
             queries = queries.mean(0, keepdim=True)
         return (normalize(queries, dim=-1) @ self.gallery.T).amax(0).topk(self.k)
+
+    def _vote(self, cosine: Tensor, index: Tensor) -> int:
+        return int(self.classes[majority(self.votes[index][None], cosine[None], len(self.classes))])
 
 
 @cache

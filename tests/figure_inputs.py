@@ -26,14 +26,7 @@ BATCH = RNG.integers(0, 5, 24)
 CONFUSIONS = {name: RNG.integers(0, 60, (4, 4)) for name in ("CPEP", "Q-Former", "EMBridge")}
 F1 = {name: np.array([0.2, 0.4, np.nan, 0.6]) for name in CONFUSIONS}
 USERS = pd.DataFrame(RNG.uniform(0.2, 0.7, (9, 3)), columns=list(CONFUSIONS), index=[f"user{i}" for i in range(9)])
-LOG = pd.DataFrame({"epoch": [0, 0, 1, 1], "loss": [4.0, 3.0, 2.0, 1.0], "tau": [0.02, 0.02, 0.03, 0.03]})
-TABLE_1 = pd.DataFrame(
-    {
-        "split": ["D_tr", "D_eval, in"], "gestures": [23, 4], "users": [20, 12], "sessions": [40, 24],
-        "files": [900, 96], "windows": [4300, 700], "paper: users": pd.array([158, 20], dtype="Int64"),
-        "paper: sessions": pd.array([pd.NA, 320], dtype="Int64"),
-    }
-)  # fmt: skip
+LOG = pd.DataFrame({"epoch": [0, 0, 1, 1], "loss": [4.0, 3.0, 2.0, 1.0], "mprl": [0.02, 0.02, 0.03, 0.03]})
 
 
 def scores():
@@ -129,7 +122,7 @@ BOTH = {
     "CPEP": pd.DataFrame({"epoch": range(8), "loss": np.linspace(5, 3, 8)}),
     "CPEP, both encoders trained": pd.DataFrame({"epoch": range(8), "loss": [5, 4, 6, 9, 20, np.inf, np.nan, np.nan]}),
 }
-ON_THE_WAY = cells(system=list(BOTH), protocol=["LP", "ZS"], classes=["in", "unseen"], epoch=[0, 2, 4, 6])
+AT_THE_END = cells(system=list(BOTH), protocol=["LP", "ZS"], classes=["in", "unseen"])
 CHOICES = pd.concat(
     [
         cells(option=["EMG normalisation"], alternative=["channel", "recording"], system=["EMBridge"],
@@ -154,24 +147,29 @@ FIGURES = {
     "no filter": lambda: f.filter_response(np.linspace(0, 50, 9), np.ones(9), np.ones(9), bandpass=None, notch=None),
     "windows": lambda: f.window_channels({"as stored": EMG.T, "z-scored": EMG.T / 3}, 2000.0),
     "hands": lambda: f.hands_of_classes({s: POSE[:5] for s in IN_CLASSES}, times=np.arange(5) / 4),
-    "splits": lambda: f.split_overview(TABLE_1),
     "loss": lambda: f.masked_error_curves(
         {"EMG-MAE": LOG, "Pose-MAE": LOG},
         {n: {n: 0.4, "mean of the visible patches": 0.9} for n in ("EMG-MAE", "Pose-MAE")},
     ),
     "alignment": lambda: f.alignment_curves(
-        {"CPEP": LOG, "EMBridge": LOG.drop(columns="tau")}, {"loss": "loss", "tau": "temperature τ"}),
+        {"CPEP": LOG, "Q-Former": LOG, "EMBridge": LOG.drop(columns="mprl")}, {"loss": "InfoNCE (nat)", "mprl": "MPRL"},
+        lines={"loss": {"guessing": 5.5}, "mprl": {"no EMG": 0.01}}, unseen={"loss": {"CPEP": 4.0, "EMBridge": 4.5}}),
     "reconstructions": lambda: f.reconstructions(
-        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3], unit="SD"),
-    "queries": lambda: f.query_usage({"Q-Former": np.array([0.1, 0.9]), "EMBridge": np.array([0.5, 0.5])}),
-    "contrast": lambda: f.tsne_panels({"pose": XY, "EMG": XY * 3}, LABELS, IN_CLASSES),
+        POSE.T[:3], POSE.T[:3] + 1, MASK, sample_rate=150.0, names=JOINTS[:3], unit="angle (°)", colour="#B87400"),
+    "contrast": lambda: f.tsne_panels({"pose": XY, "EMG": XY * 3}, {"gesture": (LABELS, dict(enumerate(IN_CLASSES)))}),
     "tsne": lambda: f.tsne_panels(
-        {"before": XY, "after": XY, "pose": XY}, np.where(LABELS == 3, -1, LABELS), UNSEEN_CLASSES),
-    "cosines": lambda: f.cosine_histogram({"Pose-MAE": RNG.uniform(0.2, 1, 300)}),
-    "communities": lambda: f.communities(XY, LABELS, {k: POSE[k] for k in range(4)}),
-    "communities, glove": lambda: f.communities(XY, LABELS, {}),
-    "similarity": lambda: f.similarity_matrix(RNG.normal(size=(24, 24)), BATCH, STAGES),
-    "soft targets": lambda: f.soft_targets_heatmap(SOFT, BATCH),
+        {"before": XY, "after": XY, "pose": XY},
+        {"gesture": (LABELS, dict(enumerate(UNSEEN_CLASSES))),
+         "user": (np.arange(90) % 10, {u: f"user {u}" for u in range(8)})}),
+    "cosines": lambda: f.cosine_histogram({"own": RNG.uniform(0.2, 1, 300), "other": RNG.uniform(-0.2, 1, 300)}),
+    "communities": lambda: f.communities(XY, np.arange(90) % 12, {k: POSE[k] for k in range(8)}),
+    "communities, glove": lambda: f.communities(XY, LABELS, {0: None, 1: None}),
+    "similarity": lambda: f.similarity_matrix(RNG.uniform(size=(24, 24)), BATCH, STAGES),
+    "attention": lambda: f.attention_maps(
+        {"first": SOFT[:8, :21], "second": SOFT[:8, :21]}, 2.0, {"first": np.array([0.9, *([0.1 / 7] * 7)])}),
+    "mask": lambda: f.attention_mask(np.tri(9, dtype=bool), {"queries": 4, "visible pose": 3, "masked pose": 2}),
+    "soft targets": lambda: f.soft_targets_heatmap(SOFT, np.sort(BATCH), STAGES, dict(enumerate(POSE[:5]))),
+    "soft targets, glove": lambda: f.soft_targets_heatmap(SOFT, np.sort(BATCH), STAGES, {}),
     "grid": lambda: f.soft_targets_grid({(k, t): SOFT for k in (1, "all") for t in (0.05, 0.1, 0.5)}),
     "pipeline": lambda: f.affinity_pipeline(SOFT[:, :7], SOFT[:, :7], SOFT @ SOFT.T, SOFT),
     "table 2": lambda: f.table2_bars(HEADLINE),
@@ -191,7 +189,7 @@ FIGURES = {
     "batch size": lambda: f.batch_size(SIZES),
     "sensitivity": lambda: f.sensitivity(SWEPT),
     "sensitivity, no network": lambda: f.sensitivity(SWEPT, LINES),
-    "divergence": lambda: f.divergence(BOTH, ON_THE_WAY),
+    "divergence": lambda: f.divergence(BOTH, AT_THE_END),
     "choices": lambda: f.choice_forest(CHOICES),
     "forest": lambda: f.difference_forest(DIFFERENCES),
 }

@@ -5,6 +5,7 @@ import functools
 import json
 import mmap
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,12 @@ import torch
 from benchmarks import data, report, use
 from benchmarks.data import Reading, subset
 from benchmarks.measure import Row, interleave, ratio, usage, worker
-from embridge.config import WindowConfig
+from embridge.config import WindowConfig, profile
 from embridge.data.emg2pose import open_emg2pose
 from embridge.data.windows import build_store
 from embridge.simulator.bids import BidsConfig, open_simulated_bids
+
+TINY = replace(profile("smoke").model, d=16, n_heads=2, n_layers=1, n_queries=2, cross_attention_blocks=(0,))
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +82,15 @@ def test_conversion_and_an_epoch_are_measured_on_the_same_windows(tmp_path):
 def test_both_ways_of_scikit_learn_find_our_neighbours():
     indices = [use.retrieve(200, 20, 16, way)[2] for way in use.WAYS]
     assert all(np.array_equal(np.sort(index, 1), np.sort(indices[0], 1)) for index in indices)
+
+
+def test_a_stream_and_one_decision_by_torch_and_onnxruntime_are_measured():
+    ways = ["torch"] if use.ABSENT else ["torch", "onnxruntime"]
+    found = use.stream(TINY, 100, 3)
+    assert [*found] == ways and all(speed > 0 and abs(grown) < 50e6 for speed, grown in found.values())
+    rows = use.decision_rows(TINY, 2, "tiny", 100)
+    assert [row.unit for row in rows] == [*(["ms"] * len(ways)), "x"]
+    assert (rows[-1].value is None) == bool(use.ABSENT) and {row.repetitions for row in rows[: len(ways)]} == {2}
 
 
 # ---- bookkeeping ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from embridge.paper.results import Page, collect, read_results, row
 from embridge.run import check, cli, notebooks
+from embridge.run.pages import STEMS
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",
             "metric": "balanced_accuracy", "low": 0.25, "high": 0.35, "n": 100}  # fmt: skip
@@ -122,7 +123,7 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
 
     def write(folder, value, threads):
         context = {"made_on": {"device": "a", "threads": threads}}
-        page = Page("05_results", folder, context=context)
+        page = Page(STEMS["results"], folder, context=context)
         page.rows(rows(value))
         page.write()
         collect(folder)
@@ -147,10 +148,8 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
         "--out",
         str(tmp_path / "out"),
     ]
-    assert (
-        json.loads((committed / "figures/simulated-quick/05_results/results.json").read_text())["rows"][0]["value"]
-        == 0.3
-    )
+    page = committed / "figures/simulated-quick" / STEMS["results"] / "results.json"
+    assert json.loads(page.read_text())["rows"][0]["value"] == 0.3
 
 
 def test_its_folder_is_its_own():

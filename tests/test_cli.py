@@ -36,7 +36,7 @@ def shell(*arguments, cwd, path=None, preexec_fn=None, script=SCRIPT, **changes)
 def notebooks(tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for stem in ("01_data", "04_alignment", "09_tsne"):
+    for stem in ("01_one", "04_four", "09_nine"):
         (folder / f"{stem}.ipynb").write_text("{}")
     (folder / "draft.ipynb").write_text("{}")
     return folder
@@ -111,7 +111,7 @@ def test_no_python_is_told_in_one_sentence(tmp_path):
         (["--bench", "--skip-broken"], "--skip-broken belongs to the notebooks or --train or --sweep or --plan"),
         (["--seeds", "0"], "not a whole number"),
         (["--seeds", "two"], "not a whole number"),
-        (["--only", "07"], "there are 01_data, 04_alignment, 09_tsne"),
+        (["--only", "07"], "there are 01_one, 04_four, 09_nine"),
         (["--only", "01,"], "no such notebook"),
         (["--prof", "smoke"], "unknown option '--prof'"),
         (["--test", "--lab"], "not allowed with"),
@@ -146,13 +146,13 @@ def test_what_is_asked_for(notebooks, tmp_path, monkeypatch):
     options = cli.parse([], notebooks)
     assert (options.profile, options.dataset, options.seeds, options.device) == ("quick", "simulated", 1, "auto")
     assert options.action == "run" and [path.stem for path in options.notebooks] == [
-        "01_data",
-        "04_alignment",
-        "09_tsne",
+        "01_one",
+        "04_four",
+        "09_nine",
     ]
     assert cli.results_folder(options) == cli.ROOT / "figures" / "simulated-quick"
-    options = cli.parse(["--only", "09,04_al", "--only", "04", "--out", "o p"], notebooks)
-    assert [path.stem for path in options.notebooks] == ["04_alignment", "09_tsne"]
+    options = cli.parse(["--only", "09,04_fo", "--only", "04", "--out", "o p"], notebooks)
+    assert [path.stem for path in options.notebooks] == ["04_four", "09_nine"]
     assert options.out == tmp_path / "o p"
     options = cli.parse(["--dataset", "ninapro-db1", "--data", "notebooks"], notebooks)
     assert options.data == notebooks
@@ -223,12 +223,13 @@ def test_clean_leaves_alone_what_a_training_or_a_conversion_holds(name, tmp_path
 def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monkeypatch):
     gone = ["runs/CPEP-0123456789ab/w.bin", "data/stores/0123456789ab/emg", "data/simulated-0123456789ab/a.hdf5"]
     gone += ["data/simulated-ninapro-0123456789ab/DB2/a.mat", "figures/simulated-ninapro-quick/report.html"]
-    gone += ["figures/simulated-smoke/01_data/results.json", "runs/statistics-features-0123456789ab.json"]
+    gone += ["figures/simulated-smoke/01_one/results.json", "runs/statistics-features-0123456789ab.json"]
     gone += ["runs/sweep/simulated-smoke-20260101-000000/1_0_log.out"]
     kept = ["data/emg2pose/metadata.csv", "data/stores/mine.txt", "runs/notes.txt", "figures/mine/a.png"]
     # as in the repository itself, where two profiles' results are tracked
-    kept += ["figures/simulated-quick/01_data/results.json"]
-    gone += ["figures/simulated-quick/notebooks/01_data.ipynb", "figures/simulated-quick/report.html"]
+    kept += ["figures/simulated-quick/01_one/results.json", "figures/simulated-quick/notebooks/01_one.md"]
+    gone += ["figures/simulated-quick/notebooks/01_one.ipynb", "figures/simulated-quick/report.html"]
+    gone += ["figures/simulated-quick/demo.html", "figures/simulated-quick/demo.gif"]
     for name in gone + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1234567")

@@ -11,11 +11,12 @@ from embridge.paper import differences, front_ends, table_cells, tables
 from embridge.paper.differences import seed_differences
 from embridge.paper.results import read_results, real_results
 from embridge.run.cli import ROOT
+from embridge.run.pages import STEMS
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
-TABLES = {"Table 2": "05_results/table2.csv"}
+TABLES = {"Table 2": f"{STEMS['results']}/table2.csv"}
 
 
 def cell(row: pd.Series) -> str:
@@ -39,7 +40,7 @@ def lines(file: str) -> list[str]:
 
 def seeds() -> list[str]:
     """The rows of the page's table of seeds: the mean over them and, in round brackets, the lowest and highest."""
-    cells, found = pd.read_csv(FIGURES / "05_results" / "seeds.csv", keep_default_na=False, dtype=str), []
+    cells, found = pd.read_csv(FIGURES / STEMS["results"] / "seeds.csv", keep_default_na=False, dtype=str), []
     cells["text"] = [f"{r['mean over seeds']} ({r['lowest']} to {r['highest']})" for r in cells.to_dict("records")]
     for system, rows in cells.groupby("system", sort=False):
         texts = rows.set_index(["protocol", "classes"])["text"]
@@ -89,7 +90,9 @@ def test_the_page_prints_the_papers_numbers_beside_those_of_an_independent_run()
     """E's and EMGBlend's, of real recordings; nothing of ours is scored against the second."""
     table = front_ends.emgblend().set_index("system")
     lines = {name: [row[" ".join(column)] for column in COLUMNS] for name, row in table.iterrows()}
-    cells = pd.read_csv(FIGURES / "05_results" / "table2.csv").query("dataset == 'simulated' and system == 'EMBridge'")
+    cells = pd.read_csv(FIGURES / STEMS["results"] / "table2.csv").query(
+        "dataset == 'simulated' and system == 'EMBridge'"
+    )
     cells = cells.set_index(["protocol", "classes"])["paper_value"]
     lines["EMBridge, as E prints it"] = [f"{cells[column]:.3f}" for column in COLUMNS]
     for name, values in lines.items():
@@ -112,7 +115,7 @@ def test_epochs_are_the_first_after_which_ten_more_gain_little():
 
 def clear_differences() -> list[str]:
     """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
-    pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")
+    pairs = pd.read_csv(FIGURES / STEMS["results"] / "seed_differences.csv")
     clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
     return [
         f"- {r.protocol} {r.classes}, {r.systems}: {r.difference:+.2f} [{r.low:.2f}, {r.high:.2f}]"
@@ -128,7 +131,7 @@ def test_the_page_tells_the_luck_of_a_training():
 
 
 def test_the_committed_pose_autoencoder_uses_the_order_of_patches():
-    notes = json.loads((FIGURES / "02_mae_pretraining" / "results.json").read_text(encoding="utf-8"))["notes"]
+    notes = json.loads((FIGURES / STEMS["mae_pretraining"] / "results.json").read_text(encoding="utf-8"))["notes"]
     errors = notes["hidden_patch_errors"]["Pose-MAE"]
     assert errors["Pose-MAE"] <= 0.4 * errors["mean of the visible patches"]
     assert errors["linear interpolation"] < errors["mean of the visible patches"]

@@ -5,12 +5,13 @@ Rows stand for what pages leave; NinaPro and DB1 train few of the systems, and q
 
 import itertools
 
+import pandas as pd
 import pytest
 
 from embridge import figures
 from embridge.config import profile
 from embridge.datasets import for_dataset
-from embridge.experiments import ALIGNED, EXPERIMENTS, trained_by
+from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK, trained_by
 from embridge.grids import NEIGHBOURS
 from embridge.paper import claims, comparisons, constants, differences, explore, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
@@ -95,13 +96,16 @@ def test_a_comparison_is_drawn_or_a_sentence_says_that_there_is_none(made):
     )
     for name, what, over, draw in comparisons:
         cells = tables.numbers(name, results, dataset)
-        alone = explore.alone(cells, what, over)
+        alone, ours = (explore.alone(c, what, over) for c in (cells, cells.drop(columns="paper_value")))
         if over == "fraction":  # E prints no share's number, so quick has nothing to draw beside its own
             assert bool(alone) == (cells["fraction"].nunique() == 1), alone
         else:
             assert bool(alone) == (dataset in GLOVES), alone
-        assert alone.startswith(f"Nothing to compare: of these {what} only ") if alone else draw(cells).axes
+        assert alone.startswith(f"Nothing to compare: of these {what} only ") or not alone
+        assert ours.startswith(f"Nothing to compare: of these {what} only ") if ours else draw(cells).axes
     assert explore.alone(tables.numbers("table3", results[:0], dataset), "systems").endswith("has a number here.")
+    lines = [{"system": name, "value": 0.3, "paper_value": None} for name in (*NO_NETWORK, "EMBridge")]
+    assert explore.alone(pd.DataFrame(lines), "systems").endswith("only EMBridge has a number here.")
     figures.table2_bars(tables.headline_rows(results, dataset))
     figures.sensitivity(tables.numbers("fig4", results, dataset))  # k needs no training
 

@@ -37,7 +37,7 @@ def again(study, **changes):
 
 def test_fault_26_a_run_trains_what_it_needs_first_and_is_trained_once(study):
     assert not (study.out / "runs").exists()
-    run = study.run("CPEP")  # as notebook 04 does, before 02 trained the autoencoders
+    run = study.run("CPEP")  # as the notebooks do, before 02 trained the autoencoders
     needed = {f.parent.name[:8] for f in study.out.glob("runs/*/done.json")}
     assert needed == {"emg-mae-", "pose-mae", run.folder.name[:8]}
     written = (run.folder / "done.json").stat().st_mtime_ns
@@ -293,7 +293,7 @@ def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
             moved = results.assign(value=results["value"].where(~mine, results["value"] + change))
             told = comparisons.judge_controls(moved, "simulated")
             assert told.startswith("WARNING: shuffled controls") and f"in the mean: {name}, unseen, 0." in told
-    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as page 05 says
+    assert EXPERIMENTS["CPEP, pairs shuffled"].epochs == 0.25 * EXPERIMENTS["CPEP"].epochs  # as the page says
 
 
 def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
@@ -394,7 +394,14 @@ def test_ninapro_db1_runs_end_to_end(tmp_path):
 def test_views_answer_with_the_shapes_that_figures_draw(study):
     ids = study.splits.pretrain[:3]
     seen = explore.reconstruction(study, "Pose-MAE", ids)
-    assert seen["target"].shape == seen["prediction"].shape == (4, 80) and seen["mask"].sum() == 10
+    assert seen["target"].shape == seen["prediction"].shape == (3, 80) and seen["mask"].sum() == 10
+    moving = explore.most_moving(study, ids)
+    travelled = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
+    assert moving.shape == (1,) and moving[0] == ids[int(travelled.argmax())]
+    in_degrees = explore.reconstruction(study, "Pose-MAE", moving)
+    joints = [explore.joint_names(study).index(name) for name in in_degrees["names"]]
+    stored = study.store.read_pose(moving)[0][joints].rad2deg().unflatten(1, (80, -1)).mean(2)
+    np.testing.assert_allclose(in_degrees["target"], stored, atol=0.5)  # degrees, as stored
     hands, times = explore.hands_through_time(study, study.splits.classes["in"], 6)
     assert len(hands) == 4 and all(h.shape == (6, 20) for h in hands.values()) and times[-1] < 2
     usage = explore.query_usage(study, "EMBridge", study.splits.evaluation["in"])
@@ -402,6 +409,14 @@ def test_views_answer_with_the_shapes_that_figures_draw(study):
     batch = explore.sorted_batch(study, 16)
     gestures = study.store.table["gesture"].to_numpy()[batch]
     assert list(gestures) == sorted(gestures) and set(batch) <= set(study.splits.pretrain)
+    gestures, counts = np.unique(
+        study.store.table["gesture"].to_numpy()[explore.sorted_batch(study, 8, n_gestures=4)], return_counts=True
+    )
+    assert list(counts) == [2, 2, 2, 2], "a balanced batch"
+    have = study.store.table.loc[study.splits.pretrain, "gesture"].value_counts().to_numpy()
+    wide = study.store.table["gesture"].to_numpy()[explore.sorted_batch(study, 10**6, n_gestures=3)]
+    assert set(np.unique(wide, return_counts=True)[1]) == {have[2]}, "as many as three gestures have"
+    assert len(explore.sorted_batch(study, 10**6, n_gestures=10**3)) == len(have) * have.min()  # all gestures
 
 
 def test_an_experiment_of_ones_own_is_kept_under_its_name(study):

@@ -35,7 +35,7 @@ def test_labels_units_and_type_size(name):
         named = any(a.get_ylabel() or any(not is_number(t.get_text()) for t in tick_labels(a.yaxis)) for a in beside)
         assert ax.get_label() == "<colorbar>" or across or any(a.get_xlabel() for a in below), "x has no name"
         assert up or named, "y has no name"
-        assert ax.get_label() != "<colorbar>" or ax.get_ylabel(), "colours have no name"
+        assert ax.get_label() != "<colorbar>" or ax.get_ylabel() or ax.get_xlabel(), "colours have no name"
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -49,3 +49,16 @@ def test_nothing_is_cut_off_and_tick_labels_keep_apart(name):
         for one, other in zip(boxes, boxes[1:], strict=False):
             overlap = min(one.y1, other.y1) - max(one.y0, other.y0)
             assert overlap < 0.25 * one.height, "tick labels collide"
+
+
+def test_names_at_the_ends_of_lines_are_in_the_lines_order_and_do_not_touch():
+    figure, rows = drawn("data efficiency"), figure_inputs.FRACTIONS
+    figure.draw_without_rendering()
+    for ax, classes in zip(figure.axes, ("in", "unseen"), strict=True):
+        names = sorted(ax.texts, key=lambda t: Text.get_window_extent(t).y0)
+        ends = [t.xy[1] for t in names]
+        assert ends == sorted(ends) and len(names) == 3 + 5 + 1
+        boxes = [Text.get_window_extent(t) for t in names]  # without the line to them
+        assert all(lower.y1 < upper.y0 + 0.2 * upper.height for lower, upper in zip(boxes, boxes[1:], strict=False))
+        last = rows[(rows["classes"] == classes) & (rows["fraction"] == 1)].set_index("system")["value"]
+        assert {t.get_text(): t.xy[1] for t in names}["CPEP"] == last["CPEP"]

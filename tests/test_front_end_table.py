@@ -15,6 +15,7 @@ from embridge.paper import comparisons, front_ends, numbers, records, scoring, t
 from embridge.paper.results import as_frame
 from embridge.paper.scoring import evaluate_predictions
 from embridge.run import cli, jobs, plan
+from embridge.run.pages import NUMBERS
 from embridge.study import Study
 
 HEADLINE = tuple(e.name for e in EXPERIMENTS.values() if e.part == "headline")
@@ -26,7 +27,7 @@ CELLS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
 
 
 def test_long_on_another_front_end_trains_the_headline_alone():
-    grown = {e.name for e in EXPERIMENTS.values() if e.part == "growth"}  # page 08's
+    grown = {e.name for e in EXPERIMENTS.values() if e.part == "growth"}  # the page of data's
     found = trained_by("long", "simulated", "waveform")
     assert found[: len(HEADLINE)] == HEADLINE == trained_by("quick", "simulated", "waveform")
     assert {*found} - {*HEADLINE} < grown
@@ -58,7 +59,7 @@ def test_a_sweep_of_it_has_three_seeds_and_no_ninapro(tmp_path, monkeypatch):
 def test_the_plan_says_that_it_is_the_headline_alone(tmp_path, capsys, monkeypatch):
     step = dict.fromkeys(("parameters", "trained", "weights", "seconds", "measured", "window"), 1)
     monkeypatch.setattr(plan, "measure", lambda *_: step)
-    said = "On another front end than its own long trains the headline for page 05's table"
+    said = f"On another front end than its own long trains the headline for page {NUMBERS['results']}'s table"
     for tokens, other in (("waveform", True), ("features", False)):  # long's own are features
         argv = ["--profile", "long", "--tokens", tokens, "--device", "cpu", "--out", str(tmp_path / "out")]
         assert plan.main(argv) == 0

@@ -294,7 +294,7 @@ def test_a_study_of_waveforms_trains_where_it_is_asked_for(tmp_path):
 
 
 def test_one_encoder_may_read_bins_and_the_other_samples(tmp_path):
-    """EMG as log-power beside poses at 2 kHz, as notebook 10 asks for it; the second store is cut when it is needed."""
+    """EMG as log-power beside poses at 2 kHz; the second store is cut when it is needed."""
     study, name = noise_study(tmp_path, TINY), "EMBridge, pose tokens = waveform"
     run = study.run(name)
     assert kinds_of_stores(study) == ["features", "waveform"]

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.no_cover  # a study trained and told whole, which other
 def study(tiny_study):
     """A study that trained, scored and told everything of one system, as ``run_all.sh`` does."""
     study = tiny_study()
-    page = results.Page("05_results", study.figures, context=study.context)
+    page = results.Page("05_page", study.figures, context=study.context)
     page.read([records.record(study, NAME)])
     page.write()
     claims.write(study.figures, results.collect(study.figures), study.dataset, study.profile.name)
@@ -112,11 +112,11 @@ def test_a_record_of_rows(study):
 
 
 def test_a_page_and_the_table_of_all_pages(study):
-    page = study.figures / "05_results" / "results.json"
+    page = study.figures / "05_page" / "results.json"
     context = checked(read(page)["context"])
     assert context["seed"] == 0 and context["configuration"] and whole(context["windows_sha256"])
     made = checked(read(study.figures / "provenance.json"))
-    assert made["inputs"] == {"05_results/results.json": sha256(page)} and "out" not in made
+    assert made["inputs"] == {"05_page/results.json": sha256(page)} and "out" not in made
     assert made["made"] == ["results.csv", "claims.csv", "claims.md"] and made["seeds"] == 1
     assert made["configuration"]["name"] == "smoke"
 
@@ -128,7 +128,7 @@ def test_nothing_else_is_left(study):
         | stores/\w+/(manifest\.json|windows\.npz|(log-power|frames|power)\.f16)
         | figures/simulated-smoke/(provenance\.json|results\.csv|claims\.(csv|md))
         | [\w-]+-\w{12}/(config\.json|done\.json|log\.csv|weights\.safetensors|lock|(embeddings|communities)-[^/]*)
-        | figures/simulated-smoke/(rows/[^/]*|05_results/results)\.json"""
+        | figures/simulated-smoke/(rows/[^/]*|05_page/results)\.json"""
     known = re.compile(rf"((data|runs)/)?({known})", re.VERBOSE)
     files = [file.relative_to(study.out).as_posix() for file in study.out.rglob("*") if file.is_file()]
     simulated = f"data/{study.simulation_folder.name}/"  # simulation.json is for all; the manifest has their SHA-256

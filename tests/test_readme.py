@@ -9,6 +9,7 @@ import yaml
 from embridge.experiments import ALIGNED, LOG_POWER_LDA
 from embridge.paper import table_cells
 from embridge.run.cli import ROOT, notebooks
+from embridge.run.pages import STEMS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIGURES = ROOT / "figures" / "simulated-quick"
@@ -40,13 +41,14 @@ def test_it_opens_with_a_picture_whose_caption_says_simulated():
 def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
     stems = [file.stem for file in notebooks()]
     table = section("Chapters")
-    assert re.findall(r"^\| \[`(\w+)`\]\(notebooks/\1\.ipynb\) \| [^|]+\? \| [^|]+ \|$", table, re.M) == stems
+    row = r"^\| \[`(\w+)`\]\(figures/simulated-quick/notebooks/\1\.md\) \| [^|]+\? \| [^|]+ \|$"
+    assert re.findall(row, table, re.M) == stems
     assert not re.search(r"\b\d\d_[a-z]", README.replace(table, ""))
 
 
 def test_what_holds_is_what_the_committed_tables_say():
     said = flat(section("What holds, and what does not"))
-    seeds = pd.read_csv(FIGURES / "05_results" / "seeds.csv")
+    seeds = pd.read_csv(FIGURES / STEMS["results"] / "seeds.csv")
     mean = seeds["mean over seeds"]
     rows = seeds[seeds["system"].isin(ALIGNED)]
     assert len(rows) == 4 * len(ALIGNED) and set(rows["seeds"]) == {3}
@@ -54,7 +56,7 @@ def test_what_holds_is_what_the_committed_tables_say():
     assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance is 0.25)" in said
     assert not mean[rows.index].str.contains(table_cells.NOT_ABOVE).any()
     assert "every aligned system beats the classical line" in said and LOG_POWER_LDA in set(seeds["system"])
-    pairs = pd.read_csv(FIGURES / "05_results" / "seed_differences.csv")
+    pairs = pd.read_csv(FIGURES / STEMS["results"] / "seed_differences.csv")
     assert ((pairs["low"] < 0) & (pairs["high"] > 0)).all()
     assert "Between CPEP, Q-Former and EMBridge no difference is clear." in said
     verdicts = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["verdict"]

@@ -58,6 +58,7 @@ def tree(made):
 def test_it_opens_with_the_result_then_come_claims_and_pages(tree):
     heads = [text for _, _, _, text in tree.of("h1", "h2")]
     pages = [file.stem for file in notebooks()]
+    assert pages == sorted(page.parent.name for page in FIGURES.glob("*/results.json"))
     claims = "What the papers claim, and what holds here"
     assert heads == ["EMBridge: simulated, quick", "The result", "Contents", claims, *pages, "Made by"]
     named = [text for _, _, _, text in tree.of("h3")]

@@ -22,9 +22,9 @@ LAYERS = (
     ("moved", "errors", "config", "files", "parallel", "provenance"),
     ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
-    ("training", "simulator", "figures"),
+    ("training", "simulator", "figures", "describe"),
     ("objectives", "datasets"),
-    ("trained", "study", "inference"),
+    ("trained", "study", "inference", "exported"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
     ("benchmarks",),  # outside the package: nothing imports it
@@ -159,7 +159,7 @@ def test_results_that_are_kept_are_not_ignored_and_executed_notebooks_are(tmp_pa
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     kept = [f"figures/{name}/rows/cpep-seed0.json" for name in COMMITTED]
-    made = [f"figures/{name}/notebooks/05_results.ipynb" for name in COMMITTED] + ["figures/simulated-smoke/a.csv"]
+    made = [f"figures/{name}/notebooks/05_page.ipynb" for name in COMMITTED] + ["figures/simulated-smoke/a.csv"]
     found = subprocess.run([*git, "check-ignore", *kept, *made], capture_output=True, text=True)
     assert found.stdout.split() == made and "simulated-long-waveform" in COMMITTED
 
@@ -194,10 +194,11 @@ def test_the_tests_run_on_the_pinned_versions():
 def test_what_is_imported_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    asked = [*project["dependencies"], *extras["cluster"], *extras["bids"]]
+    asked = [*project["dependencies"], *extras["cluster"], *extras["bids"], *extras["onnx"]]
     asked = {canonicalize_name(Requirement(text).name) for text in asked}
     called = {
         "sklearn": "scikit-learn",
+        "PIL": "pillow",
         "traitlets": "nbconvert",
         "jupyter_client": "jupyter-client",
         "jupyter_core": "jupyter-core",

@@ -5,7 +5,9 @@ import json
 import matplotlib
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -118,17 +120,19 @@ def figure():
 
 def test_page_writes_rows_figures_tables_notes(tmp_path):
     folder = tmp_path / "Ä b"
-    page = Page("05_results", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
-    shown = page.figure(figure(), "fig3a", "Confusion.", source="E Fig. 3a")
-    assert shown.data == (folder / "05_results" / "fig3a.png").read_bytes()
+    page = Page("05_second", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
+    drawn = figure()
+    colour = np.rint(255 * np.array(to_rgb(drawn.axes[0].lines[0].get_color())))
+    shown = page.figure(drawn, "fig3a", "Confusion.", source="E Fig. 3a")
+    assert shown.data == (folder / "05_second" / "fig3a.png").read_bytes()
     frame = page.table(pd.DataFrame({"a": [0.5], "b": ["x | y"]}), "table2", "Table.")
     assert frame["a"].tolist() == [0.5]
     page.rows([row(**BASE, metric="f1", value=0.5, low=float("nan"))])
     page.note("seconds", np.array([1.5, np.nan]))
     path = page.write()
-    assert path == folder / "05_results" / "results.json"
+    assert path == folder / "05_second" / "results.json"
     found = json.loads(path.read_text("utf-8"))
-    assert found["notebook"] == "05_results"
+    assert found["notebook"] == "05_second"
     assert found["context"] == {"simulated": True, "commit": "abc", "hours": 2.0}
     assert found["records"] == {}
     assert found["rows"] == [BASE | {"metric": "f1", "value": 0.5, "version": RESULTS_VERSION}]
@@ -140,6 +144,10 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
     files = {p.name for p in path.parent.iterdir()}
     assert files == {"results.json", "fig3a.png", "table2.csv", "table2.md"}  # and no temporary file
     assert (path.parent / "fig3a.png").read_bytes()[:4] == b"\x89PNG"
+    with PIL.Image.open(path.parent / "fig3a.png") as picture:
+        assert picture.mode == "P" and picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        away = np.abs(np.asarray(picture.convert("RGB")).astype(int) - colour).max(axis=2)
+    assert away.min() <= 4, "a small part keeps its colour"
     assert (path.parent / "table2.csv").read_text("utf-8") == "a,b\n0.5,x | y\n"
     assert (
         (path.parent / "table2.md")
@@ -150,7 +158,7 @@ def test_page_writes_rows_figures_tables_notes(tmp_path):
 
 def test_what_an_earlier_run_left_goes_with_the_next_one(tmp_path):
     for names in (("old", "kept"), ("kept",)):
-        page = Page("06_ablations", tmp_path, context={})
+        page = Page("06_third", tmp_path, context={})
         for name in names:
             page.figure(figure(), name, "A figure.")
             page.table(pd.DataFrame({"a": [1]}), f"{name}-table", "A table.")
@@ -161,7 +169,7 @@ def test_what_an_earlier_run_left_goes_with_the_next_one(tmp_path):
 
 @pytest.mark.parametrize("version", [None, RESULTS_VERSION - 1, RESULTS_VERSION + 1])
 def test_rows_of_another_version_leave_the_results(tmp_path, version):
-    for name in ("05_results", "06_ablations"):
+    for name in ("05_second", "06_third"):
         page = Page(name, tmp_path, context={})
         page.rows([row(**BASE, metric="f1", value=0.5, system=name)])
         path = page.write()
@@ -171,7 +179,7 @@ def test_rows_of_another_version_leave_the_results(tmp_path, version):
     assert text.count(said) == 1
     path.write_text(text.replace(f", {said}", "" if version is None else f', "version": {version}'), "utf-8")
     found = collect(tmp_path)
-    assert found["system"].tolist() == ["05_results"] and found["version"].tolist() == [RESULTS_VERSION]
+    assert found["system"].tolist() == ["05_second"] and found["version"].tolist() == [RESULTS_VERSION]
 
 
 @pytest.mark.parametrize(
@@ -352,9 +360,9 @@ def test_a_row_of_a_record_lies_there_alone_however_many_pages_read_it(tmp_path)
 
 
 def test_two_pages_that_claim_the_same_row_are_named(tmp_path):
-    write_page(tmp_path, "04_alignment", [row(**BASE, metric="f1", system="CPEP", value=0.1)])
-    write_page(tmp_path, "05_results", [row(**BASE, metric="f1", system="CPEP", value=0.2, run_key="other")])
-    with pytest.raises(InputError, match=r"04_alignment and 05_results both with .*system=CPEP"):
+    write_page(tmp_path, "04_first", [row(**BASE, metric="f1", system="CPEP", value=0.1)])
+    write_page(tmp_path, "05_second", [row(**BASE, metric="f1", system="CPEP", value=0.2, run_key="other")])
+    with pytest.raises(InputError, match=r"04_first and 05_second both with .*system=CPEP"):
         collect(tmp_path)
     assert not (tmp_path / "results.csv").exists()
 

@@ -20,6 +20,7 @@ from embridge.errors import InputError, NotebookFailed
 from embridge.run import cli, notebooks, report
 from embridge.run.jobs import Task
 from embridge.run.notebooks import Job, check_parameters, data_key, main, records_key, run
+from embridge.run.pages import STEMS
 from embridge.run.setup import variables
 
 DECLARED = (
@@ -189,7 +190,7 @@ def test_the_rules_find_this_package_s_modules_wherever_they_lie():
     known = {path.stem: Job(path, path.parent) for path in cli.notebooks()}
     keys = [{stem: job.key({}, "", records) for stem, job in known.items()} for records in ("", "new")]
     shown = {stem for stem in known if keys[0][stem] != keys[1][stem]}
-    assert {stem[:2] for stem in shown} == {"05", "06", "07", "08", "10"}
+    assert shown == {STEMS[n] for n in ("results", "ablations", "sensitivity", "efficiency", "open_choices")}
     code = ["from embridge.experiments import Study"]
     assert (
         notebooks.code_key(code) != notebooks.code_key([]) == notebooks.code_key(["from embridge.nowhere import Study"])
@@ -323,8 +324,9 @@ def test_report_says_what_was_not_run_here(place):
 
 
 def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(place, monkeypatch, capsys):
-    add(place, "01_data")
-    add(place, "02_mae_pretraining", "raise ValueError('no weights')")
+    data, autoencoders = STEMS["data"], STEMS["mae_pretraining"]
+    add(place, data)
+    add(place, autoencoders, "raise ValueError('no weights')")
     monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
     maes, others = Task("EMG-MAE, seed 0", ()), Task("CPEP, seed 0", (), ("EMG-MAE, seed 0",))
     seen = {}
@@ -333,17 +335,17 @@ def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(
         assert more([]) == []  # nothing is trained, so nothing waits
         early = {task.name: task for task in more([maes, others])}
         seen.update({name: task.needs for name, task in early.items()})
-        codes = [notebooks.early(list(early[name].command[5:])) for name in ("01_data", "02_mae_pretraining")]
-        assert codes == [0, 1] and ran(place) == ["01_data"]
-        assert early["01_data"].command[3:5] == ("embridge.run.notebooks", "--early")
-        return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", "01_data": "", "02_mae_pretraining": "failed, log: 7.out"}
+        codes = [notebooks.early(list(early[name].command[5:])) for name in (data, autoencoders)]
+        assert codes == [0, 1] and ran(place) == [data]
+        assert early[data].command[3:5] == ("embridge.run.notebooks", "--early")
+        return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", data: "", autoencoders: "failed, log: 7.out"}
 
     monkeypatch.setattr("embridge.run.jobs.train", train)
     assert main(*command_line(place)) == 1
     shown, errors = capsys.readouterr()
-    assert seen == {"01_data": (), "02_mae_pretraining": (maes.name,), "03_soft_targets": (maes.name,)}
-    assert "[1/2] 01_data: up to date" in shown and ran(place) == ["01_data"]
-    assert errors.count("notebook 02_mae_pretraining failed in cell 3") == 2  # it is told by the run, too
+    assert seen == {data: (), autoencoders: (maes.name,), STEMS["communities"]: (maes.name,)}
+    assert f"[1/2] {data}: up to date" in shown and ran(place) == [data]
+    assert errors.count(f"notebook {autoencoders} failed in cell 3") == 2  # it is told by the run, too
 
 
 def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(place, monkeypatch, capsys):

@@ -405,7 +405,7 @@ def test_quick_reads_the_regressor_that_long_trained_until_it_stopped(study, mon
     assert ended["options"] == (IMPROVING if min(about["validation"]) == about["validation"][-1] else STOPPED)
     assert ended["n"] == len(study.validated()[1])
     assert quick.key(EXPERIMENTS["PoseT"]) != long.key(EXPERIMENTS["PoseT"])
-    page = Page("05_results", study.out / "epochs", context={})
+    page = Page("05_page", study.out / "epochs", context={})
     page.read([kept])
     table = tables.numbers("regression", page.frame(), "simulated").set_index(["system", "classes"])
     angles = {r["classes"]: r["value"] for r in kept.rows if r["metric"] == "angle_error_deg"}

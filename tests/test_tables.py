@@ -156,7 +156,7 @@ def test_table_1_has_a_row_for_every_count_of_the_paper():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Rows as notebook 05 leaves them: three aligned systems, two policies, a second corpus, one probe."""
+    """Rows as the page of results leaves them: three aligned systems, two policies, a second corpus, one probe."""
     rows = []
     common = {"n_classes": 4, "n_resamples": 50, "seed": 0, **BASE}
     for system, skill in (("CPEP", 0.3), ("Q-Former", 0.5), ("EMBridge", 0.7)):

@@ -21,6 +21,7 @@ from embridge.errors import InputError
 from embridge.paper.results import Page
 from embridge.run import cli, jobs
 from embridge.run.notebooks import parameters_of
+from embridge.run.pages import STEMS
 from embridge.study import Study
 
 
@@ -288,11 +289,11 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
     (task,) = jobs.plan(cli.parse(["Pose-MAE", *common, "--skip-broken"], action="sweep"), device="cpu")
     assert train.main(list(task.command[task.command.index("Pose-MAE") :])) == 0 and len(hashes(tmp_path)) == 1
 
-    page_01 = json.loads((cli.NOTEBOOKS / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
-    lines = [line for cell in page_01 for line in cell["source"]]
-    names = {"Study": Study, "Page": Page} | parameters_of(cli.parse([*common, "--skip-broken"]))
+    cells = json.loads((cli.NOTEBOOKS / f"{STEMS['data']}.ipynb").read_text(encoding="utf-8"))["cells"]
+    lines = [line for cell in cells for line in cell["source"]]
+    names = {"Study": Study, "Page": Page, "STEMS": STEMS} | parameters_of(cli.parse([*common, "--skip-broken"]))
     wanted = ("study = ", "page = ", "source = ", "store = ", "page.note(", "page.write(")
-    exec("".join(line.rstrip("\n") + "\n" for line in lines if line.startswith(wanted)), names)  # what page 01 does
-    notes = json.loads(next(tmp_path.glob("figures/*/01_data/results.json")).read_text())["notes"]
+    exec("".join(line.rstrip("\n") + "\n" for line in lines if line.startswith(wanted)), names)  # what its page does
+    notes = json.loads(next(tmp_path.glob(f"figures/*/{STEMS['data']}/results.json")).read_text())["notes"]
     assert notes["left_out"] == [broken.name] and notes["dropped"]["broken_files"] == 1
     assert notes["dropped"]["recordings"] == 9

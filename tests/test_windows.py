@@ -34,6 +34,7 @@ from embridge.data.windows import WindowStore, build_store
 from embridge.datasets import window_config
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.paper.results import Page
+from embridge.run.pages import STEMS
 from embridge.study import Study
 
 SMALL = WindowConfig(window=200, stride_train=200, stride_eval=200, exclude_ik_failures=True)  # as emg2pose's
@@ -588,10 +589,10 @@ def test_fault_06_a_skipped_file_is_counted_in_results_json(tmp_path):
     with pytest.raises(InputError, match="not a readable HDF5 file"):
         _ = Study("emg2pose", "smoke", **asked).store
     study = Study("emg2pose", "smoke", skip_broken=True, **asked)
-    page = Page("01_data", study.figures, context=study.context)
-    cells = json.loads((ROOT / "notebooks" / "01_data.ipynb").read_text(encoding="utf-8"))["cells"]
+    page = Page(STEMS["data"], study.figures, context=study.context)
+    cells = json.loads((ROOT / "notebooks" / f"{STEMS['data']}.ipynb").read_text(encoding="utf-8"))["cells"]
     (line,) = [line for cell in cells for line in cell["source"] if line.startswith('page.note("dropped"')]
-    exec(line, {"page": page, "store": study.store})  # what page 01 does
+    exec(line, {"page": page, "store": study.store})  # what its page does
     counts = json.loads(page.write().read_text())["notes"]["dropped"]
     assert (counts["broken_files"], counts["recordings"]) == (1, 9)
 

@@ -4,8 +4,8 @@ No function here knows a model, reads a file or invents a value, and none writes
 notebooks. All share the style of :mod:`embridge.figures.style`.
 """
 
-from embridge.figures.data import filter_response, hands_of_classes, recording_traces, split_overview, window_channels
-from embridge.figures.embedding import communities, cosine_histogram, tsne_panels
+from embridge.figures.data import filter_response, hands_of_classes, recording_traces, window_channels
+from embridge.figures.embedding import communities, cosine_histogram, far_apart, tsne_panels
 from embridge.figures.method import method_drawing
 from embridge.figures.results import (
     ablation_bars,
@@ -16,7 +16,14 @@ from embridge.figures.results import (
     per_user_f1,
     table2_bars,
 )
-from embridge.figures.style import new_figure, pretty, system_colours, use_style
+from embridge.figures.style import modality_colour, new_figure, pretty, system_colours, use_style
 from embridge.figures.sweeps import batch_size, choice_forest, constants, data_efficiency, few_shot, growth, sensitivity
-from embridge.figures.targets import affinity_pipeline, similarity_matrix, soft_targets_grid, soft_targets_heatmap
-from embridge.figures.training import alignment_curves, divergence, masked_error_curves, query_usage, reconstructions
+from embridge.figures.targets import (
+    affinity_pipeline,
+    attention_maps,
+    attention_mask,
+    similarity_matrix,
+    soft_targets_grid,
+    soft_targets_heatmap,
+)
+from embridge.figures.training import alignment_curves, divergence, masked_error_curves, reconstructions

@@ -1,7 +1,6 @@
-"""Figures of the data: recordings, filters, windows, gestures, splits."""
+"""Figures of the data: recordings, filters, windows, gestures."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -22,7 +21,7 @@ def _stack_traces(ax, signals: np.ndarray, time: np.ndarray, step: float) -> Non
     """Draw (T, C) signals one above the other, ``step`` apart, the first on top."""
     n = signals.shape[1]
     for c in range(n):
-        ax.plot(time, signals[:, c] + (n - 1 - c) * step, color=style.OKABE_ITO[0], lw=0.5)
+        ax.plot(time, signals[:, c] + (n - 1 - c) * step, color=style.MODALITY["emg"], lw=0.5)
     ax.set_yticks(np.arange(n) * step, [str(n - c) for c in range(n)])
     ax.set_ylim(-step, n * step)
     ax.tick_params(axis="y", length=0)
@@ -86,9 +85,9 @@ def filter_response(
         label = f"pass band {bandpass[0]:g}–{bandpass[1]:g} Hz"
         ax.axvspan(*bandpass, color=style.PALE, alpha=0.5, lw=0, zorder=0, label=label)
     ax.plot(frequencies[shown], before[shown], color=style.GREY, label="before filtering")
-    ax.plot(frequencies[shown], after[shown], color=style.OKABE_ITO[0], label="after filtering")
+    ax.plot(frequencies[shown], after[shown], color=style.MODALITY["emg"], label="after filtering")
     if notch is not None:
-        ax.axvline(notch, color=style.OKABE_ITO[4], ls=":", label=f"notch {notch:g} Hz")
+        ax.axvline(notch, color="black", ls=":", label=f"notch {notch:g} Hz")
     # What the filter removes falls by many decades: the axis stops where nobody can see a signal any more.
     top = max(np.max(before[shown]), np.max(after[shown]))
     ax.set(xscale="log", yscale="log", xlabel="frequency (Hz)", ylabel="EMG power density (unit²/Hz)")
@@ -137,33 +136,4 @@ def hands_of_classes(poses: dict[str, np.ndarray], *, times: np.ndarray) -> Figu
     ax.set_ylim(-(len(poses) - 0.5) * cell[1], 0.62 * cell[1])
     ax.set_aspect("equal")
     ax.axis("off")
-    return figure
-
-
-def split_overview(table1: pd.DataFrame) -> Figure:
-    """The users, sessions and windows in each subset of the split (Table 1), the paper's counts as diamonds.
-
-    ``table1``: a row a subset: "split" (its name), the counts, and beside any count "paper: <count>" where the paper
-    has it (missing elsewhere), as embridge.data.splits.table1 gives it.
-    """
-    counts = ("users", "sessions", "windows")
-    figure, axes = style.new_figure(1, len(counts), height=0.9 + 0.32 * len(table1), sharey=True)
-    rows = np.arange(len(table1))
-    compared = False
-    for ax, column in zip(axes[0], counts, strict=True):
-        values = table1[column].to_numpy(dtype=float)
-        ax.barh(rows, values, color=style.OKABE_ITO[0], height=0.65)
-        top = max(values.max(), 1.0)
-        if f"paper: {column}" in table1 and table1[f"paper: {column}"].notna().any():
-            paper = table1[f"paper: {column}"].to_numpy(dtype=float, na_value=np.nan)
-            ax.plot(paper, rows, **style.PAPERS)
-            top, compared = max(top, np.nanmax(paper)), True
-        ax.set(xlabel=f"{column} (count)", xlim=(0, 1.5 * top))
-        for y, value in zip(rows, values, strict=True):
-            ax.text(1.5 * top, y, f"{value:,.0f}", ha="right", va="center")
-        ax.locator_params(axis="x", nbins=3)
-    axes[0, 0].set_yticks(rows, list(table1["split"]))
-    axes[0, 0].invert_yaxis()
-    if compared:
-        style.legend_below(figure, {"paper's count": style.handle(**style.PAPERS)})
     return figure

@@ -1,44 +1,57 @@
-"""Figures of embedding spaces: scatter plots by class, cosines, communities."""
+"""Figures of embedding spaces: scatter plots by class and user, cosines, communities."""
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from embridge.figures import style
 from embridge.figures.hand import draw_hand
 
 
-def _scatter(ax, xy: np.ndarray, colours, *, size: float) -> None:
-    ax.scatter(xy[:, 0], xy[:, 1], c=colours, s=size, lw=0, alpha=0.75, rasterized=True)
-    ax.set(xticks=[], yticks=[], xlabel="t-SNE axis 1 (a.u.)", ylabel="t-SNE axis 2 (a.u.)")
+def _scatter(ax, xy: np.ndarray, labels: np.ndarray, looks, *, size: float) -> None:
+    """A dot a row of (N, 2), those labelled -1 pale and small; ``looks``: colour and marker of each other label."""
+    ax.scatter(*xy[labels < 0].T, c=style.PALE, s=size / 2, lw=0, rasterized=True)
+    for label, (colour, marker) in enumerate(looks):
+        ax.scatter(*xy[labels == label].T, c=colour, marker=marker, s=size, lw=0, alpha=0.85, rasterized=True)
+    ax.set(xticks=[], yticks=[])
     ax.set_box_aspect(1)  # each embedding has a scale of its own, and no unit
 
 
-def tsne_panels(panels: dict[str, np.ndarray], labels: np.ndarray, class_names) -> Figure:
-    """The same windows in several embeddings side by side, coloured by class (Figs. 1a, 6 and 7).
+def _numbers(labels, names) -> np.ndarray:
+    """The place of each of ``labels`` in ``names``, -1 for those that are not there."""
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place.get(label, -1) for label in np.asarray(labels).tolist()])
 
-    An embedding tells classes apart where each has a place of its own; distances between these mean little.
+
+def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray, dict]]) -> Figure:
+    """The same windows in several embeddings side by side, coloured by each of ``rows`` in turn (Figs. 1a, 6 and 7).
+
+    An embedding tells labels apart where each has a place of its own; distances between these mean little.
 
     Parameters
     ----------
     panels : title to (N, 2) coordinates, in the method's arbitrary unit
-    labels : (N,) class numbers, -1 for other gestures (pale)
-    class_names : names in class order
+    rows : what a line of panels is coloured by to (N,) labels, and the names of those that get a colour; all others
+        are pale
     """
-    labels = np.asarray(labels)
-    palette = style.class_colours(len(class_names))
-    colours = np.array([*palette, style.PALE], dtype=object if isinstance(palette[0], tuple) else None)
-    order = np.random.default_rng(0).permutation(len(labels))  # so that no class lies on top of all others
-    width = 7.2 if len(panels) > 1 else 4.2
-    size = float(np.clip(6000 / len(labels), 3, 16))
-    figure, axes = style.panels(panels, width=width, height=width / len(panels) + 0.75)
-    for title, xy in panels.items():
-        _scatter(axes[title], np.asarray(xy)[order], list(colours[labels[order]]), size=size)
-    names = zip(map(style.pretty, class_names), palette, strict=True)
-    entries = {name: style.handle(ls="", marker="o", ms=5, color=colour) for name, colour in names}
-    if (labels < 0).any():
-        entries["other gestures"] = style.handle(ls="", marker="o", ms=5, color=style.PALE)
-    style.legend_below(figure, entries, n_columns=min(len(entries), 4 if width > 5 else 2))
+    n = len(panels)
+    side = min(5.3 / n, 2.6)
+    figure, axes = style.new_figure(len(rows), n, height=(side + 0.2) * len(rows) + 0.3)
+    for ax, title in zip(axes[0], panels, strict=True):
+        ax.set_title(title)
+    for line, (by, (labels, names)) in zip(axes, rows.items(), strict=True):
+        looks, numbers = style.class_looks(len(names)), _numbers(labels, names)
+        size = float(np.clip(5000 / len(labels), 5, 18))
+        for ax, xy in zip(line, panels.values(), strict=True):
+            _scatter(ax, np.asarray(xy), numbers, looks, size=size)
+        line[0].set_ylabel(f"by {by}")
+        entries = {
+            style.pretty(name): style.handle(ls="", marker=marker, ms=5, color=colour)
+            for name, (colour, marker) in zip(names.values(), looks, strict=True)
+        }
+        if (numbers < 0).any():
+            entries["others"] = style.handle(ls="", marker="o", ms=4, color=style.PALE)
+        line[-1].legend([*entries.values()], [*entries], loc="center left", bbox_to_anchor=(1.02, 0.5))
+    figure.supxlabel("t-SNE maps, axes in arbitrary units", fontsize=style.SMALL)
     return figure
 
 
@@ -49,9 +62,10 @@ def cosine_histogram(cosines: dict[str, np.ndarray]) -> Figure:
     """
     figure, axes = style.new_figure(height=2.8)
     ax = axes[0, 0]
-    low = min(float(np.min(v)) for v in cosines.values())  # the axis starts where the data do
-    bins = np.linspace(max(-1.0, low - 0.02), 1.0, 61)
-    for colour, (name, values) in zip(style.class_colours(len(cosines)), cosines.items(), strict=True):
+    low, high = (float(end([end(v) for v in cosines.values()])) for end in (np.min, np.max))
+    bins = np.linspace(max(-1.0, low - 0.02), min(1.0, high + 0.02), 61)  # the axis is where the data are
+    colours = (style.MODALITY["pose"], style.GREY, *style.OKABE_ITO)
+    for colour, (name, values) in zip(colours, cosines.items(), strict=False):
         values = np.clip(values, -1, 1)  # rounding
         weights = np.full(len(values), 100 / len(values))
         label = f"{name}\n(mean {values.mean():.2f})"
@@ -63,38 +77,42 @@ def cosine_histogram(cosines: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np.ndarray]) -> Figure:
-    """Pose embeddings coloured by community, with the mean pose of some communities drawn as hands.
+def far_apart(points: np.ndarray, n: int = 8) -> list[int]:
+    """Indices of ``n`` rows of ``points`` (N, d) that lie far apart: after the first, each is the farthest from all."""
+    found, distance = [0], np.full(len(points), np.inf)
+    while len(found) < min(n, len(points)):
+        distance = np.minimum(distance, np.linalg.norm(points - points[found[-1]], axis=1))
+        found.append(int(distance.argmax()))
+    return found
 
-    Communities that are neighbours in the map should have hands that look alike.
+
+def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np.ndarray | None]) -> Figure:
+    """Pose embeddings, some communities coloured and all others pale, and the mean poses of these as hands.
+
+    Hands of communities that are far apart should differ.
 
     Parameters
     ----------
     xy : (N, 2); assignment : (N,) community numbers
-    mean_poses : community to (20,) joint angles, rad; drawn as hands and marked by letters in the map. Empty (gloves):
-        the map alone
+    mean_poses : eight communities at most, to colour, and of each (20,) joint angles, rad, or None (gloves): no hands
     """
-    assignment = np.asarray(assignment)
-    names = np.union1d(assignment, np.array(list(mean_poses), dtype=assignment.dtype))
-    palette = np.array(sns.color_palette("husl", len(names)))
-    palette = palette[np.random.default_rng(0).permutation(len(names))]  # so that neighbours in number differ
-    colour = dict(zip(names.tolist(), palette, strict=True))
-    figure, axes = style.new_figure(1, 2 if mean_poses else 1, width=7.2 if mean_poses else 4.2, height=3.9)
+    assignment, looks = np.asarray(assignment), style.class_looks(len(mean_poses))
+    drawn = all(angles is not None for angles in mean_poses.values())
+    figure, axes = style.new_figure(1, 2 if drawn else 1, width=7.2 if drawn else 4.2, height=3.7)
     ax, hands = axes[0, 0], axes[0, -1]
-    _scatter(ax, np.asarray(xy), [colour[c] for c in assignment.tolist()], size=9)
-    ax.set_title("pose communities")
-    per_row = int(np.ceil(np.sqrt(len(mean_poses))))
-    for i, (community, angles) in enumerate(mean_poses.items()):
-        letter = chr(ord("A") + i)
-        box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colour[community], "lw": 1.6}
+    _scatter(ax, np.asarray(xy), _numbers(assignment, mean_poses), looks, size=26)
+    ax.set(title="pose embeddings", xlabel="t-SNE axis 1 (a.u.)", ylabel="t-SNE axis 2 (a.u.)")
+    for i, ((community, angles), (colour, _)) in enumerate(zip(mean_poses.items(), looks, strict=True)):
+        letter = {"text": chr(ord("A") + i), "ha": "center", "va": "center", "textcoords": "offset points"}
+        letter["bbox"] = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colour, "lw": 1.6}
         if (members := assignment == community).any():  # the map may show a sample of the windows
-            ax.annotate(letter, np.median(xy[members], axis=0), ha="center", va="center", bbox=box)
-        at = (i % per_row * 210.0, -(i // per_row) * 240.0)
-        draw_hand(hands, angles, at=at)
-        hands.text(at[0] - 70, at[1] + 105, letter, ha="center", va="center", bbox=box)
-    if mean_poses:
-        rows = -(-len(mean_poses) // per_row)
-        hands.set(xlim=(-105, per_row * 210 - 105), ylim=(-(rows - 1) * 240 - 95, 150), aspect="equal")
-        hands.set_title("Mean pose of the marked communities")
+            ax.annotate(xy=np.median(np.asarray(xy)[members], axis=0), xytext=(11, 9), **letter)  # covering few
+        if drawn:
+            at = (i % 4 * 190.0, -(i // 4) * 250.0)
+            draw_hand(hands, angles, at=at, colours=[colour] * 5)
+            hands.annotate(xy=(at[0] - 62, at[1] + 108), xytext=(0, 0), **letter)
+    if drawn:
+        hands.set(xlim=(-100, 660), ylim=(-((len(mean_poses) - 1) // 4) * 250 - 95, 150), aspect="equal")
+        hands.set_title("mean pose of the coloured communities")
         hands.set_axis_off()
     return figure

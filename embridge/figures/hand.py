@@ -15,7 +15,7 @@ VIEWS = {  # turn about the vertical, then about the horizontal, degrees: seen f
 FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#0072B2", "#CC79A7")  # Okabe and Ito
 PALM_COLOUR = "#E3DCD3"
 # Half the width (mm) at the four landmarks of each digit: what makes sticks look like fingers; ours, by eye
-_HALF_WIDTH = np.array(
+HALF_WIDTH = np.array(
     [[13, 10.5, 9.5, 7.5], [9.5, 8.5, 7.5, 6.5], [9.5, 9, 8, 6.5], [9.5, 8.5, 7.5, 6.5], [8.5, 7.5, 6.5, 5.5]]
 )
 
@@ -50,7 +50,9 @@ def _capsule(start: np.ndarray, stop: np.ndarray, r0: float, r1: float) -> np.nd
     return np.concatenate([stop + r1 * circles[0], start + r0 * circles[1]])
 
 
-def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), scale: float = 1.0) -> PolyCollection:
+def draw_hand(
+    ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), scale: float = 1.0, colours=FINGER_COLOURS
+) -> PolyCollection:
     """Draw a hand: palm, and rounded bones coloured by finger, the paler the farther away they are.
 
     Parameters
@@ -60,6 +62,7 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
     hand, view : see :func:`~embridge.data.hand.landmarks` and :func:`project`
     at : where the middle of the palm goes, in data units
     scale : data units a mm
+    colours : of the five fingers, the thumb first
 
     Returns
     -------
@@ -76,8 +79,8 @@ def draw_hand(ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), sc
         for j in range(3):
             depth = (digit[j, 2] + digit[j + 1, 2]) / 2
             far = np.clip((palm_depth + 45 - depth) / 90, 0, 1)  # 0 well before the palm, 1 well behind it
-            fill = (1 - 0.55 * far) * np.array(to_rgb(FINGER_COLOURS[i])) + 0.55 * far
-            outline = _capsule(digit[j, :2], digit[j + 1, :2], *_HALF_WIDTH[i, j : j + 2])
+            fill = (1 - 0.55 * far) * np.array(to_rgb(colours[i])) + 0.55 * far
+            outline = _capsule(digit[j, :2], digit[j + 1, :2], *HALF_WIDTH[i, j : j + 2])
             bones.append((depth, outline, fill, 0.45 * fill))
     # from which end of the heel to which digit, and the half widths there
     rays = (0, 4, 12.0, 9.5), (1, 3, 12.0, 10.5), (1, 2, 12.0, 10.5), (2, 1, 12.0, 10.5), (2, 0, 12.0, 11.0)

@@ -5,11 +5,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from embridge.figures.hand import draw_hand
-from embridge.figures.style import GREY, SMALL, new_figure
+from embridge.figures.style import GREY, MODALITY, SMALL, new_figure
 
 _UNIT = 20  # drawing units an inch, so that type of a fixed size fits the boxes
 _FILL = {"emg": "#D6E8F5", "pose": "#FBE7C6", "query": "#D3EFE3", "loss": "white", "plain": "#F2F2F2"}
-_EDGE = {"emg": "#0072B2", "pose": "#B87400", "query": "#009E73", "loss": "#D55E00", "plain": GREY}
+_EDGE = MODALITY | {"loss": "black", "plain": GREY}
 
 # Three poses for the eye only (rad): OK, peace, fist
 _ICONS = {
@@ -181,7 +181,7 @@ def method_drawing() -> Figure:
     """The whole method in one drawing: two masked autoencoders, alignment with its three losses, zero-shot retrieval.
 
     Schematic throughout: waves and hands stand for signals and are no data. Blue: EMG, orange: pose, green: queries,
-    red outline: losses, dashed outline: frozen weights.
+    black outline: losses, dashed outline: frozen weights.
     """
     height = 160
     figure, axes = new_figure(height=height / _UNIT)

@@ -1,9 +1,10 @@
 """Figures of results, drawn from the cells of :mod:`embridge.paper.tables` or small arrays."""
 
-from itertools import cycle, product
+from itertools import chain, cycle, product
 
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -13,6 +14,7 @@ from embridge.figures import style
 
 ACCURACY = "balanced accuracy"
 _WHISKERS = {"lw": 1.0, "capsize": 2.5, "ecolor": "black"}
+_SEEN_ON_DARK = [patheffects.withStroke(linewidth=2.6, foreground="white")]
 
 
 def measured(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
@@ -65,61 +67,55 @@ def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tup
 
 
 def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
-    """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the paper's value as a diamond.
+    """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the numbers beside them.
 
     Bars that end left of the dash-dotted line gained nothing from a network.
 
     Parameters
     ----------
-    rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high, paper_value, origin; one
-        row for each of system, protocol and classes. Systems keep the order of the rows. Where a row's origin is not
-        this run, its value bears the tables' mark; where the paper alone has one, words say so. The probe of
-        LOG_POWER_LDA is no bar but a line through both protocols' panels of its class set, and ONE_CLASS is the line
-        at chance
+    rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high, origin; one row for each
+        of system, protocol and classes, of which those without a value are left out. Systems keep the order of the
+        rows. Where a row's origin is not this run, its value bears the tables' mark. The probe of LOG_POWER_LDA is no
+        bar but a line through both protocols' panels of its class set, and ONE_CLASS is the line at chance
     reference : a system to compare with: its value is a line through its panels, and only its bars are coloured
     """
     to_beat = rows[rows["system"] == LOG_POWER_LDA].dropna(subset="value").set_index("classes")["value"]
-    rows = rows[~rows["system"].isin(NO_NETWORK)]
-    found = measured(rows, ["system", "protocol", "classes"], "table2_bars")
-    rows = rows[rows[["value", "paper_value"]].notna().any(axis=1) & rows["protocol"].isin(found["protocol"])]
-    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.1, 0.33)
+    rows = measured(rows[~rows["system"].isin(NO_NETWORK)], ["system", "protocol", "classes"], "table2_bars")
+    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.1, 0.3)
     colours = style.system_colours(rows["system"])
     if reference is not None:
         colours = dict.fromkeys(colours, style.PALE) | {reference: colours[reference]}
         through = {"color": colours[reference], "lw": 1.4}
-    compared = rows["paper_value"].notna().any()
     marks = rows["origin"].map(lambda origin: " †" if origin else "")
     for i, protocol in enumerate(systems):
         style.name_lines(axes[i, 0], systems[protocol])
         for ax, classes in zip(axes[i], class_sets, strict=True):
             part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
             y = part["system"].map(systems[protocol].index).to_numpy()
-            ax.barh(y, part["value"], xerr=errors(part), height=0.62, color=[colours[s] for s in part["system"]],
-                    alpha=0.75, error_kw=_WHISKERS)  # fmt: skip
+            bars = ax.barh(y, part["value"], xerr=errors(part), height=0.62, error_kw=_WHISKERS,
+                           color=[colours[s] for s in part["system"]])  # fmt: skip
+            for piece in chain(*bars.errorbar.lines[1:]):
+                piece.set_path_effects(_SEEN_ON_DARK)
             for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
-                text, colour = ("no row", style.GREY) if np.isnan(value) else (f"{value:.2f}{mark}", "black")
-                beside_zero(ax, at, text, colour)
-            if compared:
-                ax.plot(part["paper_value"].astype(float), y, **style.PAPERS)
+                ax.annotate(f"{value:.2f}{mark}", (1, at), (2, 0), textcoords="offset points", va="center")
             ax.axvline(style.CHANCE, **style.DASHED)
             if classes in to_beat:
-                ax.axvline(to_beat[classes], **style.TO_BEAT)
+                ax.axvline(to_beat[classes], **style.TO_BEAT, path_effects=_SEEN_ON_DARK)
             for value in part.loc[part["system"] == reference, "value"]:
                 ax.axvline(value, **through, zorder=0)
             ax.set_title(f"{style.NAMES[protocol]}, {style.NAMES[classes]}")
             ax.set_xlim(0, 1)
+            ax.tick_params(axis="y", length=0)
     for ax in axes[-1]:
         ax.set_xlabel(ACCURACY)
     entries = {"95 % interval": style.handle(color="black", lw=1.0), style.CHANCE_NAME: style.handle(**style.DASHED)}
     if len(to_beat):
         entries[f"{LOG_POWER_LDA} (probe)"] = style.handle(**style.TO_BEAT)
-    if compared:
-        entries["paper's value"] = style.handle(**style.PAPERS)
     if reference is not None:
         entries[reference] = style.handle(**through)
     if marks.any():
         entries[style.COMMITTED] = style.handle()
-    style.legend_below(figure, entries, n_columns=3 if len(entries) > 4 else None)
+    style.legend_below(figure, entries, n_columns=3)
     return figure
 
 
@@ -177,7 +173,8 @@ def confusion_matrices(
 ) -> Figure:
     """Confusion matrices side by side: share of each true class in %, the count under it (Fig. 3a).
 
-    A dark column off the diagonal is a class that attracts the votes of others.
+    A dark column off the diagonal is a class that attracts the votes of others. White is 0, the darkest blue the
+    largest share of all panels.
 
     Parameters
     ----------
@@ -191,20 +188,21 @@ def confusion_matrices(
     n_columns = max(np.shape(counts)[1] for counts in confusions.values())
     per_row = min({4: 3, 5: 2, 6: 2}.get(max(n_columns, 4), 1), len(confusions))
     names = [style.pretty(name) for name in class_names]
+    counted = {system: np.asarray(counts) for system, counts in confusions.items()}
+    shares = {s: 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for s, counts in counted.items()}
+    top = max(float(share.max()) for share in shares.values()) or 100.0
     # A cell holds two lines of type; names stand beside the first column of panels and, turned, below each.
     cell = 0.38 if n_columns <= 6 else 0.44
     width = min(style.WIDTH, 1.5 + per_row * (0.6 + cell * n_columns))
     height = cell * k + 0.5 + 0.052 * max(map(len, names))
     figure, axes = style.grid(len(confusions), per_row, row=height, width=width, layout="compressed")
-    for i, (ax, (system, counts)) in enumerate(zip(axes, confusions.items(), strict=True)):
-        counts = np.asarray(counts)
-        total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        share = 100 * counts / total
-        ax.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="equal")
+    for i, (ax, (system, counts)) in enumerate(zip(axes, counted.items(), strict=True)):
+        share = shares[system]
+        ax.imshow(share, cmap="Blues", vmin=0, vmax=top, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
             text = f"{share[row, column]:.0f}%\n{count:.0f}"
             ax.text(column, row, text, ha="center", va="center", linespacing=1.0,
-                    color="white" if share[row, column] > 55 else "black")  # fmt: skip
+                    color="white" if share[row, column] > 0.6 * top else "black")  # fmt: skip
         columns = names + ["none"] * (counts.shape[1] - k)
         ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
         scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]] if f1 else [""] * k
@@ -229,7 +227,9 @@ def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
     ax = axes[0, 0]
     x = np.arange(1, len(scores) + 1)
     ax.vlines(x, scores.min(axis=1), scores.max(axis=1), color="#BBBBBB", lw=1.2, zorder=1)
-    for marker, (system, colour) in zip(cycle("s^oDvP*X"), style.system_colours(scores.columns).items(), strict=False):
+    for marker, (system, colour) in zip(
+        cycle(style.MARKERS), style.system_colours(scores.columns).items(), strict=False
+    ):
         found = scores[system]
         label = f"{system} (mean {found.mean():.2f})"
         ax.axhline(found.mean(), color=colour, ls="--", lw=1, zorder=0)

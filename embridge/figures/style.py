@@ -19,18 +19,20 @@ from embridge.grids import JOINT
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
 
-# Okabe and Ito's palette without its yellow, which is too pale on white; the most distinct first
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+# Okabe and Ito's palette, the most distinct first, with Tol's indigo for its yellow, which is too pale on white. Any
+# two lie at least 12 apart (CIEDE2000) for a reader without the eye's green cones: a test holds every figure to that.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#332288")
+MARKERS = "osD^vPX*"  # of classes, so that nobody has to tell them by colour alone
 GREY, PALE = "#666666", "#D9D9D9"
-SET_COLOURS = {"in": "#332288", "unseen": "#CC79A7"}  # of class sets where all curves are one system's
-_SPARE_COLOURS = ("#CC79A7", "#882255", "#44AA99", "#332288")
+MODALITY = {"emg": "#0072B2", "pose": "#B87400", "query": "#009E73"}  # of signals and embeddings; systems have COLOURS
+SET_COLOURS = {"in": "#5D3A9B", "unseen": "#CC79A7"}  # of class sets where all curves are one system's
+_SPARE_COLOURS = ("#D55E00", "#CC79A7", "#0072B2", "#882255")
 
 # Lines and marks that mean the same in every figure of results
 CHANCE = 0.25  # of four classes
 CHANCE_NAME = f"{ONE_CLASS.lower()}, chance ({CHANCE:.2f})"  # guessing is the balanced accuracy of ONE_CLASS, too
 DASHED = {"color": GREY, "ls": "--", "lw": 1}  # chance, an even share, no difference
 TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
-PAPERS = {"ls": "", "marker": "D", "ms": 5.5, "mfc": "white", "mec": "black"}  # the paper's value
 COMMITTED = "† committed rows"  # what the tables' mark says, for legends
 
 SHORT_NAMES = {  # emg2pose's 29 stages
@@ -142,9 +144,14 @@ def panels(titles, **options) -> tuple[Figure, dict]:
     return figure, dict(zip(titles, axes[0], strict=True))
 
 
-def class_colours(n: int) -> list:
-    """n colours for classes: Okabe and Ito's up to seven, evenly spaced hues beyond."""
-    return list(OKABE_ITO[:n]) if n <= len(OKABE_ITO) else sns.color_palette("husl", n)
+def class_looks(n: int) -> list[tuple[str, str]]:
+    """A colour and a marker for each of n classes: eight of both, then the colours again with other markers."""
+    return [(OKABE_ITO[i % 8], MARKERS[(i + i // 8) % 8]) for i in range(n)]
+
+
+def modality_colour(name: str) -> str:
+    """The colour of EMG for what begins with "EMG", such as "EMG-MAE", else that of pose."""
+    return MODALITY["emg" if name.lower().startswith("emg") else "pose"]
 
 
 def system_colours(names) -> dict:
@@ -173,6 +180,26 @@ def legend_below(figure: Figure, entries: dict, *, n_columns: int | None = None)
 def legend_beside(ax) -> None:
     """The legend of a figure's only axes, to the right of it."""
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def label_lines(ax, labels) -> None:
+    """Names right of an axes' frame, joined to the ends of their curves and clear of one another.
+
+    ``labels``: (y, text, colour) of each.
+    """
+    ax.figure.draw_without_rendering()  # only now is the height of a line of type known in the axes' units
+    low, high = ax.get_ylim()
+    line = (high - low) * 1.25 * SMALL / 72 / (ax.get_window_extent().height / ax.figure.dpi)
+    labels = sorted(labels, key=lambda label: label[0])
+    at = np.array([float(y) for y, _, _ in labels])
+    for _ in range(200):  # neighbours push one another apart, each by half
+        overlap = np.clip(line - np.diff(at), 0, None)
+        at[1:] += overlap / 2
+        at[:-1] -= overlap / 2
+    for y, (end, text, colour) in zip(at, labels, strict=True):
+        across, line = ax.get_yaxis_transform(), {"arrowstyle": "-", "color": colour, "lw": 1.4, "relpos": (0, 0.5)}
+        ax.annotate(text, (1, end), (1.09, y), xycoords=across, textcoords=across, va="center", annotation_clip=False,
+                    arrowprops=line | {"shrinkA": 2, "shrinkB": 0})  # fmt: skip
 
 
 def name_lines(ax, names) -> None:

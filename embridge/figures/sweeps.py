@@ -17,7 +17,7 @@ def _styles(systems) -> dict[str, dict]:
     colours = style.system_colours(systems)
     return {
         system: (style.TO_BEAT if system == LOG_POWER_LDA else {"color": colour}) | {"marker": marker, "ms": 4.5}
-        for marker, (system, colour) in zip(cycle("os^Dvx*P"), colours.items(), strict=False)
+        for marker, (system, colour) in zip(cycle(style.MARKERS), colours.items(), strict=False)
     }
 
 
@@ -57,27 +57,31 @@ def _legend(figure: Figure, entries: dict, *, n_columns: int, marked: bool = Fal
 def _panels_by_class_set(
     rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, **curves
 ) -> tuple[Figure, dict]:
-    """A panel a class set with a curve a system over ``x`` and dotted baselines; the legend names all of them.
+    """A panel a class set with a curve a system over ``x`` and dotted baselines; each bears its name at its right end.
 
-    ``lines``: what the legend says of the baselines; ``curves``: options of :func:`_curves`. Returns the figure and
-    the axes of each class set.
+    ``lines``: what is said behind a baseline's name; ``curves``: options of :func:`_curves`. Returns the figure and the
+    axes of each class set.
     """
     baselines = rows[:0] if baselines is None else baselines.dropna(subset="value")
     baselines = baselines[baselines["system"] != ONE_CLASS]  # that is the line at chance
-    colours = style.system_colours([*rows["system"], *baselines["system"]])
-    styles = _styles(rows["system"])
-    dotted = {s: {"color": colours[s], "ls": ":", "lw": 1.4} for s in baselines["system"]}
-    dotted |= {s: style.TO_BEAT for s in dotted if s == LOG_POWER_LDA}
-    figure, panels = style.panels(style.in_order(rows["classes"]), height=3.1 + 0.08 * len(colours), sharey=True)
+    colours, styles = style.system_colours([*rows["system"], *baselines["system"]]), _styles(rows["system"])
+    figure, panels = style.panels(style.in_order(rows["classes"]), height=3.9, sharey=True)
+    names, notes, ends = _marked(rows), _marked(baselines), {}
     for classes, ax in panels.items():
-        _curves(ax, rows[rows["classes"] == classes], x, styles, **curves)
+        part = rows[rows["classes"] == classes].sort_values(x)
+        _curves(ax, part, x, styles, **curves)
+        ends[ax] = [(r.value, names[r.system], colours[r.system]) for r in part.groupby("system").tail(1).itertuples()]
         for line in baselines[baselines["classes"] == classes].itertuples():
-            ax.axhline(line.value, **dotted[line.system], zorder=1)
+            dotted = {"color": colours[line.system], "ls": ":", "lw": 1.4}
+            ax.axhline(line.value, **style.TO_BEAT if line.system == LOG_POWER_LDA else dotted, zorder=1)
+            ends[ax].append((line.value, f"{notes[line.system]}{lines}", colours[line.system]))
         _chance(ax)
+        ends[ax].append((style.CHANCE, "chance", style.GREY))
     figure.axes[0].set_ylabel(f"{what} {ACCURACY}")
-    entries = {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}
-    entries |= {f"{name}, {lines}": style.handle(**dotted[s]) for s, name in _marked(baselines).items()}
-    _legend(figure, entries, n_columns=3 if len(entries) > 3 else 4)
+    if any("†" in name for name in (*names.values(), *notes.values())):
+        style.legend_below(figure, {style.COMMITTED: style.handle()})
+    for ax, labels in ends.items():
+        style.label_lines(ax, labels)
     return figure, panels
 
 
@@ -94,7 +98,7 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
     rows = rows.assign(fraction=100 * rows["fraction"])
-    figure, panels = _panels_by_class_set(rows, "fraction", baselines, "zero-shot", "linear probe", step=1.6)
+    figure, panels = _panels_by_class_set(rows, "fraction", baselines, "zero-shot", ", probe", step=1.6)
     for ax in panels.values():
         ax.set(xlabel="paired recordings used in alignment (%)", xticks=range(0, 101, 20), xlim=(0, 105))
     return figure
@@ -140,7 +144,7 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
     """
     rows = measured(rows, ["system", "classes", "shots"], "few_shot")
     rows = rows.assign(shots=rows["shots"].astype(int))
-    figure, panels = _panels_by_class_set(rows, "shots", baselines, "linear-probe", "full set", band=True)
+    figure, panels = _panels_by_class_set(rows, "shots", baselines, "linear-probe", ", full set", band=True)
     for classes, ax in panels.items():
         ax.set(xlabel="recordings a class to train on", xlim=(0, None))
         ax.set_xticks(sorted(rows.loc[rows["classes"] == classes, "shots"].unique()))
@@ -148,47 +152,39 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
 
 
 def batch_size(rows: pd.DataFrame) -> Figure:
-    """Zero-shot accuracy on unseen gestures over batch size, a panel a convention, the paper's values hollow (Table 4).
+    """Zero-shot accuracy on unseen gestures over batch size, a panel a convention that has two sizes (Table 4).
 
     A curve that falls alike in both panels means that the batch itself matters, not the number of updates.
 
-    ``rows``: columns system, convention, batch_size, value, low, high, paper_value, origin, as of
-    embridge.paper.tables.
+    ``rows``: columns system, convention, batch_size, value, low, high, origin, as of embridge.paper.tables. Raises
+    InputError where no convention has two sizes with a value.
     """
-    papers, sizes = rows.dropna(subset="paper_value"), sorted(rows["batch_size"].unique())
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
+    rows = rows[rows.groupby("convention")["batch_size"].transform("nunique") > 1]
+    rows = measured(rows, ["system", "convention", "batch_size"], "batch_size, two sizes")
+    sizes, styles = sorted(rows["batch_size"].unique()), _styles(rows["system"])
     rows = rows.assign(at=rows["batch_size"].map(sizes.index))
-    styles = _styles(rows["system"])
-    papers = papers[papers["system"].isin(styles)]
-    hollow = {"ls": ":", "lw": 1, "marker": "D", "ms": 5.5, "mfc": "white"}
     conventions = list(dict.fromkeys(rows["convention"]))
-    figure, panels = style.panels(conventions, height=3.3, sharey=True)
+    figure, panels = style.panels(conventions, height=3.3, sharey=True, width=3.6 * len(conventions))
     for convention, ax in panels.items():
         _curves(ax, rows[rows["convention"] == convention], "at", styles, step=0.07)
-        for system, paper in papers[papers["convention"] == convention].groupby("system", sort=False):
-            at = paper["batch_size"].map(sizes.index)
-            ax.plot(at, paper["paper_value"], color=styles[system]["color"], **hollow)
         _chance(ax)
         ax.set(title=f"trained for the {convention}", xlabel="batch size (windows)", xlim=(-0.3, len(sizes) - 0.7))
         ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     figure.axes[0].set_ylabel(f"zero-shot {ACCURACY},\nunseen gestures")
-    entries = {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}
-    if len(papers):
-        entries["paper's value"] = style.handle(color=style.GREY, **hollow)
-    _legend(figure, entries, n_columns=3)
+    _legend(figure, {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}, n_columns=2)
     return figure
 
 
 def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figure:
-    """Accuracy over each hyper-parameter, a panel each, zero-shot and probe on both class sets (Fig. 4).
+    """Accuracy at each value of a hyper-parameter, a panel each, zero-shot and probe on both class sets (Fig. 4).
 
-    Where a curve is flat, the method is robust to the parameter.
+    Dots that no line joins: each value is a training of its own. Where whiskers overlap, the parameter may not matter.
 
     ``rows``: columns param, param_value, default, protocol, classes, value, low, high, origin, as of
-    embridge.paper.tables: values evenly spaced in the order of the rows, with whiskers for
-    the 95 % intervals, the default's marked by a vertical line. Points of a parameter that is no number are not
-    joined. A value that is not from this run bears the tables' mark. ``to_beat``: the probe of LOG_POWER_LDA (columns
-    system, classes, value), a line in the colour of its class set.
+    embridge.paper.tables: values evenly spaced in the order of the rows, with whiskers for the 95 % intervals, the
+    default's marked by a vertical line. A value that is not from this run bears the tables' mark. ``to_beat``: the
+    probe of LOG_POWER_LDA (columns system, classes, value), a line in the colour of its class set.
     """
     rows = measured(rows, ["param", "param_value", "protocol", "classes"], "sensitivity")
     found = [] if to_beat is None else to_beat[to_beat["system"] == LOG_POWER_LDA].dropna(subset="value").itertuples()
@@ -197,21 +193,20 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     marked = (rows["origin"] != "").any()
     figure, axes = style.grid(len(params), 3, row=1.95, margin=0.7 + 0.35 * marked, sharey=True)
     protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
-    looks = {"ZS": {"marker": "o", "ls": "-"}, "LP": {"marker": "s", "mfc": "white", "ls": "--"}}
+    looks = {"ZS": {"marker": "o"}, "LP": {"marker": "s", "mfc": "white"}}
     styles = {
-        (p, c): {"color": style.SET_COLOURS[c], "ms": 4, "lw": 1.1} | looks[p] for p in protocols for c in class_sets
+        (p, c): {"color": style.SET_COLOURS[c], "ms": 4.5, "ls": ""} | looks[p] for p in protocols for c in class_sets
     }
     default = {"color": style.GREY, "ls": ":", "lw": 1.2}
     for ax, param in zip(axes, params, strict=True):
         panel = rows[rows["param"] == param]
         values = list(dict.fromkeys(panel["param_value"]))
         sizes = pd.to_numeric(pd.Series(values), errors="coerce")
-        words = {"ls": ""} if sizes.isna().all() else {}
         for k, ((protocol, classes), look) in enumerate(styles.items()):
             part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
             if len(part):
-                x = part["param_value"].map(values.index).to_numpy() + 0.06 * (k - (len(styles) - 1) / 2)
-                ax.errorbar(x, part["value"], yerr=errors(part), capsize=2, elinewidth=0.9, **look | words)
+                x = part["param_value"].map(values.index).to_numpy() + 0.03 * len(values) * (k - (len(styles) - 1) / 2)
+                ax.errorbar(x, part["value"], yerr=errors(part), capsize=0, elinewidth=1.1, **look)
         for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
             ax.axvline(values.index(value), **default, zorder=0)
         _chance(ax)

@@ -8,13 +8,15 @@ from scipy.special import entr
 
 from embridge.errors import InputError
 from embridge.figures import style
+from embridge.figures.hand import draw_hand
 
 
-def _show(ax, matrix: np.ndarray, norm=None):
-    """A matrix as a picture; soft targets on their own scale ``norm``, anything else between its extremes."""
-    cmap = colormaps["viridis" if norm is None else "magma_r"].with_extremes(under="white")
+def _show(ax, matrix: np.ndarray, norm=None, cmap: str = "magma_r", **options):
+    """A matrix as a picture, on its own scale ``norm`` or between its extremes; under the scale is white."""
     norm = norm or Normalize(float(np.min(matrix)), float(np.max(matrix)))
-    image = ax.imshow(matrix, norm=norm, cmap=cmap, interpolation="nearest")
+    cmap = colormaps[cmap]
+    cmap = cmap.with_extremes(under="white") if isinstance(norm, LogNorm) else cmap
+    image = ax.imshow(matrix, norm=norm, cmap=cmap, interpolation="nearest", **options)
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set(visible=True, color=style.GREY, lw=0.6)
@@ -34,59 +36,125 @@ def _mark_diagonal(ax, n: int) -> None:
     ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color=style.GREY, lw=0.6, ls=":")
 
 
-def _sorted(matrix: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A (N, N) matrix and its labels (N,), rows and columns sorted by label."""
-    order = np.argsort(labels, kind="stable")
-    return np.asarray(matrix)[np.ix_(order, order)], np.asarray(labels)[order]
-
-
-def _mark_blocks(ax, labels: np.ndarray) -> np.ndarray:
-    """Lines between the blocks of sorted labels; returns where these begin and, last, where all end."""
-    edges = np.flatnonzero(np.diff(labels)) + 0.5
-    for edge in edges:
-        ax.axhline(edge, color=style.GREY, lw=0.6)
-        ax.axvline(edge, color=style.GREY, lw=0.6)
-    return np.concatenate([[-0.5], edges, [len(labels) - 0.5]])
-
-
 def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -> Figure:
-    """EMG against pose of the same windows, (N, N), sorted by class (N,): alignment shows as blocks and a diagonal."""
-    figure, axes = style.new_figure(width=6.2, height=4.4, layout="compressed")
-    ax = axes[0, 0]
-    matrix, labels = _sorted(similarity, labels)
-    image = _show(ax, matrix)
-    bounds = _mark_blocks(ax, labels)
-    middles, names, last = (bounds[:-1] + bounds[1:]) / 2, [], -np.inf
-    for k, middle in zip(np.unique(labels), middles, strict=True):
-        thin = middle - last < len(labels) / 24  # about 24 lines of type fit beside the matrix
-        names.append("" if thin else style.pretty(class_names[k]))
-        last = last if thin else middle
-    ax.set_yticks(middles, names)
-    ax.tick_params(length=0)
-    ax.set(xlabel="pose window, in the same order", ylabel="EMG window, by gesture")
-    figure.colorbar(image, ax=ax, label="cosine", shrink=0.8)
+    """EMG against pose of the same windows: means of blocks of gestures, and beside them every pair of windows.
+
+    A row whose largest mean is on the diagonal: EMG of this gesture resembles its own poses most. Own pairs are left
+    out of the means: they say that a window finds its pose, not its gesture.
+
+    ``similarity``: (N, N) cosines; ``labels``: (N,) class numbers, of which ``class_names`` has the names.
+    """
+    order = np.argsort(labels, kind="stable")
+    matrix, labels = np.asarray(similarity)[np.ix_(order, order)], np.asarray(labels)[order]
+    kinds, starts = np.unique(labels, return_index=True)
+    own = (labels == kinds[:, None]).astype(float)  # (K, N)
+    apart = 1 - np.eye(len(labels))
+    means = (own @ (matrix * apart) @ own.T) / np.maximum(own @ apart @ own.T, 1)
+    names = [f"{style.pretty(class_names[k])}  {i}" for i, k in enumerate(kinds, 1)]
+    figure, axes = style.new_figure(1, 2, height=3.6, width_ratios=[1.6, 1])
+    (blocks, pixels), n = axes[0], len(kinds)
+    norm = Normalize(float(means.min()), float(means.max()))
+    _show(blocks, means, norm, "viridis")
+    for (i, j), value in np.ndenumerate(means if n <= 8 else means[:0]):  # more would not fit
+        colour, weight = "black" if norm(value) > 0.6 else "white", "bold" if value == means[i].max() else "normal"
+        text = f"{value:.2f}" if n <= 5 else f"{value:.2f}".replace("0.", ".")
+        blocks.text(j, i, text, ha="center", va="center", color=colour, fontweight=weight)
+    blocks.set_yticks(range(n), names)
+    blocks.set_xticks(range(n), range(1, n + 1))
+    blocks.set(title="mean of a block", xlabel="pose of gesture", ylabel="EMG of gesture")
+    image = _show(pixels, matrix, None, "viridis")
+    for edge in starts[1:] - 0.5:
+        pixels.axhline(edge, color="white", lw=0.8)
+        pixels.axvline(edge, color="white", lw=0.8)
+    pixels.set(title="every pair of windows", xlabel="pose, by gesture", ylabel="EMG, in the same order")
+    blocks.tick_params(length=0)
+    figure.colorbar(image, ax=pixels, label="cosine, of every pair", location="bottom", shrink=0.9)
     return figure
 
 
-def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray) -> Figure:
+def attention_mask(may_attend: np.ndarray, groups: dict[str, int]) -> Figure:
+    """Who may attend to whom, (N, N) bool: ``groups`` maps a name to how many tokens it has, in the matrix' order.
+
+    Read a row: dark are the tokens that this one may look at.
+    """
+    figure, axes = style.new_figure(width=4.6, height=3.4, layout="compressed")
+    ax = axes[0, 0]
+    ax.pcolormesh(np.asarray(may_attend)[::-1], cmap="Blues", vmin=-0.1, vmax=1.4, edgecolors="white", lw=0.4)
+    ends, total = np.cumsum(list(groups.values())), len(may_attend)
+    for edge in ends[:-1]:
+        ax.axvline(edge, color="black", lw=1)
+        ax.axhline(total - edge, color="black", lw=1)
+    middles = ends - np.array(list(groups.values())) / 2
+    ax.set_xticks(middles, [name.replace(" ", "\n") for name in groups])
+    ax.set_yticks(total - middles, list(groups))
+    ax.tick_params(length=0)
+    ax.set(xlabel="is looked at", ylabel="looks", aspect="equal")
+    return figure
+
+
+def attention_maps(maps: dict[str, np.ndarray], seconds: float, used: dict[str, np.ndarray] | None = None) -> Figure:
+    """What queries read of EMG: a panel a title, ``maps`` to (M, 1 + L) weights, of which the first is [CLS]'s.
+
+    Brown is read more than an even share, 1 / (1 + L), purple less. Rows that look alike are queries that ask for the
+    same; a brown column is a moment that all of them read.
+
+    ``used``: the titles to (M,) shares of windows whose pose each query was nearest to; those above an even share,
+    1 / M, are written beside their rows.
+    """
+    figure, axes = style.grid(len(maps), 2, row=2.4, margin=0.5)
+    for ax, (title, weights) in zip(axes, maps.items(), strict=True):
+        n_queries, n_tokens = len(weights), weights.shape[1] - 1
+        image = ax.imshow(np.asarray(weights) * (1 + n_tokens), cmap="PuOr_r", norm=LogNorm(1 / 8, 8), aspect="auto",
+                          interpolation="nearest")  # fmt: skip
+        at = np.array([0.5, 1]) * n_tokens
+        ax.set_xticks([0, *(0.5 + at)], ["[CLS]", *(f"{t:g}" for t in at / n_tokens * seconds)])
+        ax.axvline(0.5, color="black", lw=1)
+        ax.set_yticks(sorted({0, n_queries // 2 - 1, n_queries - 1}), sorted({1, n_queries // 2, n_queries}))
+        ax.set(title=title, xlabel="EMG token, by its time (s)", ylabel="query")
+        for query, share in enumerate((used or {}).get(title, ())):
+            if share > 1 / n_queries:
+                ax.text(n_tokens + 0.8, query, f"◂ {share:.0%}", va="center")
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.7, location="bottom", aspect=40, extend="both")
+    bar.set_ticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
+    bar.minorticks_off()
+    bar.set_label("attention, in even shares")
+    return figure
+
+
+def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray, class_names, hands: dict[int, np.ndarray]) -> Figure:
     """Soft targets of one batch (Fig. 2b): row i is the distribution over the other poses that pose i is told to match.
 
-    Dark blocks between the lines: poses of one label are told to match one another; dark cells elsewhere: poses of two
-    labels that look alike.
+    Dark cells in a block on the diagonal: poses of one gesture are told to match one another; elsewhere: poses of two
+    gestures that look alike. On the right, the share of a gesture's weight that stays within it.
 
     Parameters
     ----------
-    targets : (B, B), rows sum to 1, diagonal 0 (it is left out: dotted line)
-    labels : (B,) classes or communities to sort by
+    targets : (B, B), rows sum to 1, diagonal 0 (it is left out: dotted line), sorted by label
+    labels : (B,) class numbers; class_names : of these
+    hands : class number to (20,) joint angles, rad, drawn on both margins; empty (gloves): names alone
     """
-    figure, axes = style.new_figure(width=6.2, height=4.4, layout="compressed")
-    ax = axes[0, 0]
-    matrix, labels = _sorted(targets, labels)
-    image = _show(ax, matrix, _norm(matrix))
-    _mark_diagonal(ax, len(labels))
-    _mark_blocks(ax, labels)
-    ax.set(xlabel="pose j in the batch", ylabel="pose i in the batch")
-    figure.colorbar(image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.8, extend="min")
+    figure, axes = style.new_figure(height=6.0)
+    ax, n = axes[0, 0], len(labels)
+    image = _show(ax, targets, _norm(targets), extent=(0, n, -n, 0))
+    ax.plot([0, n], [0, -n], color=style.GREY, lw=0.6, ls=":")
+    kinds, starts = np.unique(labels, return_index=True)
+    bounds, size = [*starts, n], n / len(kinds)  # a hand is as high as a block
+    for k, start, stop in zip(kinds, bounds[:-1], bounds[1:], strict=True):
+        middle = (start + stop) / 2
+        if start:
+            ax.plot([0, n], [-start, -start], [start, start], [-n, 0], color=style.GREY, lw=0.6)
+        if k in hands:
+            draw_hand(ax, hands[k], at=(-0.6 * size, -middle), scale=size / 235, colours=[style.MODALITY["pose"]] * 5)
+            draw_hand(ax, hands[k], at=(middle, 0.55 * size), scale=size / 235, colours=[style.MODALITY["pose"]] * 5)
+        at = -1.25 * size if hands else -0.1 * size
+        ax.text(at, -middle, style.wrapped(class_names[k], 13), ha="right", va="center", linespacing=1.0)
+        ax.text(n + 0.15 * size, -middle, f"{targets[start:stop, start:stop].sum() / (stop - start):.0%}", va="center")
+    ax.text(n + 0.15 * size, 0.2 * size, "within", va="bottom")
+    ax.set(xlim=(-3.4 * size, n + 1.1 * size), ylim=(-n - 0.1, 1.15 * size if hands else 0.7 * size))
+    ax.set(xlabel="pose j in the batch, in the same order", ylabel="pose i in the batch")
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    figure.colorbar(image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.6, extend="min")
     return figure
 
 
@@ -98,7 +166,7 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray]) -> Figure:
     ``targets`` maps (k_c, tau_s) to (B, B), for every pair of the two; k_c may be a word such as "all". The order of
     rows and columns is that of the keys.
     """
-    rows, columns = (list(dict.fromkeys(style.key[i] for style.key in targets)) for i in (0, 1))
+    rows, columns = (list(dict.fromkeys(key[i] for key in targets)) for i in (0, 1))
     size = 6.2 / len(columns)
     figure, axes = style.new_figure(len(rows), len(columns), height=size * len(rows) + 0.3, layout="compressed")
     norm = _norm(*targets.values())
@@ -136,7 +204,7 @@ def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.n
         (targets, "4  soft targets", "pose j", "ỹ (probability)", _norm(targets)),
     ]
     for ax, (matrix, title, across, label, norm) in zip(axes.flat, steps, strict=True):
-        image = _show(ax, matrix, norm)
+        image = _show(ax, matrix, norm, "magma_r" if norm else "viridis")
         ax.set(title=title, xlabel=f"{across} (n = {matrix.shape[1]})", ylabel=f"pose i (n = {matrix.shape[0]})")
         ax.set_aspect("auto")
         ax.set_box_aspect(1)

@@ -1,10 +1,13 @@
 """Figures of training: curves and reconstructions."""
 
+import itertools
+from copy import copy
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from embridge.errors import InputError
 from embridge.figures import style
@@ -39,136 +42,158 @@ def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[st
     errors : the same name to errors on new users by who guesses: the run itself first, then lines to draw
     """
     figure, panels = style.panels(logs, height=3.2, sharey=True)
-    for colour, (name, ax) in zip(style.class_colours(len(logs)), panels.items(), strict=True):
-        log = logs[name]
+    for name, ax in panels.items():
+        log, colour = logs[name], style.modality_colour(name)
         _curve(ax, _by_epoch(log, "loss"), colour, "training windows")
         own, *guesses = errors[name].items()
         ax.plot(log["epoch"].max(), own[1], marker="D", ms=7, color=colour, mec="white", ls="none", label="new users")
         for dashes, (guess, value) in zip(("--", ":", "-."), guesses, strict=False):
             ax.axhline(value, color=style.GREY, ls=dashes, lw=1.4, label=guess)
-        ax.set_ylim(0, None)
+        ax.set_yscale("log")  # most of a course lies in its last tenth
         _epochs(ax)
-    figure.axes[0].set_ylabel("error on hidden patches (variance = 1)")
-    # colours differ between the panels, so the legend's are the first one's
-    style.legend_below(figure, {line.get_label(): line for line in figure.axes[0].get_lines()})
+    low, high = figure.axes[0].get_ylim()
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if low <= t <= high]
+    figure.axes[0].set_yticks(ticks, [f"{t:g}" for t in ticks])
+    figure.axes[0].yaxis.set_minor_locator(NullLocator())
+    figure.axes[0].set_ylabel("error on hidden patches\n(variance = 1, log scale)")
+    # colours differ between the panels: the legend has none
+    keys = {line.get_label(): copy(line) for line in figure.axes[0].get_lines()}
+    for key in keys.values():
+        key.set_color(style.GREY)
+    style.legend_below(figure, keys)
     return figure
 
 
-def alignment_curves(logs: dict[str, pd.DataFrame], columns: dict[str, str]) -> Figure:
-    """The course of alignment, a panel a quantity (parts of the loss, temperature, learning rate).
+def alignment_curves(
+    logs: dict[str, pd.DataFrame],
+    columns: dict[str, str],
+    *,
+    lines: dict[str, dict[str, float]] | None = None,
+    unseen: dict[str, dict[str, float]] | None = None,
+) -> Figure:
+    """The course of alignment, a panel a part of the loss, beside what says how good a value is.
 
-    See which parts still fall at the end, and which never did.
+    A curve above a dashed line has learned less than that line knows; a diamond far above its curve was learned by
+    heart.
 
     Parameters
     ----------
     logs : system to its log, with "epoch" and any of the columns; a system without a column has no curve there
-    columns : column to the label of its axis, e.g. {"info_nce": "InfoNCE (nat)", "tau": "temperature τ"}
+    columns : column to the label of its axis, e.g. {"info_nce": "InfoNCE (nat)"}
+    lines : column to values to hold the curves against, by name, e.g. {"info_nce": {"guessing": 5.5}}
+    unseen : column to each system's value on windows that no training has seen
 
     Raises
     ------
     InputError : a column that no log has
     """
-    figure, axes = style.grid(len(columns), 2, row=2.1, margin=0.5)
+    lines, unseen = lines or {}, unseen or {}
+    figure, axes = style.grid(len(columns), 3, row=2.5, margin=0.4)
     colours, drawn = style.system_colours(logs), {}
+    diamond = {"ls": "", "marker": "D", "ms": 6, "mec": "white", "zorder": 3}
     for ax, (column, label) in zip(axes, columns.items(), strict=True):
         having = {name: log for name, log in logs.items() if column in log and log[column].notna().any()}
         if not having:
             raise InputError(
                 f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}."
             )
-        for name, log in having.items():
+        for k, (name, log) in enumerate(having.items(), 1 - len(having)):
             _curve(ax, _by_epoch(log, column), colours[name], name)
-        drawn |= {line.get_label(): line for line in ax.get_lines()}
+            if name in unseen.get(column, {}):  # side by side, for they may be equal
+                at = log["epoch"].max() + 0.05 * k * np.ptp(log["epoch"])
+                ax.plot(at, unseen[column][name], color=colours[name], **diamond, clip_on=False)
+        drawn |= {line.get_label(): line for line in ax.get_lines() if line.get_label() in having}
         ax.set_ylabel(label)
         _epochs(ax)
-    style.legend_below(figure, {name: drawn[name] for name in logs if name in drawn})
+        ax.margins(y=0.15)
+        for name, value in lines.get(column, {}).items():
+            ax.axhline(value, **style.DASHED)
+            low = value < np.mean(ax.get_ylim())  # then the curves come from above
+            ax.annotate(name, (1, value), (0, -3 if low else 2), xycoords=ax.get_yaxis_transform(),
+                        textcoords="offset points", ha="right", va="top" if low else "bottom")  # fmt: skip
+    entries = {name: drawn[name] for name in logs if name in drawn}
+    if unseen:
+        entries["unseen windows"] = style.handle(**diamond | {"color": style.GREY})
+    style.legend_below(figure, entries)
     return figure
 
 
 def reconstructions(
-    target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str
+    target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str, colour: str
 ) -> Figure:
-    """A masked autoencoder's input in grey, its masked patches shaded, and what it filled in there.
+    """What a masked autoencoder saw of a window, what was hidden, what it filled in, and what a ruler would.
+
+    Where the thick curve follows the thin grey one nearer than the dotted line does, it knows how the signal moves.
 
     Parameters
     ----------
     target, prediction : (n, T), the channels or joints to draw; the prediction is drawn in masked patches only, as
         only there it is trained
     mask : (L,) bool, True where a patch was hidden; L divides T
-    names : n labels; unit : of both signals
+    names : n labels; unit : of both signals; colour : of what the network sees and says
     """
     n, length = target.shape
     hidden = np.repeat(np.asarray(mask, dtype=bool), length // len(mask))
-    time = np.arange(length) / sample_rate
-    guess = np.where(hidden, prediction, np.nan)
+    steps = np.arange(length)
+    time = (steps + 0.5) / sample_rate
+    look = {
+        "seen": {"color": colour, "lw": 1.2},
+        "hidden": {"color": style.GREY, "lw": 1.0},
+        "filled in": {"color": colour, "lw": 2.6, "solid_capstyle": "butt"},
+        "straight line": {"color": style.GREY, "lw": 1.2, "ls": ":"},
+    }
     masked = {"color": style.PALE, "alpha": 0.6}
-    figure, axes = style.new_figure(n, 1, height=0.9 + 0.85 * n, sharex=True)
-    for ax, shown, filled, name in zip(axes[:, 0], target, guess, names, strict=True):
+    figure, axes = style.new_figure(n, 1, height=0.9 + 1.05 * n, sharex=True)
+    for ax, truth, guess, name in zip(axes[:, 0], target, prediction, names, strict=True):
         style.shade(ax, hidden, sample_rate, **masked)
-        given = ax.plot(time, shown, color=style.GREY, lw=1.0)
-        made = ax.plot(time, filled, color=style.OKABE_ITO[4], lw=1.4)
+        ruler = np.interp(steps, steps[~hidden], truth[~hidden])
+        for kind, values in {"hidden": truth, "straight line": ruler, "filled in": guess}.items():
+            ax.plot(time, np.where(hidden, values, np.nan), **look[kind])
+        ax.plot(time, np.where(hidden, np.nan, truth), **look["seen"])
         ax.set_title(style.joint_label(name), loc="left", pad=2, fontsize=style.SMALL)
         ax.locator_params(axis="y", nbins=3)
     axes[-1, 0].set(xlabel="time (s)", xlim=(0, length / sample_rate))
-    figure.supylabel(f"signal ({unit})", fontsize=style.SMALL)
-    style.legend_below(figure, {"input": given[0], "reconstruction": made[0], "masked patch": Patch(**masked)})
-    return figure
-
-
-def query_usage(usage: dict[str, np.ndarray]) -> Figure:
-    """The share of windows whose pose each query was the nearest to: ``usage`` maps a system to (M,) shares.
-
-    The dashed line is an even share, 1 / M: where few bars pass it by far, the other queries do no work.
-    """
-    figure, axes = style.new_figure(len(usage), 1, height=0.5 + 1.35 * len(usage), sharex=True)
-    colours = style.system_colours(usage)
-    for ax, (system, shares) in zip(axes[:, 0], usage.items(), strict=True):
-        ax.bar(np.arange(1, len(shares) + 1), 100 * np.asarray(shares), color=colours[system])
-        ax.axhline(100 / len(shares), **style.DASHED)
-        ax.set_title(system, loc="left")
-    longest = max(len(shares) for shares in usage.values())
-    axes[-1, 0].set(xlabel="query", xlim=(0.4, longest + 0.6), xticks=range(1, longest + 1, 1 if longest <= 20 else 4))
-    figure.supylabel("share of windows (%)", fontsize=style.SMALL)
+    figure.supylabel(unit, fontsize=style.SMALL)
+    entries = {name: style.handle(**given) for name, given in look.items()}
+    style.legend_below(figure, entries | {"hidden patch": Patch(**masked)}, n_columns=5)
     return figure
 
 
 def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
-    """Loss above scores over epochs for runs of which one may diverge (C: both encoders trained).
+    """The loss of runs of which one may diverge (C: both encoders trained), beside their scores at the end.
 
-    Where a loss is not finite its curve ends in a cross: see what the scores were by then.
+    Where a loss is not finite its curve ends in a cross.
 
     Parameters
     ----------
     logs : run to its log with "epoch" and "loss"
-    scores : columns system (a key of logs), epoch, protocol, classes, value: balanced accuracies measured on the way;
-        a panel a protocol, solid in distribution, dashed and hollow on unseen gestures
+    scores : columns system (a key of logs), protocol, classes, value, low, high: balanced accuracies, one each; none,
+        and there is no panel of them
     """
-    protocols = style.in_order(scores["protocol"])
-    figure, axes = style.new_figure(1 + len(protocols), 1, height=0.8 + 1.75 * (1 + len(protocols)), sharex=True)
-    colours, top = style.system_colours(logs), axes[0, 0]
+    cells = list(itertools.product(style.in_order(scores["protocol"]), style.in_order(scores["classes"])))
+    figure, axes = style.new_figure(1, 2 if cells else 1, height=3.1, width_ratios=[1.3, 1][: 2 if cells else 1])
+    colours, (left, right) = style.system_colours(logs), (axes[0, 0], axes[0, -1])
     for name, log in logs.items():
         losses = _by_epoch(log, "loss")
         finite = losses[np.isfinite(losses)]
-        _curve(top, finite, colours[name], name)
+        _curve(left, finite, colours[name], name)
         if 0 < len(finite) < len(losses):
-            top.plot(finite.index[-1], finite.iloc[-1], color=colours[name], marker="x", ms=9, mew=2, ls="")
-    top.set(ylabel="training loss")
-    top.margins(y=0.15)  # room for the cross
-    styles = {"in": {"marker": "o", "ms": 5, "ls": "-"}, "unseen": {"marker": "o", "ms": 5, "ls": "--", "mfc": "white"}}
-    dotted = {"color": style.GREY, "ls": ":", "lw": 1}
-    for ax, protocol in zip(axes[1:, 0], protocols, strict=True):
-        found = scores[scores["protocol"] == protocol]
-        for (system, classes), part in found.groupby(["system", "classes"], sort=False):
-            part = part.sort_values("epoch")
-            ax.plot(part["epoch"], part["value"], color=colours[system], **styles[classes])
-        ax.axhline(style.CHANCE, **dotted)
-        ax.set_ylabel(f"{style.NAMES[protocol]}\nbalanced accuracy")
-    _epochs(axes[-1, 0])
-    last = max(log["epoch"].max() for log in logs.values())
-    top.set_xlim(-0.5, last + 0.5)  # shared; a score need not have been measured in the last epoch
-    entries = {name: style.handle(color=colours[name]) for name in logs}
-    grey = {"color": style.GREY, "mfc": style.GREY}
-    entries |= {style.NAMES[c]: style.handle(**grey | look) for c, look in styles.items()}
-    entries[f"chance ({style.CHANCE:.2f})"] = style.handle(**dotted)
-    style.legend_below(figure, entries, n_columns=3)
+            left.plot(finite.index[-1], finite.iloc[-1], color=colours[name], marker="x", ms=9, mew=2, ls="")
+    left.set(ylabel="training loss")
+    left.margins(y=0.15)  # room for the cross
+    _epochs(left)
+    left.set_xlim(-0.5, max(log["epoch"].max() for log in logs.values()) + 0.5)
+    keys = zip(style.MARKERS, colours.items(), strict=False)
+    entries = {name: style.handle(color=colour, marker=marker) for marker, (name, colour) in keys}
+    for k, name in enumerate(colours if cells else ()):
+        for row in scores[scores["system"] == name].itertuples():
+            y = cells.index((row.protocol, row.classes)) + 0.24 * (k - (len(colours) - 1) / 2)
+            right.plot([row.low, row.high], [y, y], color=colours[name], lw=1.4)
+            right.plot(row.value, y, marker=style.MARKERS[k], ms=6, color=colours[name], ls="")
+    if cells:
+        right.axvline(style.CHANCE, **style.DASHED)
+        right.set(xlabel="balanced accuracy at the end")
+        style.name_lines(right, [f"{style.NAMES[p]},\n{style.NAMES[c].removesuffix(' gestures')}" for p, c in cells])
+        entries[style.CHANCE_NAME] = style.handle(**style.DASHED)
+    style.legend_below(figure, entries, n_columns=2)
     return figure

@@ -15,6 +15,13 @@ from embridge.models import transformer
 from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens
 
 
+def attention_mask(n_queries: int, n_pose: int, device=None) -> Tensor:
+    """Who attends to whom in the second pass, (M + L, M + L) bool: queries to queries; pose to queries and pose."""
+    may_attend = torch.ones(n_queries + n_pose, n_queries + n_pose, dtype=torch.bool, device=device)
+    may_attend[:n_queries, n_queries:] = False
+    return may_attend
+
+
 class QBlock(nn.Module):
     """Self-attention, cross-attention to EMG in some blocks, and a feed-forward for queries and one for pose.
 
@@ -44,10 +51,8 @@ class QBlock(nn.Module):
 
     def beside(self, queries: Tensor, pose: Tensor, of: slice = ALL) -> Tensor:
         """Self-attention's output, residual included, of [queries; pose] (B, M + L, d), or of a slice of these."""
-        n_queries = queries.shape[1]
         both = torch.cat([queries.expand(len(pose), -1, -1), pose], dim=1)  # (B, M + L, d)
-        may_attend = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool, device=both.device)
-        may_attend[:n_queries, n_queries:] = False  # queries see queries; pose sees queries and pose
+        may_attend = attention_mask(queries.shape[1], pose.shape[1], both.device)
         return both[:, of] + self.attention(self.norm_attention(both), may_attend[of], of)
 
     def forward(
@@ -172,6 +177,16 @@ class QFormerModel(nn.Module):
             raise InputError('MPRL with mprl_pass "rerun" needs the EMG encoder\'s tokens; pass them as emg_tokens.')
         return self.qformer.pose_states(self.qformer.first_queries(), pose, emg_tokens, n_last)
 
+    def masked_states(
+        self, queries: Tensor, pose: Tensor, noise: Tensor, ratio: float, emg_tokens: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """H_P of the masked tokens alone, (B, n, d), and which they are, (B, n), from what :meth:`mprl` is given."""
+        keep, masked, _ = transformer.mask_from_noise(noise, ratio)
+        visible = self.pose_tokenizer(pose, keep)  # (B, L - n, d), frozen
+        hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)  # (B, n, d)
+        # P~: visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
+        return self.pose_states(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1]), masked
+
     def mprl(
         self, queries: Tensor, pose: Tensor, noise: Tensor, ratio: float, emg_tokens: Tensor | None = None
     ) -> Tensor:
@@ -180,11 +195,7 @@ class QFormerModel(nn.Module):
         queries: Q' (B, M, d), not detached; pose: normalised windows (B, J, T); noise: (B, L) uniform; ratio: r;
         emg_tokens: (B, 1 + L_x, d). The mean rather than eq. 2's sum over a patch only rescales lambda.
         """
-        keep, masked, _ = transformer.mask_from_noise(noise, ratio)
-        visible = self.pose_tokenizer(pose, keep)  # (B, L - n, d), frozen
-        hidden = (self.qformer.mask_token + self.pose_tokenizer.positions[masked]).to(visible.dtype)  # (B, n, d)
-        # P~: visible tokens first, masked ones behind: attention needs no order, and their states are the last ones
-        states = self.pose_states(queries, torch.cat([visible, hidden], dim=1), emg_tokens, masked.shape[1])
+        states, masked = self.masked_states(queries, pose, noise, ratio, emg_tokens)
         if self.mprl_target == "patch":
             target = self.pose_tokenizer.patches(pose, masked)  # (B, n, J * patch)
         else:

@@ -1,4 +1,4 @@
-"""Comparisons of notebook 05: systems, galleries, this run with other seeds and with another front end, controls."""
+"""What the page of results compares: systems, galleries, this run with other seeds or another front end, controls."""
 
 import itertools
 from collections.abc import Callable

@@ -1,5 +1,10 @@
 """Views of a study beside its scores: one function for each question that the notebooks ask."""
 
+import inspect
+import textwrap
+from collections.abc import Iterable
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import torch
@@ -7,14 +12,16 @@ from openTSNE import TSNE
 from torch.nn.functional import normalize
 
 from embridge import figures, losses
+from embridge.config import RESULTS_VERSION
 from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
-from embridge.experiments import EXPERIMENTS, trained_by
+from embridge.experiments import EXPERIMENTS, NO_NETWORK, trained_by
 from embridge.grids import JOINT
-from embridge.models.transformer import unpatchify
+from embridge.models.transformer import split_heads, unpatchify
 from embridge.paper import constants, records
 from embridge.paper.results import Page
+from embridge.provenance import ROOT
 from embridge.study import Study
 
 
@@ -60,9 +67,13 @@ def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.
     for gesture in gestures if config.n_joints == len(JOINTS) else ():
         ids = np.flatnonzero(study.store.table["gesture"] == gesture)[:64]
         if len(ids):
-            motion = study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2))
-            poses[gesture] = study.store.read_pose(ids[[int(motion.argmax())]])[0, :, frames].T.numpy()
+            poses[gesture] = study.store.read_pose(most_moving(study, ids))[0, :, frames].T.numpy()
     return poses, frames * (config.window / config.sample_rate / study.store.pose_f16.shape[2])
+
+
+def most_moving(study: Study, ids: np.ndarray) -> np.ndarray:
+    """(1,) the one of the windows ``ids`` whose joints move most."""
+    return ids[[int(study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2)).argmax())]]
 
 
 def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -88,14 +99,8 @@ def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -> dict:
-    """Target, prediction and mask of the named MAE on the first of ``ids``, for the channels that vary most.
-
-    Returns
-    -------
-    dict with ``target`` and ``prediction``, each (n_shown, steps), ``mask`` (L,), True where a patch was hidden,
-    ``names`` of the channels shown, the ``unit``, and the ``sample_rate`` of the steps, Hz
-    """
+def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 3) -> dict:
+    """What ``figures.reconstructions`` draws: a named MAE on the first of ``ids``, channels that vary most."""
     run, shape, pose = study.run(name), study.profile.model, name == "Pose-MAE"
     x = study.reader().pose(ids) if pose else study.reader().emg(ids)
     cut = shape.pose if pose else shape.emg
@@ -103,12 +108,18 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 4) -
     predicted, mask = run.model.reconstruct(x, table)
     shown = x[0].std(dim=1).argsort(descending=True)[:n_shown].sort().values.cpu()
     names = joint_names(study) if pose else [f"channel {i + 1}" for i in range(shape.n_channels)]
+    signals, unit = [x[0].cpu(), unpatchify(predicted, x.shape[1])[0].cpu()], "signal (SD of the window)"
+    if pose:
+        reader, scale = study.reader(), 180 / np.pi if names == JOINTS else 1.0
+        signals = [scale * (signal * reader.pose_std.cpu() + reader.pose_mean.cpu()) for signal in signals]
+        unit = "joint angle (degrees)" if names == JOINTS else "glove sensor (raw value)"
     return {
-        "target": x[0].cpu()[shown].numpy(),
-        "prediction": unpatchify(predicted, x.shape[1])[0].cpu()[shown].numpy(),
+        "target": signals[0][shown].numpy(),
+        "prediction": signals[1][shown].numpy(),
         "mask": mask[0].cpu().numpy(),
         "names": [names[i] for i in shown],
-        "unit": "SD of training" if pose else "SD of the window",
+        "unit": unit,
+        "colour": figures.modality_colour(name),
         "sample_rate": cut.steps * shape.sample_rate / shape.window,
     }
 
@@ -146,6 +157,21 @@ def interpolated(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(out).to(x.device)
 
 
+def source(*things):
+    """The package's own text of functions or classes, to show in a notebook: what a page explains is what runs."""
+    from IPython.display import Markdown  # a notebook has it, and nobody else needs it
+
+    texts = (textwrap.dedent(inspect.getsource(thing)) for thing in things)
+    return Markdown("\n".join(f"```python\n{text}```" for text in texts))
+
+
+def held_out_windows(study: Study, most: int = 400) -> np.ndarray:
+    """Windows of users that no training has seen: D_tune's of both class sets, else D_eval's; at most ``most``."""
+    sets = study.splits.tune if any(map(len, study.splits.tune.values())) else study.splits.evaluation
+    ids = np.unique(np.concatenate(list(sets.values())))
+    return ids[:: -(-len(ids) // most) or 1]
+
+
 def contrast_windows(study: Study, most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     """Windows to draw embeddings of, and their in-distribution classes: D_eval, else the probe's training part."""
     ids = study.splits.evaluation["in"]
@@ -167,26 +193,129 @@ def neighbour_agreement(study: Study, features, ids: np.ndarray, labels: np.ndar
     return float((y[nearest] == y[:, None]).float().mean())
 
 
-def sorted_batch(study: Study, size: int) -> np.ndarray:
-    """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture."""
-    ids = study.splits.pretrain
-    drawn = np.random.default_rng(study.seed).choice(ids, min(size, len(ids)), replace=False)
-    return drawn[np.argsort(study.store.table["gesture"].to_numpy()[drawn], kind="stable")]
+def sorted_batch(study: Study, size: int, n_gestures: int | None = None) -> np.ndarray:
+    """``size`` windows of the pre-training split, drawn with the study's seed and sorted by gesture.
+
+    With ``n_gestures`` as many windows of each of so many gestures, whose mean pose embeddings lie far apart: fewer
+    windows than ``size`` where so many gestures have not as many, all gestures where there are fewer.
+    """
+    ids, rng = study.splits.pretrain, np.random.default_rng(study.seed)
+    gesture = study.store.table["gesture"].to_numpy()[ids]
+    drawn = rng.choice(len(ids), min(size, len(ids)), replace=False)
+    if n_gestures:
+        kinds = [np.flatnonzero(gesture == name) for name in np.unique(gesture)]
+        each = min(size // n_gestures, sorted(map(len, kinds))[-n_gestures:][0])
+        kinds = [kind for kind in kinds if len(kind) >= each]
+        v = normalize(study.pose_embeddings(ids), dim=1).numpy()
+        some = figures.far_apart(np.stack([v[kind].mean(0) for kind in kinds]), n_gestures)
+        drawn = np.concatenate([rng.choice(kinds[i], each, replace=False) for i in some])
+    return ids[drawn[np.argsort(gesture[drawn], kind="stable")]]
 
 
 def similarity(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     """(n, n) cosine between EMG (rows, its best query) and pose (columns) of the windows ``ids``."""
-    queries = normalize(study.emg_queries(name, ids), dim=-1)  # (n, M, d)
-    poses = normalize(study.pose_embeddings(ids), dim=-1)  # (n, d)
-    return torch.einsum("nmd,gd->nmg", queries, poses).amax(1).numpy()
+    return (normalize(study.emg_queries(name, ids), dim=-1) @ normalize(study.pose_embeddings(ids)).T).amax(1).numpy()
 
 
 def query_usage(study: Study, name: str, ids: np.ndarray) -> np.ndarray:
     """(M,) share of the windows ``ids`` for which each query is the closest to the paired pose."""
-    queries = normalize(study.emg_queries(name, ids), dim=-1)
-    poses = normalize(study.pose_embeddings(ids), dim=-1)
-    best = torch.einsum("nmd,nd->nm", queries, poses).argmax(1)
-    return np.bincount(best.numpy(), minlength=queries.shape[1]) / len(ids)
+    cosines = torch.einsum("nmd,nd->nm", normalize(study.emg_queries(name, ids), dim=-1), study.pose_embeddings(ids))
+    return np.bincount(cosines.argmax(1).numpy(), minlength=cosines.shape[1]) / len(ids)
+
+
+@torch.inference_mode()
+def query_attention(study: Study, name: str, ids: np.ndarray) -> list[torch.Tensor]:
+    """What the queries read of windows ``ids``: for each cross-attention in turn (n, M, 1 + L), a mean over heads.
+
+    Rows sum to 1; the first column is EMG's [CLS], the others are its tokens in time.
+    """
+    model, seen = study.run(name).model, []
+    layers = [block.cross_attention for block in model.qformer.blocks if block.cross_attention is not None]
+    hooks = [layer.register_forward_pre_hook(lambda *called: seen.append(called)) for layer in layers]
+    try:
+        model.queries(study.reader().emg(ids))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [attention_weights(layer, *arguments).mean(1).cpu() for layer, arguments in seen]
+
+
+def attention_weights(layer, x: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    """Softmax weights (B, h, M, L) of a CrossAttention from x (B or 1, M, d) to memory (B, L, d)."""
+    q = split_heads(layer.q(x).expand(len(memory), -1, -1), layer.n_heads)
+    k = split_heads(layer.kv(memory).chunk(2, dim=-1)[0], layer.n_heads)
+    return (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)
+
+
+@torch.inference_mode()
+def pose_beside_queries(
+    study: Study, name: str, ids: np.ndarray, of: np.ndarray | None = None, ratio: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden pose of the windows ``ids`` filled in by MPRL beside Q' of the windows ``of`` (by default their own).
+
+    ratio: the share of tokens that is hidden; None: the objective's. What is hidden depends on the place in ``ids``
+    alone, and is what :func:`hidden_patch_errors` hides from Pose-MAE in a first batch.
+
+    Returns
+    -------
+    truth, filled : (n, J, steps), z-scored; in ``filled`` the hidden steps are guesses. hidden : (n, steps) bool
+    """
+    model, reader = study.run(name).model, study.reader()
+    pose, emg = reader.pose(ids), model.encode(reader.emg(ids if of is None else of))
+    tokenizer = model.pose_tokenizer
+    table = noise(0, 0, "hidden patches", len(ids), tokenizer.n_tokens).to(pose.device)
+    ratio = EXPERIMENTS[name].objective.mask_ratio if ratio is None else ratio
+    states, masked = model.masked_states(model.query(emg), pose, table, ratio, emg)
+    patches, guess = tokenizer.patches(pose), model.decode_pose(states)  # (n, L, J * patch), (n, masked, J * patch)
+    filled = patches.scatter(1, masked[:, :, None].expand(-1, -1, patches.shape[2]), guess)
+    hidden = torch.zeros(table.shape, dtype=torch.bool, device=pose.device).scatter_(1, masked, True)
+    whole = [unpatchify(x, pose.shape[1]).cpu() for x in (patches, filled)]
+    return *whole, hidden.repeat_interleave(tokenizer.patch, dim=1).cpu()
+
+
+def hidden_error(truth: torch.Tensor, filled: torch.Tensor, hidden: torch.Tensor) -> float:
+    """Mean squared error over the hidden steps of what :func:`pose_beside_queries` returns; 1 is about the variance."""
+    return float((filled - truth).square().mean(1)[hidden].mean())
+
+
+def hidden_hands(study: Study, guesses: dict[str, tuple], n_frames: int = 6) -> tuple[dict, np.ndarray]:
+    """The first window of each of ``guesses`` (see :func:`pose_beside_queries`) as hands, at steps that were hidden.
+
+    Returns what ``figures.hands_of_classes`` draws: the truth and each guess to (n_frames, 20) rad, and the times, s;
+    nothing of a glove's sensors.
+    """
+    reader, shape = study.reader(), study.profile.model
+    (truth, _, hidden), *_ = guesses.values()
+    steps = np.flatnonzero(hidden[0])
+    steps = steps[np.linspace(0, len(steps) - 1, n_frames).round().astype(int)]
+    shown = {"what was hidden": truth} | {name: filled for name, (_, filled, _) in guesses.items()}
+    if truth.shape[1] != len(JOINTS):
+        return {}, steps
+    rad = {name: x[0] * reader.pose_std.cpu() + reader.pose_mean.cpu() for name, x in shown.items()}
+    times = steps * shape.window / shape.sample_rate / shape.pose.steps
+    return {name: x[:, steps].T.numpy() for name, x in rad.items()}, times
+
+
+@torch.inference_mode()
+def held_out_info_nce(study: Study, name: str, ids: np.ndarray) -> tuple[float, int]:
+    """InfoNCE (E eq. 1) of an aligned system on windows ``ids``, at its temperature, and among how many poses.
+
+    A mean over batches of training's size, the windows dealt at random; of one smaller batch where they are fewer.
+    """
+    ids = np.random.default_rng(0).permutation(ids)
+    size = min(study.profile.align.batch_size, len(ids))
+    parts = [ids[start : start + size] for start in range(0, len(ids) - size + 1, size)]
+    scale = study.run(name).model.log_scale.detach().cpu()
+    queries, poses = ([of(part) for part in parts] for of in (partial(study.emg_queries, name), study.pose_embeddings))
+    found = [losses.info_nce(losses.pick_queries(q, v), v, scale).item() for q, v in zip(queries, poses, strict=True)]
+    return float(np.mean(found)), size
+
+
+def tuned_epochs(names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """InfoNCE on D_tune by system: ``epoch`` and ``value`` of the committed rows of this RESULTS_VERSION."""
+    rows = pd.read_csv(ROOT / "figures" / "simulated-long" / "epochs.csv").rename(columns={"epochs": "epoch"})
+    rows = rows[rows["version"] == RESULTS_VERSION]
+    return {name: rows[rows["system"] == name] for name in names if (rows["system"] == name).any()}
 
 
 def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
@@ -232,11 +361,12 @@ def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
     ----------
     cells : from a function of :mod:`embridge.paper.tables` that ends in ``_rows``
     what : its lines in a word or two, such as "systems"
-    over : the column that tells them apart; those count that have a number, ours or the papers'
+    over : the column that tells them apart; those of networks count that have a number, ours or the papers'
     """
+    cells = cells[~cells["system"].isin(NO_NETWORK)]
     if cells["value"].isna().all():
         return f"Nothing to compare: none of these {what} has a number here."
-    known = cells.loc[cells[["value", "paper_value"]].notna().any(axis=1), over].unique()
+    known = cells.loc[cells.filter(["value", "paper_value"]).notna().any(axis=1), over].unique()
     only = known[0] if isinstance(known[0], str) else f"{known[0]:g}"
     return "" if len(known) > 1 else f"Nothing to compare: of these {what} only {only} has a number here."
 
@@ -251,10 +381,10 @@ def finished_log(study: Study, name: str) -> pd.DataFrame | None:
 
 
 def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataFrame, caption: str):
-    """The loss of runs of which one may diverge, above their scores at the end, as the page's figure "divergence".
+    """The loss of runs of which one may diverge, beside their scores at the end, as the page's figure "divergence".
 
     Where the dataset does not train one of them, or a run is neither in ``runs/`` nor on record, this says so and
-    returns None. ``cells``: columns system, protocol, classes, value.
+    returns None. ``cells``: columns system, protocol, classes, value, low, high.
     """
     never = [name for name in names if name not in trained_by("long", study.dataset, study.tokens)]
     if never:
@@ -265,6 +395,5 @@ def divergence(study: Study, page: Page, names: tuple[str, ...], cells: pd.DataF
     if absent:
         print(f"No curve of {', '.join(absent)}: no run is here or on record (--profile long trains it).")
         return None
-    scores = cells[cells["system"].isin(names)].dropna(subset="value")
-    scores = scores.assign(epoch=scores["system"].map({name: log["epoch"].max() for name, log in logs.items()}))
-    return page.figure(figures.divergence(logs, scores), "divergence", caption)
+    fig = figures.divergence(logs, cells[cells["system"].isin(names)].dropna(subset="value"))
+    return page.figure(fig, "divergence", caption)

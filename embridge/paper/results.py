@@ -6,6 +6,7 @@ computes itself in ``folder/<notebook>/results.json``, which also names the reco
 ``folder/provenance.json`` says what merged them.
 """
 
+import io
 import json
 import math
 import re
@@ -139,12 +140,13 @@ class Page:
         return ""
 
     def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
-        """Save a matplotlib figure as ``name.png`` (150 dpi) with its caption; returns the picture to show.
+        """Save a matplotlib figure as ``name.png`` (150 dpi, 256 colours) with its caption; returns what shows it.
 
         On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
         the figure is a drawing and shows no data at all.
         """
-        from IPython.display import Image  # a notebook has it, and the runner need not load it
+        import PIL.Image  # matplotlib's own; the runner need load neither
+        from IPython.display import Image
 
         entry = self._entry(self._figures, name, caption, source, data)
         # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
@@ -155,7 +157,12 @@ class Page:
         if data and self.context.get("simulated"):
             bottom = fig.get_tightbbox().y0 / fig.get_figheight()  # legends may hang below the figure
             fig.text(1.0, bottom - 0.01, "simulated data", ha="right", va="top", fontsize=9, color="0.4")
-        fig.savefig(self.folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        drawn, small = io.BytesIO(), io.BytesIO()
+        fig.savefig(drawn, dpi=150, bbox_inches="tight")
+        with PIL.Image.open(drawn) as picture:  # a palette: a third of the bytes, and the colours of small parts kept
+            few = picture.convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE, 1, dither=PIL.Image.Dither.NONE)
+        few.save(small, "png", optimize=True)
+        write_atomically(self.folder / f"{name}.png", small.getvalue())
         self._figures.append(entry | {"file": f"{name}.png"})
         # the file itself: drawing the figure again for the screen would take as long as saving it did
         return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)

@@ -176,7 +176,7 @@ def once(function: Callable) -> Callable:
 def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
     """(n, d) pose embeddings of a system's gallery, kept for as long as the study: most systems ask for the same ones.
 
-    At quick's size encoding "every split" anew for each system and class set took most of notebook 05's time.
+    At quick's size encoding "every split" anew for each system and class set took most of the results page's time.
     """
     kept = _kept.setdefault(study, {})
     key = ("gallery", study.pose_space(system), np.asarray(ids, dtype=np.int64).tobytes())

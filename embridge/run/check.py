@@ -15,6 +15,7 @@ import pandas as pd
 from embridge.errors import InputError
 from embridge.paper.results import KEY, read_results
 from embridge.run import cli, notebooks
+from embridge.run.pages import STEMS
 
 # Elsewhere. The same seed with sums in another order moved cells of Table 2 by up to 0.05, another seed by up to 0.08.
 TOLERANCE = 0.08  # of a score and of its interval's ends
@@ -109,7 +110,7 @@ def _committed(name: str) -> bytes:
 def main(argv: list[str]) -> int:
     """The command line; 0 where nothing moved, 1 where something did or a run failed, 2 for bad input."""
     options = cli.parse(argv, action="check")
-    folder, page = cli.results_folder(options), "05_results/results.json"
+    folder, page = cli.results_folder(options), f"{STEMS['results']}/results.json"
     # kept as bytes until they are parsed: git's copy never lies on the disk; read before the run, which takes long
     committed, made = (_committed(f"figures/{folder.name}/{name}") for name in ("results.csv", page))
     rest = [argument for argument in argv if argument != "--check"]

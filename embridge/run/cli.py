@@ -20,12 +20,13 @@ from embridge import config as cfg
 from embridge import datasets
 from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.provenance import ROOT
+from embridge.run.pages import NUMBERS
 
 NOTEBOOKS = ROOT / "notebooks"
 # below figures/: pictures and tables that git tracks
 COMMITTED = ("simulated-quick", "simulated-long", "simulated-long-waveform", "simulated-ninapro-long")
 # what can be done instead of running notebooks
-ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check")
+ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check", "demo")
 EPILOG = """\
 examples:
   ./run_all.sh                                   everything on simulated recordings, about 16 minutes
@@ -37,6 +38,7 @@ examples:
   ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
   ./run_all.sh --plan --profile paper            what that would take here; trains and writes nothing
   ./run_all.sh --bench --full                    how fast it is here
+  ./run_all.sh --demo                            a page to play with, of what is trained; needs no network
   ./run_all.sh --check                           the whole again, in check/: does it give the committed numbers?
   ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
 """
@@ -97,12 +99,12 @@ def _parser() -> argparse.ArgumentParser:
 
     add("--profile", choices=cfg.PROFILES, default="quick", help="how much of everything (default: quick)")
     add("--dataset", choices=datasets.DATASETS, default="simulated", help="which recordings (default: simulated)")
-    add("--tokens", "run train sweep plan", choices=cfg.TOKENS, default="",
+    add("--tokens", "run train sweep plan demo", choices=cfg.TOKENS, default="",
         help="front end of both encoders: samples as the papers have them, or log-power and frames (default: the "
         "profile's; paper: waveform, else features, but for envelopes)")  # fmt: skip
     add("--data", metavar="DIR", help="folder of the real recordings; needed by every dataset that is not simulated")
-    add("--skip-broken", "run train sweep plan", action="store_true",
-        help="leave out recordings that cannot be read; page 01 names them")  # fmt: skip
+    add("--skip-broken", "run train sweep plan demo", action="store_true",
+        help=f"leave out recordings that cannot be read; page {NUMBERS['data']} names them")  # fmt: skip
     add("--only", "run", metavar="NN", action="append", default=[],
         help="run these notebooks: 04, or 04,05; may be repeated")  # fmt: skip
     seeds = _number(1, 1000)
@@ -125,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
+    action(
+        "--demo",
+        action="store_true",
+        help="write demo.html, to play with, and demo.gif of EMBridge's finished run",
+    )
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     one = parser.add_argument_group("only with one of these")
     add("--seed", "train", one, metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
@@ -265,7 +272,12 @@ def _remade(out: Path) -> list[Path]:
     for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
-        found += [folder / "notebooks", folder / "report.html"] if out == ROOT and name in COMMITTED else [folder]
+        found += (
+            [file for file in (folder / "notebooks").glob("*") if file.suffix != ".md"]
+            + [folder / name for name in ("report.html", "demo.html", "demo.gif")]
+            if out == ROOT and name in COMMITTED
+            else [folder]
+        )
     found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
     return [path for path in found if path.exists() and not path.is_symlink()]
 

@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.files import write_atomically
 from embridge.run import cli, jobs, report
+from embridge.run.pages import STEMS
 from embridge.run.progress import Heartbeat, human, last_line
 
 # What loads papermill, nbformat or pandas, which take seconds, is imported where it is used: the processes that
@@ -35,7 +36,7 @@ from embridge.run.progress import Heartbeat, human, last_line
 # Seconds for a notebook that has not run here yet, two cores; only the first run's time to go rests on them.
 EXPECTED = {"smoke": 25.0, "quick": 45.0}
 # What these need besides the data: nothing, or the masked autoencoders. They run while a core waits for a training.
-EARLY = {"01_data": False, "02_mae_pretraining": True, "03_soft_targets": True}
+EARLY = {STEMS["data"]: False, STEMS["mae_pretraining"]: True, STEMS["communities"]: True}
 KEPT = "what is trained is kept; the same command goes on from there"
 RECORDS = "embridge.paper.records"  # a notebook that imports it, or what lies in it, shows records of results
 
@@ -96,7 +97,7 @@ class Job:
     folder: Path
 
     def file(self, suffix: str) -> Path:
-        """Its file with this suffix: ".ipynb", ".html", ".log" or ".key.json"."""
+        """Its file with this suffix: ".ipynb", ".html", ".md", ".log" or ".key.json"."""
         return self.folder / "notebooks" / f"{self.notebook.stem}{suffix}"
 
     def key(self, parameters: dict, data: str, records: str = "", root: Path = cli.ROOT) -> str:
@@ -117,7 +118,7 @@ class Job:
     def is_current(self, key: str) -> bool:
         """True where it ran with this key and all that it wrote is still there."""
         page = self.folder / self.notebook.stem / "results.json"
-        there = all(file.exists() for file in (page, self.file(".html"), self.file(".ipynb")))
+        there = all(file.exists() for file in (page, *map(self.file, (".html", ".md", ".ipynb"))))
         return there and self.record().get("key") == key and not report.missing_files(page)
 
 
@@ -195,16 +196,17 @@ def _failure(copy: Path, what: str) -> NotebookFailed:
 def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable, environment: dict) -> float:
     """Run a notebook in its own kernel, note that it ran with ``key``, and return the seconds; several threads may.
 
-    This process's working directory is the notebook's folder. Writes the executed copy and, beside it, its HTML page
-    and the log of all that it printed (also when it fails). ``tell`` gets that line by line; ``environment`` is added
-    to the kernel's. Raises NotebookFailed, or Stopped after a signal.
+    This process's working directory is the notebook's folder. Writes the executed copy and, beside it, its HTML page,
+    its Markdown and the log of all that it printed (also when it fails). ``tell`` gets that line by line;
+    ``environment`` is added to the kernel's. Raises NotebookFailed, or Stopped after a signal.
     """
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_core.utils import ensure_event_loop
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
+
+    from embridge.run import converted
 
     copy, failure, began = job.file(".ipynb"), None, time.monotonic()
     job.file(".key.json").unlink(missing_ok=True)
@@ -253,10 +255,8 @@ def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable,
             stop.kernels.difference_update(started)
         if failure:
             log.write("\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(failure[0])))
-    # Pictures are embedded. Equations are set by MathJax from the network; without it they are shown as LaTeX.
-    resources = {"metadata": {"name": copy.stem, "path": str(job.notebook.parent)}}
-    html, _ = HTMLExporter(embed_images=True).from_filename(str(copy), resources=resources)
-    job.file(".html").write_text(html, encoding="utf-8")
+    job.file(".html").write_text(converted.html(copy, copy.stem, str(job.notebook.parent)), encoding="utf-8")
+    job.file(".md").write_text(converted.markdown(copy, job.folder / copy.stem), encoding="utf-8")
     stop.check()
     if failure:
         raise _failure(copy, failure[1])

@@ -36,6 +36,7 @@ from embridge.objectives import AlignTask, MAETask, RegressionTask
 from embridge.paper.records import recorded
 from embridge.parallel import processor
 from embridge.run import cli, jobs
+from embridge.run.pages import NUMBERS
 from embridge.run.progress import Heartbeat, human
 from embridge.simulator import ninapro, write
 from embridge.simulator.recordings import planned_ninapro, planned_simulated
@@ -317,7 +318,8 @@ def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namesp
     if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
         yield "Regressors may stop early; their steps and time are the most (of long: --hours H trains them in pieces)."
     if headline_alone(study.profile.name, study.tokens) and study.profile.name == "long":
-        yield "On another front end than its own long trains the headline for page 05's table and CPEP's growth (08)."
+        pages = f"page {NUMBERS['results']}'s table and CPEP's growth ({NUMBERS['efficiency']})"
+        yield f"On another front end than its own long trains the headline for {pages}."
     elif study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."
     name = next((name for name in found.index if found.left[name] and EXPERIMENTS[name].needs), found.index[-1])

@@ -30,6 +30,7 @@ COMMANDS = {
     "sweep": "embridge.run.jobs",
     "plan": "embridge.run.plan",
     "check": "embridge.run.check",
+    "demo": "embridge.run.demo",
     "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"
@@ -245,7 +246,7 @@ def main(argv: list[str]) -> int:
     elif action in ("train", "bench"):
         cli.make_writable(options.out)
     python = str(interpreter())
-    state = (options.out if action not in ("test", "lab", "plan") else cli.ROOT) / ".cache"
+    state = (options.out if action not in ("test", "lab", "plan", "demo") else cli.ROOT) / ".cache"
     if not os.access(state.parent, os.W_OK):  # an installation that somebody else looks after
         state = Path(tempfile.mkdtemp(prefix="embridge-"))
     env = variables(state, own_settings=action in ("lab", "plan"), test=action == "test")

@@ -1,0 +1,338 @@
+"""Gestures that nobody recorded: descriptions in words and angles, from the gestures' names alone (ours).
+
+A description is a cycle of keyframes, one a line: when it is reached, until when it is held (s), and the pose, digit
+by digit, where what is not named rests. A digit is in a posture (a word of POSTURES), in joint angles (deg), or both:
+
+    0.5-1.1 index,pinky straight; middle,ring curled; thumb tucked
+    1.5     index MCP_FE 30 PIP_FE 20
+
+The cycle ends with the last line; the first line's time is that of the way back to it. Joints, their order and signs
+are emg2pose's (``embridge.data``). Nothing here knows a simulator: angles and times were written by looking at a
+hand while reading a name, before any of them was scored, and stay as they are. What a hand's 20 angles do not hold (the
+wrist in "Face/Side/Away", a thumb that points down) is left out.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from embridge.config import WindowConfig
+from embridge.data.emg2pose import JOINTS
+from embridge.data.hand import FINGERS
+from embridge.errors import InputError
+
+GROUPS = {"fingers": FINGERS[1:], "all": FINGERS}
+POSTURES = {  # deg; of one of the four fingers, and of the thumb
+    "rest": ("MCP_FE 20 PIP_FE 30 DIP_FE 15", "CMC_FE 10 MCP_FE 10 IP_FE 15"),
+    "straight": ("MCP_FE 0 PIP_FE 5 DIP_FE 0", "CMC_FE -10 CMC_AA -10 MCP_FE 0 IP_FE 0"),
+    "curled": ("MCP_FE 80 PIP_FE 95 DIP_FE 55", "CMC_FE 30 CMC_AA -10 MCP_FE 40 IP_FE 45"),
+    "half": ("MCP_FE 45 PIP_FE 55 DIP_FE 30", "CMC_FE 20 CMC_AA -15 MCP_FE 20 IP_FE 20"),
+    "clawed": ("MCP_FE 0 PIP_FE 70 DIP_FE 45", "CMC_FE 5 CMC_AA -25 MCP_FE 10 IP_FE 40"),
+    "pinching": ("MCP_FE 60 PIP_FE 50 DIP_FE 30", "CMC_FE 20 CMC_AA 0 MCP_FE 15 IP_FE 25"),
+    "tucked": ("MCP_FE 85 PIP_FE 100 DIP_FE 60", "CMC_FE 40 CMC_AA -5 MCP_FE 45 IP_FE 50"),
+    "up": ("MCP_FE 0 PIP_FE 0 DIP_FE 0", "CMC_FE -20 CMC_AA 0 MCP_FE -5 IP_FE -10"),
+}
+LOWEST, HIGHEST = -60.0, 130.0  # deg: no joint of a hand goes beyond
+
+SPREAD = "index straight MCP_AA 15; middle straight MCP_AA 2; ring straight MCP_AA -10; pinky straight MCP_AA -20"
+ONE, TWO = "index straight; middle,ring,pinky,thumb curled", "index,middle straight; ring,pinky,thumb curled"
+THREE, FOUR = "index,middle,ring straight; pinky,thumb curled", "fingers straight; thumb tucked"
+COUNTING = f"""
+    0.4-0.8 {ONE}
+    1.2-1.6 {TWO}
+    2.0-2.4 {THREE}
+    2.8-3.2 {FOUR}
+    3.6-4.0 {SPREAD}; thumb straight
+    4.4-4.8 {FOUR}
+    5.2-5.6 {THREE}
+    6.0-6.4 {TWO}
+    6.8-7.2 {ONE}
+    7.6-8.0 all curled
+"""
+DESCRIPTIONS = {
+    # the classes of the papers (E A.2.2): in-distribution, then unseen
+    "ThumbsSwipesWholeHand": """
+        0.3-0.4 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
+        0.7-0.8 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
+        1.1-1.2 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
+        1.5-1.6 fingers half; thumb CMC_FE 10 CMC_AA -20 IP_FE 5
+        1.9-2.0 fingers half; thumb CMC_FE 10 CMC_AA 20 MCP_FE 15 IP_FE 30
+        2.4-2.6 all straight
+        3.0-3.2 fingers MCP_FE 70 PIP_FE 10 DIP_FE 5; thumb straight
+    """,
+    "HandClawGraspFlicks": """
+        0.5-1.2 all clawed
+        1.7-2.4 all curled
+        2.8-2.9 fingers tucked; thumb half
+        3.05-3.3 all straight
+        3.6-3.7 fingers tucked; thumb half
+        3.85-4.1 all straight
+    """,
+    "ThumbsUpDownThumbRotationsCWCCWP": """
+        0.5-1.5 fingers curled; thumb up
+        2.0-2.3 all curled
+        2.8-3.8 fingers curled; thumb up
+        4.1 fingers curled; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
+        4.4 fingers curled; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
+        4.7 fingers curled; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
+        5.0 fingers curled; thumb up
+        5.3 fingers curled; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
+        5.6 fingers curled; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
+        5.9 fingers curled; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
+    """,
+    "FingerPinchesSingleFingerPinchesMultiple": """
+        0.3-0.6 index,thumb pinching
+        0.9-1.0 all rest
+        1.3-1.6 middle,thumb pinching
+        1.9-2.0 all rest
+        2.3-2.6 ring pinching; thumb pinching CMC_FE 35
+        2.9-3.0 all rest
+        3.3-3.6 pinky pinching; thumb pinching CMC_FE 45
+        3.9-4.0 all rest
+        4.3-4.7 index,middle,thumb pinching
+        5.0-5.1 all rest
+        5.4-5.8 index,middle,ring,thumb pinching
+        6.1-6.2 all rest
+        6.5-6.9 all pinching
+        7.2-7.3 all rest
+    """,
+    "HookEmHornsOKScissors": f"""
+        0.5-1.3 index,pinky straight; middle,ring curled; thumb curled
+        1.8-2.6 index,thumb pinching; middle,ring,pinky straight
+        3.1-3.3 {TWO}
+        3.5-3.6 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
+        3.8-3.9 {TWO}
+        4.1-4.2 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
+        4.4-4.5 {TWO}
+    """,
+    "ShakaVulcanPeace": """
+        0.5-1.3 index,middle,ring curled; pinky straight MCP_AA -15; thumb up
+        1.8-2.6 index,middle straight MCP_AA 12; ring,pinky straight MCP_AA -14; thumb straight
+        3.1-3.9 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
+    """,
+    "CountingUpDownFaceSideAway": COUNTING,
+    "CountingUpDownFingerWigglingSpreading": f"""{COUNTING}
+        8.4 all straight
+        8.6 all straight; index half
+        8.8 all straight; middle half
+        9.0 all straight; ring half
+        9.2 all straight; pinky half
+        9.4 all straight; ring half
+        9.6 all straight; middle half
+        9.8 all straight; index half
+        10.2-10.6 {SPREAD}; thumb straight
+        11.0-11.3 fingers straight; thumb CMC_FE 0 CMC_AA 15
+        11.7-12.1 {SPREAD}; thumb straight
+    """,
+    # other stages of emg2pose
+    "FingerWigglingSpreading": f"""
+        0.2 all straight; index half
+        0.4 all straight; middle half
+        0.6 all straight; ring half
+        0.8 all straight; pinky half
+        1.0 all straight; ring half
+        1.2 all straight; middle half
+        1.4 all straight; index half
+        1.8-2.2 {SPREAD}; thumb straight
+        2.6-2.9 fingers straight; thumb CMC_FE 0 CMC_AA 15
+        3.3-3.7 {SPREAD}; thumb straight
+    """,
+    "FingerAbductionSeries": f"""
+        0.4-0.7 index straight MCP_AA 18; middle,ring,pinky straight; thumb straight
+        1.1-1.2 all straight
+        1.6-1.9 pinky straight MCP_AA -22; index,middle,ring straight; thumb straight
+        2.3-2.4 all straight
+        2.8-3.3 {SPREAD}; thumb straight
+        3.7-3.9 all straight
+    """,
+    "GraspPunchCloseFar": """
+        0.5-0.9 all straight
+        1.4-2.0 all half
+        2.4-3.2 all tucked
+    """,
+    "IndividualFingerPointingSnap": """
+        0.4-0.9 index straight; middle,ring,pinky,thumb curled
+        1.3-1.8 middle straight; index,ring,pinky,thumb curled
+        2.2-2.7 ring straight; index,middle,pinky,thumb curled
+        3.1-3.6 pinky straight; index,middle,ring,thumb curled
+        4.0-4.3 middle,thumb pinching; index half; ring,pinky curled
+        4.4-4.7 middle tucked; thumb straight; index half; ring,pinky curled
+    """,
+    "IndexPinchesMiddlePinchesThumbswipes": """
+        0.3-0.5 index,thumb pinching
+        0.8-0.9 all rest
+        1.2-1.4 middle,thumb pinching
+        1.7-1.8 all rest
+        2.1-2.2 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
+        2.5-2.6 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
+        2.9-3.0 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
+    """,
+    "DoorknobFingerGraspFistGrab": """
+        0.5-1.5 all half
+        1.9-2.1 all straight
+        2.5-3.1 all pinching
+        3.5-4.3 all curled
+        4.7-4.9 all straight
+    """,
+    "PokePinchCloseFar": f"""
+        0.4-0.7 {ONE}
+        1.1-1.3 all rest
+        1.6-2.0 index,thumb pinching
+        2.3-2.5 all rest
+    """,
+    "AllFingerPinchesThumbSwipeThumbRotate": """
+        0.3-0.5 index,thumb pinching
+        0.8-1.0 middle,thumb pinching
+        1.3-1.5 ring pinching; thumb pinching CMC_FE 35
+        1.8-2.0 pinky pinching; thumb pinching CMC_FE 45
+        2.4-2.5 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
+        2.8-2.9 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
+        3.2 fingers half; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
+        3.5 fingers half; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
+        3.8 fingers half; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
+        4.1 fingers half; thumb CMC_FE -15 CMC_AA 0 IP_FE 0
+    """,
+}
+
+
+def keyframes(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """The keyframes of a description: what its lines say, as numbers.
+
+    Returns
+    -------
+    times : (K, 2) float64, s: when each is reached and until when it is held
+    angles : (K, 20) float64, rad
+
+    Raises
+    ------
+    InputError
+        for no line, times that do not rise, an unknown digit, joint or posture, and an angle no hand has
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError("description: expected a line for each keyframe, found none; see embridge.describe")
+    times, angles, now = [], [], 0.0
+    for line in lines:
+        when = re.match(r"(\d+\.?\d*)(?:-(\d+\.?\d*))?\s+(.+)", line)
+        start, stop = (float(when[1]), float(when[2] or when[1])) if when else (0.0, 0.0)
+        if not now < start <= stop:
+            raise InputError(f"description, line {line!r}: expected a time after {now:g} s and then the pose; mend it")
+        now = stop
+        times.append((start, stop))
+        angles.append(_pose(when[3], line))
+    return np.array(times), np.deg2rad(angles)
+
+
+def _pose(text: str, line: str) -> np.ndarray:
+    """(20,) deg of what a line says behind its times."""
+    pose = np.zeros(len(JOINTS))
+    for part in ("all rest", *text.split(";")):
+        digits, *words = part.split() or [""]
+        for digit in (d for name in digits.split(",") for d in GROUPS.get(name, (name,))):
+            words_of_it = " ".join(POSTURES[w][digit == "thumb"] if w in POSTURES else w for w in words).split()
+            for joint, value in zip_longest(words_of_it[::2] or [""], words_of_it[1::2], fillvalue=""):
+                try:
+                    angle, at = float(value), JOINTS.index(f"{digit}_{joint}")
+                except ValueError:
+                    angle, at = np.nan, 0
+                if not LOWEST <= angle <= HIGHEST:
+                    raise InputError(
+                        f"description, line {line!r}: expected digits of {', '.join(FINGERS)}, postures of "
+                        f"{', '.join(POSTURES)}, or joints with an angle from {LOWEST:g} to {HIGHEST:g} degrees, found "
+                        f"{digit!r} with {joint!r} {value!r}; mend it"
+                    )
+                pose[at] = angle
+    return pose
+
+
+@dataclass(frozen=True)
+class Style:
+    """How far people stray from a description, and from themselves: standard deviations (ours, by guess)."""
+
+    pace: float = 0.25  # of the logarithm of a window's pace
+    gain: float = 0.15  # of the factor of a joint's angles
+    offset: float = 5.0  # deg, of what is added to a joint's angles
+    timing: float = 0.15  # of a joint's start and end of a move, in durations of the move; beyond 0.3: 0.3
+
+
+def windows(text: str, n: int, config: WindowConfig, *, seed: int = 0, style: Style = Style()) -> np.ndarray:
+    """Windows of a described gesture, each from another point of its cycle and in a style of its own.
+
+    Between keyframes a joint takes the path of minimum jerk (Flash and Hogan, J. Neurosci. 5(7), 1985). Window i
+    depends on ``seed`` and i alone.
+
+    Returns
+    -------
+    (n, 20, T) float32, rad: what recorded poses are, for :meth:`~embridge.inference.Embedder.encode_pose`
+
+    Raises
+    ------
+    InputError
+        as :func:`keyframes`, for fewer than one window, and where poses are not emg2pose's 20 angles (DB1's glove is
+        uncalibrated)
+    """
+    (times, angles), n_joints = keyframes(text), len(JOINTS)
+    if n < 1 or config.n_joints != n_joints:
+        raise InputError(
+            f"description: expected one window or more of {n_joints} joint angles, found {n} of {config.n_joints}; "
+            "describe gestures for emg2pose or simulated hands"
+        )
+    made, seconds = np.empty((n, n_joints, config.window), np.float32), config.window / config.sample_rate
+    for i in range(n):
+        rng = np.random.default_rng([seed, i])
+        pace, start = np.exp(rng.normal(0, style.pace)), rng.uniform(0, times[-1, 1])
+        t = start + pace * np.arange(config.window) / config.sample_rate
+        n_cycles = 2 + int((start + pace * seconds) / times[-1, 1])
+        offset = np.deg2rad(rng.normal(0, style.offset, n_joints))
+        values = np.tile(np.repeat(angles, 2, 0), (n_cycles, 1)) * rng.normal(1, style.gain, n_joints) + offset
+        for joint in range(n_joints):
+            made[i, joint] = _minimum_jerk(t, _shifted(times, n_cycles, rng, style.timing), values[:, joint])
+    return made
+
+
+def _shifted(times: np.ndarray, n_cycles: int, rng, timing: float) -> np.ndarray:
+    """(2 K cycles,) when keyframes are reached and left, from a cycle before 0 on; moves begin and end off the beat."""
+    period = times[-1, 1]
+    starts, stops = (np.add.outer(period * np.arange(-1, n_cycles - 1), times[:, i]).ravel() for i in (0, 1))
+    moves = np.append(starts[1:] - stops[:-1], times[0, 0])
+    early, late = np.clip(rng.normal(0, timing, (2, len(starts))), -0.3, 0.3)
+    reached = starts + late * np.append(times[0, 0], moves[:-1])
+    return np.maximum.accumulate(np.stack([reached, stops + early * moves], axis=1).ravel())
+
+
+def _minimum_jerk(t: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The joint's angle at t (T,), which moves from ``values`` to values (n,) that it has at ``knots`` (n,)."""
+    place = np.interp(t, knots, np.arange(len(knots)))
+    i = np.minimum(place.astype(int), len(knots) - 2)
+    u = place - i
+    return values[i] + (values[i + 1] - values[i]) * (u * u * u * (10 + u * (6 * u - 15)))
+
+
+def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed: int = 0, style: Style = Style()):
+    """A gallery of described gestures alone, for :class:`~embridge.inference.Recogniser` or ``zero_shot``.
+
+    Parameters
+    ----------
+    embedder : what ``embridge.load`` makes of a run that embeds poses
+    names : keys of DESCRIPTIONS
+    n : windows of each
+
+    Returns
+    -------
+    poses : (n * names, d) l2-normalised v
+    labels : (n * names,) int64, places among the names
+
+    Raises
+    ------
+    InputError
+        for a name without a description, and as :func:`windows`
+    """
+    names = list(names)
+    if unknown := [name for name in names if name not in DESCRIPTIONS]:
+        raise InputError(f"no description of {', '.join(unknown)}; described are {', '.join(DESCRIPTIONS)}")
+    # a gesture at a time: windows of all take 0.5 GB
+    poses = [embedder.encode_pose(windows(DESCRIPTIONS[k], n, embedder.windows, seed=seed, style=style)) for k in names]
+    return np.concatenate(poses), np.repeat(np.arange(len(names)), n)

@@ -1,0 +1,52 @@
+"""What a stream's causal filter changes: labels of stored windows, filtered forwards only or with zero phase (ours)."""
+
+import numpy as np
+import torch
+
+from embridge import inference
+from embridge.config import kind_of
+from embridge.data.live import CausalFilter
+from embridge.evaluation import zero_shot
+from embridge.paper.results import row
+from embridge.paper.scoring import gallery_embeddings, zero_shot_outcomes
+from embridge.statistics import mean_over_groups
+from embridge.study import Study
+
+
+def causal_queries(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
+    """(n, M, d) what an aligned system retrieves with for stored windows, as a stream would have filtered them.
+
+    Recordings are read anew. A stream that starts or breaks off elsewhere differs by the filter's ring.
+    """
+    recordings, rows = {r.key: r for r in study.source.recordings}, study.store.table.loc[ids]
+    scales = {log["key"]: log["scale"] for log in study.store.manifest["recordings"]}
+    study.statistics_of(kind_of(study.profile.model.pose_tokens))  # beside the run, where load looks for it
+    embedder, found = inference.load(study.run(system), study.device), {}
+    for key, part in rows.groupby("recording"):
+        signals, filtered = recordings[key].load(), []
+        for emg in np.split(signals.emg, signals.breaks):
+            filtered.append(CausalFilter(study.windows)(emg))
+        emg = np.concatenate(filtered).T
+        windows = np.stack([emg[:, start : start + study.windows.window] for start in part["start"]])
+        found |= dict(zip(part.index, embedder.of_filtered(windows, scales[key]), strict=True))
+    return torch.stack([found[i] for i in ids]).reshape(len(ids), -1, embedder.d)
+
+
+def streamed_rows(study: Study, system: str = "EMBridge", *, subset: str = "evaluation") -> list[dict]:
+    """Tidy rows of metric "equal_labels": the share of a class set's windows that a stream labels alike, by gallery.
+
+    Against the labels of stored windows, whose filter has zero phase; intervals over users. ``subset``: "evaluation"
+    (D_eval) or "tune" (D_tune).
+    """
+    rows = []
+    for classes, ids in getattr(study.splits, subset).items():
+        queries, poses = causal_queries(study, system, ids), gallery_embeddings(study, system, ids)
+        for stored in zero_shot_outcomes(study, system, classes, subset=subset, brief=True):
+            code = study.splits.exclusion(stored.gallery, ids)
+            how = {"k": stored.more["param_value"], "pooling": stored.pooling}
+            said = zero_shot(queries, poses, stored.y, **how, query_group=code, gallery_group=code)
+            value, low, high = mean_over_groups(said == stored.predicted, stored.groups)
+            shared = stored.shared | {name: stored.more[name] for name in ("dataset", "profile", "seed", "run_key")}
+            spread = {"low": low, "high": high, "interval_kind": "95 % bootstrap over user"}
+            rows.append(row(metric="equal_labels", value=value, n=len(ids), **spread, **shared))
+    return rows
