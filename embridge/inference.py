@@ -1,4 +1,4 @@
-"""A finished run on raw windows: :func:`load`, which ``embridge.load`` is, embeds them, and a Recogniser labels each.
+"""A finished run on raw windows: :func:`load`, behind ``embridge.load``, embeds them, and a Recogniser labels each.
 
 A stored window was filtered with its recording around it, these are filtered alone, and a stream's forwards only; all
 else is as in training and evaluation (METHOD 1, 8).
@@ -39,16 +39,11 @@ NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pos
 def load(run, device: str = "cpu") -> "Embedder":
     """The model of a finished run, for raw windows, on "cpu", "cuda" or ("auto") on a GPU where there is one.
 
-    ``run`` is its folder, ``runs/<name>-<key>``, a :class:`~embridge.trained.Run`, or a shipped system such as
-    "simulated-quick/EMBridge" (:class:`~embridge.pretrained.Pretrained`). Beside the folder of an aligned system lie
-    those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and ``statistics-<kind>-<key>.json`` of
-    the data that both were trained on. Nothing is unpickled. Raises InputError where one of these is missing or
-    damaged, and for a supervised regressor, which embeds nothing.
+    ``run`` is its folder, ``runs/<name>-<key>``, or a :class:`~embridge.trained.Run`. Beside the folder of an
+    aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and
+    ``statistics-<kind>-<key>.json`` of the data that both were trained on. Nothing is unpickled. Raises InputError
+    where one of these is missing or damaged, and for a supervised regressor, which embeds nothing.
     """
-    if isinstance(run, str) and not (Path(run).exists() or Path(run).is_absolute()):
-        from embridge.pretrained import load as load_shipped  # which imports this module
-
-        return load_shipped(run, device)
     folder = Path(getattr(run, "folder", run)).resolve()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

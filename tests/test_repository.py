@@ -24,7 +24,7 @@ LAYERS = (
     ("data",),
     ("training", "simulator", "figures", "describe"),
     ("objectives", "datasets"),
-    ("trained", "study", "inference", "exported"),
+    ("trained", "study", "inference", "exported", "pretrained"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
     ("benchmarks",),  # outside the package: nothing imports it

@@ -2,7 +2,7 @@
 
 ``simulated-quick/`` beside this module is such a run, cut down: ``runs/`` as its study left it, a window store of some
 hundred windows, raw signals of a few, and ``manifest.json``, which says where all are from and holds each file's
-SHA-256. ``python -m embridge.pretrained`` makes it.
+SHA-256. ``python -m embridge.run.ship`` makes it.
 """
 
 import json
@@ -28,7 +28,7 @@ from embridge.study import Study
 
 FOLDER = Path(__file__).parent
 SYSTEMS = tuple(name for name, experiment in EXPERIMENTS.items() if experiment.part == "headline")
-AGAIN = "python -m embridge.pretrained makes them of a finished run"
+AGAIN = "python -m embridge.run.ship makes them of a finished run"
 
 
 def names() -> list[str]:
@@ -37,7 +37,7 @@ def names() -> list[str]:
 
 
 class Shipped(Study):
-    """A study whose runs and windows are those of a folder that :mod:`embridge.pretrained.__main__` has made.
+    """A study whose runs and windows are those of a folder that :mod:`embridge.run.ship` has made.
 
     It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. ``manifest``:
     where all is from. Pictures and tables go below ``out``, beside those of a run of one's own and never over them.
@@ -216,11 +216,18 @@ class Pretrained(inference.Embedder):
         return str(np.unique(self.gestures)[self.recogniser.label(np.asarray(window).T)])
 
 
-def load(name: str, device: str = "cpu") -> Pretrained:
-    """A shipped system, one of :func:`names`; InputError for another one and as for :class:`Shipped`."""
-    place, _, system = name.partition("/")
-    if system not in SYSTEMS or not (FOLDER / place / "manifest.json").exists():
+def load(run, device: str = "cpu") -> inference.Embedder:
+    """A trained system for raw windows, on "cpu", "cuda" or "auto": what ``embridge.load`` is.
+
+    ``run`` is the name of a shipped one (:func:`names`), which comes as :class:`Pretrained`, or a finished run or its
+    folder, as for :func:`embridge.inference.load`. Raises InputError as that and :class:`Shipped` do, and for a name
+    that is neither.
+    """
+    if not isinstance(run, str) or Path(run).exists() or Path(run).is_absolute():
+        return inference.load(run, device)
+    place, _, system = run.partition("/")
+    if f"{place}/{system}" not in names():
         known = ", ".join(names()) or f"none ({AGAIN})"
-        raise InputError(f"{name!r} is neither the folder of a run nor shipped; shipped are {known}")
+        raise InputError(f"{run!r} is neither the folder of a run nor shipped; shipped are {known}")
     study = Shipped(FOLDER / place, device)
     return Pretrained(**vars(inference.load(study.run(system), device)), study=study)

@@ -1,4 +1,4 @@
-"""``python -m embridge.pretrained [OPTIONS of run_all.sh]``: ship what a finished run below ``--out`` has trained."""
+"""``python -m embridge.run.ship [OPTIONS of --demo]``: put what a finished run has trained into the package."""
 
 import io
 import json
