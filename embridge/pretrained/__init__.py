@@ -24,10 +24,12 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, find, slug
 from embridge.files import read_npz, sha256
 from embridge.provenance import default_out
+from embridge.simulator.recordings import planned_simulated
 from embridge.study import Study
 
 FOLDER = Path(__file__).parent
 SYSTEMS = tuple(name for name, experiment in EXPERIMENTS.items() if experiment.part == "headline")
+NEEDS_ALL = "This needs every recording, of which the windows shipped are a part: train = True makes them."
 AGAIN = "python -m embridge.run.ship makes them of a finished run"
 
 
@@ -39,11 +41,15 @@ def names() -> list[str]:
 class Shipped(Study):
     """A study whose runs and windows are those of a folder that :mod:`embridge.run.ship` has made.
 
-    It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. ``manifest``:
-    where all is from. Pictures and tables go below ``out``, beside those of a run of one's own and never over them.
+    It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. Recordings are
+    simulated when they are loaded. No score is taken of a part of D_eval: pages show the committed rows of the run
+    (:mod:`embridge.paper.kept`). ``manifest``: where all is from.
+    Pictures and tables go below ``out``, beside those of a run of one's own and never over them.
 
     Raises InputError where a file is missing or damaged, and where RESULTS_VERSION or the profile is another now.
     """
+
+    trains = whole = False
 
     def __init__(self, folder: Path, device="auto", out="", size=None):
         self.manifest = manifest = _checked(folder)
@@ -51,7 +57,10 @@ class Shipped(Study):
         if manifest["configuration"] != as_json(self.profile):
             raise InputError(f"{folder}: shipped weights are of another {self.profile.name} profile; {AGAIN}")
         self.beside, self.data_key = Path(out).expanduser() if out else default_out(), manifest["data_key"]
-        self.source = Source(self.dataset, folder, (), reader_version="", simulated=True)
+
+    @cached_property
+    def source(self) -> Source:
+        return planned_simulated(self.simulation_folder, self.simulation)
 
     @property
     def figures(self) -> Path:
@@ -122,11 +131,12 @@ def _checked(folder: Path) -> dict:
 def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
     """The study that a chapter shows: with ``train`` one that trains what is missing, else what is there already.
 
-    Without ``train`` that is a run of all SYSTEMS in ``runs/`` or, in one printed line, what is shipped. ``options`` as
-    for :class:`~embridge.study.Study`. Raises InputError where neither is there.
+    Without ``train`` that is a run of all SYSTEMS in ``runs/`` or, in one printed line, what is shipped, and neither
+    trains. ``options`` as for :class:`~embridge.study.Study`. Raises InputError where neither is there.
     """
     own = Study(dataset, profile, **options)
     if train or finished(own):
+        own.trains = train
         return own
     name = results_name(own.dataset, own.profile.name, own.tokens)
     if not (FOLDER / name / "manifest.json").exists():
@@ -134,10 +144,15 @@ def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
         raise InputError(f"train = False shows shipped weights, of which there are none for {name} ({shipped}) and no "
                          "finished run here; set train = True to train what this chapter needs")  # fmt: skip
     study = Shipped(FOLDER / name, options.get("device", "auto"), options.get("out", ""), options.get("size"))
+    if own.seed != study.seed:
+        raise InputError(
+            f"shipped weights are of seed {study.seed}, found seed {own.seed}; set train = True to train it"
+        )
     n, here = study.manifest["trained_on"], len(study.splits.pretrain)
     print(
         f"Shipped weights ({name}, seed {study.seed}, commit {study.manifest['commit']}), trained on {n} windows, of "
-        f"which {here} are here, and {len(joined(study.splits.evaluation))} of D_eval; train = True trains anew."
+        f"which {here} are here, and {len(joined(study.splits.evaluation))} of D_eval; scores are the run's committed "
+        "ones, on all of D_eval. train = True trains anew."
     )
     return study
 
