@@ -9,12 +9,12 @@ import papermill
 import pytest
 
 from embridge.run.cli import NOTEBOOKS, notebooks
-from embridge.run.pages import STEMS
 
 FOUND = notebooks()
 PARAMETERS = {
     "dataset": "'simulated'",
-    "profile": "'smoke'",
+    "profile": "'quick'",
+    "train": "False",
     "seeds": "1",
     "device": "'auto'",
     "tokens": "''",
@@ -22,7 +22,6 @@ PARAMETERS = {
     "out": "''",
     "skip_broken": "False",
 }
-SHOWN = ("mae_pretraining", "contrast", "qformer", "mprl", "communities", "objective")  # of shipped weights
 
 
 @pytest.fixture(params=FOUND, ids=[path.stem for path in FOUND])
@@ -51,9 +50,8 @@ def test_first_cell_says_what_it_is_about(notebook):
         assert word in first.source.lower(), f"the first cell does not say what you {word}"
 
 
-def test_declares_its_parameters_as_plain_literals(notebook, request, tmp_path):
-    shown = request.node.callspec.id in [STEMS[name] for name in SHOWN]
-    expected = PARAMETERS | ({"profile": "'quick'", "train": "False"} if shown else {})
+def test_declares_its_parameters_as_plain_literals(notebook, tmp_path):
+    expected = PARAMETERS
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1 and tagged[0].cell_type == "code"
     lines = ast.parse(tagged[0].source).body

@@ -7,18 +7,21 @@ import tomllib
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import TINY
 from safetensors.torch import load_file
 
 import embridge
-from embridge import pretrained
+from embridge import pretrained, statistics, training
 from embridge.config import RESULTS_VERSION
-from embridge.data.splits import joined
+from embridge.data.splits import SETS, joined
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, find
+from embridge.experiments import ALIGNED, EXPERIMENTS, LOG_POWER_LDA, find
 from embridge.files import read_npz
+from embridge.paper import comparisons, kept, open_choices, records, scoring
+from embridge.paper.results import Page, as_frame
 from embridge.pretrained import SYSTEMS, Shipped, open_study
 from embridge.run import cli
 from embridge.run.notebooks import check_parameters
@@ -26,7 +29,8 @@ from embridge.run.pages import STEMS
 from embridge.run.ship import make
 
 SHIPPED = sorted(file.parent for file in pretrained.FOLDER.glob("*/manifest.json"))
-CHAPTERS = [STEMS[name] for name in ("mae_pretraining", "contrast", "qformer", "mprl", "communities", "objective")]
+# what has more than one number only where others than the headline are trained: no picture
+WITHOUT = (STEMS["ablations"],)
 
 
 @pytest.fixture(scope="module")
@@ -235,9 +239,95 @@ def test_without_shipped_weights_a_chapter_says_what_to_set(package, tmp_path):
     assert not list(tmp_path.glob("data"))
 
 
+@pytest.fixture(scope="module")
+def committed(run, tmp_path_factory):
+    """A repository's root whose figures/ holds what a finished run commits: its records and its pages' own rows."""
+    for name in SYSTEMS:
+        records.record(run, name)
+    pairs = [("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("Q-Former", "CPEP")]
+    made = {
+        "results": scoring.no_network_rows(run) + comparisons.audit(run, [run], pairs) + scoring.mean_pose_rows(run)
+        + [r for classes in SETS for r in comparisons.shuffled_labels(run, classes)],
+        "efficiency": [r for classes in SETS for r in scoring.few_shot(run, LOG_POWER_LDA, classes)],
+        "open_choices": open_choices.evaluated(run),
+    }  # fmt: skip
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(run.figures / "rows", root / "figures" / run.figures.name / "rows")
+    for name, rows in made.items():
+        page = Page(STEMS[name], root / "figures" / run.figures.name, context=run.context)
+        page.rows(rows)
+        page.write()
+    return root
+
+
+@pytest.fixture
+def results(committed, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", committed)
+    monkeypatch.setattr(kept, "ROOT", committed)
+
+
+def test_scores_are_committed_ones_of_all_windows_and_none_is_of_the_shipped(run, package, results):
+    study = Shipped(package, "cpu", size=TINY)
+    found, missing = records.read([study], ["EMBridge", "CPEP", "CPEP-LS"])
+    assert missing == ["CPEP-LS"] and [r.rows for r in found] == [
+        records.recorded(run, name).rows for name in ("EMBridge", "CPEP")
+    ]
+    assert scoring.no_network_rows(study) == scoring.no_network_rows(run)
+    assert comparisons.shuffled_labels(study, "in") == comparisons.shuffled_labels(run, "in")
+    assert open_choices.evaluated(study) == open_choices.evaluated(run)
+    for score in (lambda: scoring.zero_shot_outcomes(study, "EMBridge", "in"), lambda: scoring.no_network(study, "in")):
+        with pytest.raises(InputError, match="a part of D_eval is here, which is not scored; set train = True"):
+            score()
+    differences, steps = comparisons.audited(comparisons.audit(study, [study], []))
+    pairs = [("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("Q-Former", "CPEP")]
+    outcomes = [o for s in ALIGNED for c in SETS for o in scoring.zero_shot_outcomes(run, s, c, brief=True)]
+    pd.testing.assert_frame_equal(differences, comparisons.paired_differences(outcomes, pairs, run))
+    pd.testing.assert_frame_equal(steps, comparisons.gallery_steps(outcomes, run))
+
+
+def test_confusions_and_users_are_those_of_the_predictions(run, package, results):
+    frame = as_frame(r for record in records.read([run], ALIGNED)[0] for r in record.rows)
+    confusions, f1, users = comparisons.shown(frame, run)
+    for system in ALIGNED:
+        found = scoring.zero_shot_outcomes(run, system, "unseen", brief=True)
+        (o,) = (o for o in found if o.gallery == "all")
+        assert np.array_equal(confusions[system], statistics.confusion(o.y, o.predicted, 4))
+        np.testing.assert_allclose(f1[system], statistics.per_class_f1(o.y, o.predicted, 4))
+        assert users[system].to_dict() == pytest.approx(statistics.per_group_f1(o.y, o.predicted, o.groups, 4))
+
+
+def test_committed_rows_of_other_windows_are_not_shown(package, tmp_path, committed, monkeypatch):
+    root = shutil.copytree(committed, tmp_path / "root")
+    monkeypatch.setattr(kept, "ROOT", root)
+    for file in root.glob("figures/*/*/results.json"):
+        file.write_text(re.sub(r'"windows_sha256": "..', '"windows_sha256": "00', file.read_text()))
+    with pytest.raises(InputError, match="no rows of no_network_rows are committed.*set train = True"):
+        scoring.no_network_rows(Shipped(package, "cpu", size=TINY))
+
+
+def test_a_finished_run_of_one_s_own_is_shown_and_trains_no_more(run, package):
+    mine = open_study("simulated", "smoke", False, out=run.out, device="cpu", size=TINY)
+    assert records.read([mine], ["CPEP-LS"]) == ([], ["CPEP-LS"])
+    with pytest.raises(InputError, match="CPEP-LS is not trained here; set train = True to train it"):
+        mine.run("CPEP-LS")
+    with pytest.raises(InputError, match="of seed 0, found seed 3; set train = True"):
+        open_study("simulated", "smoke", False, seed=3, device="cpu", out=package, size=TINY)
+
+
+@pytest.mark.skipif(not SHIPPED, reason="no weights are shipped in this version yet")
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_committed_rows_are_those_of_what_is_shipped(folder):
+    study = Shipped(folder, "cpu")
+    assert all(records.recorded(study, name, own=True) for name in SYSTEMS) and scoring.no_network_rows(study)
+
+
 @pytest.mark.no_cover  # t-SNE and pictures, traced, take minutes
-@pytest.mark.parametrize("stem", CHAPTERS)
-def test_each_chapter_runs_on_what_is_shipped(stem, package, tiny, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("stem", STEMS.values())
+def test_each_chapter_runs_on_what_is_shipped(stem, package, tiny, results, tmp_path, monkeypatch, capsys):
+    def no_training(*_, **__):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(training, "train", no_training)
     monkeypatch.setenv("MPLBACKEND", "agg")
     check_parameters(cli.NOTEBOOKS / f"{stem}.ipynb", {"train": False})
     names: dict = {}
@@ -249,8 +339,8 @@ def test_each_chapter_runs_on_what_is_shipped(stem, package, tiny, tmp_path, mon
             monkeypatch.setattr(pretrained, "Study", lambda *a, real=pretrained.Study, **k: real(*a, size=TINY, **k))
     assert "Shipped weights (simulated-smoke" in capsys.readouterr().out
     pages = tmp_path / "figures" / "simulated-smoke-pretrained" / stem
-    assert (pages / "results.json").exists() and list(pages.glob("*.png"))
-    assert not list(tmp_path.glob("runs"))
+    assert (pages / "results.json").exists() and bool(list(pages.glob("*.png"))) == (stem not in WITHOUT)
+    assert not list(tmp_path.glob("runs")) and not list(tmp_path.glob("data"))
 
 
 # ---- how it is made -----------------------------------------------------------------------------------------------

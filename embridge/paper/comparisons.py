@@ -15,7 +15,7 @@ from embridge.paper.differences import DIFFERENCE
 from embridge.paper.front_ends import OPTION
 from embridge.paper.kept import of_whole_run
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
-from embridge.paper.results import as_frame, row
+from embridge.paper.results import row
 from embridge.paper.scoring import UPPER_BOUND, Outcome, zero_shot_outcomes
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
@@ -127,8 +127,9 @@ def audit(study: Study, studies: list[Study], pairs: list[tuple[str, str]]) -> l
 
 def audited(rows: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames of :func:`paired_differences` and :func:`gallery_steps` whose rows :func:`audit` gave."""
-    frame = as_frame(r for r in rows if r["metric"] == DIFFERENCE).rename(columns={"value": "difference"})
+    frame = pd.DataFrame([r for r in rows if r["metric"] == DIFFERENCE]).rename(columns={"value": "difference"})
     step, numbers = frame["gallery"].str.contains(" - ", regex=False), ["difference", "low", "high"]
+    frame[numbers] = frame[numbers].astype(float)
     differences = frame[~step].rename(columns={"system": "systems"})[["classes", "gallery", "systems", *numbers]]
     steps = frame[step].rename(columns={"gallery": "step"})[["classes", "system", "step", *numbers]]
     return differences.reset_index(drop=True), steps.reset_index(drop=True)
