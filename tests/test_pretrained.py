@@ -301,7 +301,7 @@ def test_committed_rows_of_other_windows_are_not_shown(package, tmp_path, commit
     monkeypatch.setattr(kept, "ROOT", root)
     for file in root.glob("figures/*/*/results.json"):
         file.write_text(re.sub(r'"windows_sha256": "..', '"windows_sha256": "00', file.read_text()))
-    with pytest.raises(InputError, match="no rows of no_network_rows are committed.*set train = True"):
+    with pytest.raises(InputError, match="has no rows of no_network_rows by the shipped run; set train = True"):
         scoring.no_network_rows(Shipped(package, "cpu", size=TINY))
 
 

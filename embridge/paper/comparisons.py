@@ -136,21 +136,16 @@ def audited(rows: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def shown(results: pd.DataFrame, study: Study, classes: str = "unseen") -> tuple[dict, dict, pd.DataFrame]:
-    """Of the aligned systems' zero-shot on a class set, seed by seed the study's: what Figs. 3a and 3b draw.
+    """Of the aligned systems' zero-shot what Figs. 3a and 3b draw, from the rows of the study's seed.
 
-    Returns
-    -------
-    confusions : system to (K, K) counts, row: true class, column: predicted
-    f1 : system to (K,) F1 of each class
-    users : DataFrame of macro F1, a row a user, a column a system; empty where a group holds one class only
+    Confusions (K, K) and F1 (K,) by system, and the macro F1 of each user, a column a system.
     """
     results, k = select(results, seed=study.seed), len(study.splits.classes[classes])
     read = partial(choose, results, study.dataset, protocol="ZS", classes=classes)
     confusions, f1 = {}, {}
     for system in ALIGNED:
-        cells = read(system=system, metric="confusion")
-        cells = cells[cells["predicted"] >= 0].set_index(["true", "predicted"])["value"]
-        confusions[system] = cells.sort_index().to_numpy(int).reshape(k, k)
+        cells = read(system=system, metric="confusion").sort_values(["true", "predicted"])
+        confusions[system] = cells.loc[cells["predicted"] >= 0, "value"].to_numpy(int).reshape(k, k)
         f1[system] = read(system=system, metric="class_f1").sort_values("class")["value"].to_numpy()
     users = read(system=ALIGNED, metric="user_f1").pivot(index="user", columns="system", values="value")
     return confusions, f1, users.reindex(columns=ALIGNED)

@@ -15,10 +15,9 @@ _kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
 
 
 def once(function: Callable) -> Callable:
-    """Keep what ``function(study, ...)``, a score or what one is made from, returns for as long as the study.
+    """Keep what ``function(study, ...)`` returns for as long as the study; InputError of one with a part of D_eval alone.
 
-    Its other arguments must be hashable; what it returns is not to be changed. InputError where the study has a part of
-    D_eval alone, whose score would be taken for that of the whole.
+    Its other arguments must be hashable; what it returns is not to be changed.
     """
 
     @wraps(function)
@@ -37,8 +36,8 @@ def once(function: Callable) -> Callable:
 def of_whole_run(**where) -> Callable:
     """A decorator for ``function(study, ...)`` that makes tidy rows: a study with a part of D_eval has committed ones.
 
-    These are the rows of its run's pages whose columns have the values ``where``, of a tuple any, and those of the
-    arguments "system" and "classes". InputError where no page of the same windows, configuration and seed has any.
+    These are rows of its run's pages whose columns have the values ``where``, of a tuple any, and those of the arguments
+    "system" and "classes". InputError where no page of the same windows, configuration and seed has any.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -49,27 +48,17 @@ def of_whole_run(**where) -> Callable:
             given = inspect.signature(function).bind(study, *arguments).arguments
             asked = where | {c: given[c] for c in ("system", "classes") if c in given}
             asked = {c: v if isinstance(v, tuple) else (v,) for c, v in asked.items()}
-            found = [r for r in _of_pages(study) if all(r[c] in values for c, values in asked.items())]
+            fits = {"seed": study.seed, "results_version": RESULTS_VERSION, "configuration": as_json(study.profile)}
+            fits |= {"windows_sha256": study.store.manifest["windows_sha256"]}
+            folder, found = ROOT / "figures" / results_name(study.dataset, study.profile.name, study.tokens), []
+            for file in sorted(folder.glob("*/results.json")):
+                about, own = read_rows(file, "a page's results.json", "restore it")
+                if fits.items() <= about["context"].items():
+                    found += [r for r in own if all(r[c] in values for c, values in asked.items())]
             if not found:
-                raise InputError(
-                    f"no rows of {function.__name__} are committed of the run that shipped weights are from; set "
-                    "train = True to train and score"
-                )
+                raise InputError(f"{folder} has no rows of {function.__name__} by the shipped run; set train = True")
             return found
 
         return rows
 
     return decorate
-
-
-def _of_pages(study: Study) -> list[dict]:
-    """The rows that pages of the study's committed run made themselves."""
-    rows, windows = [], study.store.manifest["windows_sha256"]
-    fits = {"seed": study.seed, "results_version": RESULTS_VERSION, "windows_sha256": windows}
-    fits |= {"configuration": as_json(study.profile)}
-    folder = ROOT / "figures" / results_name(study.dataset, study.profile.name, study.tokens)
-    for file in sorted(folder.glob("*/results.json")):
-        about, found = read_rows(file, "a page's results.json", "restore it")
-        if fits.items() <= about["context"].items():
-            rows += found
-    return rows
