@@ -15,7 +15,7 @@ _kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
 
 
 def once(function: Callable) -> Callable:
-    """Keep what ``function(study, ...)`` returns for as long as the study; InputError of one with a part of D_eval alone.
+    """Keep what ``function(study, ...)`` returns as long as the study lives; InputError where a part of D_eval is here.
 
     Its other arguments must be hashable; what it returns is not to be changed.
     """
@@ -36,8 +36,8 @@ def once(function: Callable) -> Callable:
 def of_whole_run(**where) -> Callable:
     """A decorator for ``function(study, ...)`` that makes tidy rows: a study with a part of D_eval has committed ones.
 
-    These are rows of its run's pages whose columns have the values ``where``, of a tuple any, and those of the arguments
-    "system" and "classes". InputError where no page of the same windows, configuration and seed has any.
+    These are rows of its run's pages with the values ``where``, of a tuple any, and those of the arguments "system" and
+    "classes". InputError where no page of the same windows, configuration and seed has any.
     """
 
     def decorate(function: Callable) -> Callable:
