@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from embridge import inference
@@ -174,11 +173,6 @@ class Pretrained(inference.Embedder):
     """A shipped system, which embeds raw windows as any other, and has shipped windows to compare them with."""
 
     study: Shipped | None = None
-
-    @property
-    def model(self) -> torch.nn.Module:
-        """The network, in eval mode."""
-        return self.study.run(self.name).model
 
     @property
     def configuration(self) -> dict:
