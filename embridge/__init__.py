@@ -11,7 +11,7 @@ __version__ = "0.2.0.dev0"
 
 def __getattr__(name: str):
     if name == "load":  # with it comes torch
-        from embridge.inference import load
+        from embridge.pretrained import load
 
         return load
     if name == "export":

@@ -128,15 +128,16 @@ def save_weights(folder: Path, model: nn.Module) -> None:
 def load_weights(folder: Path, model: nn.Module, describe: dict) -> None:
     """Load a finished run's weights into model, in place.
 
-    Raises InputError where there are none, where they belong to another configuration than describe or another
-    architecture than model, and where their SHA-256 is not the one that training recorded.
+    What the file leaves out stays as it is in model: shipped weights lack what a Q-Former has from its Pose-MAE. Raises
+    InputError where there are none, where they belong to another configuration than describe or another architecture
+    than model, and where the whole's SHA-256 is not the one that training recorded.
     """
     folder = Path(folder)
     check_description(folder, describe)
     path = folder / "weights.safetensors"
     try:
         done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(model.state_dict() | load_file(path))
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} holds no finished run ({error.filename or path} is missing); train it first."

@@ -1,4 +1,4 @@
-"""A finished run on raw windows: :func:`load`, which ``embridge.load`` is, embeds them, and a Recogniser labels each.
+"""A finished run on raw windows: :func:`load`, behind ``embridge.load``, embeds them, and a Recogniser labels each.
 
 A stored window was filtered with its recording around it, these are filtered alone, and a stream's forwards only; all
 else is as in training and evaluation (METHOD 1, 8).
@@ -59,7 +59,7 @@ def load(run, device: str = "cpu") -> "Embedder":
     elif kind == "pose-mae":
         pose = _frozen_pose(model, shape.pose_embedding, folder)
     elif kind != "emg-mae":
-        beside = folder.parent / f"{slug(describe['pose_start'])}-{describe['needs'][describe['pose_start']]}"
+        beside = _pose_start(folder, describe)
         pose = _frozen_pose(_trained(beside, device)[2], shape.pose_embedding, beside)
     norm = "log-power" if shape.emg_tokens == "log-power" else describe["train"]["emg_norm"]
     pose_kind = kind_of(shape.pose_tokens)
@@ -270,9 +270,18 @@ def _trained(folder: Path, device: str) -> tuple[dict, ModelConfig, nn.Module]:
     if describe["kind"] == "regressor":
         raise InputError(f"{folder} is a regressor, which predicts angles; give an aligned system or an autoencoder")
     shape = _made(ModelConfig, path, describe["model"])
-    model = new_model(describe["kind"], shape, pose=pose_encoder(shape), pose_trained=describe["moves"][1])
+    kind, pose_trained = describe["kind"], describe["moves"][1]
+    # of a Pose-MAE that a Q-Former starts from, shipped weights hold no second copy
+    starts = kind == "qformer" and not pose_trained
+    pose = _trained(_pose_start(folder, describe), device)[2].encoder if starts else pose_encoder(shape)
+    model = new_model(kind, shape, pose=pose, pose_trained=pose_trained)
     load_weights(folder, model, describe)
     return describe, shape, model.to(device).eval()
+
+
+def _pose_start(folder: Path, describe: dict) -> Path:
+    """The folder, beside an aligned system's, of the Pose-MAE that it was aligned with."""
+    return folder.parent / f"{slug(describe['pose_start'])}-{describe['needs'][describe['pose_start']]}"
 
 
 def _frozen_pose(mae: nn.Module, how: str, folder: Path) -> Callable[[Tensor], Tensor]:

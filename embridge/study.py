@@ -62,6 +62,7 @@ class Study:
     """
 
     base: "Study | None" = None  # of which this is a home
+    trains, whole = True, True  # what is missing; whether all of D_eval is here: a part of it is never scored
 
     def __init__(
         self,
@@ -224,8 +225,7 @@ class Study:
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(file, json.dumps({**make(), "provenance": self.made_from}))
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {name: value for name, value in found.items() if name != "provenance"}
+        return {k: v for k, v in json.loads(file.read_text(encoding="utf-8")).items() if k != "provenance"}
 
     @cached_property
     def data_key(self) -> str:

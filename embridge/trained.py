@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from embridge import distributed
 from embridge.data.batches import Reader
-from embridge.errors import EMBridgeWarning
+from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.grids import MOST_USERS
@@ -54,6 +54,8 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         model = new_model(experiment.kind, shape)
 
     def make_task():
+        if not study.trains:
+            raise InputError(f"{experiment.name} is not trained here; set train = True to train it")
         ids, reader = study.windows_of(experiment), study.reader(shape, train.emg_norm)
         if experiment.kind == "regressor":
             return RegressionTask(model, reader, ids, study.validated()[1], train)

@@ -24,7 +24,7 @@ LAYERS = (
     ("data",),
     ("training", "simulator", "figures", "describe"),
     ("objectives", "datasets"),
-    ("trained", "study", "inference", "exported"),
+    ("trained", "study", "inference", "exported", "pretrained"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
     ("benchmarks",),  # outside the package: nothing imports it
@@ -42,7 +42,7 @@ def text_files() -> list[Path]:
         if Path(top).parent == ROOT / "figures":
             folders[:] = [name for name in folders if name != "notebooks"]
         found += [Path(top, name) for name in names if name not in ("report.html", ".git")]  # of a worktree a file
-    return [path for path in found if path.suffix not in (".png", ".pyc", ".lock")]
+    return [path for path in found if path.suffix not in (".png", ".pyc", ".lock", ".f16", ".npz", ".safetensors")]
 
 
 def imports(file: Path) -> set[str]:

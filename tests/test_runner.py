@@ -109,7 +109,9 @@ def wait_for(condition, seconds: float = 60.0):
 
 def test_runs_in_order_reports_and_then_only_what_is_missing(place, capfd):
     add(place, "01_first", "import os\nassert os.path.basename(os.getcwd()) == 'notebooks'")
-    add(place, "02_second")
+    add(
+        place, "02_second", "assert train", declared=f"{DECLARED}\ntrain = False"
+    )  # what is opened alone trains nothing
     page = go(place)
     assert ran(place) == ["01_first", "02_second"]
     html = page.read_text(encoding="utf-8")

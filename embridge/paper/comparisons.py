@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, NO_NETWORK, UNIMODAL, UNTRAINED
 from embridge.paper.differences import DIFFERENCE
 from embridge.paper.front_ends import OPTION
+from embridge.paper.kept import of_whole_run
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
-from embridge.paper.scoring import UPPER_BOUND, Outcome
+from embridge.paper.scoring import UPPER_BOUND, Outcome, zero_shot_outcomes
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MISSING,
@@ -114,6 +116,41 @@ def difference_rows(
     return rows
 
 
+@of_whole_run(protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
+def audit(study: Study, studies: list[Study], pairs: list[tuple[str, str]]) -> list[dict]:
+    """Rows of :func:`difference_rows` for the aligned systems, of the ``studies`` of all seeds, window by window."""
+    asked = itertools.product(studies, ALIGNED, SETS)
+    outcomes = [o for one, system, classes in asked for o in zero_shot_outcomes(one, system, classes, brief=True)]
+    differences, steps = paired_differences(outcomes, pairs, study), gallery_steps(outcomes, study)
+    return difference_rows(outcomes, differences, steps, study)
+
+
+def audited(rows: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The frames of :func:`paired_differences` and :func:`gallery_steps` whose rows :func:`audit` gave."""
+    frame = pd.DataFrame([r for r in rows if r["metric"] == DIFFERENCE]).rename(columns={"value": "difference"})
+    step, numbers = frame["gallery"].str.contains(" - ", regex=False), ["difference", "low", "high"]
+    frame[numbers] = frame[numbers].astype(float)
+    differences = frame[~step].rename(columns={"system": "systems"})[["classes", "gallery", "systems", *numbers]]
+    steps = frame[step].rename(columns={"gallery": "step"})[["classes", "system", "step", *numbers]]
+    return differences.reset_index(drop=True), steps.reset_index(drop=True)
+
+
+def shown(results: pd.DataFrame, study: Study, classes: str = "unseen") -> tuple[dict, dict, pd.DataFrame]:
+    """Of the aligned systems' zero-shot what Figs. 3a and 3b draw, from the rows of the study's seed.
+
+    Confusions (K, K) and F1 (K,) by system, and the macro F1 of each user, a column a system.
+    """
+    results, k = select(results, seed=study.seed), len(study.splits.classes[classes])
+    read = partial(choose, results, study.dataset, protocol="ZS", classes=classes)
+    confusions, f1 = {}, {}
+    for system in ALIGNED:
+        cells = read(system=system, metric="confusion").sort_values(["true", "predicted"])
+        confusions[system] = cells.loc[cells["predicted"] >= 0, "value"].to_numpy(int).reshape(k, k)
+        f1[system] = read(system=system, metric="class_f1").sort_values("class")["value"].to_numpy()
+    users = read(system=ALIGNED, metric="user_f1").pivot(index="user", columns="system", values="value")
+    return confusions, f1, users.reindex(columns=ALIGNED)
+
+
 def with_seeds(studies: list[Study]) -> list[Study]:
     """The studies and, where rows are committed, those of the long profile's other seeds."""
     study, mine = studies[0], {s.seed for s in studies}
@@ -208,6 +245,7 @@ def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return table.rename_axis(index="user", columns=None)
 
 
+@of_whole_run(system="Labels shuffled")
 def shuffled_labels(study: Study, classes: str, n_draws: int = 20) -> list[dict]:
     """Rows of probes of CPEP on shuffled labels, one for each ``draw``: one alone may miss chance by a few hundredths.
 

@@ -38,6 +38,7 @@ def windows_summary(study: Study) -> str:
     counts = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in store.manifest["counts"].items())
     counts += "".join(f"\n- left out, for it cannot be read: {file}" for file, _ in store.manifest["broken"])
     seconds = config.window / config.sample_rate
+    counts = counts if study.whole else f"Of all windows, of which these are a part:\n\n{counts}"
     return (
         f"**{len(store)} windows** of {seconds:g} s "
         f"({config.n_channels} EMG channels, {config.n_joints} pose channels, "

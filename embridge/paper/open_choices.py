@@ -18,9 +18,10 @@ from embridge.grids import OPEN_CHOICES, Choice
 from embridge.paper import records
 from embridge.paper.comparisons import HEADLINE, recorded_seeds
 from embridge.paper.differences import DIFFERENCE, quadrature, score_of, seed_spread
+from embridge.paper.kept import of_whole_run, once
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import as_frame, row
-from embridge.paper.scoring import Outcome, once, probe_outcome, zero_shot_outcomes
+from embridge.paper.scoring import Outcome, probe_outcome, zero_shot_outcomes
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MEASURED,
@@ -60,6 +61,7 @@ def applicable(study: Study) -> list[Choice]:
     return [choice for choice in OPEN_CHOICES if applies(choice)]
 
 
+@of_whole_run(param=tuple({c.option for c in OPEN_CHOICES if not c.experiment}))
 def evaluated(study: Study) -> list[dict]:
     """Rows of the alternatives that need no training: each score, and its difference from the default's.
 

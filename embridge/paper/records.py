@@ -192,7 +192,7 @@ def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | No
     """
     own = not committed(study) if own is None else own
     file = record_file(study, name, "" if own else "long")
-    if not file.exists() and not own:
+    if not file.exists() and not (own and study.whole):
         file = ROOT / file.relative_to(study.out)
     if not file.exists():
         return None
@@ -246,8 +246,8 @@ def read(studies: Iterable[Study], names: Iterable[str], *, companion: bool = Fa
     studies, names, found = list(studies), list(names), {}
     for study, name in ((study, name) for study in studies for name in names):
         mine = not committed(study) or (EXPERIMENTS[name].part == "headline" and not companion)
-        kept = None if mine else recorded(study, name)
-        if mine or (kept is None and run_folder(study, name)):
+        kept = recorded(study, name, own=mine)
+        if kept is None and ((mine and study.trains) or run_folder(study, name)):
             kept = recorded(study, name, own=True) or record(study, name)
         if kept:
             found[study, name] = kept

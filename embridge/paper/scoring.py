@@ -7,8 +7,7 @@ arithmetic is in :mod:`embridge.evaluation` and :mod:`embridge.statistics`, whic
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial, wraps
-from weakref import WeakKeyDictionary
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
+from embridge.paper.kept import _kept, of_whole_run, once
 from embridge.paper.results import row
 from embridge.paper.table_cells import beside
 from embridge.statistics import mean_over_groups
@@ -151,26 +151,6 @@ def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", po
     }  # fmt: skip
     windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
     return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
-
-
-_kept: WeakKeyDictionary[Study, dict[tuple, object]] = WeakKeyDictionary()
-
-
-def once(function: Callable) -> Callable:
-    """Keep what ``function(study, ...)`` returns for as long as the study.
-
-    Its other arguments must be hashable; what it returns is not to be changed.
-    """
-
-    @wraps(function)
-    def read(study: Study, *arguments, **options):
-        kept = _kept.setdefault(study, {})
-        key = (function.__name__, *arguments, *sorted(options.items()))
-        if key not in kept:
-            kept[key] = function(study, *arguments, **options)
-        return kept[key]
-
-    return read
 
 
 def gallery_embeddings(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
@@ -310,11 +290,13 @@ def no_network(study: Study, classes: str) -> list[Outcome]:
     return [_outcome(study, name, "LP", classes, ids, predicted, **how, **own) for name, predicted, own in answers]
 
 
+@of_whole_run(system=(ONE_CLASS, LOG_POWER_LDA), param=("", "shrinkage"))
 def no_network_rows(study: Study) -> list[dict]:
     """Tidy rows of :func:`no_network` on both class sets."""
     return [r for classes in SETS for outcome in no_network(study, classes) for r in outcome.rows]
 
 
+@of_whole_run(param="shots_fraction")
 def few_shot(
     study: Study,
     system: str,
@@ -376,6 +358,7 @@ def angle_row(study: Study, name: str, classes: str) -> list[dict]:
     return [_error_row(study, name, classes, error, run.key)]
 
 
+@of_whole_run(system="Constant pose")
 def mean_pose_rows(study: Study) -> list[dict]:
     """The same error of "Constant pose", which answers every window with the mean angles of the pre-training windows.
 

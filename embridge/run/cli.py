@@ -269,7 +269,7 @@ def _remade(out: Path) -> list[Path]:
     key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
     found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
     found = [path for path in found if key.fullmatch(path.name)]
-    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS)):
+    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS, "pretrained")):
         folder = out / "figures" / (name := cfg.results_name(*names))
         # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
         found += (

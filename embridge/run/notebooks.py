@@ -209,6 +209,7 @@ def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable,
     from embridge.run import converted
 
     copy, failure, began = job.file(".ipynb"), None, time.monotonic()
+    declared = papermill.inspect_notebook(_literal(job.notebook))
     job.file(".key.json").unlink(missing_ok=True)
     # each thread gets an event loop of Jupyter's, which leaves it open
     with closing(ensure_event_loop()), job.file(".log").open("w", encoding="utf-8", errors="replace") as log:
@@ -233,7 +234,7 @@ def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable,
             papermill.execute_notebook(
                 _literal(job.notebook),
                 _literal(copy),
-                parameters,
+                parameters | ({"train": True} if "train" in declared else {}),  # opened alone, a chapter shows weights
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
