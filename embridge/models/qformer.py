@@ -117,9 +117,8 @@ class QFormer(nn.Module):
 class QFormerModel(nn.Module):
     """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
 
-    emg_encoder, pose_encoder: pre-trained, copied here and left as they are; None draws new ones, as before weights
-    are loaded. MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former too but stay untouched
-    there: every variant then starts from the same weights.
+    emg_encoder, pose_encoder: pre-trained, copied here; None draws new ones, as before weights are loaded. MPRL's own
+    parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the same weights.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ are those of their authors, whose weights :mod:`embridge.models.released` loads.
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -251,10 +252,8 @@ class MLPStep(nn.Module):
 
     def __init__(self, d_in: int, hidden: int):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(d_in, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
-            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
-        )  # fmt: skip
+        layers = ((nn.Linear(d, hidden), nn.LayerNorm(hidden), nn.LeakyReLU()) for d in (d_in, hidden))
+        self.layers = nn.Sequential(*chain(*layers))
 
     def forward(self, x: Tensor, state=None):
         return self.layers(x), None
@@ -280,11 +279,9 @@ class Rollout(Regressor):
     def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Angles (B, J, steps), rad, and decoder states (B, steps, hidden) of x (B, C, T)."""
         if self.tracks != (first_pose is not None):
-            raise InputError(
-                "Vemg2pose tracking: expected the true pose (B, J) of the first covered sample, found none."
-                if self.tracks
-                else "A regression network was given a first pose; it starts from zero, leave it out."
-            )
+            needed = "Vemg2pose tracking: expected the true pose (B, J) of the first covered sample, found none."
+            not_needed = "A regression network was given a first pose; it starts from zero, leave it out."
+            raise InputError(needed if self.tracks else not_needed)
         features = self.tds(x)
         n_steps = round(self.n_covered(x.shape[-1]) / self.stride)
         if not n_steps:

@@ -68,11 +68,6 @@ class BidsFile:
         """Samples that fill the last data record."""
         return -self.planned.n_samples % RECORD
 
-    @property
-    def has_valid(self) -> bool:
-        """Whether its sidecar tells the padding."""
-        return self.number % WITHOUT_VALID != 0
-
 
 def plan_bids(config: BidsConfig) -> tuple[BidsFile, ...]:
     """Every file of the dataset, user by user."""
@@ -142,7 +137,7 @@ def write_recording(folder: Path, seed: int, radians: bool, file: BidsFile) -> N
     write_table(path.with_name(f"{file.stem}_events.tsv"), ("onset", "duration", "trial_type"), events, "\t")
     planned = file.planned
     sidecar = {"Stage": planned.stage, "HandSide": planned.side, "SourceFile": f"{planned.filename}.hdf5"}
-    if file.has_valid:
+    if file.number % WITHOUT_VALID:
         sidecar |= {"ValidSamples": planned.n_samples, "BDFPaddedSamples": file.padding}
     write_json(path.with_suffix(".json"), sidecar)
     with whole(path) as part:
