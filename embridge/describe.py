@@ -1,21 +1,18 @@
 """Gestures that nobody recorded: descriptions in words and angles, from the gestures' names alone (ours).
 
-A description is a cycle of keyframes, one a line: when it is reached, until when it is held (s), and the pose, digit
-by digit, where what is not named rests. A digit is in a posture (a word of POSTURES), in joint angles (deg), or both:
+A description is a cycle of keyframes, one a line, in the form that describe.txt beside this module explains:
 
     0.5-1.1 index,pinky straight; middle,ring curled; thumb tucked
     1.5     index MCP_FE 30 PIP_FE 20
 
-The cycle ends with the last line; the first line's time is that of the way back to it. Joints, their order and signs
-are emg2pose's (``embridge.data``). Nothing here knows a simulator: angles and times were written by looking at a
-hand while reading a name, before any of them was scored, and stay as they are. What a hand's 20 angles do not hold (the
-wrist in "Face/Side/Away", a thumb that points down) is left out.
+Joints, their order and signs are emg2pose's (``embridge.data``). Nothing here knows a simulator.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
@@ -37,165 +34,28 @@ POSTURES = {  # deg; of one of the four fingers, and of the thumb
 }
 LOWEST, HIGHEST = -60.0, 130.0  # deg: no joint of a hand goes beyond
 
-SPREAD = "index straight MCP_AA 15; middle straight MCP_AA 2; ring straight MCP_AA -10; pinky straight MCP_AA -20"
-ONE, TWO = "index straight; middle,ring,pinky,thumb curled", "index,middle straight; ring,pinky,thumb curled"
-THREE, FOUR = "index,middle,ring straight; pinky,thumb curled", "fingers straight; thumb tucked"
-COUNTING = f"""
-    0.4-0.8 {ONE}
-    1.2-1.6 {TWO}
-    2.0-2.4 {THREE}
-    2.8-3.2 {FOUR}
-    3.6-4.0 {SPREAD}; thumb straight
-    4.4-4.8 {FOUR}
-    5.2-5.6 {THREE}
-    6.0-6.4 {TWO}
-    6.8-7.2 {ONE}
-    7.6-8.0 all curled
-"""
-DESCRIPTIONS = {
-    # the classes of the papers (E A.2.2): in-distribution, then unseen
-    "ThumbsSwipesWholeHand": """
-        0.3-0.4 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
-        0.7-0.8 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
-        1.1-1.2 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
-        1.5-1.6 fingers half; thumb CMC_FE 10 CMC_AA -20 IP_FE 5
-        1.9-2.0 fingers half; thumb CMC_FE 10 CMC_AA 20 MCP_FE 15 IP_FE 30
-        2.4-2.6 all straight
-        3.0-3.2 fingers MCP_FE 70 PIP_FE 10 DIP_FE 5; thumb straight
-    """,
-    "HandClawGraspFlicks": """
-        0.5-1.2 all clawed
-        1.7-2.4 all curled
-        2.8-2.9 fingers tucked; thumb half
-        3.05-3.3 all straight
-        3.6-3.7 fingers tucked; thumb half
-        3.85-4.1 all straight
-    """,
-    "ThumbsUpDownThumbRotationsCWCCWP": """
-        0.5-1.5 fingers curled; thumb up
-        2.0-2.3 all curled
-        2.8-3.8 fingers curled; thumb up
-        4.1 fingers curled; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
-        4.4 fingers curled; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
-        4.7 fingers curled; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
-        5.0 fingers curled; thumb up
-        5.3 fingers curled; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
-        5.6 fingers curled; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
-        5.9 fingers curled; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
-    """,
-    "FingerPinchesSingleFingerPinchesMultiple": """
-        0.3-0.6 index,thumb pinching
-        0.9-1.0 all rest
-        1.3-1.6 middle,thumb pinching
-        1.9-2.0 all rest
-        2.3-2.6 ring pinching; thumb pinching CMC_FE 35
-        2.9-3.0 all rest
-        3.3-3.6 pinky pinching; thumb pinching CMC_FE 45
-        3.9-4.0 all rest
-        4.3-4.7 index,middle,thumb pinching
-        5.0-5.1 all rest
-        5.4-5.8 index,middle,ring,thumb pinching
-        6.1-6.2 all rest
-        6.5-6.9 all pinching
-        7.2-7.3 all rest
-    """,
-    "HookEmHornsOKScissors": f"""
-        0.5-1.3 index,pinky straight; middle,ring curled; thumb curled
-        1.8-2.6 index,thumb pinching; middle,ring,pinky straight
-        3.1-3.3 {TWO}
-        3.5-3.6 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
-        3.8-3.9 {TWO}
-        4.1-4.2 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
-        4.4-4.5 {TWO}
-    """,
-    "ShakaVulcanPeace": """
-        0.5-1.3 index,middle,ring curled; pinky straight MCP_AA -15; thumb up
-        1.8-2.6 index,middle straight MCP_AA 12; ring,pinky straight MCP_AA -14; thumb straight
-        3.1-3.9 index straight MCP_AA 15; middle straight MCP_AA -12; ring,pinky,thumb curled
-    """,
-    "CountingUpDownFaceSideAway": COUNTING,
-    "CountingUpDownFingerWigglingSpreading": f"""{COUNTING}
-        8.4 all straight
-        8.6 all straight; index half
-        8.8 all straight; middle half
-        9.0 all straight; ring half
-        9.2 all straight; pinky half
-        9.4 all straight; ring half
-        9.6 all straight; middle half
-        9.8 all straight; index half
-        10.2-10.6 {SPREAD}; thumb straight
-        11.0-11.3 fingers straight; thumb CMC_FE 0 CMC_AA 15
-        11.7-12.1 {SPREAD}; thumb straight
-    """,
-    # other stages of emg2pose
-    "FingerWigglingSpreading": f"""
-        0.2 all straight; index half
-        0.4 all straight; middle half
-        0.6 all straight; ring half
-        0.8 all straight; pinky half
-        1.0 all straight; ring half
-        1.2 all straight; middle half
-        1.4 all straight; index half
-        1.8-2.2 {SPREAD}; thumb straight
-        2.6-2.9 fingers straight; thumb CMC_FE 0 CMC_AA 15
-        3.3-3.7 {SPREAD}; thumb straight
-    """,
-    "FingerAbductionSeries": f"""
-        0.4-0.7 index straight MCP_AA 18; middle,ring,pinky straight; thumb straight
-        1.1-1.2 all straight
-        1.6-1.9 pinky straight MCP_AA -22; index,middle,ring straight; thumb straight
-        2.3-2.4 all straight
-        2.8-3.3 {SPREAD}; thumb straight
-        3.7-3.9 all straight
-    """,
-    "GraspPunchCloseFar": """
-        0.5-0.9 all straight
-        1.4-2.0 all half
-        2.4-3.2 all tucked
-    """,
-    "IndividualFingerPointingSnap": """
-        0.4-0.9 index straight; middle,ring,pinky,thumb curled
-        1.3-1.8 middle straight; index,ring,pinky,thumb curled
-        2.2-2.7 ring straight; index,middle,pinky,thumb curled
-        3.1-3.6 pinky straight; index,middle,ring,thumb curled
-        4.0-4.3 middle,thumb pinching; index half; ring,pinky curled
-        4.4-4.7 middle tucked; thumb straight; index half; ring,pinky curled
-    """,
-    "IndexPinchesMiddlePinchesThumbswipes": """
-        0.3-0.5 index,thumb pinching
-        0.8-0.9 all rest
-        1.2-1.4 middle,thumb pinching
-        1.7-1.8 all rest
-        2.1-2.2 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
-        2.5-2.6 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
-        2.9-3.0 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
-    """,
-    "DoorknobFingerGraspFistGrab": """
-        0.5-1.5 all half
-        1.9-2.1 all straight
-        2.5-3.1 all pinching
-        3.5-4.3 all curled
-        4.7-4.9 all straight
-    """,
-    "PokePinchCloseFar": f"""
-        0.4-0.7 {ONE}
-        1.1-1.3 all rest
-        1.6-2.0 index,thumb pinching
-        2.3-2.5 all rest
-    """,
-    "AllFingerPinchesThumbSwipeThumbRotate": """
-        0.3-0.5 index,thumb pinching
-        0.8-1.0 middle,thumb pinching
-        1.3-1.5 ring pinching; thumb pinching CMC_FE 35
-        1.8-2.0 pinky pinching; thumb pinching CMC_FE 45
-        2.4-2.5 fingers half; thumb CMC_FE -10 CMC_AA 15 IP_FE 5
-        2.8-2.9 fingers half; thumb CMC_FE 30 CMC_AA 15 MCP_FE 15 IP_FE 20
-        3.2 fingers half; thumb CMC_FE 5 CMC_AA -25 IP_FE 5
-        3.5 fingers half; thumb CMC_FE 30 CMC_AA 0 IP_FE 10
-        3.8 fingers half; thumb CMC_FE 5 CMC_AA 20 IP_FE 5
-        4.1 fingers half; thumb CMC_FE -15 CMC_AA 0 IP_FE 0
-    """,
-}
+
+def read(file: Path | str) -> dict[str, str]:
+    """Descriptions by name, of a text file in the form of describe.txt beside this module.
+
+    Raises InputError for a file that cannot be read and for a line without a name above it.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: expected described gestures, found no text ({error}); copy describe.txt") from error
+    found: dict[str, str] = {}
+    for line in (line.partition("#")[0].rstrip() for line in text.splitlines()):
+        if line and not line[0].isspace():
+            found[name := line] = ""
+        elif line and not found:
+            raise InputError(f"{file}, line {line!r}: expected a gesture's name above it, found none; write one there")
+        elif line:
+            found[name] += f"{line.strip()}\n"
+    return found
+
+
+DESCRIPTIONS = read(Path(__file__).with_suffix(".txt"))
 
 
 def keyframes(text: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 
 from embridge.config import WindowConfig
 from embridge.data.emg2pose import IN_CLASSES, JOINTS, STAGES, UNSEEN_CLASSES
-from embridge.describe import DESCRIPTIONS, Style, gallery, keyframes, windows
+from embridge.describe import DESCRIPTIONS, Style, gallery, keyframes, read, windows
 from embridge.errors import InputError
 
 LOADED = "import sys, embridge.describe; print(*[m for m in sys.modules if 'simulat' in m])"
@@ -103,3 +103,17 @@ def test_a_gallery_has_poses_and_labels_and_asks_for_what_is_described():
     assert poses.shape == (6, 20) and labels.tolist() == [0, 0, 0, 1, 1, 1]
     with pytest.raises(InputError, match="no description of Moonwalk; described are"):
         gallery(asked, ["Moonwalk"])
+
+
+def test_a_copy_of_the_text_file_can_be_edited_and_read(tmp_path):
+    file = tmp_path / "mine é.txt"
+    file.write_text(
+        "# ours\nNod  # yes\n    1-1.5 all straight\n\n    2 index half # and back\nFist\n\t1 all curled\n", "utf-8"
+    )
+    assert read(file) == {"Nod": "1-1.5 all straight\n2 index half\n", "Fist": "1 all curled\n"}
+    assert len(keyframes(read(file)["Nod"])[0]) == 2
+    file.write_text("    1 all curled\nFist\n", "utf-8")
+    with pytest.raises(InputError, match=r"line '    1 all curled': expected a gesture's name above it"):
+        read(file)
+    with pytest.raises(InputError, match="copy describe.txt"):
+        read(tmp_path / "nowhere.txt")

@@ -211,6 +211,15 @@ def test_what_is_imported_is_asked_for():
                 assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"
 
 
+def test_tables_beside_modules_are_part_of_the_package():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "package-data"
+    ]
+    package = ROOT / "embridge"
+    tables = {*package.rglob("*.toml"), *package.rglob("*.txt")}
+    assert len(tables) > 5 and tables <= {file for pattern in declared["embridge"] for file in package.glob(pattern)}
+
+
 def test_contributing_names_places_that_are_there():
     """The map: every path exists, and ``path:Name`` is defined at the top of that file."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

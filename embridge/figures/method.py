@@ -97,13 +97,8 @@ def _pretraining(c: _Canvas, top: float) -> None:
         c.arrow((18, y), (23, y))
         c.tokens(24, y, kind, hidden)
         c.text(34.4, y - 4.2, "tokens, half masked")
-        c.row(
-            y,
-            46,
-            (53, 80, f"{name} encoder\n(sees the rest)", kind),
-            (88, 108, "light decoder", "plain"),
-            (116, 142, "error on the\nmasked patches", "loss"),
-        )
+        encoder, decoder = (53, 80, f"{name} encoder\n(sees the rest)", kind), (88, 108, "light decoder", "plain")
+        c.row(y, 46, encoder, decoder, (116, 142, "error on the\nmasked patches", "loss"))
 
 
 def _alignment(c: _Canvas, top: float) -> None:

@@ -27,9 +27,8 @@ def measured(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
         raise InputError(f"{figure}: expected rows to draw, found none; train the systems or select other rows.")
     twice = rows[rows.duplicated(keys)]
     if len(twice):
-        raise InputError(
-            f"{figure}: expected one row each, found several for {tuple(twice[keys].iloc[0])}; select first."
-        )
+        found = tuple(twice[keys].iloc[0])
+        raise InputError(f"{figure}: expected one row each, found several for {found}; select first.")
     return rows
 
 
@@ -59,10 +58,8 @@ def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tup
     protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
     systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
     lengths = [len(names) for names in systems.values()]
-    height = base + line * sum(lengths) + 0.4 * len(protocols)
-    figure, axes = style.new_figure(
-        len(protocols), len(class_sets), height=height, sharex=True, sharey="row", height_ratios=lengths
-    )
+    height, shared = base + line * sum(lengths) + 0.4 * len(protocols), {"sharex": True, "sharey": "row"}
+    figure, axes = style.new_figure(len(protocols), len(class_sets), height=height, height_ratios=lengths, **shared)
     return figure, axes, systems, class_sets
 
 
@@ -227,9 +224,8 @@ def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
     ax = axes[0, 0]
     x = np.arange(1, len(scores) + 1)
     ax.vlines(x, scores.min(axis=1), scores.max(axis=1), color="#BBBBBB", lw=1.2, zorder=1)
-    for marker, (system, colour) in zip(
-        cycle(style.MARKERS), style.system_colours(scores.columns).items(), strict=False
-    ):
+    colours = style.system_colours(scores.columns)
+    for marker, (system, colour) in zip(cycle(style.MARKERS), colours.items(), strict=False):
         found = scores[system]
         label = f"{system} (mean {found.mean():.2f})"
         ax.axhline(found.mean(), color=colour, ls="--", lw=1, zorder=0)
@@ -257,9 +253,8 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     colours = style.system_colours(rows["system"])
     lines = [(step, system) for step in dict.fromkeys(steps["step"]) for system in colours]
     ratios = (2.6, 0.4 + 0.28 * len(lines))
-    figure, axes = style.new_figure(
-        2, len(class_sets), height=1.3 + sum(ratios), sharex="row", sharey="row", height_ratios=ratios
-    )
+    shared = {"sharex": "row", "sharey": "row", "height_ratios": ratios}
+    figure, axes = style.new_figure(2, len(class_sets), height=1.3 + sum(ratios), **shared)
     width = 0.8 / len(colours)
     for ax, below, classes in zip(axes[0], axes[1], class_sets, strict=True):
         for k, (system, colour) in enumerate(colours.items()):

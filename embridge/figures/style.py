@@ -1,10 +1,12 @@
 """One look for every figure: legible at printed size, safe for colour-blind readers, white, without ornament.
 
-The names that figures print for the data's long ones are here, too.
+names.toml beside this module holds the names that figures print for the data's long ones.
 """
 
 import re
 import textwrap
+import tomllib
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -14,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from embridge.experiments import COLOURS, ONE_CLASS
-from embridge.grids import JOINT
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
@@ -35,67 +36,9 @@ DASHED = {"color": GREY, "ls": "--", "lw": 1}  # chance, an even share, no diffe
 TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
 COMMITTED = "† committed rows"  # what the tables' mark says, for legends
 
-SHORT_NAMES = {  # emg2pose's 29 stages
-    "AllFingerPinchesThumbSwipeThumbRotate": "Pinches, thumb moves",
-    "CoffeePanicPete": "Coffee, panic, Pete",
-    "CountingUpDownFaceSideAway": "Counting",
-    "CountingUpDownFingerWigglingSpreading": "Counting, wiggling",
-    "DoorknobFingerGraspFistGrab": "Doorknob, grasp, fist",
-    "FastPongFronthandBackhandThrowing": "Pong, throwing",
-    "FingerAbductionSeries": "Finger abduction",
-    "FingerFreeform": "Fingers, free form",
-    "FingerPinchesSingleFingerPinchesMultiple": "Finger pinches",
-    "FingerTouchPalmClapmrburns": "Touch palm, clap",
-    "FingerWigglingSpreading": "Wiggling, spreading",
-    "GraspPunchCloseFar": "Grasp, punch",
-    "HandClawGraspFlicks": "Claw, grasp, flicks",
-    "HandDeskSeparateClaspedChest": "Desk, clasp, chest",
-    "HandOverHandAllFingerPinchesThumbSwipeThumbRotate": "Two hands: pinches",
-    "HandOverHandCountingUpDownFingerWigglingSpreading": "Two hands: counting",
-    "HookEmHornsOKScissors": "Horns, OK, scissors",
-    "IndexPinchesMiddlePinchesThumbswipes": "Index, middle pinches",
-    "IndividualFingerPointingSnap": "Pointing, snap",
-    "OneHandedFreeStyle": "One hand, free style",
-    "PlayBlocksChess": "Blocks, chess",
-    "PokeDrawPinchRotateclosefar": "Poke, draw, rotate",
-    "PokePinchCloseFar": "Poke, pinch",
-    "ShakaVulcanPeace": "Shaka, Vulcan, peace",
-    "ThumbsSwipesWholeHand": "Thumb swipes",
-    "ThumbsUpDownThumbRotationsCWCCWP": "Thumb up, down, turns",
-    "TwoHandedFreeStyle": "Two hands, free style",
-    "WristFlexionAbduction": "Wrist moves",
-    "unconstrained": "Unconstrained",
-}
-NAMES = {  # of what results are told apart by, in the order in which figures show them
-    "in": "in-distribution gestures",
-    "unseen": "unseen gestures",
-    "ZS": "zero-shot",
-    "LP": "linear probe",
-    # policies of the gallery, and what each step between two takes away
-    "all": "all poses",
-    "not-self": "without own window",
-    "other-users": "other users only",
-    "other-repetitions": "other repetitions",
-    "other-recordings": "other recordings",
-    "all - not-self": "own window's pose",
-    "not-self - other-users": "the user's other poses",
-    "not-self - other-repetitions": "the repetition's other poses",
-    "not-self - other-recordings": "the recording's other poses",
-    "all - other-repetitions": "the repetition's poses",
-    "other-repetitions - other-users": "the user's other repetitions",
-    # the sweeps of Fig. 4
-    "tau_s": "soft-target temperature $τ_s$",
-    "k_c": "communities kept $k_c$",
-    "alpha": "weight of CASCLe α",
-    "lambda": "weight of MPRL λ",
-    "r": "MPRL mask ratio $r$",
-    "M": "queries $M$",
-    "metric": "similarity in CASCLe",
-    "q": "denominator of CASCLe's $q$",
-    "gain": "gain of the queries' norm",
-    JOINT: "similarity, temperature $τ_s$ and weight α of the soft term",
-    "k": "neighbours $k$",
-}
+_TABLE = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+SHORT_NAMES = _TABLE["gestures"]  # emg2pose's 29 stages
+NAMES = _TABLE["results"]  # of what results are told apart by, in the order in which figures show them
 _MOVES = {"FE": "flexion", "AA": "abduction"}
 
 

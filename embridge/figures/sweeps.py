@@ -1,7 +1,6 @@
 """Figures in which one setting varies (E Table 4, Figs. 3c, 4 and 8), from cells of :mod:`embridge.paper.tables`."""
 
-import itertools
-from itertools import cycle
+from itertools import cycle, product
 
 import numpy as np
 import pandas as pd
@@ -115,7 +114,7 @@ def growth(rows: pd.DataFrame) -> Figure:
     sizes = sorted(set(zip(rows["windows"], rows["users"], strict=True)))
     rows = rows.assign(at=[sizes.index(size) for size in zip(rows["windows"], rows["users"], strict=True)])
     styles = {system: look | {"ls": ""} for system, look in _styles(rows["system"]).items()}
-    cells = list(itertools.product(style.in_order(rows["protocol"]), style.in_order(rows["classes"])))
+    cells = list(product(style.in_order(rows["protocol"]), style.in_order(rows["classes"])))
     figure, axes = style.grid(len(cells), 2, row=2.4, margin=0.5, sharex=True, sharey=True)
     for ax, (protocol, classes) in zip(axes, cells, strict=True):
         part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
@@ -194,9 +193,8 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
     figure, axes = style.grid(len(params), 3, row=1.95, margin=0.7 + 0.35 * marked, sharey=True)
     protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
     looks = {"ZS": {"marker": "o"}, "LP": {"marker": "s", "mfc": "white"}}
-    styles = {
-        (p, c): {"color": style.SET_COLOURS[c], "ms": 4.5, "ls": ""} | looks[p] for p in protocols for c in class_sets
-    }
+    shared, cells = {"ms": 4.5, "ls": ""}, product(protocols, class_sets)
+    styles = {(p, c): {"color": style.SET_COLOURS[c]} | shared | looks[p] for p, c in cells}
     default = {"color": style.GREY, "ls": ":", "lw": 1.2}
     for ax, param in zip(axes, params, strict=True):
         panel = rows[rows["param"] == param]
@@ -237,14 +235,11 @@ def constants(cells: pd.DataFrame) -> Figure:
     """
     cells = measured(cells.rename(columns={"mean": "value"}), ["system", "param", "param_value"], "constants")
     keys = list(dict.fromkeys(cells[["system", "param"]].itertuples(index=False, name=None)))
-    longest = cells.groupby(["system", "param"]).size().max()
-    figure, axes = style.grid(
-        len(keys), 1 if longest > 6 else 3, row=3.2 if longest > 6 else 2.1, margin=0.7, sharey=True
-    )
+    n_columns, row = (1, 3.2) if cells.groupby(["system", "param"]).size().max() > 6 else (3, 2.1)
+    figure, axes = style.grid(len(keys), n_columns, row=row, margin=0.7, sharey=True)
     mean, default = {"color": "black", "marker": "o", "ms": 5, "ls": ""}, {"color": style.GREY, "ls": ":", "lw": 1.2}
-    sets = {
-        c: {"color": style.SET_COLOURS[c], "marker": m, "ls": "", "ms": 3.5} for c, m in (("in", "^"), ("unseen", "v"))
-    }
+    set_looks = {"in": "^", "unseen": "v"}.items()
+    sets = {c: {"color": style.SET_COLOURS[c], "marker": m, "ls": "", "ms": 3.5} for c, m in set_looks}
     for ax, (system, param) in zip(axes, keys, strict=True):
         panel = cells[(cells["system"] == system) & (cells["param"] == param)].reset_index(drop=True)
         for at, found in panel.iterrows():

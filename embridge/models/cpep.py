@@ -5,8 +5,7 @@ import copy
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.errors import InputError
-from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature
+from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature, one_of
 
 
 class CPEP(nn.Module):
@@ -28,8 +27,7 @@ class CPEP(nn.Module):
         tau_learned: bool = True,
     ):
         super().__init__()
-        if cfg.emg_pooling not in ("cls", "mean"):
-            raise InputError(f"emg_pooling: expected cls or mean, found {cfg.emg_pooling!r}.")
+        one_of("emg_pooling", cfg.emg_pooling, "cls", "mean")
         d, hidden, self.pooling = cfg.d, cfg.cpep_hidden, cfg.emg_pooling
         if hidden:
             self.head = nn.Sequential(nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, d))

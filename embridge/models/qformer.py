@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from embridge.config import ModelConfig, positive
 from embridge.errors import InputError
 from embridge.models import transformer
-from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens
+from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens, one_of
 
 
 def attention_mask(n_queries: int, n_pose: int, device=None) -> Tensor:
@@ -58,9 +58,9 @@ class QBlock(nn.Module):
     def forward(
         self, queries: Tensor, pose: Tensor | None = None, emg: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """One block. queries: (B, M, d); pose: (B, L, d) or None; emg: (B, L_x, d) or None, no cross-attention.
+        """queries (B, M, d) and pose (B, L, d) or None after one block; emg: (B, L_x, d) or None, no cross-attention.
 
-        Returns queries and pose. Queries see queries; pose sees queries and pose; only queries see EMG.
+        Queries see queries; pose sees queries and pose; only queries see EMG.
         """
         if pose is None:
             queries = queries + self.attention(self.norm_attention(queries))
@@ -77,8 +77,7 @@ class QFormer(nn.Module):
 
     def __init__(self, cfg: ModelConfig, pose_encoder: Encoder):
         super().__init__()
-        if cfg.pose_feed_forward not in ("separate", "shared"):
-            raise InputError(f"pose_feed_forward: expected separate or shared, found {cfg.pose_feed_forward!r}.")
+        one_of("pose_feed_forward", cfg.pose_feed_forward, "separate", "shared")
         self.query_tokens = new_tokens(cfg.n_queries, cfg.d)  # Q(0), before its norm
         # as in BLIP-2: raw N(0, 0.02) queries drown in the residual stream and stay nearly one (cosine 0.997 in Q')
         self.query_norm = nn.LayerNorm(cfg.d)
@@ -118,9 +117,8 @@ class QFormer(nn.Module):
 class QFormerModel(nn.Module):
     """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
 
-    emg_encoder, pose_encoder: pre-trained, copied here and left as they are; None draws new ones, as before weights
-    are loaded. MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former too but stay untouched
-    there: every variant then starts from the same weights.
+    emg_encoder, pose_encoder: pre-trained, copied here; None draws new ones, as before weights are loaded. MPRL's own
+    parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the same weights.
     """
 
     def __init__(
@@ -133,15 +131,12 @@ class QFormerModel(nn.Module):
         tau_learned: bool = True,
     ):
         super().__init__()
-        if cfg.mprl_pass not in ("queries", "rerun") or cfg.mprl_target not in ("patch", "token"):
-            raise InputError(
-                f"mprl_pass: expected queries or rerun, found {cfg.mprl_pass!r}; "
-                f"mprl_target: expected patch or token, found {cfg.mprl_target!r}."
-            )
+        one_of("mprl_pass", cfg.mprl_pass, "queries", "rerun")
+        one_of("mprl_target", cfg.mprl_target, "patch", "token")
         self.mprl_pass, self.mprl_target = cfg.mprl_pass, cfg.mprl_target
-        emg_encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
+        encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
         pose_encoder = pose_encoder or transformer.pose_encoder(cfg)
-        self.encoder = emg_encoder.requires_grad_(True)
+        self.encoder = encoder.requires_grad_(True)
         self.qformer = QFormer(cfg, pose_encoder)
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
@@ -196,8 +191,5 @@ class QFormerModel(nn.Module):
         emg_tokens: (B, 1 + L_x, d). The mean rather than eq. 2's sum over a patch only rescales lambda.
         """
         states, masked = self.masked_states(queries, pose, noise, ratio, emg_tokens)
-        if self.mprl_target == "patch":
-            target = self.pose_tokenizer.patches(pose, masked)  # (B, n, J * patch)
-        else:
-            target = self.pose_tokenizer(pose, masked)  # (B, n, d)
-        return transformer.squared_error(self.decode_pose, states, target)
+        target = self.pose_tokenizer.patches if self.mprl_target == "patch" else self.pose_tokenizer
+        return transformer.squared_error(self.decode_pose, states, target(pose, masked))

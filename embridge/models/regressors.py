@@ -6,6 +6,7 @@ are those of their authors, whose weights :mod:`embridge.models.released` loads.
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from embridge.models.transformer import Block, add_positions, emg_encoder, initi
 WIDTHS = (32, 128, 256)
 POOLS = ((10, 2), (8, 2), (4, 4))  # time, channels
 UPSAMPLES = ((10, 4), (8, 4), (4, 2))
-N_RESIDUAL, N_CONVS = 5, 3
+N_CONVS = 3  # of a residual block
 # time-depth separable networks
 STEM = ((11, 5), (5, 2))  # kernel, stride
 STAGES = ((17, 4, 9), (9, 2, 5))  # kernel and stride that open a stage, kernel of its blocks
@@ -39,11 +40,9 @@ def regressor(kind: str, cfg: ModelConfig) -> "Regressor":
         raise InputError(f"regressor: expected one of {', '.join(REGRESSORS)}, found {kind!r}.")
     if kind == "PoseT":
         return PoseT(cfg)
-    if kind == "Vemg2pose tracking":
-        model = vemg2pose(cfg.n_channels, cfg.n_joints, tracking=True)
-    else:
-        build = {"NeuroPose": NeuroPose, "emg2pose": emg2pose, "Vemg2pose": vemg2pose}[kind]
-        model = build(cfg.n_channels, cfg.n_joints)
+    build = {"NeuroPose": NeuroPose, "emg2pose": emg2pose}.get(kind, vemg2pose)
+    options = {"tracking": True} if kind == "Vemg2pose tracking" else {}
+    model = build(cfg.n_channels, cfg.n_joints, **options)
     if model.n_covered(cfg.window) < model.stride:
         raise InputError(
             f"{kind} covers nothing of a window of {cfg.window} samples: it is made for 2 s at 2 kHz. Use PoseT."
@@ -52,18 +51,11 @@ def regressor(kind: str, cfg: ModelConfig) -> "Regressor":
 
 
 class Regressor(nn.Module):
-    """Joint angles from EMG, at a rate of the network's own.
+    """Joint angles from EMG, at a rate of the network's own."""
 
-    Attributes
-    ----------
-    left_context : samples at a window's start that are seen but not predicted
-    stride : samples between two outputs; the sample rate over it is the output rate
-    tracks : whether the true pose of the first covered sample is an input; such a network is never probed
-    """
-
-    left_context: int = 0
-    stride: int = 1
-    tracks: bool = False
+    left_context: int = 0  # samples at a window's start that are seen but not predicted
+    stride: int = 1  # samples between two outputs; the sample rate over it is the output rate
+    tracks: bool = False  # whether the true pose of the first covered sample is an input; then it is never probed
 
     def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Angles (B, J, T_out), rad, and what the final layer read them from, (B, T_out or tokens, d)."""
@@ -94,11 +86,10 @@ class Regressor(nn.Module):
 
 
 class PoseT(Regressor):
-    """A transformer (E 3.3, A.6): the EMG encoder with all tokens visible, then a decoder like the MAE's.
+    """A transformer (E 3.3, A.6): the EMG encoder with all tokens visible, then a decoder that gives patches' angles.
 
-    Its head gives a patch's angles. E gives four encoder and two decoder layers and no more; the rest is the MAE's, so
-    that the two differ in what they learn and not in what they are. One output a sample of a waveform or a bin of
-    frames; a tail shorter than a patch is not covered.
+    E gives four encoder and two decoder layers and no more; the rest is the MAE's, so that the two differ in what they
+    learn alone. One output a sample of a waveform or a bin of frames; a tail shorter than a patch is not covered.
     """
 
     def __init__(self, cfg: ModelConfig):
@@ -116,10 +107,6 @@ class PoseT(Regressor):
 
     def n_covered(self, n_samples: int) -> int:
         return self.n_tokens * self.patch  # in steps of pose, whatever the steps of EMG are
-
-    def predict(self, x: Tensor, first_pose: None = None) -> Tensor:
-        """The angles of each covered step of pose, (B, J, n_covered), rad, of x (B, C, steps)."""
-        return self(x)
 
     def outputs(self, x: Tensor, first_pose: None = None) -> tuple[Tensor, Tensor]:
         """Angles (B, J, n_covered), rad, and the decoder's tokens (B, L, d) of x (B, C, T)."""
@@ -152,21 +139,12 @@ class Residual(nn.Module):
 class NeuroPose(Regressor):
     """Encoder, residual blocks and decoder on the picture (time, channel), without skips between the two.
 
-    Liu et al. 2021, in the sizes that Salter et al. 2024 published for 2 kHz. The outputs stand for whole cells of the
-    deepest pool, 320 samples each at the published sizes, one output a sample: 3,840 of 4,000. With fewer than 16
-    channels a pool takes what channels are left (ours; the published one has 16).
+    Liu et al. 2021, in Salter et al.'s (2024) sizes for 2 kHz. The outputs, one a sample, stand for whole cells of the
+    deepest pool, 320 samples each: 3,840 of 4,000. With fewer than 16 channels a pool takes what are left (ours).
     """
 
     def __init__(
-        self,
-        n_channels: int = 16,
-        n_joints: int = 20,
-        *,
-        widths=WIDTHS,
-        pools=POOLS,
-        upsamples=UPSAMPLES,
-        n_residual: int = N_RESIDUAL,
-        dropout: float = 0.05,
+        self, n_channels=16, n_joints=20, *, widths=WIDTHS, pools=POOLS, upsamples=UPSAMPLES, n_residual=5, dropout=0.05
     ):
         super().__init__()
         self.n_channels, self.cell = n_channels, math.prod(time for time, _ in pools)
@@ -212,7 +190,7 @@ class ChannelNorm(nn.LayerNorm):
 class TDSBlock(nn.Module):
     """A convolution over time within each of ``width`` columns, then a fully connected pair; residual, LayerNorm last.
 
-    x: (B, channels * width, T), channels slowest; returns kernel - 1 samples less, at the end of which x stands.
+    x: (B, channels * width, T), channels slowest; returns the last T - kernel + 1 samples.
     """
 
     def __init__(self, channels: int, width: int, kernel: int):
@@ -234,19 +212,12 @@ class TDS(nn.Module):
     """Time-depth separable convolutions without padding (Hannun et al. 2019; Salter et al. 2024).
 
     EMG (B, C, T) to features (B, d_out, T'), 25 Hz at 2 kHz; published sizes by default.
-
-    Attributes
-    ----------
-    left_context : samples that the first feature needs before its own
-    stride : samples between two features
     """
 
-    def __init__(
-        self, n_channels: int = 16, *, channels: int = 16, width: int = 16, stem=STEM, stages=STAGES, d_out: int = 64
-    ):
+    def __init__(self, n_channels=16, *, channels=16, width=16, stem=STEM, stages=STAGES, d_out=64):
         super().__init__()
         self.n_channels, self.d_out, d = n_channels, d_out, channels * width
-        self.left_context, self.stride = 0, 1
+        self.left_context, self.stride = 0, 1  # samples that the first feature needs before its own; between features
         layers = []
         for kernel, stride, *within in (*stem, *stages):
             convolution = nn.Conv1d(d if layers else n_channels, d, kernel, stride)
@@ -267,9 +238,9 @@ class TDS(nn.Module):
 class LSTMStep(nn.Module):
     """One step of the LSTM decoder: (B, d_in) and its state to (B, hidden) and the next state."""
 
-    def __init__(self, d_in: int, hidden: int, n_layers: int = 2):
+    def __init__(self, d_in: int, hidden: int):
         super().__init__()
-        self.lstm = nn.LSTM(d_in, hidden, n_layers, batch_first=True)
+        self.lstm = nn.LSTM(d_in, hidden, num_layers=2, batch_first=True)
 
     def forward(self, x: Tensor, state):
         y, state = self.lstm(x[:, None], state)
@@ -281,21 +252,19 @@ class MLPStep(nn.Module):
 
     def __init__(self, d_in: int, hidden: int):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(d_in, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
-            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(),
-        )  # fmt: skip
+        layers = ((nn.Linear(d, hidden), nn.LayerNorm(hidden), nn.LeakyReLU()) for d in (d_in, hidden))
+        self.layers = nn.Sequential(*chain(*layers))
 
     def forward(self, x: Tensor, state=None):
         return self.layers(x), None
 
 
 class Rollout(Regressor):
-    """TDS features, linearly interpolated to a rate of one a step, decoded one after another beside the previous pose.
+    """TDS features, linearly interpolated to one a step, decoded one after another beside the previous pose.
 
     A step gives SCALE times a linear layer of the decoder's state. For ``n_position`` steps the first J of these
-    numbers are the pose; from then on the last J are added to the pose before. ``tracks``: the first "previous pose" is
-    the true one of sample ``left_context``; else it is zero.
+    numbers are the pose; from then on the last J are added to the pose before, which at first is zero or, where the
+    network ``tracks``, the true one of sample ``left_context``.
     """
 
     def __init__(
@@ -310,11 +279,9 @@ class Rollout(Regressor):
     def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Angles (B, J, steps), rad, and decoder states (B, steps, hidden) of x (B, C, T)."""
         if self.tracks != (first_pose is not None):
-            raise InputError(
-                "Vemg2pose tracking: expected the true pose (B, J) of the first covered sample, found none."
-                if self.tracks
-                else "A regression network was given a first pose; it starts from zero, leave it out."
-            )
+            needed = "Vemg2pose tracking: expected the true pose (B, J) of the first covered sample, found none."
+            not_needed = "A regression network was given a first pose; it starts from zero, leave it out."
+            raise InputError(needed if self.tracks else not_needed)
         features = self.tds(x)
         n_steps = round(self.n_covered(x.shape[-1]) / self.stride)
         if not n_steps:
@@ -323,12 +290,11 @@ class Rollout(Regressor):
                 f"{self.left_context}; give longer windows."
             )
         features = F.interpolate(features, n_steps, mode="linear", align_corners=True)
-        if first_pose is None:
-            first_pose = x.new_zeros(len(x), self.n_joints)
+        pose = x.new_zeros(len(x), self.n_joints) if first_pose is None else first_pose
         walk = self._walk
         if torch.compiler.is_compiling():  # dozens of LSTM steps in a row: unrolled they would compile for minutes
             walk = torch.compiler.disable(walk)  # as a decorator it would load the compiler, 4 s, in every process
-        return walk(features, first_pose)
+        return walk(features, pose)
 
     def _walk(self, features: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         poses, states, memory = [], [], None
@@ -343,14 +309,14 @@ class Rollout(Regressor):
         return torch.stack(poses, dim=2), torch.stack(states, dim=1)
 
 
-def emg2pose(n_channels: int = 16, n_joints: int = 20, *, hidden: int = 512, **tds) -> Rollout:
+def emg2pose(n_channels=16, n_joints=20, *, hidden=512, **tds) -> Rollout:
     """Position at each step by an MLP [hidden, hidden]; tds: changes to the features' published sizes."""
     features = TDS(n_channels, **tds)
     decoder = MLPStep(features.d_out + n_joints, hidden)
     return Rollout(features, decoder, hidden=hidden, n_joints=n_joints, n_out=n_joints, n_position=math.inf)
 
 
-def vemg2pose(n_channels: int = 16, n_joints: int = 20, *, tracking: bool = False, hidden: int = 512, **tds) -> Rollout:
+def vemg2pose(n_channels=16, n_joints=20, *, tracking=False, hidden=512, **tds) -> Rollout:
     """LSTM of two layers: position for 250 ms and velocity from there on; or, tracking, velocity alone."""
     features = TDS(n_channels, **tds)
     decoder = LSTMStep(features.d_out + n_joints, hidden)

@@ -2,29 +2,14 @@
 
 A ``.ckpt`` is a pickle, which can run any program. It is read with ``weights_only=True``, after a look at what it
 names; what its hyper-parameters are made of (omegaconf) becomes an inert stub, and only ``state_dict`` is used. The
-weights are CC BY-NC-SA 4.0.
-They expect EMG as the dataset's files hold it, neither filtered nor normalised.
-
-The key map, published name to ours; each published one has ``model.`` before it. i, n: a layer's number in the
-published stack and in ours, which is flat; b: a block's number in its stage::
-
-    network.layers.i.conv.0, .norm                              tds.layers.n.0, .2
-    network.layers.i.layers.conv1dblock.conv.0, .norm           tds.layers.n.0, .2
-    network.layers.i.layers.tds_block.tds_conv_blocks
-        .2b.conv2d, .layer_norm                                 tds.layers.n.conv, .norm_conv
-        .2b+1.fc_block.0, .fc_block.2, .layer_norm              tds.layers.n.connected.0, .connected.2, .norm_connected
-    network.layers.i.linear_layer                               tds.project
-    decoder.lstm, decoder.mlp_out.1                             decoder.lstm, readout
-    decoder.mlp.0 to .4, decoder.mlp.6                          decoder.layers.0 to .4, readout
-    network.network.i.network.m (NeuroPose)                     layers.n.m+1 (ours starts with the padding)
-    network.network.i.network.4u+m (its residual blocks)        layers.n.units.u.m+1
-    network.linear                                              readout
+weights are CC BY-NC-SA 4.0. They expect EMG as the dataset's files hold it, neither filtered nor normalised.
+released.toml beside this module maps names.
 """
 
 import os
 import pickle
+import tomllib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -33,9 +18,10 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from embridge.config import ModelConfig
 from embridge.errors import InputError
-from embridge.models.regressors import MLPStep, NeuroPose, Regressor, Residual, Rollout, TDSBlock, regressor
+from embridge.models.regressors import Regressor, regressor
 
 VARIABLE = "EMBRIDGE_EMG2POSE_CKPT"
+MODULES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # by class: ours to published
 FILES = {  # METHOD 7 knows of no emg2pose checkpoint, others have re-hosted one under this name
     "Vemg2pose": "regression_vemg2pose.ckpt",
     "Vemg2pose tracking": "tracking_vemg2pose.ckpt",
@@ -92,54 +78,10 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
 def published_names(model: Regressor) -> dict[str, str]:
     """Ours to published: for each name in ``model.state_dict()`` the released checkpoint's (see the module)."""
-    modules = dict(_neuropose_modules(model) if isinstance(model, NeuroPose) else _rollout_modules(model))
-    names = {}
-    for name in model.state_dict():
-        ours, leaf = name.rsplit(".", 1)
-        names[name] = f"model.{modules[ours]}.{leaf}"
-    return names
-
-
-def _rollout_modules(model: Rollout) -> Iterator[tuple[str, str]]:
-    """Each module of ours that holds weights, and the published one."""
-    layers = list(model.tds.layers)
-    stage, block = -1, 0
-    for n, layer in enumerate(layers):
-        ours = f"tds.layers.{n}"
-        if isinstance(layer, TDSBlock):
-            stack = f"network.layers.{stage}.layers.tds_block.tds_conv_blocks"
-            convolution, connected = f"{stack}.{2 * block}", f"{stack}.{2 * block + 1}"
-            yield f"{ours}.conv", f"{convolution}.conv2d"
-            yield f"{ours}.norm_conv", f"{convolution}.layer_norm"
-            yield from ((f"{ours}.connected.{m}", f"{connected}.fc_block.{m}") for m in (0, 2))
-            yield f"{ours}.norm_connected", f"{connected}.layer_norm"
-            block += 1
-        else:
-            stage, block = stage + 1, 0
-            opens_stage = isinstance(layers[(n + 1) % len(layers)], TDSBlock)
-            inside = f"network.layers.{stage}" + (".layers.conv1dblock" if opens_stage else "")
-            yield from ((f"{ours}.0", f"{inside}.conv.0"), (f"{ours}.2", f"{inside}.norm"))
-    yield "tds.project", f"network.layers.{stage}.linear_layer"
-    if isinstance(model.decoder, MLPStep):
-        yield from ((f"decoder.layers.{m}", f"decoder.mlp.{m}") for m in (0, 1, 3, 4))
-        yield "readout", "decoder.mlp.6"
-    else:
-        yield from (("decoder.lstm", "decoder.lstm"), ("readout", "decoder.mlp_out.1"))
-
-
-def _neuropose_modules(model: NeuroPose) -> Iterator[tuple[str, str]]:
-    """Each module of ours that holds weights, and the published one."""
-    blocks = [(n, layer) for n, layer in enumerate(model.layers) if list(layer.parameters())]
-    for i, (n, layer) in enumerate(blocks):  # pooling and up-sampling are parts of the published blocks
-        for m in (0, 1):  # convolution, BatchNorm
-            if isinstance(layer, Residual):
-                units = range(len(layer.units))
-                yield from (
-                    (f"layers.{n}.units.{u}.{m + 1}", f"network.network.{i}.network.{4 * u + m}") for u in units
-                )
-            else:
-                yield f"layers.{n}.{m + 1}", f"network.network.{i}.network.{m}"
-    yield "readout", "network.linear"
+    parts = {type(module).__name__ for module in model.modules()}
+    modules = {ours: theirs for part in parts & MODULES.keys() for ours, theirs in MODULES[part].items()}
+    split = {name: name.rsplit(".", 1) for name in model.state_dict()}
+    return {name: f"model.{modules[ours]}.{leaf}" for name, (ours, leaf) in split.items()}
 
 
 def released(kind: str, folder: Path | str | None = None) -> Regressor:
@@ -156,8 +98,7 @@ def released(kind: str, folder: Path | str | None = None) -> Regressor:
         )
     model, file = regressor(kind, ModelConfig()), Path(folder).expanduser() / FILES[kind]
     state, names, ours = read_state(file), published_names(model), model.state_dict()
-    missing = sorted(set(names.values()) - set(state))
-    unknown = sorted(set(state) - set(names.values()))
+    missing, unknown = sorted({*names.values()} - {*state}), sorted({*state} - {*names.values()})
     shapes = [
         f"{theirs}: expected {tuple(ours[name].shape)}, found {tuple(state[theirs].shape)}"
         for name, theirs in names.items()

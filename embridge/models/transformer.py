@@ -1,8 +1,7 @@
 """Tokenizer and transformer encoder (E 2.1, A.6), shared by EMG and pose.
 
-Both papers give width, depth and patch length. Heads, MLP ratio, activation, positions and initialisation are ours:
-eight heads, ratio 4, GELU, fixed sin-cos positions, Xavier weights, N(0, 0.02) tokens; pre-LN as in ViT.
-Shapes: B windows, C channels or joints, T steps, L tokens, d the width, h heads.
+Both papers give width, depth and patch length. Heads, MLP ratio, GELU, fixed sin-cos positions, Xavier weights and
+N(0, 0.02) tokens are ours; pre-LN as in ViT. Shapes: B windows, C channels or joints, T steps, L tokens, d the width.
 """
 
 import math
@@ -17,21 +16,25 @@ from embridge.errors import InputError
 ALL = slice(None)
 TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
 FEW_TOKENS = 64  # up to here attention is written out on a CPU
-WIDE = 4  # from this many outputs for each input the error of a layer is multiplied out on a CPU
+WIDE = 4  # from this many outputs an input a layer's error is multiplied out on a CPU; W'W costs the gain of fewer
+
+
+def one_of(name: str, found: str, *options: str) -> None:
+    """InputError unless the setting is one of its options."""
+    if found not in options:
+        raise InputError(f"{name}: expected {', '.join(options[:-1])} or {options[-1]}, found {found!r}.")
 
 
 def patchify(x: Tensor, patch: int, index: Tensor | None = None) -> Tensor:
-    """Cut signals along time and flatten the channels within each patch (E 2.1).
+    """Cut signals x (B, C, T) along time and flatten the channels within each patch (E 2.1), channel slowest.
 
-    x: (B, C, T). Returns (B, L, C * patch) with L = T // patch, or the patches at index (B, K) long, (B, K, C *
-    patch); channel varies slowest within a patch, a tail shorter than a patch is left out.
+    Returns (B, L, C * patch) with L = T // patch, a shorter tail left out, or the patches at index (B, K) alone.
     """
-    b, c, t = x.shape
-    n_tokens = t // patch
+    (b, c, _), n_tokens = x.shape, x.shape[-1] // patch
     x = x[..., : n_tokens * patch]
     if index is None:
         return x.unflatten(-1, (n_tokens, patch)).transpose(1, 2).flatten(2)
-    # Whole rows of memory, picked by number: indexing the transposed view took 1.3 times as long.
+    # whole rows of memory, picked by number: indexing the transposed view took 1.3 times as long
     rows = torch.arange(b * c, device=x.device).view(b, 1, c) * n_tokens + index[:, :, None]  # (B, K, C)
     return x.reshape(-1, patch).index_select(0, rows.flatten()).view(b, index.shape[1], c * patch)
 
@@ -44,8 +47,8 @@ def unpatchify(patches: Tensor, n_channels: int) -> Tensor:
 def mask_from_noise(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor, Tensor]:
     """Mask the L * ratio tokens with the smallest noise, at least one, and keep at least one visible.
 
-    noise: (B, L) uniform. Returns keep (B, L - n) and masked (B, n), both long and rising, and mask (B, L) bool,
-    True where masked. Indices rather than booleans select tokens, so that every shape is known beforehand.
+    noise: (B, L) uniform. Returns keep (B, L - n) and masked (B, n), both long and rising, which select tokens by
+    shapes known beforehand, and mask (B, L) bool, True where masked.
     """
     n_tokens = noise.shape[1]
     n_masked = min(max(round(n_tokens * ratio), 1), n_tokens - 1)
@@ -61,8 +64,7 @@ def embedding(tokens: Tensor, how: str = "cls") -> Tensor:
     how: "cls" (C: better than averaging), "mean" of the other tokens, or "centred": [CLS] too, from which whoever
     holds the pre-training embeddings subtracts their mean.
     """
-    if how not in ("cls", "mean", "centred"):
-        raise InputError(f"embedding: expected cls, mean or centred, found {how!r}.")
+    one_of("embedding", how, "cls", "mean", "centred")
     return tokens[:, 1:].mean(dim=1) if how == "mean" else tokens[:, 0]
 
 
@@ -85,10 +87,10 @@ def new_temperature(tau: float, learned: bool) -> nn.Parameter:
 
 
 def sin_cos(n_tokens: int, d: int) -> Tensor:
-    """Fixed positions (n_tokens, d): pos[t, k] = sin(t w_k), pos[t, d/2 + k] = cos(t w_k), w_k = 10000^(-2k/d).
+    """Positions (n_tokens, d) of He et al. (2021): pos[t, k] = sin(t w_k), pos[t, d/2 + k] = cos(t w_k).
 
-    METHOD 2, as He et al. (2021). Learned positions from N(0, 0.02) hold 2e-4 of a token's variance and never grow: an
-    encoder that has them is blind to order.
+    w_k = 10000^(-2k/d). Learned ones from N(0, 0.02) hold 2e-4 of a token's variance and never grow: an encoder that
+    has them is blind to order.
     """
     if d % 2:
         raise InputError(f"Model width d = {d} must be even for sin-cos positions.")
@@ -97,16 +99,12 @@ def sin_cos(n_tokens: int, d: int) -> Tensor:
 
 
 def add_positions(module: nn.Module, how: str, n_tokens: int, d: int) -> None:
-    """Give a module its ``positions`` (n_tokens, d): a buffer that is not saved ("sin-cos"), or parameters ("learned").
-
-    Raises InputError for another kind.
-    """
-    if how == "sin-cos":
-        module.register_buffer("positions", sin_cos(n_tokens, d), persistent=False)
-    elif how == "learned":
+    """Give a module ``positions`` (n_tokens, d): a buffer that is not saved ("sin-cos"), or parameters ("learned")."""
+    one_of("positions", how, "sin-cos", "learned")
+    if how == "learned":
         module.positions = new_tokens(n_tokens, d)
     else:
-        raise InputError(f"positions: expected sin-cos or learned, found {how!r}.")
+        module.register_buffer("positions", sin_cos(n_tokens, d), persistent=False)
 
 
 def split_heads(x: Tensor, n_heads: int) -> Tensor:
@@ -118,9 +116,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) ->
     """softmax(q k' / sqrt(d_h)) v of each head: q (B, h, L, d_h), k and v (B, h, L_k, d_h); returns (B, h, L, d_h).
 
     may_attend: (L, L_k) bool, row attends to column. On a CPU few tokens in float32 are written out: PyTorch's fused
-    kernel is made for long rows. With 21 to 41 tokens it takes 1.35 to 1.5 times as long, forward and backward, and a
-    step of EMBridge 8 %, of EMG-MAE 10 % longer (a core with AVX-512, torch 2.13; of a Xeon with AMX a step is within
-    4 % either way); at 81 tokens it is no slower, and smaller.
+    kernel is made for long rows, and with 21 to 41 tokens a step is 8 to 10 % longer (a core with AVX-512, torch 2.13;
+    with AMX within 4 % either way); at 81 tokens it is no slower, and smaller.
     """
     if q.device.type != "cpu" or q.dtype != torch.float32 or k.shape[2] > FEW_TOKENS:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend)
@@ -133,11 +130,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) ->
 def squared_error(layer: nn.Linear, states: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of ``layer(states)``, a scalar; states: (B, K, d), target: (B, K, D), which does not train.
 
-    On a CPU a wide layer is not evaluated in float32. With W its weights and bias and h a state and a one, the square
-    is multiplied out, |W h - t|^2 = h'W'W h - 2 h'(W't) + |t|^2, so that nothing as large as the target is computed,
-    stored or gone through again for the gradient. Without it a step at quick's size (d = 64, D = 3200 and 4000) takes
-    10 to 15 % longer for EMG-MAE, 20 % for Pose-MAE, 4 to 12 % for EMBridge (one and two cores of a Xeon, torch 2.13).
-    Where D < 4 d, W'W costs what is gained.
+    On a CPU a wide layer is not evaluated in float32: with W its weights and bias and h a state and a one, the square
+    is multiplied out, |W h - t|^2 = h'W'W h - 2 h'(W't) + |t|^2, so that nothing as large as the target is computed.
+    Without it a step at quick's size takes 10 to 20 % longer for the MAEs, 4 to 12 % for EMBridge (a Xeon, torch 2.13).
     """
     wide = layer.out_features >= WIDE * layer.in_features
     if not wide or target.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
@@ -202,10 +197,7 @@ class Block(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(d, mlp_ratio * d), nn.GELU(), nn.Linear(mlp_ratio * d, d))
 
     def forward(self, x: Tensor, of: slice = ALL) -> Tensor:
-        """x: (B, L, d); returns (B, L, d), or only the states of the tokens in the slice ``of``, (B, K, d).
-
-        With it a last block computes what is looked at and no more: [CLS] for CPEP, masked tokens in a decoder.
-        """
+        """x: (B, L, d); returns (B, L, d), or the tokens in the slice ``of`` alone: all that a last block computes."""
         x = x[:, of] + self.attention(self.norm_attention(x), of=of)
         return x + self.feed_forward(self.norm_feed_forward(x))
 

@@ -2,10 +2,13 @@
 
 ``physiology`` holds every calibrated constant, ``gestures`` the 29 stages, ``kinematics`` turns them into joint
 angles, ``anatomy`` and ``emg`` turn joint angles into 16 channels, ``plan`` lists the files and ``write`` makes them.
-In ``ninapro`` such people wear twelve electrodes and a data glove instead.
+In ``ninapro`` such people wear twelve electrodes and a data glove instead. Constants, poses, stages,
+muscles and the glove are tables in .toml files.
 """
 
 import hashlib
+import tomllib
+from pathlib import Path
 
 import numpy as np
 
@@ -19,3 +22,8 @@ def stream(seed: int, *key: str | int) -> np.random.Generator:
     """
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
     return np.random.Generator(np.random.SFC64([seed, *np.frombuffer(digest, dtype="<u4").tolist()]))
+
+
+def table(name: str) -> dict:
+    """The content of a .toml file beside this one."""
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -5,7 +5,6 @@ with their last values, ValidSamples missing from every ninth, durations one sam
 header that says uV, frames without a pose only in BAD_IK, both hands of a moment as two runs in either order.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,12 +21,11 @@ from embridge.data.emg2pose_bids import FAILED, open_emg2pose_bids
 from embridge.data.recordings import Source
 from embridge.simulator.plan import COLUMNS, PlannedFile, plan, with_other_hands
 from embridge.simulator.session import simulate
-from embridge.simulator.write import whole, write_missing, write_table
+from embridge.simulator.write import whole, write_json, write_missing, write_table
 
 RECORD = int(SAMPLE_RATE)  # samples of a data record: 1 s
 WITHOUT_VALID = 9  # 2,785 of the release's 25,253 recordings, every ninth, lack ValidSamples
-SCANS = ("filename", "acq_time", "duration", "stage", "side", "source_file")
-LATER = ("split", "generalization")  # what later versions of scans.tsv have besides
+LATER = ("split", "generalization")  # columns that later versions of scans.tsv have besides
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,6 @@ class BidsFile:
     def padding(self) -> int:
         """Samples that fill the last data record."""
         return -self.planned.n_samples % RECORD
-
-    @property
-    def has_valid(self) -> bool:
-        """Whether its sidecar tells the padding."""
-        return self.number % WITHOUT_VALID != 0
 
 
 def plan_bids(config: BidsConfig) -> tuple[BidsFile, ...]:
@@ -139,19 +132,16 @@ def write_recording(folder: Path, seed: int, radians: bool, file: BidsFile) -> N
         for columns, labels, dimension in ((made.emg.astype(np.float32), EMG, "uV"), (joints, JOINTS, unit))
         for label, x in zip(labels, columns.T.astype(np.float64), strict=True)
     ]
-    notes = [EdfAnnotation(onset, duration, FAILED) for onset, duration in lost]
     path = folder / file.path
     events = [{"onset": onset, "duration": duration, "trial_type": FAILED} for onset, duration in lost]
     write_table(path.with_name(f"{file.stem}_events.tsv"), ("onset", "duration", "trial_type"), events, "\t")
-    sidecar = {
-        "Stage": file.planned.stage,
-        "HandSide": file.planned.side,
-        "SourceFile": f"{file.planned.filename}.hdf5",
-    }
-    if file.has_valid:
-        sidecar |= {"ValidSamples": file.planned.n_samples, "BDFPaddedSamples": file.padding}
-    _write_json(path.with_suffix(".json"), sidecar)
+    planned = file.planned
+    sidecar = {"Stage": planned.stage, "HandSide": planned.side, "SourceFile": f"{planned.filename}.hdf5"}
+    if file.number % WITHOUT_VALID:
+        sidecar |= {"ValidSamples": planned.n_samples, "BDFPaddedSamples": file.padding}
+    write_json(path.with_suffix(".json"), sidecar)
     with whole(path) as part:
+        notes = [EdfAnnotation(onset, duration, FAILED) for onset, duration in lost]
         Bdf(signals, data_record_duration=1.0, annotations=notes).write(part)
 
 
@@ -160,11 +150,6 @@ def _range(x: np.ndarray) -> tuple[float, float]:
     digits = 5 if np.abs(x).max() < 10 else 1 if np.abs(x).max() < 1e5 else 0
     low, high = np.floor(x.min() * 10**digits) / 10**digits, np.ceil(x.max() * 10**digits) / 10**digits
     return round(float(low), digits), round(float(high if high > low else low + 1), digits)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with whole(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def write_tables(folder: Path, files: tuple[BidsFile, ...], splits: str = "metadata") -> None:
@@ -188,9 +173,7 @@ def write_tables(folder: Path, files: tuple[BidsFile, ...], splits: str = "metad
         write_table(folder / subject / session / f"{subject}_{session}_scans.tsv", tuple(rows[0]), rows, "\t")
     if splits == "metadata":
         write_table(folder / "sourcedata" / "emg2pose_metadata.csv", COLUMNS, (file.planned.row() for file in files))
-    _write_json(
-        folder / "task-emg2pose_emg.json",
-        {"TaskName": "emg2pose", "SamplingFrequency": SAMPLE_RATE, "PowerLineFrequency": 60, "Simulated": True},
-    )
+    shared = {"TaskName": "emg2pose", "SamplingFrequency": SAMPLE_RATE, "PowerLineFrequency": 60, "Simulated": True}
+    write_json(folder / "task-emg2pose_emg.json", shared)
     about = {"Name": "Simulated recordings in emg2pose's EMG-BIDS form", "BIDSVersion": "1.11.0", "DatasetType": "raw"}
-    _write_json(folder / DESCRIPTION, about)
+    write_json(folder / DESCRIPTION, about)

@@ -37,12 +37,8 @@ def activation(
 
 def _enslaving(share: float) -> np.ndarray:
     """(23, 23): row, the finger that means to move; column, the finger that gets the drive."""
-    matrix = np.eye(N_DOFS - 1)
-    for finger in range(4):
-        for other in (finger - 1, finger + 1):
-            if 0 <= other < 4:
-                for joint in range(1, 4):  # flexion only
-                    matrix[4 + 4 * finger + joint, 4 + 4 * other + joint] = share
+    matrix, neighbours = np.eye(N_DOFS - 1), np.eye(4, k=1) + np.eye(4, k=-1)
+    matrix[4:20, 4:20] += np.kron(neighbours, np.diag([0, share, share, share]))  # flexion only
     return matrix
 
 
@@ -118,9 +114,8 @@ def mains(rng: np.random.Generator, channels: int, n: int, physiology: Physiolog
     """The hum of the session's room and two harmonics, (C, n): one phase, other amplitudes an electrode."""
     period = round(SAMPLE_RATE / math.gcd(hertz, 20))  # samples after which 60 (or 50) Hz and its harmonics repeat
     harmonics, phase = np.array([1, 2, 3]), rng.uniform(0, 2 * np.pi, 3)
-    wave = np.sin(
-        2 * np.pi * hertz / SAMPLE_RATE * harmonics[:, None] * np.arange(period) + phase[:, None]
-    )  # (3, period)
+    turn = 2 * np.pi * hertz / SAMPLE_RATE
+    wave = np.sin(turn * harmonics[:, None] * np.arange(period) + phase[:, None])  # (3, period)
     gain = physiology.mains * rng.exponential(1.0, (channels, 1)) * np.array([1.0, 0.3, 0.2])
     return np.tile((gain @ wave).astype(np.float32), -(-n // period))[:, :n]
 
@@ -132,9 +127,8 @@ def artefacts(rng: np.random.Generator, channels: int, n: int, physiology: Physi
         length = min(n, int(SAMPLE_RATE * rng.uniform(0.1, 0.4)))
         start, centre = rng.integers(0, n - length + 1), rng.integers(channels)
         t = np.arange(length) / SAMPLE_RATE
-        wave = np.hanning(length) * sum(
-            np.sin(2 * np.pi * rng.uniform(15, 50) * t + rng.uniform(0, 2 * np.pi)) for _ in range(3)
-        )
+        waves = (np.sin(2 * np.pi * rng.uniform(15, 50) * t + rng.uniform(0, 2 * np.pi)) for _ in range(3))
+        wave = np.hanning(length) * sum(waves)
         for step, share in ((-1, 0.5), (0, 1.0), (1, 0.5)):
             channel = (centre + step) % channels
             out[channel, start : start + length] += physiology.artefact_amplitude * share * wave * rng.uniform(0.5, 1.5)

@@ -5,18 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embridge.simulator import stream
-from embridge.simulator.gestures import (
-    EFFORT,
-    FINGERS,
-    GROUPS,
-    LIMITS,
-    N_DOFS,
-    N_JOINTS,
-    POSE_NAMES,
-    POSES,
-    STAGES,
-    TEMPO,
-)
+from embridge.simulator.gestures import EFFORT, GROUPS, LIMITS, N_DOFS, N_JOINTS, POSE_NAMES, POSES, STAGES, TEMPO
 from embridge.simulator.physiology import Physiology
 
 MOCAP_RATE = 60.0  # Hz
@@ -38,7 +27,10 @@ class Style:
 
 @dataclass(frozen=True)
 class Programme:
-    """One hand's movements: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s."""
+    """One hand's movements: it holds ``poses[k]`` (K + 1, 24), then moves on from ``starts[k]`` for ``moves[k]`` s.
+
+    The first pose is the user's relaxed hand.
+    """
 
     poses: np.ndarray
     starts: np.ndarray
@@ -53,28 +45,21 @@ def draw_style(seed: int, user: str, physiology: Physiology) -> Style:
     rest = _BASE[_REST] + p.rest_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
     poses = rest + amplitude * (_BASE - _BASE[_REST]) + variant * (np.arange(len(_BASE)) != _REST)[:, None]
     poses[:, EFFORT] = _BASE[:, EFFORT] * np.exp(0.3 * rng.standard_normal())
-    tempo = np.exp(p.tempo_sd * rng.standard_normal())
-    return Style(np.clip(poses, *LIMITS.T), tempo, np.exp(p.tempo_sd * rng.standard_normal()))
+    tempo, pause = np.exp(p.tempo_sd * rng.standard_normal()), np.exp(p.tempo_sd * rng.standard_normal())
+    return Style(np.clip(poses, *LIMITS.T), tempo, pause)
 
 
 def draw_programme(
-    seed: int,
-    user: str,
-    session: int,
-    stage: str,
-    seconds: float,
-    style: Style,
-    physiology: Physiology,
-    moment: str = "",
+    seed: int, user: str, session: int, stage: str, seconds: float, style: Style, p: Physiology, moment: str = ""
 ) -> Programme:
     """The gestures of one stage recording: in random order, again and again, with pauses, until ``seconds`` are full.
 
     Both hands of a two-handed stage share it, so the side is not part of the stream's key. ``moment`` tells several
     recordings of one stage in a session apart.
     """
-    rng, p = stream(seed, "programme", user, session, stage, *([moment] if moment else [])), physiology
-    gestures, tempo = STAGES[stage], style.tempo * TEMPO.get(stage, 1.0)
-    poses, starts, moves = [style.poses[_REST]], [], []
+    rng = stream(seed, "programme", user, session, stage, *([moment] if moment else []))
+    gestures, tempo, relaxed = STAGES[stage], style.tempo * TEMPO.get(stage, 1.0), style.poses[_REST]
+    poses, starts, moves = [relaxed], [], []
     clock = rng.uniform(0.0, p.pause_seconds)
 
     def go(pose, hold):
@@ -91,14 +76,14 @@ def draw_programme(
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
             for name in path:
                 target = style.poses[POSE_NAMES.index(name)]
-                pose = style.poses[_REST] + amplitude * (target - style.poses[_REST])
+                pose = relaxed + amplitude * (target - relaxed)
                 pose = pose + p.repetition_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
                 pose[EFFORT] = amplitude * target[EFFORT]
                 share = 1.0 if len(path) == 1 else 0.5
                 go(pose, share * p.hold_seconds / tempo * np.exp(p.timing_sd * rng.standard_normal()))
             if rng.random() < p.pause_share:
                 pause = p.pause_seconds * style.pause * np.exp(p.timing_sd * rng.standard_normal())
-                rest = style.poses[_REST] + p.repetition_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
+                rest = relaxed + p.repetition_sd * rng.standard_normal(N_DOFS) * SPAN_SCALE
                 rest[EFFORT] = 0.0
                 go(rest, pause)
             if clock >= seconds:
@@ -112,9 +97,8 @@ def min_jerk(s: np.ndarray) -> np.ndarray:
     return s * s * s * (10.0 + s * (6.0 * s - 15.0))
 
 
-def trajectory(programme: Programme, times: np.ndarray, lags: np.ndarray | None = None) -> np.ndarray:
+def trajectory(programme: Programme, times: np.ndarray, lags=(0.0,) * 6) -> np.ndarray:
     """Poses at ``times`` (n,) s; (n, 24). ``lags`` (6,) s delays each group of joints (thumb, fingers, wrist)."""
-    lags = np.zeros(6) if lags is None else lags
     poses, out = programme.poses, np.empty((len(times), N_DOFS))
     for group, lag in enumerate(lags):
         at = times - lag
@@ -128,23 +112,20 @@ def trajectory(programme: Programme, times: np.ndarray, lags: np.ndarray | None 
 def couple(poses: np.ndarray, physiology: Physiology) -> np.ndarray:
     """Neighbouring fingers drag one another along, within anatomical limits; (n, 24) to (n, 24)."""
     out = poses.copy()
-    fingers = poses[:, 4:N_JOINTS].reshape(-1, len(FINGERS), 4)
-    flexion = fingers[:, :, 1:]
+    flexion = out[:, 4:N_JOINTS].reshape(-1, 4, 4)[:, :, 1:]  # a view: (n, fingers, joints)
+    step = physiology.coupling * np.diff(flexion, axis=1)  # from each finger to the next
     pull = np.zeros_like(flexion)
-    for a in range(len(FINGERS)):
-        for b in (a - 1, a + 1):
-            if 0 <= b < len(FINGERS):
-                pull[:, a] += physiology.coupling * (flexion[:, b] - flexion[:, a])
+    pull[:, 1:] -= step
+    pull[:, :-1] += step
     pull[:, 0] *= 0.5  # the index finger is the most independent one
-    out[:, 4:N_JOINTS].reshape(-1, len(FINGERS), 4)[:, :, 1:] += pull
+    flexion += pull
     return np.clip(out, *LIMITS.T)
 
 
 def failures(rng: np.random.Generator, n_frames: int, physiology: Physiology) -> np.ndarray:
     """Frames at which inverse kinematics fails: bool (n_frames,), in stretches, at a rate drawn for the file."""
     p = physiology
-    u = rng.random()
-    rate = p.ik_max * (max(0.0, u - p.ik_clean_files) / (1.0 - p.ik_clean_files)) ** p.ik_skew
+    rate = p.ik_max * (max(0.0, rng.random() - p.ik_clean_files) / (1.0 - p.ik_clean_files)) ** p.ik_skew
     lost = np.zeros(n_frames, dtype=bool)
     total = round(rate * n_frames)
     if total:

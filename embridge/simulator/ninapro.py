@@ -18,26 +18,18 @@ from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.data.ninapro import DB2, gesture_name
 from embridge.data.recordings import Segment
 from embridge.errors import InputError
-from embridge.simulator import stream
+from embridge.simulator import stream, table
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
-from embridge.simulator.gestures import EFFORT, N_DOFS, POSE_NAMES, WRIST_DEVIATION, WRIST_FLEXION
+from embridge.simulator.gestures import DOFS, EFFORT, N_DOFS, POSE_NAMES
 from embridge.simulator.kinematics import SPAN_SCALE, Programme, Style, draw_style, to_rate
 from embridge.simulator.physiology import PHYSIOLOGY, Physiology
 from embridge.simulator.session import perform
 from embridge.simulator.write import whole, write_missing
 
-# The simulator's pose that comes nearest to each movement, in the order of NinaPro's list.
-MOVEMENTS = {
-    1: (  # exercise B: hand configurations, then the wrist
-        "thumb_up", "peace", "scissors_shut", "four", "spread", "fist", "point", "flat", "knob_cw", "knob_ccw",
-        "paddle_fore", "paddle_back", "wrist_in", "wrist_out", "wrist_radial", "wrist_ulnar", "handle",
-    ),
-    2: (  # exercise C: grasps
-        "grasp_wide", "grasp", "claw_tight", "poke", "cup", "ok", "pinch_all", "swipe_in", "draw_a", "claw",
-        "pinch_open", "throw", "pinch_two", "pinch_middle", "pinch_index", "block", "thumb_turn_a", "press_flat",
-        "steeple", "wave_a", "snap_load", "stir", "scissors_open",
-    ),
-}  # fmt: skip
+_TABLE = table("ninapro.toml")
+MOVEMENTS = {int(exercise): tuple(poses) for exercise, poses in _TABLE["movements"].items()}
+_OFFSETS = np.array([offset for offset, _ in _TABLE["glove"]])  # raw units
+_GAINS = np.array([[moved_by.get(dof, 0.0) for dof in DOFS] for _, moved_by in _TABLE["glove"]])  # (22, 24)
 FIRST_LABEL = {1: 1, 2: 18}  # the labels run on, as in the real files
 MAINS = 50  # Hz
 VOLT = 1e-6  # V a unit of sensor noise: about what good amplifiers have
@@ -57,36 +49,6 @@ GLOVE_NOISE = 0.2  # raw units, at 60 Hz
 MADE, LEFT = (0.1, 0.3), (0.0, 0.2)  # s, from..to: the hand's delay when a movement is shown, and no longer shown
 FIT_OFFSET_SD = 8.0  # raw units, between users
 FIT_GAIN_SD = 0.15  # between users (SD of log gain)
-_THUMB_CMC, _THUMB_CMC_AA, _THUMB_MCP, _THUMB_IP = range(4)
-_INDEX, _MIDDLE, _RING, _PINKY = (4 + 4 * i for i in range(4))  # abduction; MCP, PIP and DIP flexion follow
-
-
-def _flexion(joint: int) -> tuple[float, dict[int, float]]:
-    return 70.0, {joint: 50.0}
-
-
-def _between(one: int, other: int) -> tuple[float, dict[int, float]]:
-    """The angle between two fingers, from their abductions."""
-    return 120.0, {one: 60.0, other: -60.0}
-
-
-# The glove's 22 sensors in their order: raw value (0-255) of the straight hand, and raw units per rad of each joint.
-GLOVE: tuple[tuple[float, dict[int, float]], ...] = (
-    (100.0, {_THUMB_CMC: 60.0}),  # thumb rotation
-    _flexion(_THUMB_MCP),
-    _flexion(_THUMB_IP),
-    (60.0, {_THUMB_CMC_AA: 70.0}),  # thumb to index
-    *(_flexion(_INDEX + i) for i in (1, 2, 3)),
-    *(_flexion(_MIDDLE + i) for i in (1, 2, 3)),
-    _between(_INDEX, _MIDDLE),
-    *(_flexion(_RING + i) for i in (1, 2, 3)),
-    _between(_MIDDLE, _RING),
-    *(_flexion(_PINKY + i) for i in (1, 2, 3)),
-    _between(_RING, _PINKY),
-    (90.0, {_THUMB_CMC: 20.0, _PINKY + 1: 20.0}),  # palm arch
-    (128.0, {WRIST_FLEXION: 45.0}),
-    (128.0, {WRIST_DEVIATION: 60.0}),
-)
 
 
 @dataclass(frozen=True)
@@ -100,15 +62,12 @@ class Fit:
 def draw_fit(seed: int, user: str) -> Fit:
     """One user's fit: hands differ in size, and sensors shift on them."""
     rng = stream(seed, "glove", user)
-    return Fit(FIT_OFFSET_SD * rng.standard_normal(len(GLOVE)), np.exp(FIT_GAIN_SD * rng.standard_normal(len(GLOVE))))
+    return Fit(FIT_OFFSET_SD * rng.standard_normal(22), np.exp(FIT_GAIN_SD * rng.standard_normal(22)))
 
 
 def glove_values(poses: np.ndarray) -> np.ndarray:
     """Nominal raw values (F, 22) of the glove at poses (F, 24)."""
-    gains = np.zeros((len(GLOVE), N_DOFS))
-    for row, (_, moved_by) in zip(gains, GLOVE, strict=True):
-        row[list(moved_by)] = list(moved_by.values())
-    return np.array([offset for offset, _ in GLOVE]) + poses @ gains.T
+    return _OFFSETS + poses @ _GAINS.T
 
 
 @dataclass(frozen=True)
@@ -157,11 +116,9 @@ def expected_segments(file: PlannedMat, config: NinaProSimulationConfig) -> tupl
     found = []
     for k in range(len(MOVEMENTS[file.exercise]) * config.repetitions):
         shown = k * cycle + first
-        made, left = (
-            round(t * SAMPLE_RATE) for t in (shown + np.mean(MADE), shown + config.movement_seconds + np.mean(LEFT))
-        )
+        made, left = shown + np.mean(MADE), shown + config.movement_seconds + np.mean(LEFT)
         gesture = gesture_name(file.exercise, 1 + k // config.repetitions)
-        found.append(Segment(made, left, gesture, 1 + k % config.repetitions))
+        found.append(Segment(round(made * SAMPLE_RATE), round(left * SAMPLE_RATE), gesture, 1 + k % config.repetitions))
     return tuple(found)
 
 
@@ -177,14 +134,12 @@ def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
     return band
 
 
-def _draw_programme(
-    file: PlannedMat, config: NinaProSimulationConfig, style: Style, p: Physiology
-) -> tuple[Programme, np.ndarray]:
+def _draw_programme(file: PlannedMat, config: NinaProSimulationConfig, style: Style) -> tuple[Programme, np.ndarray]:
     """The movements of the hand, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
 
     The hand follows the film with a delay; the refined labels ("restimulus") are those of the hand.
     """
-    rng = stream(config.seed, "ninapro programme", file.user, file.exercise)
+    rng, p = stream(config.seed, "ninapro programme", file.user, file.exercise), PHYSIOLOGY
     relaxed = style.poses[POSE_NAMES.index("rest")]
     poses, starts, moves, times = [relaxed], [], [], []
     names = MOVEMENTS[file.exercise]
@@ -203,9 +158,8 @@ def _draw_programme(
             poses += [held, back]
             starts += [made, left]
             # within half a second, so that the hand is back before the next time
-            moves += np.minimum(
-                p.move_seconds / style.tempo * np.exp(p.timing_sd * rng.standard_normal(2)), 0.5
-            ).tolist()
+            moving = p.move_seconds / style.tempo * np.exp(p.timing_sd * rng.standard_normal(2))
+            moves += np.minimum(moving, 0.5).tolist()
             times.append((shown, made, over, left))
     return Programme(np.stack(poses), np.array(starts), np.array(moves)), np.array(times)
 
@@ -218,24 +172,23 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     seed, p, user = config.seed, PHYSIOLOGY, file.user
     style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
     band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
-    programme, times = _draw_programme(file, config, style, p)
+    programme, times = _draw_programme(file, config, style)
     rng = stream(seed, "ninapro recording", user, file.exercise)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
     n = _block_samples(config)  # one movement, which bounds memory
     emg, glove = [], []
     for k in range(len(MOVEMENTS[file.exercise])):
-        start, rest = k * n / SAMPLE_RATE, style.poses[POSE_NAMES.index("rest")]
-        signal, _, poses = perform(rng, programme, lags, start, n, rest, forearm, band, p, MAINS, supported=True)
-        seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), len(GLOVE)))
-        seen = np.clip(seen, 0, 255)
+        start = k * n / SAMPLE_RATE
+        signal, _, poses = perform(rng, programme, lags, start, n, forearm, band, p, MAINS, supported=True)
+        seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), 22))
         emg.append(signal * np.float32(VOLT))
-        glove.append(to_rate(seen.T, n, SAMPLE_RATE).T)
-    columns = range(len(GLOVE)) if file.database == "DB2" else [i for i in range(22) if i + 1 not in DB2.dropped]
+        glove.append(to_rate(np.clip(seen, 0, 255).T, n, SAMPLE_RATE).T)
+    columns = [i for i in range(22) if file.database == "DB2" or i + 1 not in DB2.dropped]
     return {
         "subject": np.array([[file.subject]], np.uint8),
         "exercise": np.array([[file.exercise]], np.uint8),
         "emg": np.concatenate(emg),
-        "glove": np.concatenate(glove)[:, list(columns)],
+        "glove": np.concatenate(glove)[:, columns],
         **_labels(np.round(times * SAMPLE_RATE).astype(int), n * len(emg), FIRST_LABEL[file.exercise], config),
         "simulated": np.array([[1]], np.uint8),  # no field of the real files
     }
@@ -265,10 +218,11 @@ def write_ninapro(
             f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
         )
     files, write = plan_ninapro(config), partial(_write_file, folder, config)
-    write_missing(
-        folder, config, files, write, lambda f: file_bytes(n_samples(f, config)),
-        per_worker=1, progress=progress, workers=workers,
-    )  # fmt: skip
+
+    def size(file: PlannedMat) -> int:
+        return file_bytes(n_samples(file, config))
+
+    write_missing(folder, config, files, write, size, per_worker=1, progress=progress, workers=workers)
     return files
 
 

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.simulator import anatomy, emg, kinematics, stream
-from embridge.simulator.gestures import EFFORT, N_JOINTS, POSE_NAMES
+from embridge.simulator.gestures import N_JOINTS
 from embridge.simulator.physiology import PHYSIOLOGY, Physiology
 from embridge.simulator.plan import PlannedFile
 
@@ -49,8 +49,7 @@ def simulate(file: PlannedFile, seed: int, physiology: Physiology = PHYSIOLOGY) 
     band = anatomy.draw_band(seed, user, session, file.side, forearm, p)
     programme = kinematics.draw_programme(seed, user, session, file.stage, file.seconds, style, p, file.moment)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
-    rest = style.poses[POSE_NAMES.index("rest")]
-    signal, active, poses = perform(rng, programme, lags, 0.0, n, rest, forearm, band, p)
+    signal, active, poses = perform(rng, programme, lags, 0.0, n, forearm, band, p)
     seen = written(poses[:, :N_JOINTS]) + p.mocap_noise * rng.standard_normal((len(poses), N_JOINTS))
     angles = kinematics.to_rate(seen.T, n, SAMPLE_RATE).T
     lost = kinematics.failures(rng, len(poses) - 2, p)
@@ -65,7 +64,6 @@ def perform(
     lags: np.ndarray,
     start: float,
     n: int,
-    rest: np.ndarray,
     forearm: anatomy.Forearm,
     band: anatomy.Band,
     p: Physiology,
@@ -74,17 +72,15 @@ def perform(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Perform ``n`` samples of a programme from ``start`` s on, with fingers that lag by ``lags`` (6,) s.
 
-    ``rest`` (24,) is the user's relaxed hand, ``hertz`` the mains; a ``supported`` arm lies on a table. Returns the EMG
-    (n, C) in sensor-noise units, and at 60 Hz the activation (F, n_muscles) and the poses (F, 24).
+    ``hertz`` are the mains; a ``supported`` arm lies on a table. Returns the EMG (n, C) in sensor-noise units, and at
+    60 Hz the activation (F, n_muscles) and the poses (F, 24).
     """
     n_frames = int(np.ceil(n * kinematics.MOCAP_RATE / SAMPLE_RATE)) + 2
     times = start + np.arange(n_frames) / kinematics.MOCAP_RATE
     poses = kinematics.couple(kinematics.trajectory(programme, times, lags), p)
     ahead = kinematics.couple(kinematics.trajectory(programme, times + p.lead_seconds, lags), p)
-    rest = rest.copy()
-    rest[EFFORT] = 0.0
     with threadpool_limits(1):  # the bytes must not depend on how BLAS shares the work, nor workers fight for cores
         load = 0.0 if supported else emg.arm_load(rng, n_frames, p)
-        active = emg.fluctuate(rng, emg.activation(ahead, rest, forearm, p, load), p)
+        active = emg.fluctuate(rng, emg.activation(ahead, programme.poses[0], forearm, p, load), p)
         signal = emg.record(rng, active, forearm, band, n, p, hertz)
     return signal, active, poses

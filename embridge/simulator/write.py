@@ -36,17 +36,12 @@ def write_dataset(
     ``metadata.csv`` comes last. Arguments and errors as of :func:`write_missing`.
     """
     files, write = plan(config), partial(write_recording, folder, config.seed)
+
+    def size(file: PlannedFile) -> int:
+        return file_bytes(file.n_samples)
+
     # a pool takes a second to start, in which one process writes eight files
-    n = write_missing(
-        folder,
-        config,
-        files,
-        write,
-        lambda f: file_bytes(f.n_samples),
-        per_worker=8,
-        progress=progress,
-        workers=workers,
-    )
+    n = write_missing(folder, config, files, write, size, per_worker=8, progress=progress, workers=workers)
     metadata = folder / "metadata.csv"
     if n or not metadata.exists():
         write_table(metadata, COLUMNS, (file.row() for file in files))
@@ -61,16 +56,14 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict], deli
         writer.writerows(rows)
 
 
+def write_json(path: Path, content: dict, **how) -> None:
+    """Write JSON, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1, **how) + "\n", encoding="utf-8")
+
+
 def write_missing(
-    folder: Path,
-    config,
-    files: tuple,
-    write: Callable,
-    size: Callable,
-    *,
-    per_worker: int,
-    progress: bool,
-    workers: int | None,
+    folder: Path, config, files, write: Callable, size: Callable, *, per_worker, progress, workers
 ) -> int:
     """Write those of the planned ``files`` that are not below ``folder`` yet; returns how many these were.
 
@@ -142,12 +135,8 @@ def write_recording(folder: Path, seed: int, file: PlannedFile) -> None:
 
 def _claim(folder: Path, config) -> None:
     """Compare the folder's ``simulation.json`` with ours, or write it first of all, with what began it."""
-    ours = {
-        "simulated": True,
-        "simulator_version": VERSION,
-        "config": as_json(config),
-        "physiology": as_json(PHYSIOLOGY),
-    }
+    config, physiology = as_json(config), as_json(PHYSIOLOGY)
+    ours = {"simulated": True, "simulator_version": VERSION, "config": config, "physiology": physiology}
     manifest = folder / "simulation.json"
     if manifest.exists():
         try:
@@ -164,9 +153,7 @@ def _claim(folder: Path, config) -> None:
             f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
         )
     else:
-        with whole(manifest) as part:
-            text = json.dumps(ours | provenance(threads=1), indent=1, sort_keys=True) + "\n"
-            part.write_text(text, encoding="utf-8")
+        write_json(manifest, ours | provenance(threads=1), sort_keys=True)
 
 
 def _differences(name: str, ours, theirs) -> list[str]:
