@@ -1,7 +1,6 @@
 """Windows on their way to a training step: scaled as encoders see them, in an order that a seed decides, read ahead.
 
-Order and noise are functions of (seed, epoch, sample) and never of what ran before, so that a killed run goes on
-exactly.
+Order and noise are functions of (seed, epoch, sample) and never of what ran before: a killed run goes on exactly.
 """
 
 import hashlib
@@ -27,20 +26,17 @@ class Windows:
     """Some windows of one array of the store, for a task to take batches of: float16, without Python for each window.
 
     A batch is gathered row by row, one row a window and channel, so that a rotation of channels costs nothing.
-
-    Attributes
-    ----------
-    placement : where the windows lie and why, in words
+    ``placement`` says where the windows lie and why.
     """
 
     def __init__(self, array: np.ndarray, ids: np.ndarray, device: str = "cpu"):
         """array: (N, C, T) float16, memory-mapped; ids: (n,) those that samples 0..n-1 mean."""
-        self.ids, self.device = np.asarray(ids, dtype=np.int64), torch.device(device)
+        self.ids, self.device, self.resident = np.asarray(ids, dtype=np.int64), torch.device(device), None
         self.n_channels, self.window = array.shape[1:]
         self.rows = array.reshape(-1, self.window)  # (N * C, T), still the file's pages
         self.threads = ThreadPoolExecutor(torch.get_num_threads(), "gather")
-        size = 2 * len(self.ids) * self.n_channels * self.window
-        self.resident = None
+        n_rows = len(self.ids) * self.n_channels
+        size = 2 * n_rows * self.window
         if self.device.type == "cpu":
             self.placement = f"read ahead from the store ({size / 1e9:.1f} GB)"
             return
@@ -49,9 +45,7 @@ class Windows:
         why = f"{size / 1e9:.1f} GB, {free / 1e9:.1f} GB free, {RESERVE / 1e9:.0f} GB kept for the model"
         self.placement = f"on the GPU as float16 ({why})" if fits else f"read ahead from pinned memory ({why})"
         if fits:
-            self.resident = torch.empty(
-                len(self.ids) * self.n_channels, self.window, dtype=torch.float16, device=device
-            )
+            self.resident = torch.empty(n_rows, self.window, dtype=torch.float16, device=device)
             for start in range(0, len(self.ids), 1024):  # through pinned memory, a part at a time
                 part = self._read(self._rows_of(self.ids[start : start + 1024], None, None))
                 self.resident[start * self.n_channels :][: len(part)] = part
@@ -60,11 +54,11 @@ class Windows:
     def take(self, samples: Tensor, shifts: Tensor | None = None, ring: int | None = None) -> Tensor:
         """(B, C, T) float16 on the device: windows ``samples`` (B,), channels rolled by ``shifts`` (B,) if given."""
         if self.resident is None:
-            rows = self._read(self._rows_of(self.ids[samples.numpy()], shifts, ring))
+            found = self._read(self._rows_of(self.ids[samples.numpy()], shifts, ring))
         else:
-            rows = self._rows_of(samples.numpy(), shifts, ring)
-            rows = self.resident.index_select(0, to_device(torch.from_numpy(rows), self.device))
-        return rows.view(len(samples), self.n_channels, self.window)
+            rows = torch.from_numpy(self._rows_of(samples.numpy(), shifts, ring))
+            found = self.resident.index_select(0, to_device(rows, self.device))
+        return found.view(len(samples), self.n_channels, self.window)
 
     def _rows_of(self, windows: np.ndarray, shifts: Tensor | None, ring: int | None) -> np.ndarray:
         channels = np.arange(self.n_channels)
@@ -93,15 +87,11 @@ def to_device(x: Tensor, device: torch.device | str) -> Tensor:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Means and standard deviations of the pre-training windows: the only statistics that any split is scaled by.
+    """Means and standard deviations of the pre-training windows: the only statistics that any split is scaled by."""
 
-    Of waveforms, or of log-power and frames (:attr:`~embridge.data.store.WindowStore.kind`). ``pose_mean``,
-    ``pose_std``: (J,); ``emg_mean``, ``emg_std``: (C,), used where waveforms are scaled by "train".
-    """
-
-    pose_mean: tuple[float, ...]
+    pose_mean: tuple[float, ...]  # (J,)
     pose_std: tuple[float, ...]
-    emg_mean: tuple[float, ...]
+    emg_mean: tuple[float, ...]  # (C,), used where waveforms are scaled by "train"
     emg_std: tuple[float, ...]
 
 
@@ -124,21 +114,18 @@ def measure_statistics(store: WindowStore, ids: np.ndarray, *, chunk: int = 256)
 class Reader:
     """Windows as the encoders see them: the front end's arrays, normalised, on the device.
 
-    Parameters
-    ----------
-    emg, pose : the window stores that EMG and pose are read from; one and the same where both front ends are alike
-    scales : Statistics of the pre-training split by "pose" and, where EMG is scaled by "train", "emg"
-    emg_norm : "log-power", which is stored as the encoders see it, or for waveforms TrainConfig.emg_norm
+    ``emg`` and ``pose`` are the stores to read from, the same one where both front ends are alike; ``scales`` are those
+    of the pre-training windows by "pose" and, where EMG is scaled by "train", "emg"; ``emg_norm`` is "log-power", which
+    is stored as the encoders see it, or for waveforms TrainConfig.emg_norm.
     """
 
     def __init__(self, emg: WindowStore, pose: WindowStore, scales: dict[str, Statistics], emg_norm: str, device="cpu"):
-        self.emg_store, self.pose_store, self.emg_norm, self.device = emg, pose, emg_norm, device
-        self.emg_stats = None
-        if "pose" in scales:
-            self.pose_mean = torch.tensor(scales["pose"].pose_mean, device=device)[:, None]  # (J, 1)
-            self.pose_std = torch.tensor(scales["pose"].pose_std, device=device)[:, None]
-        if "emg" in scales:
-            given = {"mean": scales["emg"].emg_mean, "std": scales["emg"].emg_std}
+        self.emg_store, self.pose_store, self.emg_norm, self.device, self.emg_stats = emg, pose, emg_norm, device, None
+        if by := scales.get("pose"):
+            self.pose_mean = torch.tensor(by.pose_mean, device=device)[:, None]  # (J, 1)
+            self.pose_std = torch.tensor(by.pose_std, device=device)[:, None]
+        if by := scales.get("emg"):
+            given = {"mean": by.emg_mean, "std": by.emg_std}
             self.emg_stats = {name: torch.tensor(values, device=device) for name, values in given.items()}
 
     def emg(self, ids) -> torch.Tensor:

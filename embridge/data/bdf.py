@@ -5,15 +5,13 @@ so that memory is the samples' own. Only reading samples needs edfio, not import
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from embridge.data.emg2pose import N_ANGLES, N_CHANNELS, SAMPLE_RATE
+from embridge.data.recordings import readable
 from embridge.errors import InputError
 
 EMG = tuple(f"emg{i}" for i in range(N_CHANNELS))
@@ -21,37 +19,21 @@ JOINTS = tuple(f"joint{i}" for i in range(N_ANGLES))
 MAX_BYTES = 2**30  # of one file: 80 minutes of 37 channels at 24 bits and 2 kHz
 PIECE = 2**22  # bytes that edfio is handed at a time: some 20 s
 BLOCK = 256  # bytes of the file's own header, and again of each channel's
-# the channels' headers lie together field by field: where a field begins, in bytes a channel, and how long it is
-FIELDS = {
-    "label": (0, 16),
-    "dimension": (96, 8),
-    "physical_min": (104, 8),
-    "physical_max": (112, 8),
-    "digital_min": (120, 8),
-    "digital_max": (128, 8),
-    "n_samples": (216, 8),
-}
+# the channels' headers lie together field by field: where one of 8 bytes begins, in bytes a channel
+DIMENSION, RANGE, N_SAMPLES = 96, (104, 112, 120, 128), 216  # RANGE: physical minimum and maximum, digital ones
 ANNOTATIONS = "BDF Annotations"  # the label of a channel that holds text
+NOT_BDF = ("BDF file", OSError, ValueError, IndexError, OverflowError)
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file's header says, checked against its size and against emg2pose's layout.
-
-    Attributes
-    ----------
-    raw : its bytes
-    n_records, record_bytes, record_samples : data records; the bytes of one, and the samples of each channel in it
-    places : where :data:`EMG` and :data:`JOINTS` are among the channels that are no annotations
-    dimension : what it gives as the joints' unit; "uV" in the release
-    """
+class Header(NamedTuple):
+    """What a file's header says, checked against its size and against emg2pose's layout."""
 
     raw: bytes
-    n_records: int
+    n_records: int  # data records
     record_bytes: int
-    record_samples: int
-    places: tuple[int, ...]
-    dimension: str
+    record_samples: int  # of each channel in a data record
+    places: tuple[int, ...]  # where EMG and JOINTS are among the channels that are no annotations
+    dimension: str  # what it gives as the joints' unit; "uV" in the release
 
     @property
     def n_samples(self) -> int:
@@ -63,26 +45,18 @@ class Header:
         return self.raw[:236] + str(n_records).encode().ljust(8) + self.raw[244:]
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What a file holds, without padding.
+class Samples(NamedTuple):
+    """What a file holds, without padding."""
 
-    Attributes
-    ----------
-    emg, joints : (16, T) and (20, T) float32, in the numbers that the header's scale gives
-    annotations : (onset in s, duration in s or None, text)
-    header : what its header says
-    """
-
-    emg: np.ndarray
-    joints: np.ndarray
-    annotations: tuple[tuple[float, float | None, str], ...]
+    emg: np.ndarray  # (16, T) float32, in the numbers that the header's scale gives
+    joints: np.ndarray  # (20, T), alike
+    annotations: tuple[tuple[float, float | None, str], ...]  # onset in s, duration in s or None, text
     header: Header
 
 
 def read_header(path: Path) -> Header:
     """The header of a file. Raises InputError for another layout, another rate, and for a file cut short."""
-    with _opened(path) as file:
+    with readable(path, *NOT_BDF), open(path, "rb") as file:
         return _header(path, file)
 
 
@@ -91,7 +65,7 @@ def read_samples(path: Path, n: int) -> Samples:
     from edfio import read_bdf
 
     out, notes = np.empty((N_CHANNELS + N_ANGLES, n), np.float32), []
-    with _opened(path) as file:
+    with readable(path, *NOT_BDF), open(path, "rb") as file:
         header = _header(path, file)
         step = max(1, PIECE // header.record_bytes)
         for first in range(0, header.n_records, step):
@@ -100,29 +74,13 @@ def read_samples(path: Path, n: int) -> Samples:
             block = out[:, first * header.record_samples : (first + k) * header.record_samples]
             signals = part.signals
             for row, place in zip(block, header.places, strict=True):
-                row[:] = _physical(signals[place])[: len(row)]
+                signal = signals[place]
+                # one whose scale is a point is that constant: edfio gives raw integers
+                constant = signal.physical_min == signal.physical_max
+                row[:] = signal.physical_min if constant else signal.data[: len(row)]
             # edfio counts from the first record that it is given
             notes += [(a.onset + first * part.data_record_duration, a.duration, a.text) for a in part.annotations]
     return Samples(out[:N_CHANNELS], out[N_CHANNELS:], tuple(notes), header)
-
-
-def _physical(signal) -> np.ndarray:
-    """A channel (n,) in its physical unit; one whose scale is a point is that constant (edfio gives raw integers)."""
-    if signal.physical_min == signal.physical_max:
-        return np.full(len(signal.digital), signal.physical_min)
-    return signal.data
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """One file; closes it whatever happens, and tells library errors plainly."""
-    try:
-        with open(path, "rb") as file:
-            yield file
-    except InputError:
-        raise
-    except (OSError, ValueError, IndexError, OverflowError) as error:
-        raise InputError(f"{path}: not a readable BDF file ({' '.join(str(error).split())}); fetch it again") from error
 
 
 def _header(path: Path, file: BinaryIO) -> Header:
@@ -137,11 +95,12 @@ def _header(path: Path, file: BinaryIO) -> Header:
     raw += file.read(BLOCK * max(n_channels, 0))
     if len(raw) < BLOCK * (1 + n_channels):
         raise InputError(f"{path}: it ends within its header; fetch it again")
-    fields = {
-        name: [raw[BLOCK + n_channels * at + i * width :][:width].decode("latin-1").strip() for i in range(n_channels)]
-        for name, (at, width) in FIELDS.items()
-    }
-    labels, lengths = fields["label"], [int(text) for text in fields["n_samples"]]
+
+    def told(at: int, width: int = 8) -> list[str]:
+        first = BLOCK + n_channels * at
+        return [raw[first + i * width :][:width].decode("latin-1").strip() for i in range(n_channels)]
+
+    labels, lengths, ranges = told(0, 16), [int(text) for text in told(N_SAMPLES)], [told(at) for at in RANGE]
     if min(lengths, default=0) < 1 or not 0 < seconds < math.inf:
         raise InputError(f"{path}: expected data records of some length, found {seconds:g} s; fetch it again")
     record_bytes = 3 * sum(lengths)
@@ -151,26 +110,20 @@ def _header(path: Path, file: BinaryIO) -> Header:
     if n_records < 0 or whole != n_records or rest:
         expected = len(raw) + max(n_records, 0) * record_bytes
         raise InputError(f"{path}: expected {expected} bytes by its header, found {size}; fetch it again")
-    missing = [label for label in EMG + JOINTS if labels.count(label) != 1]
-    if missing:
-        raise InputError(
-            f"{path}: expected channels emg0 to emg15 and joint0 to joint19, each once; found {missing[0]} "
-            f"{labels.count(missing[0])} times among {', '.join(labels) or 'none'}"
-        )
+    if missing := [label for label in EMG + JOINTS if labels.count(label) != 1]:
+        found = f"found {missing[0]} {labels.count(missing[0])} times among {', '.join(labels) or 'none'}"
+        raise InputError(f"{path}: expected channels emg0 to emg15 and joint0 to joint19, each once; {found}")
     at = [labels.index(label) for label in EMG + JOINTS]
     for i in at:
         if not math.isclose(lengths[i] / seconds, SAMPLE_RATE, rel_tol=1e-6):
-            raise InputError(
-                f"{path}: expected {SAMPLE_RATE:g} Hz, found {lengths[i] / seconds:g} in {labels[i]}; resample "
-                "or leave the file out"
-            )
-        low, high, *digital = (float(fields[name][i]) for name in list(FIELDS)[2:6])
-        if not (math.isfinite(low) and math.isfinite(high)) or digital[0] >= digital[1]:
-            raise InputError(
-                f"{path}: expected {labels[i]}'s range as two numbers, found {low} to {high} for integers from "
-                f"{digital[0]:g} to {digital[1]:g}; fetch it again"
-            )
-    dimensions = sorted({fields["dimension"][labels.index(label)] for label in JOINTS})
+            found = f"found {lengths[i] / seconds:g} in {labels[i]}"
+            raise InputError(f"{path}: expected {SAMPLE_RATE:g} Hz, {found}; resample or leave the file out")
+        low, high, least, most = (float(texts[i]) for texts in ranges)
+        if not (math.isfinite(low) and math.isfinite(high)) or least >= most:
+            found = f"found {low} to {high} for integers from {least:g} to {most:g}"
+            raise InputError(f"{path}: expected {labels[i]}'s range as two numbers, {found}; fetch it again")
+    of_each = told(DIMENSION)
+    dimensions = sorted({of_each[labels.index(label)] for label in JOINTS})
     if len(dimensions) > 1:
         raise InputError(f"{path}: expected one unit for all joints, found {' and '.join(dimensions)}; fetch it again")
     places = tuple(i - labels[:i].count(ANNOTATIONS) for i in at)

@@ -7,9 +7,10 @@ import csv
 import io
 import json
 import os
+from functools import cache
 from pathlib import Path
 
-from embridge.data.recordings import unreadable
+from embridge.data.recordings import readable, walk
 from embridge.errors import InputError
 
 DESCRIPTION = "dataset_description.json"
@@ -18,14 +19,10 @@ MISSING = ("", "n/a")  # BIDS writes the latter
 
 
 class Tree:
-    """The files below a folder that matter, from one walk.
+    """The files below ``folder`` that matter, from one walk.
 
-    Attributes
-    ----------
-    folder : where the walk began
-    recordings : the paths whose names end in ``ending``, in order
-    left : (folder, reason) of those that could not be read
-    roots : the folders with a dataset_description.json, next above each recording
+    ``recordings`` are the paths whose names end in ``ending``, in order; ``roots`` the folders with a
+    dataset_description.json, next above each recording; ``left`` (folder, reason) of those that could not be read.
     """
 
     def __init__(self, folder: Path, ending: str, others: tuple[str, ...] = (), skip_broken: bool = False):
@@ -36,8 +33,7 @@ class Tree:
         self.folder, self._names, self._chains, self._read = folder, {}, {}, {}
         endings = (ending, *others, DESCRIPTION, "emg.json", "events.tsv", "scans.tsv", "participants.tsv")
         seen, self.left = set(), []
-        refused = unreadable(self.left, skip_broken)
-        for top, folders, names in os.walk(folder, onerror=refused, followlinks=True):  # parts may lie on another disk
+        for top, folders, names in walk(folder, self.left, skip_broken, follow=True):  # parts may lie on another disk
             if (real := os.path.realpath(top)) in seen:
                 folders.clear()
                 continue
@@ -47,8 +43,7 @@ class Tree:
             if kept := [name for name in sorted(names) if name.endswith(endings) and not name.startswith(".")]:
                 self._names[Path(top)] = kept
         self.recordings = self.named(ending)
-        above = (self._root(folder) for folder in {path.parent for path in self.recordings})
-        self.roots = sorted(root for root in set(above) if root)
+        self.roots = sorted({self._root(path.parent) for path in self.recordings} - {None})
 
     def named(self, ending: str) -> list[Path]:
         """All files whose names end so, in order."""
@@ -57,25 +52,20 @@ class Tree:
     def _root(self, folder: Path) -> Path | None:
         return next((f for f in (folder, *folder.parents) if DESCRIPTION in self._names.get(f, ())), None)
 
-    def _chain(self, folder: Path, suffix: str) -> list[tuple[frozenset, Path]]:
-        """The files of a suffix from the root down to this folder, with their entities; in a folder fewest first."""
-        if (folder, suffix) not in self._chains:  # a session's recordings share one
-            root, chain = self._root(folder), []
-            for each in reversed([f for f in (folder, *folder.parents) if f == root or root in f.parents]):
-                names = [n for n in self._names.get(each, ()) if n == suffix or n.endswith(f"_{suffix}")]
-                said = [(frozenset(entities(name).items()), each / name) for name in names]
-                chain += sorted(said, key=lambda one: len(one[0]))
-            self._chains[folder, suffix] = chain
-        return self._chains[folder, suffix]
-
     def sidecars(self, path: Path, suffix: str) -> list[Path]:
         """The files of a suffix that apply to a recording, from the root inwards, the most specific of a folder last.
 
         BIDS' inheritance principle: it lies in the recording's folder or above, and names no entity that the recording
         does not have.
         """
-        own = frozenset(entities(path.name).items())
-        return [found for said, found in self._chain(path.parent, suffix) if said <= own]
+        folder, own = path.parent, entities(path.name).items()
+        if (folder, suffix) not in self._chains:  # a session's recordings share one
+            root, chain = self._root(folder), []
+            for each in reversed([f for f in (folder, *folder.parents) if f == root or root in f.parents]):
+                names = [n for n in self._names.get(each, ()) if n == suffix or n.endswith(f"_{suffix}")]
+                chain += [each / name for name in sorted(names, key=lambda name: len(entities(name)))]
+            self._chains[folder, suffix] = chain
+        return [found for found in self._chains[folder, suffix] if entities(found.name).items() <= own]
 
     def sidecar(self, path: Path, suffix: str) -> dict:
         """What the JSON files of a suffix that apply to a recording say, the nearest having the last word."""
@@ -87,38 +77,30 @@ class Tree:
         return told
 
 
+@cache  # a name is asked for again with each recording that it may apply to
 def entities(name: str) -> dict[str, str]:
     """Of ``sub-01_run-02_emg.bdf`` {"sub": "01", "run": "02"}."""
     return dict(part.split("-", 1) for part in name.split("_")[:-1] if "-" in part)
 
 
 def is_absent(path: Path, least: int) -> bool:
-    """Whether a file's content was not fetched: a link to nothing, or the short text that stands in its place.
-
-    A file of ``least`` bytes or more is not opened for that.
-    """
+    """Whether a file of fewer than ``least`` bytes is a link to nothing, or the text that stands for what to fetch."""
     try:
-        if path.stat().st_size >= least:
-            return False
-        with open(path, "rb") as file:
-            start = file.read(64)
+        stands_for = (b"/annex/objects/", b"version https://git-lfs")
+        return path.stat().st_size < least and path.read_bytes().startswith(stands_for)
     except FileNotFoundError:
         return True
-    return start.startswith((b"/annex/objects/", b"version https://git-lfs"))
 
 
 def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
     """The rows of a tab-separated table, all values text. InputError where one of ``columns`` is missing."""
-    rows = csv.DictReader(io.StringIO(_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
-    try:
-        names = rows.fieldnames or []
-        if missing := [name for name in columns if name not in names]:
-            raise InputError(
-                f"{path}: expected the columns {', '.join(columns)}, missing {', '.join(missing)}; fetch it again"
-            )
+    text = io.StringIO(_text(path))
+    with readable(path, "table", csv.Error):
+        rows = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
+        if missing := [name for name in columns if name not in (rows.fieldnames or ())]:
+            expected = f"expected the columns {', '.join(columns)}, missing {', '.join(missing)}"
+            raise InputError(f"{path}: {expected}; fetch it again")
         return list(rows)
-    except csv.Error as error:
-        raise InputError(f"{path}: not a readable table ({error}); fetch it again") from error
 
 
 def _object(path: Path) -> dict:

@@ -10,17 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embridge.config import WindowConfig, n_bins
+from embridge.data import signals as processing
 from embridge.data.recordings import Recording, Segment, Signals
-from embridge.data.signals import (
-    F16_MAX,
-    POWER_PARTS,
-    emg_features,
-    filter_emg,
-    is_flat,
-    log_power,
-    pose_frames,
-    unusable,
-)
+from embridge.data.signals import F16_MAX, POWER_PARTS, filter_emg
 from embridge.errors import InputError
 from embridge.files import sha256
 
@@ -31,17 +23,11 @@ HUGE = np.float32(1e30)
 
 def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
     """The arrays of one window in a store of a kind, their shapes by file name; the EMG first, then the pose."""
+    channels, joints = config.n_channels, config.n_joints
     if kind == "waveform":
-        return {
-            "emg.f16": (config.n_channels, config.window),
-            "pose.f16": (config.n_joints, config.window),
-        }
+        return {"emg.f16": (channels, config.window), "pose.f16": (joints, config.window)}
     bins = n_bins(config)
-    return {
-        "log-power.f16": (config.n_channels, bins),
-        "frames.f16": (config.n_joints, bins),
-        "power.f16": (config.n_channels, POWER_PARTS),
-    }
+    return {"log-power.f16": (channels, bins), "frames.f16": (joints, bins), "power.f16": (channels, POWER_PARTS)}
 
 
 def window_bytes(kind: str, config: WindowConfig) -> int:
@@ -85,23 +71,27 @@ def place(
     touches neither. After such samples windows "restart" there, or keep to the segment's "grid". The counts ("grid",
     "ik_failure", "nan") are of windows on the fixed grid: all of them, those with a failure, those with a NaN.
     """
-    bad, rows = failed | broken, []
+    bad, rows = failed | broken, [np.zeros((0, 3), np.int64)]
     spoilt = _touched(bad, config)
     for index, segment in enumerate(segments):
-        stretches = [(segment.start, segment.stop)] if config.after_ik_failure == "grid" else _runs(~bad, segment)
+        stretches = np.array([[segment.start, segment.stop]])
+        if config.after_ik_failure != "grid":  # those without a bad sample
+            good = ~bad[segment.start : segment.stop]
+            edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=0, append=0))
+            stretches = segment.start + edges.reshape(-1, 2)
         for start, stop in stretches:
-            at = np.arange(start, stop - config.window + 1, config.stride_train)
+            at = _grid(start, stop, config)
             at = at[~spoilt(at)]
             rows.append(np.stack([np.full_like(at, index), at, at - start], axis=1))
     marks = {"grid": np.ones_like(bad), "ik_failure": failed, "nan": broken}
     counts = {name: counted(mask, segments, config) for name, mask in marks.items()}
     counts["short_segments"] = sum(segment.stop - segment.start < config.window for segment in segments)
-    return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64), counts
+    return np.concatenate(rows), counts
 
 
-def _zeros(pose: np.ndarray) -> np.ndarray:
-    """The frames (T,) bool whose angles are all about 0; by two comparisons, for int8 has no absolute of -128."""
-    return ((pose > -IK_ZERO) & (pose < IK_ZERO)).all(axis=1)
+def _grid(start: int, stop: int, config: WindowConfig) -> np.ndarray:
+    """The starts of windows, a stride apart, within a stretch."""
+    return np.arange(start, stop - config.window + 1, config.stride_train)
 
 
 def counted(mask: np.ndarray, segments: tuple[Segment, ...], config: WindowConfig) -> int:
@@ -109,9 +99,7 @@ def counted(mask: np.ndarray, segments: tuple[Segment, ...], config: WindowConfi
     if not mask.any():
         return 0
     touched = _touched(mask, config)
-    return sum(
-        int(touched(np.arange(s.start, s.stop - config.window + 1, config.stride_train)).sum()) for s in segments
-    )
+    return sum(int(touched(_grid(segment.start, segment.stop, config)).sum()) for segment in segments)
 
 
 def _touched(mask: np.ndarray, config: WindowConfig) -> Callable[[np.ndarray], np.ndarray]:
@@ -120,33 +108,20 @@ def _touched(mask: np.ndarray, config: WindowConfig) -> Callable[[np.ndarray], n
     return lambda starts: total[starts + config.window] > total[starts]
 
 
-def _runs(good: np.ndarray, segment: Segment) -> list[tuple[int, int]]:
-    """The maximal stretches of True within a segment."""
-    edges = np.flatnonzero(np.diff(good[segment.start : segment.stop].astype(np.int8), prepend=0, append=0))
-    return [(segment.start + int(a), segment.start + int(b)) for a, b in edges.reshape(-1, 2)]
-
-
 def cut(job: tuple[Recording, WindowConfig, SourceFile, str]) -> Part:
-    """Load, filter and cut one recording for a store of a kind ("waveform" or "features").
-
-    An InputError comes back in ``log["error"]``, for the caller to judge.
-    """
+    """Load, filter and cut one recording for a store of a kind; an InputError comes back in ``log["error"]``."""
     recording, config, file, kind = job
     log = {name: [] for name in ("windows", "digests", "checksums", "segments", "dead_channels")}
     log |= {"scale": 1.0, "counts": {}, "lost": {}}
     try:
         if not file.fresh and (found := sha256(recording.path)) != file.sha256:
-            raise InputError(
-                f"{recording.path}: its bytes have changed although size and date have not (SHA-256 {found[:12]}..., "
-                f"was {file.sha256[:12]}...); fetch it again"
-            )
+            changed = f"(SHA-256 {found[:12]}..., was {file.sha256[:12]}...); fetch it again"
+            raise InputError(f"{recording.path}: its bytes have changed although size and date have not {changed}")
         if file.n_samples >= config.window:  # length first, whatever its clock says
             signals = recording.load()
-            if signals.emg.ndim and len(signals.emg) > file.n_samples:
-                raise InputError(
-                    f"{recording.path}: its counter says {file.n_samples} samples, its loader gives "
-                    f"{len(signals.emg)}; count the same ones"
-                )
+            if signals.emg.ndim and (n := len(signals.emg)) > file.n_samples:
+                differ = f"its counter says {file.n_samples} samples, its loader gives {n}"
+                raise InputError(f"{recording.path}: {differ}; count the same ones")
             return cut_signals(recording, signals, config, kind)
         log["counts"] = {"short": 1}
     except FileNotFoundError as error:  # gone since it was summed
@@ -163,14 +138,14 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
     """
     signals = signals.checked(recording.path, config.n_channels, config.n_joints)
     if recording.sample_rate != config.sample_rate:
-        raise InputError(
-            f"{recording.path}: expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}; "
-            "choose the window settings of this dataset"
-        )
-    failed = signals.failed if signals.failed is not None else _zeros(signals.pose)
+        rates = f"expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}"
+        raise InputError(f"{recording.path}: {rates}; choose the window settings of this dataset")
+    failed, pose = signals.failed, signals.pose
+    if failed is None:  # by two comparisons, for int8 has no absolute of -128
+        failed = ((pose > -IK_ZERO) & (pose < IK_ZERO)).all(axis=1)
     raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
-    marks = {"nan_emg": unusable(raw, config), "nan_pose": ~np.isfinite(signals.pose).all(axis=1)}
-    marks["huge_pose"] = (np.abs(signals.pose) > F16_MAX).any(axis=1) & ~marks["nan_pose"]
+    marks = {"nan_emg": processing.unusable(raw, config), "nan_pose": ~np.isfinite(pose).all(axis=1)}
+    marks["huge_pose"] = (np.abs(pose) > F16_MAX).any(axis=1) & ~marks["nan_pose"]
     broken = np.any(list(marks.values()), axis=0)
     if not config.exclude_ik_failures:
         marks["failure_kept"], failed = failed, np.zeros_like(failed)
@@ -181,30 +156,28 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
     if config.bandpass is not None:  # an envelope at rest may well be flat
         # the filter leaves rounding of what was constant as it was recorded
         windows = [(emg[:, at : at + config.window], raw[at : at + config.window]) for at in rows[:, 1]]
-        flat = np.array([is_flat(x) or not np.ptp(recorded, axis=0).any() for x, recorded in windows], bool)
+        flat = np.array([processing.is_flat(x) or not np.ptp(was, axis=0).any() for x, was in windows], bool)
         rows, counts["no_signal"] = rows[~flat], int(flat.sum())
-    pose = np.ascontiguousarray(signals.pose.T)
+    lost = {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
+    lost["still_joints"] = np.flatnonzero(np.ptp(pose, axis=0) == 0).tolist() if len(pose) else []
+    pose = np.ascontiguousarray(pose.T)
     features = _features(emg, pose, rows[:, 1], config) if kind == "features" else None
     scale = max(robust_scale(emg[~dead]), float(np.finfo(np.float32).tiny))
     with np.errstate(over="ignore"):  # what goes beyond float32 here is clipped to float16's range below
         emg /= scale
     waveforms = [_windows(x, rows[:, 1], config.window) for x in (emg, pose)]
     stored = features or waveforms
-    return Part(
-        stored,
-        log={
-            "windows": rows.tolist(),
-            "digests": [checksum(*window) for window in zip(*waveforms, strict=True)],
-            "checksums": [checksum(*window) for window in zip(*stored, strict=True)],
-            "segments": [(s.gesture, s.repetition) for s in signals.segments],
-            "scale": scale,
-            "dead_channels": np.flatnonzero(dead).tolist(),
-            "counts": {**counts, "ik_failure_samples": int(failed.sum())},
-            # beside the counts, which are in the hash of a store's contents
-            "lost": {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
-            | {"still_joints": np.flatnonzero(np.ptp(signals.pose, axis=0) == 0).tolist() if len(signals.pose) else []},
-        },
-    )
+    log = {
+        "windows": rows.tolist(),
+        "digests": [checksum(*window) for window in zip(*waveforms, strict=True)],
+        "checksums": [checksum(*window) for window in zip(*stored, strict=True)],
+        "segments": [(s.gesture, s.repetition) for s in signals.segments],
+        "scale": scale,
+        "dead_channels": np.flatnonzero(dead).tolist(),
+        "counts": {**counts, "ik_failure_samples": int(failed.sum())},
+        "lost": lost,  # beside the counts, which are in the hash of a store's contents
+    }
+    return Part(stored, log)
 
 
 def _features(emg: np.ndarray, pose: np.ndarray, starts: np.ndarray, config: WindowConfig) -> list[np.ndarray]:
@@ -213,8 +186,9 @@ def _features(emg: np.ndarray, pose: np.ndarray, starts: np.ndarray, config: Win
     bins = n_bins(config)
     for i, at in enumerate(starts):
         window = emg[:, at : at + config.window]
-        found[0][i], found[1][i] = emg_features(window, bins), pose_frames(pose[:, at : at + config.window], bins)
-        found[2][i] = log_power(window, POWER_PARTS)
+        found[0][i] = processing.emg_features(window, bins)
+        found[1][i] = processing.pose_frames(pose[:, at : at + config.window], bins)
+        found[2][i] = processing.log_power(window, POWER_PARTS)
     return found
 
 
@@ -222,9 +196,8 @@ def robust_scale(emg: np.ndarray) -> float:
     """Robust SD of a recording (..., T), in its unit: the 90th percentile of |x - median|, over a Gaussian's 1.645.
 
     Half of the samples or more may be an envelope's floor. At least a tenth of the same SD from the 99th percentile
-    (over 2.576), so that a recording that rests for nine tenths of its time or more slides from the one to the other:
-    the scale never jumps. (On DB1's subject 1 the first is 2.7 times that tenth.) What rests for 99 % has its plain SD,
-    and a constant has 1. About 200,000 samples are looked at.
+    (over 2.576), so that the scale of a recording that rests for nine tenths of its time never jumps. (On DB1's subject
+    1 the first is 2.7 times that tenth.) What rests for 99 % has its plain SD, and a constant has 1.
     """
     some = np.sort(emg.ravel()[:: max(1, emg.size // 200_000)])  # a sort is vectorised, a quantile's selection is not
     if not some.size:

@@ -4,8 +4,9 @@ The CSV is trusted over the attributes in the files: their ``stage`` may carry a
 one file is open in a process, and none between calls.
 """
 
+import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -14,16 +15,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from embridge.data.recordings import (
-    LEAVE_OUT,
-    SPLITS,
-    Recording,
-    Segment,
-    Signals,
-    Source,
-    files_below,
-    why_missing,
-)
+from embridge.data import recordings as reading
+from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
 
@@ -37,57 +30,17 @@ MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the w
 BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 
-IN_CLASSES = (
-    "ThumbsSwipesWholeHand",
-    "HandClawGraspFlicks",
-    "ThumbsUpDownThumbRotationsCWCCWP",
-    "FingerPinchesSingleFingerPinchesMultiple",
-)
-UNSEEN_CLASSES = (
-    "HookEmHornsOKScissors",
-    "ShakaVulcanPeace",
-    "CountingUpDownFaceSideAway",
-    "CountingUpDownFingerWigglingSpreading",
-)
-HELD_OUT_STAGES = (*UNSEEN_CLASSES, "HandOverHandCountingUpDownFingerWigglingSpreading", "FingerFreeform")
-STAGES = (
-    "AllFingerPinchesThumbSwipeThumbRotate",
-    "CoffeePanicPete",
-    "CountingUpDownFaceSideAway",
-    "CountingUpDownFingerWigglingSpreading",
-    "DoorknobFingerGraspFistGrab",
-    "FastPongFronthandBackhandThrowing",
-    "FingerAbductionSeries",
-    "FingerFreeform",
-    "FingerPinchesSingleFingerPinchesMultiple",
-    "FingerTouchPalmClapmrburns",
-    "FingerWigglingSpreading",
-    "GraspPunchCloseFar",
-    "HandClawGraspFlicks",
-    "HandDeskSeparateClaspedChest",
-    "HandOverHandAllFingerPinchesThumbSwipeThumbRotate",
-    "HandOverHandCountingUpDownFingerWigglingSpreading",
-    "HookEmHornsOKScissors",
-    "IndexPinchesMiddlePinchesThumbswipes",
-    "IndividualFingerPointingSnap",
-    "OneHandedFreeStyle",
-    "PlayBlocksChess",
-    "PokeDrawPinchRotateclosefar",
-    "PokePinchCloseFar",
-    "ShakaVulcanPeace",
-    "ThumbsSwipesWholeHand",
-    "ThumbsUpDownThumbRotationsCWCCWP",
-    "TwoHandedFreeStyle",
-    "WristFlexionAbduction",
-    "unconstrained",
-)
-JOINTS = tuple(
-    f"{finger}_{joint}"
-    for finger, joints in (
-        ("thumb", ("CMC_FE", "CMC_AA", "MCP_FE", "IP_FE")),
-        *((f, ("MCP_AA", "MCP_FE", "PIP_FE", "DIP_FE")) for f in ("index", "middle", "ring", "pinky")),
-    )
-    for joint in joints
+_STAGES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+IN_CLASSES, UNSEEN_CLASSES = tuple(_STAGES["in_classes"]), tuple(_STAGES["unseen_classes"])
+HELD_OUT_STAGES = (*UNSEEN_CLASSES, *_STAGES["also_held_out"])
+STAGES = tuple(sorted((*IN_CLASSES, *HELD_OUT_STAGES, *_STAGES["others"])))
+JOINTS = (
+    *(f"thumb_{joint}" for joint in ("CMC_FE", "CMC_AA", "MCP_FE", "IP_FE")),
+    *(
+        f"{f}_{joint}"
+        for f in ("index", "middle", "ring", "pinky")
+        for joint in ("MCP_AA", "MCP_FE", "PIP_FE", "DIP_FE")
+    ),
 )
 
 
@@ -97,56 +50,40 @@ def open_emg2pose(
     """List emg2pose's recordings below ``folder`` without reading their samples.
 
     Any subset of the files will do: rows without a file are absent, files without a row are left out and named in
-    ``Source.skipped``. Without a metadata file the attributes in the HDF5 files are all there is, so the recordings
-    have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of ``sha256sum``)
-    in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
-
-    Files are found by looking below ``folder``; a name in the CSV only chooses among them and opens nothing elsewhere.
-    A symbolic link to a file is followed, for data often lie on another disk; one to a folder is not, and is named in
-    ``Source.skipped``. Of several tables the one with the columns is taken: others' have the same name.
+    ``Source.skipped``, as links to folders are (:func:`~embridge.data.recordings.files_below`). A name in the CSV only
+    chooses among the files below ``folder``. Without a CSV the attributes in the HDF5 files are all there is: the
+    recordings have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of
+    ``sha256sum``) in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
             f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
         )
-    below, left = files_below(folder, skip_broken)
-    files = _files_by_stem(folder, below, left)
-    if verify:
-        _verify(folder, files)
-    found = sorted(
-        (p for p in below if p.name in METADATA_NAMES),
-        key=lambda p: (len(p.parts), METADATA_NAMES.index(p.name)),
-    )
-    if found:
-        recordings, skipped = _from_csv(*read_metadata(found), files, simulated)
-    else:
-        recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
-    return Source(
-        name="simulated" if simulated else "emg2pose",
-        folder=folder,
-        recordings=tuple(recordings),
-        reader_version=READER_VERSION,
-        simulated=simulated,
-        skipped=(*skipped, *left),
-        failures_known=True,
-    )
-
-
-def _files_by_stem(folder: Path, below: list[Path], left: list[tuple[str, str]]) -> dict[str, Path]:
+    below, left = reading.files_below(folder, skip_broken)
     files: dict[str, Path] = {}
     for path in below:
-        if path.suffix != ".hdf5" or path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
-            continue
-        if path.stem in files:
-            raise InputError(f"emg2pose: {path.name} is there twice, as {files[path.stem]} and {path}; remove one")
-        files[path.stem] = path
+        if path.suffix == ".hdf5" and not path.name.startswith("."):  # macOS leaves "._name.hdf5" in archives
+            reading.only_one("emg2pose", files, path.stem, path)
     if not files:
         raise InputError(
             f"emg2pose: {folder} holds no .hdf5 file and no EMG-BIDS; pass --data with the folder of <filename>.hdf5 "
-            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{why_missing(below, left)}"
+            f"as in {METADATA_NAMES[0]}, or of dataset_description.json and *_emg.bdf{reading.why_missing(below, left)}"
         )
-    return files
+    if verify:
+        _verify(folder, files)
+    tables = [path for path in below if path.name in METADATA_NAMES]
+    tables.sort(key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name)))
+    if tables:
+        recordings, skipped = _from_csv(*read_metadata(tables), files, simulated)
+    else:
+        recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
+    return source(folder, recordings, READER_VERSION, simulated, (*skipped, *left))
+
+
+def source(folder: Path, recordings: Iterable[Recording], version: str, simulated: bool, skipped: Iterable) -> Source:
+    """A Source of emg2pose's recordings, in whichever form they lie there."""
+    return Source("simulated" if simulated else "emg2pose", folder, recordings, version, simulated, skipped, True)
 
 
 def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
@@ -154,48 +91,34 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
 
     Raises InputError for a table that is not whole, a split of another spelling, and where none has the columns.
     """
-    missing = {}
+    lacking = []
     for csv in tables:
-        rows = _read(csv)
-        missing[csv] = [c for c in COLUMNS if c not in rows.columns]
-        if missing[csv]:
+        with reading.readable(csv, "CSV file in UTF-8", OSError, ValueError):  # a link to nothing; pandas' own errors
+            if (size := csv.stat().st_size) > MOST_METADATA:
+                raise InputError(
+                    f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again"
+                )
+            # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
+            rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if missing := [c for c in COLUMNS if c not in rows.columns]:
+            lacking.append(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
             continue
         odd = rows.split[~rows.split.isin(SPLITS)]
         if len(odd):
-            raise InputError(
-                f"{csv}: expected train, val or test in the column split, found {odd.iloc[0]!r} in {len(odd)} rows; "
-                "write it as the published table does"
-            )
+            found = f"expected train, val or test in the column split, found {odd.iloc[0]!r} in {len(odd)} rows"
+            raise InputError(f"{csv}: {found}; write it as the published table does")
         twice = rows.filename[rows.filename.duplicated()]
         if len(twice):
             raise InputError(f"{csv}: the file {twice.iloc[0]} has more than one row; remove all but one")
         return csv, rows
-    csv, columns = next(iter(missing.items()))
-    raise InputError(f"{csv}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(columns)}")
-
-
-def _read(csv: Path) -> pd.DataFrame:
-    # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
-    try:
-        if (size := csv.stat().st_size) > MOST_METADATA:
-            raise InputError(f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again")
-        return pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # a link to nothing; pandas' parser errors and UnicodeDecodeError
-        reason = " ".join(str(error).split())
-        raise InputError(f"{csv}: not a readable CSV file in UTF-8 ({reason}); fetch it again") from error
+    raise InputError(lacking[0])
 
 
 def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: bool):
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
-    unknown = sorted(set(files) - set(rows.filename))
-    if unknown:
-        warnings.warn(
-            f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}",
-            EMBridgeWarning,
-            stacklevel=3,
-        )
+    if unknown := sorted(set(files) - set(rows.filename)):
+        told = f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}"
+        warnings.warn(told, EMBridgeWarning, stacklevel=3)
     if rows.empty:
         raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
     named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
@@ -204,24 +127,19 @@ def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: 
 
 
 def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip_broken: bool):
-    warnings.warn(
-        f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split",
-        EMBridgeWarning,
-        stacklevel=3,
-    )
+    told = f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split"
+    warnings.warn(told, EMBridgeWarning, stacklevel=3)
     recordings, skipped = [], []
     for stem, path in files.items():
         try:
             with _opened(path) as group:
-                user, session, stage, hand = (
-                    value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-                    for value in (group.attrs.get(name, "") for name in ("user", "session", "stage", "side"))
-                )
+                found = [group.attrs.get(name, "") for name in ("user", "session", "stage", "side")]
         except InputError as error:
-            if not skip_broken:
-                raise InputError(f"{error}{LEAVE_OUT}") from error
-            skipped.append((path.name, str(error)))
+            reading.leave_out(skipped, path.name, error, skip_broken)
             continue
+        user, session, stage, hand = (
+            value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in found
+        )
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
             warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
         gesture = stage.removesuffix("_both")
@@ -251,16 +169,16 @@ def _verify(folder: Path, files: dict[str, Path]) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.Group]:
     """The ``emg2pose`` group of one file; closes it whatever happens, and tells library errors plainly."""
-    try:
-        with h5py.File(path, "r", locking=False) as file:  # nothing writes it, and some file systems have no locks
-            for name in ("emg2pose", "emg2pose/timeseries"):
-                link = file.get(name, getlink=True)
-                if not isinstance(link, h5py.HardLink):
-                    found = "a link, which may lead to another file" if link else "none"
-                    raise InputError(f"{path}: expected the dataset emg2pose/timeseries and found {found}")
-            yield file["emg2pose"]
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({error}); fetch it again") from error
+    with (
+        reading.readable(path, "HDF5 file", OSError, RuntimeError),
+        h5py.File(path, "r", locking=False) as file,  # nothing writes it, and some file systems have no locks
+    ):
+        for name in ("emg2pose", "emg2pose/timeseries"):
+            link = file.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                found = "a link, which may lead to another file" if link else "none"
+                raise InputError(f"{path}: expected the dataset emg2pose/timeseries and found {found}")
+        yield file["emg2pose"]
 
 
 def _check_layout(path: Path, series: h5py.Dataset) -> None:
@@ -273,10 +191,8 @@ def _check_layout(path: Path, series: h5py.Dataset) -> None:
         if name not in fields:
             raise InputError(f"{path}: timeseries has no field {name}; found {', '.join(fields) or 'no fields'}")
         if fields[name][0].shape != shape:
-            raise InputError(
-                f"{path}: expected {name} of shape {shape} in each sample, found {fields[name][0].shape}"
-                " (samples come first, channels second)"
-            )
+            found = f"found {fields[name][0].shape} (samples come first, channels second)"
+            raise InputError(f"{path}: expected {name} of shape {shape} in each sample, {found}")
         if fields[name][0].base.kind not in "fiu":
             raise InputError(f"{path}: expected real numbers in {name}, found {fields[name][0].base}; fetch it again")
     if series.ndim != 1:
@@ -296,20 +212,14 @@ def _load(recording: Recording) -> Signals:
         rate = group.attrs.get("sample_rate", SAMPLE_RATE)
         series = group["timeseries"][:]
     breaks = _breaks(recording.path, series["time"], rate)
-    return Signals(
-        emg=_by_channel(series["emg"]),
-        pose=_by_channel(series["joint_angles"]),
-        segments=tuple(Segment(a, b, recording.gesture) for a, b in pairwise((0, *breaks, len(series)))),
-        breaks=breaks,
-    )
+    segments = [Segment(a, b, recording.gesture) for a, b in pairwise((0, *breaks, len(series)))]
+    return Signals(_by_channel(series["emg"]), _by_channel(series["joint_angles"]), segments, breaks)
 
 
 def _by_channel(values: np.ndarray) -> np.ndarray:
-    """A field (T, n) of the records as float32 whose channels lie each in one piece, which filters and cuts go along.
-
-    Block by block, for each sample is 152 bytes of its record: channel by channel takes three times as long.
-    """
+    """A field (T, n) of the records as float32 whose channels lie each in one piece, along which filters run."""
     out = np.empty(values.shape[::-1], np.float32)
+    # block by block, for each sample is 152 bytes of its record: channel by channel takes three times as long
     for start in range(0, len(values), BLOCK):
         out[:, start : start + BLOCK] = values[start : start + BLOCK].T
     return out.T

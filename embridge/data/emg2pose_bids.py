@@ -10,9 +10,9 @@ import importlib.util
 import os
 import re
 import warnings
-from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from embridge.config import fingerprint
 from embridge.data import emg2pose
 from embridge.data.bdf import BLOCK, EMG, JOINTS, Header, read_header, read_samples
 from embridge.data.bids import DESCRIPTION, MISSING, Tree, entities, is_absent, read_table
-from embridge.data.recordings import LEAVE_OUT, Recording, Segment, Signals, Source
+from embridge.data.recordings import Recording, Segment, Signals, Source, leave_out
 from embridge.errors import EMBridgeWarning, InputError
 
-ENDING = "_emg.bdf"
+ENDING, OTHERS = "_emg.bdf", (".hdf5", *emg2pose.METADATA_NAMES)
 READER_VERSION = "emg2pose-bids-1"
 HEADER_BYTES = BLOCK * (1 + len(EMG + JOINTS))  # a file is at least as long
 FAILED = "BAD_IK"  # the annotation of frames without a pose
@@ -31,55 +31,42 @@ RADIANS, MICRORADIANS = ("rad", "radian", "radians"), ("urad", "µrad", "μrad")
 NO_ANGLE = ("uV", "µV", "μV", *MISSING)  # what writers put on every channel
 LARGEST, SMALLEST = 10.0, 1e-3  # rad: no joint turns so far, and no hand's largest angle is so small
 ABOUT_ZERO = 1e-5  # rad: what 24 bits may make of a 0, with room
+PARTICIPANT = ("participant_id", "original_user")
 UNFETCHED, UNLISTED = "its content was not fetched", "no row in the metadata CSV"
 
 
 def open_either(folder: Path | str, *, skip_broken: bool = False) -> Source:
     """emg2pose's recordings below ``folder``, HDF5 or EMG-BIDS, as they lie there; InputError for both or neither."""
     folder = Path(folder)
-    tree = _walk(folder, skip_broken)
+    tree = Tree(folder, ENDING, OTHERS, skip_broken)
     hdf5 = tree.named(".hdf5")
     if hdf5 and tree.roots:
-        raise InputError(
-            f"emg2pose: {folder} holds both forms, {hdf5[0].relative_to(folder)} and EMG-BIDS in {tree.roots[0]}; pass "
-            "--data with the folder of one"
-        )
+        forms = f"{hdf5[0].relative_to(folder)} and EMG-BIDS in {tree.roots[0]}"
+        raise InputError(f"emg2pose: {folder} holds both forms, {forms}; pass --data with the folder of one")
     if tree.recordings and not hdf5:
         return _open(tree, False, skip_broken)
     return emg2pose.open_emg2pose(folder, skip_broken=skip_broken)  # which says so where there is neither
 
 
 def open_emg2pose_bids(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
-    """List the recordings of an EMG-BIDS dataset below ``folder`` without reading their samples.
+    """List the recordings of an EMG-BIDS dataset, or of any part of it, below ``folder`` without reading their samples.
 
-    The whole release or any users and sessions of it: files whose content was not fetched (a link to nothing, a
-    git-annex or LFS pointer) are left out and named in ``Source.skipped``. Splits come from emg2pose's metadata CSV,
-    wherever it lies below ``folder``, by a recording's SourceFile; else from scans.tsv where it has them. What the CSV
-    does not say of a recording its sidecars do, inherited ones too. ``skip_broken`` leaves out recordings that are
-    not described; without it they raise InputError, as do a second copy of one and a missing edfio.
+    Files whose content was not fetched (a link to nothing, a git-annex or LFS pointer) are left out and named in
+    ``Source.skipped``. Splits come from emg2pose's metadata CSV, wherever it lies below ``folder``, by a recording's
+    SourceFile; else from scans.tsv where it has them. What the CSV does not say of a recording its sidecars do,
+    inherited ones too. ``skip_broken`` leaves out recordings that are not described; without it they raise InputError,
+    as do a second copy of one and a missing edfio.
     """
-    return _open(_walk(Path(folder), skip_broken), simulated, skip_broken)
+    return _open(Tree(Path(folder), ENDING, OTHERS, skip_broken), simulated, skip_broken)
 
 
-def _walk(folder: Path, skip_broken: bool) -> Tree:
-    return Tree(folder, ENDING, (".hdf5", *emg2pose.METADATA_NAMES), skip_broken)
+class Described(NamedTuple):
+    """What sidecars say of one recording and its file does not; None for what they do not say either."""
 
-
-@dataclass(frozen=True)
-class Described:
-    """What sidecars say of one recording and its file does not; None for what they do not say either.
-
-    Attributes
-    ----------
-    valid, padded : ValidSamples and BDFPaddedSamples, samples
-    duration : of scans.tsv, s
-    events : the path of its events.tsv
-    """
-
-    valid: int | None
-    padded: int | None
-    duration: float | None
-    events: str | None
+    valid: int | None  # ValidSamples
+    padded: int | None  # BDFPaddedSamples
+    duration: float | None  # s, of scans.tsv
+    events: str | None  # the path of its events.tsv
 
 
 def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
@@ -87,29 +74,18 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
     if not files:
         raise InputError(f"emg2pose: {folder} holds no *{ENDING} file; fetch at least one user's recordings")
     if len(tree.roots) != 1:
-        found = " and ".join(map(str, tree.roots)) or "none"
-        raise InputError(
-            f"emg2pose: {folder} holds *{ENDING} files, expected one {DESCRIPTION} above them, found {found}; pass "
-            "--data with the folder that holds it"
-        )
+        expected = f"expected one {DESCRIPTION} above them, found {' and '.join(map(str, tree.roots)) or 'none'}"
+        raise InputError(f"emg2pose: {folder} holds *{ENDING} files, {expected}; pass --data with the folder of one")
     if importlib.util.find_spec("edfio") is None:
-        raise InputError(
-            f"emg2pose: EMG-BIDS in {folder} is read with edfio, which is not installed; run pip install '.[bids]' in "
-            "the clone of this repository"
-        )
+        install = "which is not installed; run pip install '.[bids]' in the clone of this repository"
+        raise InputError(f"emg2pose: EMG-BIDS in {folder} is read with edfio, {install}")
     named = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
     table = sorted(named, key=lambda path: (len(path.parts), path.name))
     rows = emg2pose.read_metadata(table)[1].set_index("filename").to_dict("index") if table else None
-    users = {
-        row["participant_id"]: row["original_user"]
-        for path in tree.named("participants.tsv")
-        for row in read_table(path, "participant_id", "original_user")
-    }
-    scans = {  # by file name, which is unique in a dataset
-        re.split(r"[/\\]", row["filename"])[-1]: row
-        for path in tree.named("scans.tsv")
-        for row in read_table(path, "filename")
-    }
+    people = [row for path in tree.named("participants.tsv") for row in read_table(path, *PARTICIPANT)]
+    users = {row["participant_id"]: row["original_user"] for row in people}
+    listed = [row for path in tree.named("scans.tsv") for row in read_table(path, "filename")]
+    scans = {_last(row["filename"]): row for row in listed}  # by file name, which is unique in a dataset
     recordings, described, skipped = {}, [], tree.left
     for path in files:
         if is_absent(path, HEADER_BYTES):
@@ -118,9 +94,7 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
         try:
             recording, said = _recording(tree, path, users, scans.get(path.name, {}), rows, simulated)
         except InputError as error:
-            if not skip_broken:
-                raise InputError(f"{error}{LEAVE_OUT}") from error
-            skipped.append((path.name, str(error)))
+            leave_out(skipped, path.name, error, skip_broken)
             continue
         if rows is not None and recording.key not in rows and not recording.split:
             skipped.append((path.name, UNLISTED))
@@ -130,17 +104,10 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
         recordings[recording.key] = recording
         # what sidecars say is in no recording's own sum
         events = os.path.getsize(said.events) if said.events and os.path.exists(said.events) else None
-        described.append((recording.key, *astuple(said)[:-1], events))
+        described.append((recording.key, *said[:-1], events))
     _tell(folder, recordings, skipped, len(files))
-    return Source(
-        name="simulated" if simulated else "emg2pose",
-        folder=folder,
-        recordings=tuple(recordings[key] for key in sorted(recordings)),
-        reader_version=f"{READER_VERSION}-{fingerprint(sorted(described, key=lambda row: row[0]))}",
-        simulated=simulated,
-        skipped=tuple(skipped),
-        failures_known=True,
-    )
+    version = f"{READER_VERSION}-{fingerprint(sorted(described, key=lambda row: row[0]))}"
+    return emg2pose.source(folder, [recordings[key] for key in sorted(recordings)], version, simulated, skipped)
 
 
 def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[str, str]], n: int) -> None:
@@ -166,12 +133,10 @@ def _recording(
     def told(name: str, column: str) -> str:
         return _known(sidecar.get(name)) or _known(scan.get(column))
 
-    # SourceFile may come with folders
-    key = re.sub(r"\.(hdf5|h5)$", "", re.split(r"[/\\]", told("SourceFile", "source_file"))[-1])
+    key = re.sub(r"\.(hdf5|h5)$", "", _last(told("SourceFile", "source_file")))
     if not key:
-        raise InputError(
-            f"{path}: expected SourceFile in its .json or source_file in scans.tsv, found neither; fetch these sidecars"
-        )
+        expected = "expected SourceFile in its .json or source_file in scans.tsv, found neither"
+        raise InputError(f"{path}: {expected}; fetch these sidecars")
     subject = f"sub-{named.get('sub', '')}"
     user = _known(users.get(subject)) or subject
     about = {
@@ -183,34 +148,26 @@ def _recording(
         "split": _known(scan.get("split")),
         "generalization": _known(scan.get("generalization")),
     }
-    about |= (rows or {}).get(key, {})
-    if about["side"] not in ("left", "right") or not about["stage"]:
-        raise InputError(
-            f"{path}: expected Stage and HandSide (left or right) in its .json or scans.tsv, found '{about['stage']}' "
-            f"and '{about['side']}'; fetch these sidecars"
-        )
+    if rows and key in rows:
+        about = {name: rows[key][name] for name in about}
+    hand, gesture = about.pop("side"), about.pop("stage")
+    if hand not in ("left", "right") or not gesture:
+        expected = "expected Stage and HandSide (left or right) in its .json or scans.tsv"
+        raise InputError(f"{path}: {expected}, found '{gesture}' and '{hand}'; fetch these sidecars")
     said = Described(
         valid=_number(path, "ValidSamples", sidecar.get("ValidSamples"), whole=True),
         padded=_number(path, "BDFPaddedSamples", sidecar.get("BDFPaddedSamples"), whole=True),
         duration=_number(path, "duration in scans.tsv", scan.get("duration")),
         events=next((str(found) for found in reversed(tree.sidecars(path, "events.tsv"))), None),
     )
-    recording = Recording(
-        key=key,
-        path=path,
-        user=about["user"],
-        session=about["session"],
-        gesture=about["stage"],
-        hand=about["side"],
-        sample_rate=emg2pose.SAMPLE_RATE,
-        moving_hand=about["moving_hand"],
-        split=about["split"],
-        generalization=about["generalization"],
-        simulated=simulated,
-        loader=partial(_load, said=said),
-        counter=partial(_count, said=said),
-    )
-    return recording, said
+    about |= {"key": key, "path": path, "hand": hand, "gesture": gesture, "sample_rate": emg2pose.SAMPLE_RATE}
+    read = {"loader": partial(_load, said=said), "counter": partial(_count, said=said)}
+    return Recording(simulated=simulated, **about, **read), said
+
+
+def _last(name: str) -> str:
+    """A file's name without the folders that may come with it."""
+    return re.split(r"[/\\]", name)[-1]
 
 
 def _known(value) -> str:
@@ -226,9 +183,8 @@ def _number(path: Path | str, what: str, value, *, whole: bool = False):
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number < 1e12 or isinstance(value, bool) or (whole and number != int(number)):
-        raise InputError(
-            f"{path}: expected {'samples' if whole else 'seconds'} as {what}, found {value!r}; fetch that again"
-        )
+        unit = "samples" if whole else "seconds"
+        raise InputError(f"{path}: expected {unit} as {what}, found {value!r}; fetch that again")
     return int(number) if whole else number
 
 
@@ -246,10 +202,8 @@ def _length(path: Path, header: Header, said: Described) -> int:
         what, length = f"a duration of {said.duration:g} s", round(said.duration * emg2pose.SAMPLE_RATE) + 1
         length -= length == n + 1  # one that is not short, of a recording without padding
     else:
-        raise InputError(
-            f"{path}: expected ValidSamples in its .json or a duration in scans.tsv, found neither to tell samples "
-            "from padding; fetch these sidecars"
-        )
+        expected = "expected ValidSamples in its .json or a duration in scans.tsv"
+        raise InputError(f"{path}: {expected}, found neither to tell samples from padding; fetch these sidecars")
     if not 0 <= length <= n:
         raise InputError(f"{path}: expected {what} within its {n} samples; fetch it and its sidecars again")
     return length
@@ -263,8 +217,7 @@ def _load(recording: Recording, *, said: Described) -> Signals:
     """Read one recording: (T, 16) EMG and (T, 20) angles in rad, 0 where there is no pose, as in the HDF5 form."""
     path, n = recording.path, _count(recording, said=said)
     samples = read_samples(path, n)
-    spans = [(onset, duration) for onset, duration, text in samples.annotations if text == FAILED]
-    failed = _mask(spans + (_events(said.events) if said.events else []), n)
+    failed = _failed(samples.annotations, said.events, n)
     pose = samples.joints
     largest = np.maximum(pose.max(axis=0, initial=0.0), -pose.min(axis=0, initial=0.0))  # (T,), of each frame
     unit = _unit(path, samples.header.dimension, float(largest[~failed].max(initial=0.0)))
@@ -276,33 +229,28 @@ def _load(recording: Recording, *, said: Described) -> Signals:
     return Signals(samples.emg.T, pose.T, (Segment(0, n, recording.gesture),), failed=failed)
 
 
-def _events(path: str) -> list[tuple[float | None, float | None]]:
-    """Onset and duration (s) of the rows of an events.tsv that say BAD_IK in whatever column."""
-    rows = [row for row in read_table(Path(path), "onset", "duration") if FAILED in row.values()]
-    return [tuple(_number(path, name, row[name]) for name in ("onset", "duration")) for row in rows]
-
-
-def _mask(spans: list[tuple[float | None, float | None]], n: int) -> np.ndarray:
-    """The samples (n,) bool that spans of (onset, duration) in s touch, one at least each."""
-    mask = np.zeros(n, bool)
+def _failed(annotations: tuple, events: str | None, n: int) -> np.ndarray:
+    """The frames (n,) bool that an annotation BAD_IK, or a row of an events.tsv with one in any column, touches."""
+    spans = [(onset, duration) for onset, duration, text in annotations if text == FAILED]
+    for row in read_table(Path(events), "onset", "duration") if events else ():
+        if FAILED in row.values():
+            spans.append([_number(events, name, row[name]) for name in ("onset", "duration")])
+    failed = np.zeros(n, bool)
     for onset, duration in spans:
         start = round((onset or 0.0) * emg2pose.SAMPLE_RATE)
-        mask[max(start, 0) : max(0, start + max(1, round((duration or 0.0) * emg2pose.SAMPLE_RATE)))] = True
-    return mask
+        length = max(1, round((duration or 0.0) * emg2pose.SAMPLE_RATE))
+        failed[max(start, 0) : max(0, start + length)] = True
+    return failed
 
 
 def _unit(path: Path, dimension: str, largest: float) -> float:
     """What turns the joints' numbers into rad, by their dimension in the header and the largest of them (0: no pose).
 
-    The release says uV and means 1e-6 rad. Other writers put uV on every channel whatever it holds, so under it the
-    numbers decide, which for a hand lie a million apart in the two units. A unit of angles is believed, unless no hand
-    could have such angles.
+    The release says uV and means 1e-6 rad. Others put uV on every channel, so under it the numbers decide, which for a
+    hand lie a million apart in the two units. A unit of angles is believed, unless no hand could have such angles.
     """
-    units = {1.0: RADIANS + NO_ANGLE, 1e-6: MICRORADIANS + NO_ANGLE}
-    for unit, dimensions in units.items():
-        if dimension in dimensions and (not largest or SMALLEST <= largest * unit <= LARGEST):
+    for unit, dimensions in ((1.0, RADIANS), (1e-6, MICRORADIANS)):
+        if dimension in (*dimensions, *NO_ANGLE) and (not largest or SMALLEST <= largest * unit <= LARGEST):
             return unit
-    raise InputError(
-        f"{path}: expected joints in 1e-6 rad or rad, found numbers up to {largest:g} under the unit '{dimension}'; "
-        "convert the file again or leave it out"
-    )
+    found = f"found numbers up to {largest:g} under the unit '{dimension}'"
+    raise InputError(f"{path}: expected joints in 1e-6 rad or rad, {found}; convert the file again or leave it out")

@@ -19,7 +19,7 @@ import numpy as np
 from embridge.errors import InputError
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-N_ANGLES, N_LANDMARKS = 20, 21
+N_ANGLES = 20
 FINGERTIPS = (4, 8, 12, 16, 20)
 # Landmark 0 is the wrist; then four a finger, from its root to its tip: CMC, MCP, IP, tip (thumb), MCP, PIP, DIP, tip.
 
@@ -57,26 +57,15 @@ SIDE = np.cross(ALONG, FLEXION)  # the hinge of every flexion; for the four fing
 
 
 def landmarks(angles, *, hand: str = "right"):
-    """Forward kinematics: the 21 landmarks of a hand from its 20 joint angles.
+    """Forward kinematics: the 21 landmarks of a hand, or of its mirror image, the left one, from its 20 joint angles.
 
-    Parameters
-    ----------
-    angles : (..., 20) float numpy array or torch tensor, rad; order and signs as the module says
-    hand : "right", or "left" for its mirror image
-
-    Returns
-    -------
-    (..., 21, 3), mm, of the same kind as ``angles`` (a tensor keeps its gradient): wrist, then four for each digit
-
-    Raises
-    ------
-    InputError : the last axis is not 20, or ``hand`` is neither side
+    ``angles`` is (..., 20), rad, a numpy array or torch tensor of floats; the result is (..., 21, 3), mm, of the same
+    kind (a tensor keeps its gradient): the wrist, then four for each digit. Raises InputError for another last axis,
+    or where ``hand`` is neither side.
     """
     if angles.shape[-1:] != (N_ANGLES,):
-        raise InputError(
-            f"Joint angles: expected 20 on the last axis, found shape {tuple(angles.shape)}; a skeleton can only be "
-            "drawn for emg2pose's 20 angles."
-        )
+        found = f"found shape {tuple(angles.shape)}; a skeleton can only be drawn for emg2pose's 20 angles."
+        raise InputError(f"Joint angles: expected 20 on the last axis, {found}")
     if hand not in ("right", "left"):
         raise InputError(f"hand: expected 'right' or 'left', found {hand!r}.")
     if isinstance(angles, np.ndarray):

@@ -45,26 +45,20 @@ def live_windows(
 ) -> Iterator[tuple[int, np.ndarray | None]]:
     """The last window every ``every`` s of signal: how many samples have come, and (C, T) float32, causally filtered.
 
+    ``chunks`` are (n, C) each, n of any size, raw, in the recordings' unit; None for a gap, where samples are missing.
     The window is one buffer, written over later: use it before the next one is asked for. In its place is None
 
     - at the start, until a whole window has come;
-    - behind a gap, as at the start: a chunk of None says that samples are missing there. What has come since the
-      last window is dropped, the filter starts afresh, and the next window is due ``every`` s behind the gap;
+    - behind a gap, as at the start: what has come since the last window is dropped, the filter starts afresh, and the
+      next window is due ``every`` s behind the gap;
     - from a sample that is not finite (in any channel) until the window is clear of it and of the filter's ring;
     - where all is constant. A channel that is constant throughout the window alone is zeros, as in the store.
 
-    Parameters
-    ----------
-    chunks : (n, C) each, n of any size, raw, in the recordings' unit; or None for a gap
-    every : s; a whole number of samples at least 1, rounded
-
-    Raises
-    ------
-    InputError
-        for a chunk of another shape or that holds no numbers, and ``every`` that is not above 0
+    Raises InputError for a chunk of another shape or that holds no numbers, and ``every`` that is not above 0.
     """
     hop = max(1, round(positive("stream: ", "every", every) * config.sample_rate))
     n_channels, received, spread = config.n_channels, 0, config.window + ring(config)
+    keep = max(0, config.window - hop)  # samples of the window that stay in the next one
     pending, filled, window = np.empty((hop, n_channels)), 0, np.zeros((n_channels, config.window), np.float32)
 
     def afresh():
@@ -78,10 +72,8 @@ def live_windows(
             continue
         chunk = np.asarray(chunk)
         if chunk.ndim != 2 or chunk.shape[1] != n_channels or chunk.dtype.kind not in "iuf":
-            raise InputError(
-                f"stream: expected chunks of numbers, samples x {n_channels} channels, found {chunk.dtype} of shape "
-                f"{chunk.shape} behind {received} samples; pass None for a gap"
-            )
+            found = f"found {chunk.dtype} of shape {chunk.shape} behind {received} samples; pass None for a gap"
+            raise InputError(f"stream: expected chunks of numbers, samples x {n_channels} channels, {found}")
         while len(chunk):
             part, chunk = np.split(chunk, [hop - filled])
             pending[filled : filled + len(part)] = part
@@ -94,7 +86,6 @@ def live_windows(
             moved = np.diff(pending, axis=0, prepend=before)[::-1] != 0
             still = np.where(moved.any(axis=0), moved.argmax(axis=0), still + hop)
             new = causal(pending).T
-            keep = max(0, config.window - hop)
             window[:, :keep] = window[:, config.window - keep :]
             window[:, keep:] = new[:, -(config.window - keep) :]
             if age < config.window or clear < spread:

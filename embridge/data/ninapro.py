@@ -1,19 +1,20 @@
 """NinaPro: one ``.mat`` file a subject and exercise (METHOD 1): DB1, and DB2 with DB7.
 
 A gesture is named by exercise and *rank* within it ("E1-05"), never by its raw label: the databases number the same
-movements differently, some on across exercises. A database is one :class:`Database` entry.
+movements differently, some on across exercises. A database is one entry of ``ninapro.toml``.
 
-What the real files are like, where the site's pages do not say, is known from others' code that reads them: an archive
-unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat`` or to bare files; the fields ``subject`` and
-``exercise`` of some are wrong (so names decide); DB2's refined labels of subject 12 end 272 samples before its EMG.
+From others' code that reads the real files: an archive unpacks to ``DB2_s1/S1_E1_A1.mat``, ``Subject_1/S1_E1_A1.mat``
+or to bare files; the fields ``subject`` and ``exercise`` of some are wrong (so names decide); DB2's refined labels of
+subject 12 end 272 samples before its EMG.
 """
 
 import re
+import tomllib
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,21 +23,14 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from embridge.data.recordings import (
-    LEAVE_OUT,
-    Recording,
-    Segment,
-    Signals,
-    Source,
-    archives,
-    files_below,
-    why_missing,
-)
+from embridge.data import recordings as reading
+from embridge.data.recordings import Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 READER_VERSION = "ninapro-1"
+SLACK = 0.01  # share of the samples by which fields may differ in length; the shortest decides
 MAX_HOURS = 1.0  # a real exercise lasts about 20 minutes; a header that says more is damaged. In doubles it is 2 GB
 UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, KeyError, MemoryError, zlib.error, MatReadError)
 
@@ -55,49 +49,18 @@ class Database:
     prefix: str = ""  # of users and keys, so that two databases share none
     split: str = ""
     n_subjects: int | None = None  # in the whole database, where a gap is reported
-    left_out: Mapping[int, str] = field(default_factory=dict)  # subject -> why
+    left_out: tuple[int, ...] = ()  # subjects
+    left_out_why: str = ""
     dropped: tuple[int, ...] = ()  # glove columns, counted from 1
     names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
-    slack: float = 0.01  # share of the samples by which fields may differ in length; the shortest decides
 
 
-DB1 = Database(
-    name="ninapro-db1",
-    file=r"S(?P<subject>\d+)_A1_E(?P<exercise>\d)\.mat",
-    example="S1_A1_E1.mat",
-    sample_rate=100.0,
-    n_channels=10,
-    n_sensors=22,
-    exercises={1: (12, (1,)), 2: (17, (1,)), 3: (23, (1,))},  # each counts from 1, where DB2's run on
-)
-# DB2 and DB7 are recorded alike. Exercise 1 is B (hand and wrist), 2 is C (grasps), whose labels may run on from B's;
-# DB2's exercise 3 records force and no glove.
-_DB2_AND_DB7 = dict(
-    file=r"S(?P<subject>\d+)_(?:A1_)?E(?P<exercise>\d)(?:_A1)?\.mat",  # either order: the sites' own READMEs differ
-    example="S1_E1_A1.mat",
-    sample_rate=2000.0,
-    n_channels=12,
-    exercises={1: (17, (1,)), 2: (23, (18, 1))},
-    names_decide=True,
-)
-DB2 = Database(
-    name="DB2",
-    n_sensors=22,
-    prefix="DB2-",
-    split="train",
-    n_subjects=40,
-    dropped=(7, 10, 14, 18),  # the fingers' distal joints, which DB7's glove of 18 sensors lacks (METHOD 1)
-    **_DB2_AND_DB7,
-)
-DB7 = Database(
-    name="DB7",
-    n_sensors=18,
-    prefix="DB7-",
-    split="test",
-    n_subjects=20,
-    left_out=dict.fromkeys((21, 22), "one of the two amputees of DB7, whom METHOD 1 leaves out"),
-    **_DB2_AND_DB7,
-)
+def _database(exercises: dict[str, list], **told) -> Database:
+    return Database(exercises={int(number): about for number, about in exercises.items()}, **told)
+
+
+_TOLD = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+DB1, DB2, DB7 = (_database(**_TOLD[name]) for name in ("DB1", "DB2", "DB7"))
 
 
 def gesture_name(exercise: int, rank: int) -> str:
@@ -108,18 +71,16 @@ def gesture_name(exercise: int, rank: int) -> str:
 def open_db1(folder: Path | str, *, exercises: Sequence[int] = (1,), skip_broken: bool = False) -> Source:
     """List DB1's exercise 1, one recording a subject, found at any depth below ``folder``.
 
-    METHOD 1 is of exercise 1 alone. ``exercises`` asks for others: the files' labels count from 1 again in 2 and in 3,
-    and their gestures are "E2-01" to "E2-17" and "E3-01" to "E3-23".
-
-    Raises InputError for another exercise, where there is no such file, or where a subject has some exercises but not
-    these (``skip_broken`` leaves out what is missing and counts it).
+    METHOD 1 is of exercise 1 alone; ``exercises`` asks for others, with gestures "E2-01" to "E2-17" and "E3-01" to
+    "E3-23". Raises InputError for another exercise, where there is no such file, or where a subject has some exercises
+    but not these (``skip_broken`` leaves out what is missing and counts it).
     """
     asked = np.ravel(exercises).tolist()
     exact = [exercise for exercise in DB1.exercises if exercise in asked]  # not 1.0, which names would show
     if not exact or not set(asked) <= set(exact):
         raise InputError(f"{DB1.name}: expected exercises among 1, 2 and 3, found {exercises}; ask for those")
     recordings, skipped = _list(DB1, Path(folder), skip_broken, exact)
-    return Source(DB1.name, Path(folder), recordings, READER_VERSION, skipped=skipped, failures_known=True)
+    return Source(DB1.name, folder, recordings, READER_VERSION, False, skipped, True)
 
 
 def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
@@ -127,10 +88,8 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
 
     Users are "DB2-S1", "DB7-S1" and so on. DB7's amputees are left out and counted in ``skipped``; subjects that are
     missing from the real databases are counted there, too, and named in a warning. Poses have the 18 sensors that both
-    gloves share, raw units; EMG is in volts.
-
-    Raises InputError where a database has no folder or no file, and where a subject lacks an exercise
-    (``skip_broken`` leaves that exercise out and counts it).
+    gloves share, raw units; EMG is in volts. Raises InputError where a database has no folder or no file, and where a
+    subject lacks an exercise (``skip_broken`` leaves that exercise out and counts it).
     """
     folder, recordings, skipped = Path(folder), [], []
     inside = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
@@ -138,60 +97,47 @@ def open_ninapro(folder: Path | str, *, simulated: bool = False, skip_broken: bo
         below = [p for p in inside if p.name.upper() == database.name]
         if len(below) != 1:
             found = ", ".join(p.name for p in below or inside) or "no folder"
-            clue = why_missing(*files_below(folder))
-            raise InputError(
-                f"ninapro: expected one folder {database.name} in {folder}, found {found}; see docs/data.md{clue}"
-            )
+            found += f"; see docs/data.md{reading.why_missing(*reading.files_below(folder))}"
+            raise InputError(f"ninapro: expected one folder {database.name} in {folder}, found {found}")
         listed, out = _list(database, below[0], skip_broken, database.exercises)
         recordings += listed
-        skipped += out if simulated else [*out, *_gaps(database, listed)]
+        skipped += out if simulated else out + _gaps(database, listed)
     name = "simulated-ninapro" if simulated else "ninapro"
-    return Source(name, folder, tuple(recordings), READER_VERSION, simulated, tuple(skipped), True)
+    return Source(name, folder, recordings, READER_VERSION, simulated, skipped, True)
 
 
-def _list(
-    database: Database, folder: Path, skip_broken: bool, exercises: Iterable[int]
-) -> tuple[tuple[Recording, ...], tuple[tuple[str, str], ...]]:
+def _list(database: Database, folder: Path, skip_broken: bool, exercises: Iterable[int]) -> tuple[list, list]:
     """The recordings of one database, by subject and exercise, and (file, reason) of what is left out."""
     if not folder.is_dir():
-        clue = why_missing([folder], []) if folder.exists() else ""
-        raise InputError(
-            f"{database.name}: there is no folder {folder}; pass --data with the folder of its .mat files{clue}"
-        )
+        clue = reading.why_missing([folder], []) if folder.exists() else ""
+        remedy = f"pass --data with the folder of its .mat files{clue}"
+        raise InputError(f"{database.name}: there is no folder {folder}; {remedy}")
     files: dict[tuple[int, int], Path] = {}
-    below, left = files_below(folder, skip_broken)
+    below, left = reading.files_below(folder, skip_broken)
     for path in below:
-        match = re.fullmatch(database.file, path.name, re.IGNORECASE)
-        if match:
-            where = (int(match["subject"]), int(match["exercise"]))
-            if where in files:
-                raise InputError(
-                    f"{database.name}: {path.name} is there twice, as {files[where]} and {path}; remove one"
-                )
-            files[where] = path
+        if match := re.fullmatch(database.file, path.name, re.IGNORECASE):
+            reading.only_one(database.name, files, (int(match["subject"]), int(match["exercise"])), path)
     recordings, skipped = [], []
     for subject in sorted({s for s, _ in files}):
         if subject in database.left_out:
-            skipped.append((f"{database.prefix}S{subject}", database.left_out[subject]))
+            skipped.append((f"{database.prefix}S{subject}", database.left_out_why))
             continue
         for exercise in exercises:
             if (subject, exercise) in files:
                 recordings.append(_recording(database, files[subject, exercise], subject, exercise))
                 continue
-            reason = f"subject {subject} has no file for exercise {exercise} below {folder}; add it"
-            if not skip_broken:
-                raise InputError(f"{database.name}: {reason}{LEAVE_OUT}")
-            skipped.append((f"{database.prefix}S{subject}", reason))
+            why = f"subject {subject} has no file for exercise {exercise} below {folder}; add it"
+            reading.leave_out(skipped, f"{database.prefix}S{subject}", why, skip_broken, f"{database.name}: ")
     if not recordings:
         example = f"{folder} holds no file like {database.example}; expected one a subject and exercise"
-        raise InputError(f"{database.name}: {example}{why_missing(below, left)}")
-    return tuple(recordings), (*skipped, *_packed(database, below, {s for s, _ in files}), *left)
+        raise InputError(f"{database.name}: {example}{reading.why_missing(below, left)}")
+    return recordings, skipped + _packed(database, below, {s for s, _ in files}) + left
 
 
 def _packed(database: Database, below: list[Path], found: set[int]) -> list[tuple[str, str]]:
     """Archives of subjects without a file, named in a warning; those of the others were unpacked already."""
     packed = []
-    for path in archives(below):
+    for path in reading.archives(below):
         subject = re.search(r"(?<![a-z])s(?:ubject)?_?(\d+)", path.stem, re.IGNORECASE)  # S1, DB2_s1, Subject_1
         if subject and int(subject[1]) not in {*found, *database.left_out}:
             packed.append(path.name)
@@ -201,7 +147,7 @@ def _packed(database: Database, below: list[Path], found: set[int]) -> list[tupl
     return [(name, "an archive is not read; unpack it") for name in packed]
 
 
-def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[str, str]]:
+def _gaps(database: Database, recordings: list[Recording]) -> list[tuple[str, str]]:
     """The database's subjects without a file: named in a warning, since a subset is a use and not a mistake."""
     there = {r.user for r in recordings}
     missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
@@ -214,19 +160,10 @@ def _gaps(database: Database, recordings: tuple[Recording, ...]) -> list[tuple[s
 def _recording(database: Database, path: Path, subject: int, exercise: int) -> Recording:
     user = f"{database.prefix}S{subject}"
     key = f"{user}-E{exercise}" if database.prefix else path.stem.upper()
-    return Recording(
-        key=key,
-        path=path,
-        user=user,
-        session=user,  # exercises follow each other, electrodes and glove stay on
-        gesture="",
-        hand="",
-        sample_rate=database.sample_rate,
-        split=database.split,
-        loader=partial(_load, database, exercise),
-        counter=partial(_count, database),
-        labeller=partial(_labels, database, exercise),
-    )
+    read = {"loader": partial(_load, database, exercise), "counter": partial(_count, database)}
+    read["labeller"] = partial(_labels, database, exercise)
+    # the session is the user: exercises follow each other, electrodes and glove stay on
+    return Recording(key, path, user, user, "", "", database.sample_rate, split=database.split, **read)
 
 
 @contextmanager
@@ -235,24 +172,39 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except NotImplementedError as error:  # scipy's word for HDF5
-        raise InputError(
-            f"{path}: a MATLAB v7.3 file; save it again with -v7, or fetch the site's own file, which is v5"
-        ) from error
+        remedy = "save it again with -v7, or fetch the site's own file, which is v5"
+        raise InputError(f"{path}: a MATLAB v7.3 file; {remedy}") from error
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
 
 
-def _declared(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of numbers, from the headers alone: a cell's says nothing of how much it holds."""
+def _shapes(database: Database, path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+    """The shape of each array of numbers, from the headers alone, and how many samples all fields have.
+
+    InputError for a missing field or a wrong shape. A cell's header says nothing of how much it holds.
+    """
     with _readable(path):
         found = scipy.io.whosmat(path)
     names = [name for name, _, _ in found]
-    return {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
+    shapes = {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
+    if missing := [name for name in FIELDS if name not in shapes]:
+        expected = f"expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}"
+        raise InputError(f"{path}: {expected}; fetch it again")
+    for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
+        reading.check_width(path, name, shapes[name], width)
+    if wide := [name for name in FIELDS[2:] if sum(n > 1 for n in shapes[name]) > 1]:
+        raise InputError(f"{path}: expected {wide[0]} of shape (T, 1), found {shapes[wide[0]]}; leave it out")
+    lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
+    for name, n in lengths.items():
+        if n > MAX_HOURS * 3600 * database.sample_rate:
+            raise InputError(f"{path}: {name} has {n} samples, expected at most {MAX_HOURS:g} h; fetch it again")
+        if abs(n - lengths["emg"]) > SLACK * lengths["emg"]:
+            raise InputError(f"{path}: {name} has {n} samples where emg has {lengths['emg']}")
+    return shapes, min(lengths.values())
 
 
 def _count(database: Database, recording: Recording) -> int:
-    shapes = _declared(recording.path)
-    n = _check_shapes(database, recording.path, shapes)
+    shapes, n = _shapes(database, recording.path)
     most = max(shapes["emg"][0], shapes["glove"][0], *(max(shapes[name]) for name in FIELDS[2:]))
     if n < most:
         text = f"{recording.path}: its fields differ in length; of {most} samples the first {n} are read"
@@ -262,32 +214,27 @@ def _count(database: Database, recording: Recording) -> int:
 
 def _load(database: Database, exercise: int, recording: Recording) -> Signals:
     """Read one file: (T, C) EMG in V, (T, J) glove units, one segment a (movement, repetition)."""
-    path, shapes = recording.path, _declared(recording.path)
-    n = _check_shapes(database, path, shapes)  # beyond it a sample has no label, or no pose
+    path = recording.path
+    shapes, n = _shapes(database, path)  # beyond n a sample has no label, or no pose
     says_subject = not database.names_decide and shapes.get("subject") == (1, 1)
     content = _read(path, [*FIELDS, "subject"] if says_subject else FIELDS)
-    if says_subject:
-        subject, found = recording.user[1:], f"{content['subject'][0, 0]:g}"
-        if found != subject:
-            raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
+    subject = recording.user[1:]
+    if says_subject and (found := f"{content['subject'][0, 0]:g}") != subject:
+        raise InputError(f"{path}: its name says subject {subject}, its field says {found}; restore its name")
     glove = content["glove"][:n].astype(np.float32)  # whole numbers come as whatever small integers hold them
     kept = [i for i in range(database.n_sensors) if i + 1 not in database.dropped]
     # on DB1's subject 1 no sensor is NaN and each moves by at least 10 units: a still sensor is a broken one
     broken = ~np.isfinite(glove).all(axis=0) | ((np.ptp(glove, axis=0) == 0) if n else False)
     if columns := ", ".join(str(i + 1) for i in kept if broken[i]):
         raise InputError(f"{path}: glove columns {columns} (from 1) are constant or NaN; leave this subject out")
-    return Signals(
-        emg=np.ascontiguousarray(content["emg"][:n], dtype=np.float32),
-        pose=np.ascontiguousarray(glove[:, kept]),
-        segments=_segments(database, exercise, path, content, n),
-    )
+    emg, pose = np.ascontiguousarray(content["emg"][:n], dtype=np.float32), np.ascontiguousarray(glove[:, kept])
+    return Signals(emg, pose, _segments(database, exercise, path, content, n))
 
 
 def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Segment, ...]:
     """The segments alone, for which the two fields of labels are enough."""
-    path = recording.path
-    n = _check_shapes(database, path, _declared(path))
-    return _segments(database, exercise, path, _read(path, FIELDS[2:]), n)
+    _, n = _shapes(database, recording.path)
+    return _segments(database, exercise, recording.path, _read(recording.path, FIELDS[2:]), n)
 
 
 def _read(path: Path, names: Sequence[str]) -> dict:
@@ -298,31 +245,11 @@ def _read(path: Path, names: Sequence[str]) -> dict:
     return content
 
 
-def _check_shapes(database: Database, path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    """Samples that all fields have, before anything is read; InputError for a missing field or a wrong shape."""
-    if missing := [name for name in FIELDS if name not in shapes]:
-        raise InputError(
-            f"{path}: expected arrays {', '.join(FIELDS)}, of numbers; missing {', '.join(missing)}; fetch it again"
-        )
-    for name, width in (("emg", database.n_channels), ("glove", database.n_sensors)):
-        if len(shapes[name]) != 2 or shapes[name][1] != width:
-            turned = "; it looks like (channels, time): transpose it" if shapes[name][:1] == (width,) else ""
-            raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shapes[name]}{turned}")
-    if wide := [name for name in FIELDS[2:] if sum(n > 1 for n in shapes[name]) > 1]:
-        raise InputError(f"{path}: expected {wide[0]} of shape (T, 1), found {shapes[wide[0]]}; leave it out")
-    lengths = {name: int(np.prod(shapes[name])) if name.startswith("re") else shapes[name][0] for name in FIELDS}
-    for name, n in lengths.items():
-        if n > MAX_HOURS * 3600 * database.sample_rate:
-            raise InputError(f"{path}: {name} has {n} samples, expected at most {MAX_HOURS:g} h; fetch it again")
-        if abs(n - lengths["emg"]) > database.slack * lengths["emg"]:
-            raise InputError(f"{path}: {name} has {n} samples where emg has {lengths['emg']}")
-    return min(lengths.values())
-
-
 def _segments(database: Database, exercise: int, path: Path, content: dict, n: int) -> tuple[Segment, ...]:
     """Runs of one label and one repetition in n samples; rest (0) and unnumbered repetitions are in none.
 
-    The labels must fit exactly one of the numbers that the exercise's first movement may have.
+    The labels must fit exactly one of the numbers that the exercise's first movement may have: InputError, also where
+    they are those of another exercise, and all. A warning where movements are missing.
     """
     n_movements, firsts = database.exercises[exercise]
     for name in FIELDS[2:]:
@@ -338,7 +265,12 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
         problem = "which fits both" if fits else "which is neither" if len(firsts) > 1 else "which is not"
         raise InputError(f"{path}: expected restimulus 0 and {numberings}, found {wrong}, {problem}; leave it out")
     first = fits[0] if len(used) else 1
-    _check_movements(database, exercise, path, used)
+    if 0 < len(used) < n_movements:
+        told = f"{path}: expected {n_movements} movements in exercise {exercise}, found {len(used)}"
+        for other, (n, _) in database.exercises.items():
+            if len(used) == used[-1] == n:
+                raise InputError(f"{told}, as many as exercise {other} has; restore its name, or leave it out")
+        warnings.warn(f"{told}, of labels {', '.join(map(str, used))}", EMBridgeWarning, stacklevel=3)
     rank = labels - first + 1
     edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
     return tuple(
@@ -346,14 +278,3 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
         for a, b in pairwise(edges)
         if b > a and labels[a] != 0 and repetitions[a] > 0
     )
-
-
-def _check_movements(database: Database, exercise: int, path: Path, used: np.ndarray) -> None:
-    """A warning where movements are missing; InputError where the labels are those of another exercise, and all."""
-    expected = database.exercises[exercise][0]
-    if 0 < len(used) < expected:
-        told = f"{path}: expected {expected} movements in exercise {exercise}, found {len(used)}"
-        for other, (n, _) in database.exercises.items():
-            if len(used) == used[-1] == n:
-                raise InputError(f"{told}, as many as exercise {other} has; restore its name, or leave it out")
-        warnings.warn(f"{told}, of labels {', '.join(map(str, used))}", EMBridgeWarning, stacklevel=4)

@@ -3,7 +3,8 @@
 import operator
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,9 +28,9 @@ def _text(what: str, value) -> str:
 
 
 def _plain(array) -> np.ndarray:
-    """An array of a list or another array, NaN where numpy's mask hides a value."""
-    hidden = isinstance(array, np.ma.MaskedArray)
-    return array.astype(np.float64).filled(np.nan) if hidden else np.asarray(array)
+    """An array, NaN where numpy's mask hides a value."""
+    masked = isinstance(array, np.ma.MaskedArray)
+    return array.astype(np.float64).filled(np.nan) if masked else np.asarray(array)
 
 
 @dataclass(frozen=True)
@@ -43,38 +44,29 @@ class Segment:
 
     def __post_init__(self):
         """Labels are text, and numbers whole ones, also where a .mat file or a notebook gives numpy's."""
+        object.__setattr__(self, "gesture", _text("gesture", self.gesture))
         try:
-            whole = {name: operator.index(getattr(self, name)) for name in ("start", "stop", "repetition")}
+            for name in ("start", "stop", "repetition"):
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
         except TypeError:
-            raise InputError(
-                f"segment: expected whole numbers of samples, found {self.start!r} to {self.stop!r}"
-            ) from None
-        for name, value in (whole | {"gesture": _text("gesture", self.gesture)}).items():
-            object.__setattr__(self, name, value)
+            found = f"found {self.start!r} to {self.stop!r}"
+            raise InputError(f"segment: expected whole numbers of samples, {found}") from None
 
 
 @dataclass(frozen=True)
 class Signals:
-    """The samples of one recording.
+    """The samples of one recording."""
 
-    Attributes
-    ----------
-    emg : (T, C) float32 array, in the source's own unit
-    pose : (T, J) float32 array, rad for emg2pose, raw glove units for NinaPro
-    segments : labelled stretches; windows never cross one's border
-    breaks : samples at which the clock jumps; filters run on each side of one alone
-    failed : (T,) bool, frames without a pose, where the source tells them; None: those whose angles are all 0. They
-        count where ``WindowConfig.exclude_ik_failures`` is on; a pose that is NaN is left out in any case
-    """
-
-    emg: np.ndarray
-    pose: np.ndarray
-    segments: tuple[Segment, ...]
-    breaks: tuple[int, ...] = ()
+    emg: np.ndarray  # (T, C) float32, in the source's own unit
+    pose: np.ndarray  # (T, J) float32, rad for emg2pose, raw glove units for NinaPro
+    segments: tuple[Segment, ...]  # windows never cross one's border
+    breaks: tuple[int, ...] = ()  # samples at which the clock jumps; filters run on each side of one alone
+    # (T,) bool, frames without a pose, where the source tells them; None: those whose angles are all 0. They count
+    # where WindowConfig.exclude_ik_failures is on; a pose that is NaN is left out in any case
     failed: np.ndarray | None = None
 
     def __post_init__(self):
-        """Make arrays and tuples of lists; what cannot be raises TypeError or ValueError, which names the loader."""
+        """What cannot be arrays and tuples raises TypeError or ValueError, of which :meth:`Recording.load` tells."""
         made = {"emg": _plain(self.emg), "pose": _plain(self.pose), "segments": tuple(self.segments)}
         if odd := [segment for segment in made["segments"] if not isinstance(segment, Segment)]:
             raise TypeError(f"expected segments to be of class Segment, found {odd[0]!r}")
@@ -84,22 +76,19 @@ class Signals:
             object.__setattr__(self, name, value)
 
     def checked(self, path: Path, n_channels: int, n_joints: int) -> "Signals":
-        """As they are, but split at the breaks: no window may cross one.
+        """As they are, but split at the breaks; windows of every source pass here.
 
         Raises InputError, which names ``path``, for another shape or length, what are no real numbers, and segments
-        that lie beyond the end or over each other: windows of every source pass here.
+        that lie beyond the end or over each other.
         """
         for name, array, width in (("EMG", self.emg, n_channels), ("pose", self.pose, n_joints)):
-            if array.ndim != 2 or array.shape[1] != width:
-                turned = "; it looks like (channels, time): transpose it" if array.shape[:1] == (width,) else ""
-                raise InputError(f"{path}: expected {name} of shape (T, {width}), found {array.shape}{turned}")
+            check_width(path, name, array.shape, width)
             if array.dtype.kind not in "fiu":
                 raise InputError(f"{path}: expected real numbers in {name}, found {array.dtype}; convert it")
         n, end = len(self.emg), 0
         if n != len(self.pose):
-            raise InputError(
-                f"{path}: {n} EMG samples, but {len(self.pose)} of pose; resample one to the other's clock"
-            )
+            differ = f"{n} EMG samples, but {len(self.pose)} of pose"
+            raise InputError(f"{path}: {differ}; resample one to the other's clock")
         if not n:
             raise InputError(f"{path}: expected samples from its loader, found none; leave it out")
         if odd := [at for at in self.breaks if not 0 <= at <= n]:
@@ -107,29 +96,30 @@ class Signals:
         if self.failed is not None and np.shape(self.failed) != (n,):
             raise InputError(f"{path}: expected failed of shape ({n},), found {np.shape(self.failed)}")
         for s in sorted(self.segments, key=lambda s: s.start):
+            span = f"from {s.start} to {s.stop}"
             if not 0 <= s.start <= s.stop <= n:
-                raise InputError(
-                    f"{path}: expected its segments between sample 0 and {n}, its end, found one from {s.start} to "
-                    f"{s.stop}"
-                )
+                raise InputError(f"{path}: expected its segments between sample 0 and {n}, its end, found one {span}")
             if s.start < end and s.start < s.stop:
-                raise InputError(
-                    f"{path}: expected one label a sample, found a segment from {s.start} to {s.stop} where another "
-                    f"ends at {end}; let segments not overlap"
-                )
+                found = f"found a segment {span} where another ends at {end}"
+                raise InputError(f"{path}: expected one label a sample, {found}; let segments not overlap")
             end = max(end, s.stop)
-        edges = ((s, (s.start, *(b for b in self.breaks if s.start < b < s.stop), s.stop)) for s in self.segments)
-        return replace(self, segments=tuple(replace(s, start=a, stop=b) for s, at in edges for a, b in pairwise(at)))
+        split = []
+        for s in self.segments:
+            edges = (s.start, *(b for b in self.breaks if s.start < b < s.stop), s.stop)
+            split += [replace(s, start=a, stop=b) for a, b in pairwise(edges)]
+        return replace(self, segments=split)
+
+
+def check_width(path: Path, name: str, shape: tuple[int, ...], width: int) -> None:
+    """InputError, which names ``path``, for a shape that is not (T, width)."""
+    if len(shape) != 2 or shape[1] != width:
+        turned = "; it looks like (channels, time): transpose it" if shape[:1] == (width,) else ""
+        raise InputError(f"{path}: expected {name} of shape (T, {width}), found {shape}{turned}")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording: who made it and how to load it. Nothing is open until :meth:`load` is called.
-
-    ``split`` is the source's own column ("train", "val", "test", or "" where the source has none), and
-    ``generalization`` emg2pose's ("none", "stage", "user", "user_stage", or ""). ``made_from`` is of a recording whose
-    ``loader`` makes the samples: a hash of what makes them, which stands for that of a file; nothing looks at ``path``.
-    """
+    """One recording: who made it and how to load it. Nothing is open until :meth:`load` is called."""
 
     key: str  # unique within the source; emg2pose: the file name without extension
     path: Path
@@ -139,9 +129,10 @@ class Recording:
     hand: str  # "left", "right" or ""
     sample_rate: float
     moving_hand: str = ""  # emg2pose: which hand was prompted: left, right or both
-    split: str = ""
-    generalization: str = ""
+    split: str = ""  # the source's own column: one of SPLITS
+    generalization: str = ""  # emg2pose's column: "none", "stage", "user", "user_stage", or ""
     simulated: bool = False
+    # where ``loader`` makes the samples, a hash of what makes them; nothing looks at ``path`` then
     made_from: str = field(default="", repr=False, compare=False)
     loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)
     counter: Callable[["Recording"], int] = field(default=None, repr=False, compare=False)
@@ -172,7 +163,6 @@ class Recording:
     def _ask(self, name: str, kind):
         """What a function of the source gives, of that kind; else, and whatever it raises, InputError with the file."""
         expected = f"expected it to return {'a number of samples' if name == 'counter' else kind.__name__}"
-        ended = f"{self.path}: its {name} ended in"
         try:
             found = getattr(self, name)(self)
         except InputError as error:
@@ -184,9 +174,8 @@ class Recording:
             # in a library, and here, only its reader can look
             own = [f for f in frames if "site-packages" not in f.filename and f.filename not in (__file__, "<string>")]
             at = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
-            raise InputError(
-                f"{ended} {type(error).__name__}: {' '.join(str(error).split())}{at}; {expected}"
-            ) from error
+            ended = f"its {name} ended in {type(error).__name__}: {' '.join(str(error).split())}{at}"
+            raise InputError(f"{self.path}: {ended}; {expected}") from error
         if not isinstance(found, kind):
             raise InputError(f"{self.path}: its {name} returned {type(found).__name__}; {expected}")
         return found
@@ -194,15 +183,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset on disk: its recordings, and what was left out and why.
-
-    ``reader_version`` enters a window store's key: a reader that reads differently makes another store.
-    """
+    """A dataset on disk: its recordings, and what was left out and why."""
 
     name: str  # "emg2pose", "simulated", "ninapro-db1", "ninapro" or "simulated-ninapro"
     folder: Path
     recordings: tuple[Recording, ...]
-    reader_version: str
+    reader_version: str  # enters a window store's key: a reader that reads differently makes another store
     simulated: bool = False
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)
     failures_known: bool = False  # failed poses, and labels shorter than a window, are no news: a page counts them
@@ -210,6 +196,7 @@ class Source:
     def __post_init__(self):
         object.__setattr__(self, "folder", Path(self.folder))
         object.__setattr__(self, "recordings", tuple(self.recordings))
+        object.__setattr__(self, "skipped", tuple(self.skipped))
         if not self.name or "/" in self.name:  # folders of results are named after it
             raise InputError(f"source: expected a name that a folder may have, found {self.name!r}; rename it")
         keys = [r.key for r in self.recordings]
@@ -218,19 +205,35 @@ class Source:
             raise InputError(f"{self.name}: two recordings have the key {twice!r}; give each file one of its own")
 
 
-def unreadable(left: list[tuple[str, str]], skip_broken: bool) -> Callable[[OSError], None]:
-    """What os.walk calls for a folder that may not be read: raises InputError, or with ``skip_broken`` notes it."""
+@contextmanager
+def readable(path: Path, what: str, *errors: type[Exception]) -> Iterator[None]:
+    """Tell in one sentence what a library raises for a file that is no ``what``."""
+    try:
+        yield
+    except InputError:
+        raise
+    except errors as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: not a readable {what} ({reason}); fetch it again") from error
+
+
+def leave_out(left: list[tuple[str, str]], name: str, why, skip_broken: bool, where: str = "") -> None:
+    """Note in ``left`` what is broken and why; without ``skip_broken`` raise that as an InputError."""
+    if not skip_broken:
+        raise InputError(f"{where}{why}{LEAVE_OUT}")
+    left.append((name, str(why)))
+
+
+def walk(folder: Path, left: list[tuple[str, str]], skip_broken: bool, *, follow: bool = False) -> Iterator[tuple]:
+    """As os.walk, but for a folder that may not be read: InputError, or with ``skip_broken`` a note in ``left``."""
 
     def refused(error: OSError) -> None:
-        if isinstance(
-            error, (FileNotFoundError, NotADirectoryError)
-        ):  # the top folder, of which its reader says more; or gone meanwhile
-            return
-        if not skip_broken:
-            raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror}){LEAVE_OUT}") from error
-        left.append((os.path.basename(error.filename), f"the folder cannot be read ({error.strerror})"))
+        # of a top folder that is not there its reader says more, and another one is gone meanwhile
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            why = f"the folder cannot be read ({error.strerror})"
+            leave_out(left, os.path.basename(error.filename), why, skip_broken, f"{error.filename}: ")
 
-    return refused
+    return os.walk(folder, onerror=refused, followlinks=follow)
 
 
 def files_below(folder: Path, skip_broken: bool = False) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -240,11 +243,18 @@ def files_below(folder: Path, skip_broken: bool = False) -> tuple[list[Path], li
     round, and is not followed. Raises InputError for a folder that may not be read, unless ``skip_broken``.
     """
     files, left = [], []
-    for top, folders, names in os.walk(folder, onerror=unreadable(left, skip_broken)):
+    for top, folders, names in walk(folder, left, skip_broken):
+        files += [Path(top, name) for name in names]
         links = [path for name in folders if (path := Path(top, name)).is_symlink()]
         left += [(str(link.relative_to(folder)), LINK) for link in links]
-        files += [Path(top, name) for name in names]
     return sorted(files), sorted(left)
+
+
+def only_one(dataset: str, files: dict, key, path: Path) -> None:
+    """Note a file under its key; InputError where there is another one."""
+    if key in files:
+        raise InputError(f"{dataset}: {path.name} is there twice, as {files[key]} and {path}; remove one")
+    files[key] = path
 
 
 def archives(files: list[Path]) -> list[Path]:

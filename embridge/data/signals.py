@@ -1,7 +1,7 @@
 """Filters for whole recordings; normalisation and rotation for batches (METHOD 1).
 
-torch and scipy.signal take seconds to load, and are imported where they are needed: the processes that fill a window
-store need no torch, and those that train filter nothing.
+torch and scipy.signal take seconds to load, and are imported where they are needed: what fills a window store needs no
+torch, and what trains filters nothing.
 """
 
 import math
@@ -56,8 +56,7 @@ def filter_emg(emg: np.ndarray, config: WindowConfig, breaks: tuple[int, ...] = 
             channel[:] = 0
         elif bad.any():
             channel[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), channel[~bad])
-    sos = sections(config)
-    if sos is not None:
+    if (sos := sections(config)) is not None:
         for a, b in pairwise((0, *breaks, x.shape[1])):
             if b > a:
                 x[:, a:b] = sosfiltfilt(sos, x[:, a:b], axis=1, padlen=min(b - a - 1, ring(config)))
@@ -106,15 +105,11 @@ def log_power(x: np.ndarray, n: int) -> np.ndarray | None:
 def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
     """The input of a "log-power" encoder from a filtered window (C, T): z (C, n) float16 (METHOD 1, steps 1-5; ours).
 
-    :func:`log_power` less its mean, over its SD, both over all channels and bins; zeros where all bins are equal. The
-    one function for windows that are stored and for those that are labelled as they come. None where the window
-    :func:`is_flat`.
+    :func:`log_power` less its mean, over its SD, both over all channels and bins; zeros where all bins are equal, None
+    where the window :func:`is_flat`.
     """
     f = log_power(x, n)
-    if f is None:
-        return None
-    std = f.std()
-    return ((f - f.mean()) / (std or 1.0)).astype(np.float16)
+    return None if f is None else ((f - f.mean()) / (f.std() or 1.0)).astype(np.float16)
 
 
 def pose_frames(pose: np.ndarray, n: int) -> np.ndarray:
@@ -126,9 +121,8 @@ def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "to
     """Normalise a batch (B, C, T) of stored windows to float32; a channel without signal becomes zeros, never NaN.
 
     ``how`` is "channel" (each window and channel over time, the usual meaning of E 3.2's "instance-normalized"),
-    "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored: the
-    store has divided by the recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of
-    the pre-training windows).
+    "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored, by the
+    recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of the pre-training windows).
     """
     import torch
 

@@ -1,7 +1,6 @@
 """Table 1 as code, and NinaPro's splits, with their assertions (METHOD 1).
 
-A window is known by its row in the store's table. Every rule against leakage is checked each time a split is made:
-nobody has to remember to call anything.
+A window is known by its row in the store's table. Rules against leakage are checked each time a split is made.
 """
 
 from collections.abc import Iterable
@@ -25,43 +24,37 @@ class Splits:
     Whoever makes one, the rules that hold for every dataset are checked: InputError where nothing is left to pre-train
     on, a file or a class is there twice, a labelled stretch or a window's content is on two sides, an unseen class is
     among the pre-training windows, or the probe would train on what ``probe_apart`` forbids.
-
-    Attributes
-    ----------
-    pretrain : D_tr
-    probe_train, tune, evaluation : by class set, "in" and "unseen"; ``tune`` is empty where there is no D_tune
-    classes : gesture names in class order, by class set
-    group_kind : what the bootstrap resamples, "user", "recording" or "movement-repetition"
-    policies : the gallery policies that apply, in the order of reports; "other-users" and "other-recordings" are left
-        out, with a note, where a class of D_eval is of one user, or recording, for whom that gallery would hold none
-    has_tuning : whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
-    remedy : the sentence that tells what to add where evaluation lacks something
-    probe_apart : what the probe's training and D_eval may not share, "user"; "recording" or "repetition" (of a user's
-        movement) where the protocol itself probes and evaluates the same users, as NinaPro's does
-    paper : by part, what E Table 1 prints: (gestures, users, sessions)
-    notes : sentences to print beside Table 1
     """
 
     dataset: str
-    pretrain: np.ndarray
-    probe_train: dict[str, np.ndarray]
+    pretrain: np.ndarray  # D_tr
+    probe_train: dict[str, np.ndarray]  # this, evaluation and tune by class set, "in" and "unseen"
     evaluation: dict[str, np.ndarray]
-    classes: dict[str, tuple[str, ...]]
+    classes: dict[str, tuple[str, ...]]  # gesture names in class order, by class set
     table: pd.DataFrame
-    remedy: str
+    remedy: str  # the sentence that tells what to add where evaluation lacks something
     tune: dict[str, np.ndarray] = field(default_factory=lambda: {name: where([]) for name in SETS})
-    has_tuning: bool = False
-    group_kind: str = "user"
+    has_tuning: bool = False  # whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
+    group_kind: str = "user"  # what the bootstrap resamples, or "recording" or "movement-repetition"
+    # the gallery policies that apply, in the order of reports; "other-users" and "other-recordings" are left out, with
+    # a note, where a class of D_eval is of one user, or recording, for whom that gallery would hold none
     policies: tuple[str, ...] = ("all", "not-self", "other-users")
+    # what the probe's training and D_eval may not share; "recording" or "repetition" (of a user's movement) where the
+    # protocol itself probes and evaluates the same users, as NinaPro's does
     probe_apart: str = "user"
+    # by part, what E Table 1 prints: (gestures, users, sessions)
     paper: dict[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # sentences to print beside Table 1
 
     def __post_init__(self):
         if not len(self.pretrain):
             none = f"none of the {len(self.table)} windows is for pre-training; add training files and their metadata"
             raise InputError(f"{self.dataset}: {none}{missing(self.table)}")
-        _check_files(self.table)
+        if (twice := self.table.duplicated(["recording", "start"])).any():
+            raise InputError(f"the file {self.table.recording[twice].iloc[0]} is there twice; remove one")
+        of_file = self.table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
+        if len(mixed := of_file.index[(of_file > 1).any(axis=1)]):
+            raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
         object.__setattr__(self, "classes", class_sets(self.dataset, self.classes))
         for column in ("user", "recording"):
             of_class = {name: self.table.iloc[ids].groupby("gesture")[column] for name, ids in self.evaluation.items()}
@@ -70,18 +63,16 @@ class Splits:
                 note = f"No gallery of other {column}s: a class of D_eval, {alone}, has one {column}."
                 object.__setattr__(self, "policies", tuple(p for p in self.policies if p != policy))
                 object.__setattr__(self, "notes", (*self.notes, note))
-        shown = np.isin(self.table.gesture.to_numpy()[self.pretrain], self.classes["unseen"])
-        if shown.any():
-            gesture = self.table.gesture.iloc[self.pretrain[shown][0]]
-            raise InputError(f"leak: the unseen class {gesture} is in pre-training; leave its windows out")
+        shown = self.table.gesture.iloc[self.pretrain]
+        if len(shown := shown[shown.isin(self.classes["unseen"])]):
+            raise InputError(f"leak: the unseen class {shown.iloc[0]} is in pre-training; leave its windows out")
         probed = np.setdiff1d(joined(self.probe_train), self.pretrain)
         sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": joined(self.tune)}
         sides["D_eval"] = joined(self.evaluation)
         disjoint(sides, self.table.segment, "labelled stretch")
         disjoint(sides, self.table.digest, "window content")
-        if self.probe_apart not in ("user", "recording", "repetition"):
-            expected = "expected probe_apart 'user', 'recording' or 'repetition'"
-            raise InputError(f"splits: {expected}, found {self.probe_apart!r}")
+        if (apart := self.probe_apart) not in ("user", "recording", "repetition"):
+            raise InputError(f"splits: expected probe_apart 'user', 'recording' or 'repetition', found {apart!r}")
         self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
 
     def learn_from(self, ids, what: str, *, tuning: bool = False) -> np.ndarray:
@@ -118,13 +109,13 @@ class Splits:
 
     def labels(self, class_set: str, ids) -> np.ndarray:
         """The class of each window (B,) int64; -1 where its gesture is none of the set's classes."""
-        classes = pd.Index(self.classes[class_set])
-        return classes.get_indexer(self.table.gesture.to_numpy()[row_ids(ids)]).astype(np.int64)
+        gestures = self.table.gesture.iloc[row_ids(ids)]
+        return pd.Index(self.classes[class_set]).get_indexer(gestures).astype(np.int64)
 
     def groups(self, ids) -> np.ndarray:
         """The bootstrap's group of each window (B,), a string: its user, recording, or user/movement/repetition."""
         rows = self.table.iloc[row_ids(ids)]
-        return repetition_of(rows) if self.group_kind not in rows else rows[self.group_kind].to_numpy(dtype=str)
+        return (rows[self.group_kind] if self.group_kind in rows else repetition_of(rows)).to_numpy(dtype=str)
 
     def exclusion(self, policy: str, ids) -> np.ndarray | None:
         """Codes (B,) int64: a gallery window with the query's code is excluded; None: nothing is (METHOD 8)."""
@@ -136,9 +127,7 @@ class Splits:
             raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
         return pd.factorize(keys[policy])[0].astype(np.int64)[row_ids(ids)]
 
-    @cached_property
-    def _repetition(self) -> pd.Series:
-        return pd.Series(repetition_of(self.table))
+    _repetition = cached_property(lambda self: repetition_of(self.table))
 
     def check_evaluable(self) -> None:
         """Raise InputError with the classes and users that evaluation needs and the data lack (RELIABILITY 17)."""
@@ -175,10 +164,10 @@ def row_ids(ids) -> np.ndarray:
     return np.asarray(ids, dtype=np.int64)
 
 
-def repetition_of(rows: pd.DataFrame) -> np.ndarray:
+def repetition_of(rows: pd.DataFrame) -> pd.Series:
     """The performance that each window is of: "user/gesture/repetition" (B,)."""
-    columns = (rows[name].to_numpy(dtype=str) for name in ("user", "gesture", "repetition"))
-    return np.array(["/".join(values) for values in zip(*columns, strict=True)], dtype=str)
+    user, gesture, repetition = (rows[name].astype(str) for name in ("user", "gesture", "repetition"))
+    return user + "/" + gesture + "/" + repetition
 
 
 def where(mask) -> np.ndarray:
@@ -191,35 +180,20 @@ def joined(part: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([part[classes] for classes in SETS])
 
 
-def _check_files(table: pd.DataFrame) -> None:
-    if (twice := table.duplicated(["recording", "start"])).any():
-        raise InputError(f"the file {table.recording[twice].iloc[0]} is there twice; remove one")
-    of_file = table.groupby("recording")[["user", "session", "split", "hand"]].nunique()
-    if len(mixed := of_file.index[(of_file > 1).any(axis=1)]):
-        raise InputError(f"the file {mixed[0]} has two users, sessions, splits or hands; correct the metadata")
-
-
 def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None:
     """Raise InputError if a value occurs on two sides."""
-    values = values.to_numpy()
     seen: dict = {}
     for side, ids in sides.items():
-        for value in pd.unique(values[ids]):
+        for value in values.iloc[ids].unique():
             if seen.setdefault(value, side) != side:
-                where = f"both in {seen[value]} and in {side}"
-                raise InputError(f"leak: the {what} {value} is {where}; correct the metadata or the split")
+                both = f"both in {seen[value]} and in {side}"
+                raise InputError(f"leak: the {what} {value} is {both}; correct the metadata or the split")
 
 
 # emg2pose. E Table 1 and A.2.2: (gestures, users, sessions) where they are printed
-PAPER = {
-    "pre-training": (23, 158, None),
-    "probe-train, in": (4, 158, None),
-    "probe-train, unseen": (4, 12, None),
-    "D_tune, in": (4, 3, None),
-    "D_tune, unseen": (4, 3, None),
-    "D_eval, in": (4, 20, 320),
-    "D_eval, unseen": (4, 20, 280),
-}
+PAPER = {"pre-training": (23, 158, None), "probe-train, in": (4, 158, None), "probe-train, unseen": (4, 12, None)}
+PAPER |= {"D_tune, in": (4, 3, None), "D_tune, unseen": (4, 3, None)}
+PAPER |= {"D_eval, in": (4, 20, 320), "D_eval, unseen": (4, 20, 280)}
 PAPER_SESSIONS = {"in": (80, 80, 80, 80), "unseen": (80, 80, 80, 40)}  # a class, E A.2.2
 
 
@@ -253,10 +227,9 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
     labelled = table.eval_grid
     if hands == "prompted":
         if not table.moving_hand.any():  # EMG-BIDS without emg2pose's own table
-            raise InputError(
-                f"{dataset}: hands 'prompted' needs moving_hand, which emg2pose's metadata CSV alone has, found none; "
-                "put emg2pose_metadata.csv into the folder or ask for all hands"
-            )
+            needs = "hands 'prompted' needs moving_hand, which emg2pose's metadata CSV alone has, found none"
+            remedy = "put emg2pose_metadata.csv into the folder or ask for all hands"
+            raise InputError(f"{dataset}: {needs}; {remedy}")
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
@@ -277,33 +250,33 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
 def _remedy(table: pd.DataFrame) -> str:
     have = table.drop_duplicates("user").split.value_counts()
     per_split = ", ".join(f"{have.get(split, 0)} {split}" for split in ("train", "val", "test"))
-    one = "One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. "
-    only = one * (table.user.nunique() == 1)
-    return f"{only}Users found: {per_split}; add files of val (two users or more) and test users"
+    text = f"Users found: {per_split}; add files of val (two users or more) and test users"
+    if table.user.nunique() == 1:
+        return (
+            f"One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. {text}"
+        )
+    return text
 
 
 def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) -> str:
     """Sessions a class of D_eval against A.2.2's 80, and 40 for unseen class 3."""
     sessions = evaluated.groupby("gesture").session.nunique()
     found, paper = [int(sessions.get(gesture, 0)) for gesture in classes], PAPER_SESSIONS[name]
-    difference = [f - p for f, p in zip(found, paper, strict=True)]
-    return (
-        f"D_eval, {name}: {' / '.join(map(str, found))} sessions a class; the paper counts "
-        f"{' / '.join(map(str, paper))} (difference {' / '.join(f'{d:+d}' for d in difference)})."
-    )
+    counts, printed = (" / ".join(map(str, numbers)) for numbers in (found, paper))
+    difference = " / ".join(f"{f - p:+d}" for f, p in zip(found, paper, strict=True))
+    return f"D_eval, {name}: {counts} sessions a class; the paper counts {printed} (difference {difference})."
 
 
 # NinaPro
 
-DB1_CLASSES = {
-    "in": tuple(gesture_name(1, rank) for rank in (2, 4, 7, 10)),
-    "unseen": tuple(gesture_name(1, rank) for rank in (1, 5, 9, 12)),
-}
+
+def _movements(exercise: int, *ranks: int) -> tuple[str, ...]:
+    return tuple(gesture_name(exercise, rank) for rank in ranks)
+
+
+DB1_CLASSES = {"in": _movements(1, 2, 4, 7, 10), "unseen": _movements(1, 1, 5, 9, 12)}
 DB1_EVALUATION_REPETITIONS = (2, 5, 7)
-NINAPRO_CLASSES = {
-    "in": tuple(gesture_name(2, rank) for rank in (1, 5, 10, 15)),  # exercise C
-    "unseen": tuple(gesture_name(1, rank) for rank in (1, 5, 10, 15)),  # exercise B
-}
+NINAPRO_CLASSES = {"in": _movements(2, 1, 5, 10, 15), "unseen": _movements(1, 1, 5, 10, 15)}  # exercises C and B
 NINAPRO_NOTES = (
     "The paper prints the in-distribution classes as 1, 5, 10 and 10 of exercise C; the second 10 is read as 15.",
     "Of DB2's 22 glove sensors the four distal ones (columns 7, 10, 14, 18) are dropped: DB7's glove has the other 18.",
@@ -316,7 +289,12 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
 
     Which half is drawn with ``seed`` for each user and movement alone; of an odd number evaluation gets one more.
     """
-    train, downstream, probed = table.split == "train", table.split == "test", _half_of_repetitions(table, seed)
+    train, downstream, performed = table.split == "train", table.split == "test", repetition_of(table)
+    rng, chosen = np.random.default_rng(seed), []
+    for (user, gesture), rows in table[downstream].groupby(["user", "gesture"], sort=True):  # not in order of files
+        repetitions = rng.permutation(np.unique(rows.repetition))
+        chosen += [f"{user}/{gesture}/{repetition}" for repetition in repetitions[: len(repetitions) // 2]]
+    probed = performed.isin(chosen)
     how = {"policies": ("all", "not-self", "other-repetitions", "other-users"), "probe_apart": "repetition"}
     how["remedy"] = "Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more"
     sides = downstream & probed, downstream & ~probed
@@ -326,17 +304,8 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
     both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(parts.values()))}
     disjoint(both, table.user, "user")
     disjoint(both, table.session, "session")
-    disjoint({"pre-training": splits.pretrain, **parts}, pd.Series(repetition_of(table)), "repetition")
+    disjoint({"pre-training": splits.pretrain, **parts}, performed, "repetition")
     return splits
-
-
-def _half_of_repetitions(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """(N,) bool: windows of the repetitions that train the probe, in the order of users and movements, not of files."""
-    rng, chosen = np.random.default_rng(seed), []
-    for (user, gesture), rows in table[table.split == "test"].groupby(["user", "gesture"], sort=True):
-        repetitions = rng.permutation(np.unique(rows.repetition))
-        chosen += [f"{user}/{gesture}/{repetition}" for repetition in repetitions[: len(repetitions) // 2]]
-    return np.isin(repetition_of(table), chosen)
 
 
 def split_db1(table: pd.DataFrame) -> Splits:
@@ -344,19 +313,18 @@ def split_db1(table: pd.DataFrame) -> Splits:
     evaluated = table.repetition.isin(DB1_EVALUATION_REPETITIONS)
     how = {"group_kind": "movement-repetition", "probe_apart": "repetition", "remedy": "Add complete exercise 1 files"}
     how["policies"] = ("all", "other-repetitions", "other-users")
-    how["notes"] = ("Subject 1 is a development subject: choices were made with it in view.",) * (
-        "S1" in set(table.user)
-    )
+    if "S1" in set(table.user):
+        how["notes"] = ("Subject 1 is a development subject: choices were made with it in view.",)
     return _splits("ninapro-db1", table, DB1_CLASSES, ~evaluated, ~evaluated, evaluated, **how)
 
 
 def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_out: Iterable[str]) -> Splits:
     """Recordings with these keys evaluate, the rest train and probe: one person's, or several people's.
 
-    The score says nothing of new users, whom it never meets, and of another day or donning of the electrodes only where
-    one lies in between. Intervals resample recordings (one has none); "other-users" is no gallery here, and
-    "other-recordings" is where two that are left out hold each class. Recordings of one moment, such as both hands',
-    belong on one side. Raises InputError for a key without windows, and as :class:`Splits`.
+    The score says nothing of new users, and of another day or donning of the electrodes only where one lies in between.
+    Intervals resample recordings (one has none); "other-recordings" is a gallery where two that are left out hold each
+    class. Recordings of one moment, such as both hands', belong on one side. Raises InputError for a key without
+    windows, and as :class:`Splits`.
     """
     keys = [*map(str, left_out if np.iterable(left_out) and not isinstance(left_out, str) else [left_out])]
     there = table.recording.unique()
@@ -380,7 +348,8 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
         raise InputError(f"{dataset}: all windows are of one user, {table.user.iloc[0]}; use split_by_recording")
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     how = {"remedy": "Add recordings of each class whose split is train or test, and of the unseen ones val and test"}
-    how["notes"] = (f"{(table.split == '').sum()} windows have no split and are in no part.",) * any(table.split == "")
+    if none := (table.split == "").sum():
+        how["notes"] = (f"{none} windows have no split and are in no part.",)
     splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, **how)
     sides = {"train": where(train), "val": where(val), "test": where(test)}
     disjoint(sides, table.user, "user")

@@ -48,47 +48,36 @@ def seal(body: dict) -> str:
 
 
 def left_out(lost: dict[str, dict], counts: dict[str, int]) -> str:
-    """Why windows were left out, and of which recordings, in words; "" where none was.
-
-    ``lost``: by the name of a reason, how many of each recording. ``counts``: the manifest's.
-    """
-    windows = [_of(lost, name, why) for name, why in LOST.items() if name in lost]
-    told = [f"windows left out of {counts.get('grid', 0)}: {', '.join(windows)}"] if windows else []
-    why = {name: f"{what.format(**counts)} are shorter than a window and give none" for name, what in SHORT.items()}
-    return "; ".join(told + [_of(lost, name, text) for name, text in why.items() if name in lost])
+    """Why windows were left out, and of which recordings, in words, or ""; of the manifest's two entries."""
+    windows = ", ".join(_told(lost, LOST))
+    told = [f"windows left out of {counts.get('grid', 0)}: {windows}"] if windows else []
+    short = {name: f"{what.format(**counts)} are shorter than a window and give none" for name, what in SHORT.items()}
+    return "; ".join(told + _told(lost, short))
 
 
 def odd(lost: dict[str, dict], counts: dict[str, int], known: bool) -> list[str]:
     """Sentences on what was left out and what was kept although it is odd, without NO_NEWS where it is ``known``."""
     news = {name: found for name, found in lost.items() if not (known and name in NO_NEWS)}
-    kept = [_of(news, name, what) for name, what in KEPT.items() if name in news]
-    return [text for text in (left_out(news, counts), *kept) if text]
+    return [text for text in (left_out(news, counts), *_told(news, KEPT)) if text]
 
 
-def _of(lost: dict[str, dict], name: str, what: str) -> str:
+def _told(lost: dict[str, dict], reasons: dict[str, str]) -> list[str]:
     """How many, what, and of which recordings: a count of each, or a list of its channels or joints from 0."""
-    size = {key: len(n) if isinstance(n, list) else n for key, n in lost[name].items()}
-    most = sorted(size, key=lambda key: -size[key])
-    where = ", ".join(key if name == "short" else f"{key} {lost[name][key]}" for key in most[:3])
-    return f"{sum(size.values())} {what} ({where}{f' and {len(most) - 3} more' if len(most) > 3 else ''})"
+    told = []
+    for name in [name for name in reasons if name in lost]:
+        size = {key: len(n) if isinstance(n, list) else n for key, n in lost[name].items()}
+        most = sorted(size, key=lambda key: -size[key])
+        where = ", ".join(key if name == "short" else f"{key} {lost[name][key]}" for key in most[:3])
+        more = f" and {len(most) - 3} more" if len(most) > 3 else ""
+        told.append(f"{sum(size.values())} {reasons[name]} ({where}{more})")
+    return told
 
 
 class WindowStore:
     """A finished store, opened read-only; nothing is read before it is asked for, so it can go to other processes.
 
-    Waveforms are mapped from the disk; features, a fiftieth of these, are read whole into memory.
-
-    Attributes
-    ----------
-    table : DataFrame, one row a window, index 0..N-1 (the ids): recording, user, session, gesture, hand,
-        moving_hand, repetition, split, generalization, segment (id of the labelled stretch), start (sample), offset
-        (samples from the start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest (of
-        the waveforms, in a store of either kind); ``table.attrs["left out"]`` says what is missing and why
-    kind : "waveform" or "features"
-    emg_f16, pose_f16 : (N, C, T) and (N, J, T) float16; of features (N, C, bins) and (N, J, bins)
-    power_f16 : (N, C, 8) float16, log-power of eight equal parts; of features alone
-
-    Raises InputError where a file is missing, of another size, or its checksum is another.
+    Its ``kind`` is "waveform" or "features". Waveforms are mapped from the disk; features, a fiftieth of these, are
+    read whole into memory. Raises InputError where a file is missing, of another size, or its checksum is another.
     """
 
     def __init__(self, path: Path | str):
@@ -97,8 +86,7 @@ class WindowStore:
             manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
             table_sum = sha256(self.path / "windows.npz")
             self.kind: str = manifest["kind"]
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["config"].items()}
-            self.config = WindowConfig(**fields)
+            self.config = WindowConfig(**manifest["config"])
             self.arrays = arrays_of(self.kind, self.config)
             sizes = {name: (self.path / name).stat().st_size for name in self.arrays}
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -115,10 +103,7 @@ class WindowStore:
 
     @property
     def contents(self) -> str:
-        """Hash of the windows' contents and columns, the same for both kinds of store.
-
-        Code that changed and still cuts the same windows leaves it.
-        """
+        """Hash of the windows' contents and columns, the same for both kinds of store and whatever code cut them."""
         return fingerprint(*(self.manifest[name] for name in ("windows_sha256", "gestures", "recordings")))
 
     def __reduce__(self):
@@ -136,11 +121,16 @@ class WindowStore:
 
     @cached_property
     def table(self) -> pd.DataFrame:
+        """One row a window, index 0..N-1 (the ids), with the columns OF_RECORDING and those named here.
+
+        recording, gesture, repetition, segment (id of the labelled stretch), start (sample), offset (samples from the
+        start of the valid stretch), eval_grid (offset is a multiple of ``stride_eval``), digest (of the waveforms, in a
+        store of either kind). ``table.attrs["left out"]`` says what is missing and why.
+        """
         columns, recordings = self._columns, self.manifest["recordings"]
         row = columns["recording"]
-        table = {"recording": np.array([r["key"] for r in recordings], dtype=object)[row]}
-        for name in OF_RECORDING:
-            table[name] = np.array([r[name] for r in recordings], dtype=object)[row]
+        table = {name: np.array([r[name] for r in recordings], object)[row] for name in ("key", *OF_RECORDING)}
+        table = {"recording": table.pop("key"), **table}
         table["gesture"] = np.array(self.manifest["gestures"], dtype=object)[columns["gesture"]]
         table |= {name: columns[name] for name in ("repetition", "segment", "start", "offset", "digest")}
         table["eval_grid"] = columns["offset"] % self.config.stride_eval == 0
@@ -152,9 +142,9 @@ class WindowStore:
         table.attrs["left out"] = why or none * (not len(self))
         return table
 
-    emg_f16 = cached_property(lambda self: self._array(0))
-    pose_f16 = cached_property(lambda self: self._array(1))
-    power_f16 = cached_property(lambda self: self._array(2))
+    emg_f16 = cached_property(lambda self: self._array(0))  # (N, C, T) float16; of features (N, C, bins)
+    pose_f16 = cached_property(lambda self: self._array(1))  # (N, J, T); of features (N, J, bins)
+    power_f16 = cached_property(lambda self: self._array(2))  # (N, C, 8), of features alone: see band_power
 
     def _array(self, number: int) -> np.ndarray:
         name, (width, steps) = list(self.arrays.items())[number]
@@ -178,10 +168,12 @@ class WindowStore:
         ids = np.asarray(ids, dtype=np.int64)
         if self.kind == "features":
             found = self.power_f16[ids].astype(np.float64)
-            return found.reshape(len(ids), found.shape[1] * POWER_PARTS)
-        windows = (log_power(self.read_emg([i])[0].numpy(), POWER_PARTS) for i in ids)
-        flat = np.full(self.config.n_channels * POWER_PARTS, np.log(POWER_FLOOR))  # of a window without a signal
-        return np.array([flat if power is None else power.ravel() for power in windows]).reshape(-1, len(flat))
+        else:
+            found = np.full((len(ids), self.config.n_channels, POWER_PARTS), np.log(POWER_FLOOR))  # without a signal
+            for row, i in zip(found, ids, strict=True):
+                power = log_power(self.read_emg([i])[0].numpy(), POWER_PARTS)
+                row[:] = row if power is None else power
+        return found.reshape(len(ids), self.config.n_channels * POWER_PARTS)
 
     @staticmethod
     def _read(array: np.ndarray, ids):
@@ -195,9 +187,9 @@ class WindowStore:
         return window_bytes(self.kind, self.config)
 
     def verify(self, max_bytes: int | None = None, *, progress: bool = False) -> None:
-        """Compare the windows' contents with their checksums: all, or evenly spread ones of ``max_bytes`` together.
+        """Compare windows with their checksums: all, or evenly spread ones of ``max_bytes``, others at each call.
 
-        Which ones these are differs from call to call. Raises InputError that names the first damaged window.
+        Raises InputError that names the first damaged window.
         """
         step = 1 if max_bytes is None else -(-len(self) // max(1, max_bytes // self.bytes_each)) or 1
         ids = range(int(np.random.default_rng().integers(step)), len(self), step)

@@ -1,8 +1,7 @@
 """Recordings -> a float16 window store of one kind, built once (METHOD 1; RELIABILITY 4, 7-9).
 
 The SHA-256 of each source file is kept in ``sources.json`` beside the stores, by path, size and date, so that a file
-is summed once. When a store is built, files that were summed earlier are summed again: a difference is bytes that
-rotted.
+is summed once; and again when a store is built of it: a difference is bytes that rotted.
 
 Workers cut recordings (:mod:`embridge.data.cutting`); this process appends the results in the recordings' order and
 notes each in a journal, so that a killed build goes on where it was. Only a finished store gets its final name.
@@ -14,7 +13,8 @@ import os
 import shutil
 import time
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
@@ -24,20 +24,10 @@ import numpy as np
 from tqdm import tqdm
 
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
+from embridge.data import store as stores
 from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
-from embridge.data.recordings import LEAVE_OUT, Recording, Source
-from embridge.data.store import (
-    KEPT,
-    LOST,
-    OF_RECORDING,
-    OF_WINDOW,
-    SHORT,
-    STORE_VERSION,
-    WindowStore,
-    check,
-    odd,
-    seal,
-)
+from embridge.data.recordings import LEAVE_OUT, Recording, Source, leave_out
+from embridge.data.store import OF_RECORDING, STORE_VERSION, WindowStore, check, seal
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
@@ -68,30 +58,15 @@ def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Re
             files[recording.key] = SourceFile(0, 0, recording.made_from, recording.n_samples(), fresh=True)
             continue
         known = cache.get(str(recording.path.resolve()))
-        if known and (known["size"], known["mtime_ns"]) == _status(recording.path):
+        try:
+            status = recording.path.stat()
+        except OSError:  # there is none, or no permission to look
+            status = None
+        if known and status and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
             files[recording.key] = SourceFile(**known)
         else:
             todo.append(recording)
     return files, todo
-
-
-def _status(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and date in ns of a file; None where there is none, or no permission to look."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _summed(recording: Recording, total: Future) -> SourceFile:
-    try:
-        status = recording.path.stat()
-        return SourceFile(status.st_size, status.st_mtime_ns, total.result(), recording.n_samples())
-    except OSError as error:
-        raise InputError(
-            f"{recording.path}: cannot be read ({error.strerror}); fetch it again, or ask its owner"
-        ) from error
 
 
 def _known_sums(folder: Path) -> dict[str, dict]:
@@ -113,9 +88,10 @@ def survey(
     cache, broken = _known_sums(folder), []
     files, todo = summed(source, folder)
 
-    def save() -> None:
+    def save() -> float:
         with _disk_errors(folder):
             write_atomically(folder / "sources.json", json.dumps(cache))
+        return time.monotonic()
 
     saved = time.monotonic()
     pool = ThreadPoolExecutor(workers)  # hashing runs beside Python; headers are read one at a time, here
@@ -123,18 +99,21 @@ def survey(
         sums = [pool.submit(sha256, r.path) for r in todo]
         bar = tqdm(sums, "source files", mininterval=5, disable=not (progress and todo))
         for recording, total in zip(todo, bar, strict=True):
+            path = recording.path
             try:
-                file = _summed(recording, total)
+                status = path.stat()
+                file = SourceFile(status.st_size, status.st_mtime_ns, total.result(), recording.n_samples())
             except InputError as error:
-                if not skip_broken:
-                    raise InputError(f"{error}{LEAVE_OUT}") from error
-                broken.append((recording.path.name, str(error)))
+                leave_out(broken, path.name, error, skip_broken)
+                continue
+            except OSError as error:
+                why = f"cannot be read ({error.strerror}); fetch it again, or ask its owner"
+                leave_out(broken, path.name, f"{path}: {why}", skip_broken)
                 continue
             files[recording.key] = replace(file, fresh=True)
-            cache[str(recording.path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
+            cache[str(path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
             if time.monotonic() - saved > SAVE_SECONDS:
-                save()
-                saved = time.monotonic()
+                saved = save()
     finally:
         pool.shutdown(cancel_futures=True)
     if todo:
@@ -150,12 +129,9 @@ def _made_from(source: Source, recordings: list[Recording], files: dict[str, Sou
 
 
 def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
-    """The whole store that :func:`build_store` would open, its contents unchecked; None where it would build one.
-
-    Writes nothing and sums no file: a source that was never surveyed has no store.
-    """
+    """The store that :func:`build_store` would open, unchecked, or None; writes nothing and sums no file."""
     files, unknown = summed(source, Path(folder))
-    if unknown:
+    if unknown:  # a source that was never surveyed has no store
         return None
     sources = _made_from(source, list(source.recordings), files, config)
     try:
@@ -178,8 +154,8 @@ def build_store(
 
     The key is a hash of the kind, the configuration, the reader's version, every recording's columns, size and SHA-256,
     and RESULTS_VERSION. A damaged store (:func:`check`) is built again, with a warning; an interrupted one goes on.
-    Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it in the manifest), for
-    features of an envelope, for too little space, and where another process is building the same store.
+    Raises InputError for a broken source file (``skip_broken`` leaves it out and lists it in the manifest), features of
+    an envelope, too little space, and where another process is building the same store.
     """
     if kind == "features" and config.bandpass is None:
         raise InputError(f"{source.name}: an envelope has no power to measure; read it as waveforms")
@@ -220,11 +196,6 @@ def _open_whole(path: Path, progress: bool) -> WindowStore | None:
     return store
 
 
-def _functions(job: tuple) -> tuple:
-    """The functions that a job of :func:`~embridge.data.cutting.cut` holds; None among them."""
-    return job[0].loader, job[0].counter, job[0].labeller
-
-
 @dataclass
 class _Build:
     """One store under way: ``<key>.partial`` holds the arrays and the journal until it gets its final name."""
@@ -239,7 +210,7 @@ class _Build:
     broken: list[tuple[str, str]]
     skip_broken: bool
     logs: list[dict] = field(default_factory=list)  # one a recording, without its windows
-    columns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {name: [] for name in OF_WINDOW})
+    columns: list[dict[str, np.ndarray]] = field(default_factory=list)  # one a recording: OF_WINDOW
     n_windows: int = 0
     n_segments: int = 0
     gestures: dict[str, int] = field(default_factory=dict)
@@ -248,30 +219,27 @@ class _Build:
     def run(self, workers: int, progress: bool) -> None:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
         self.partial = self.path.with_name(f"{self.path.name}.partial")
-        self.shapes = arrays_of(self.kind, self.config)
-        sizes = [2 * width * steps for width, steps in self.shapes.values()]  # bytes of one window in each array
+        shapes = arrays_of(self.kind, self.config)
+        sizes = [2 * width * steps for width, steps in shapes.values()]  # bytes of one window in each array
         # starts are at least a stride apart within a stretch and a window apart across two
         step = min(self.config.stride_train, self.config.window)
         most = sum(max(0, (self.files[r.key].n_samples - self.config.window) // step + 1) for r in self.recordings)
         needed, free = most * sum(sizes), shutil.disk_usage(self.path.parent).free
         missing = needed - sum(f.stat().st_blocks * 512 for f in self.partial.glob("*.f16"))
         if missing > free:
-            raise InputError(
-                f"{self.path.parent}: the window store needs {missing} more bytes and {free} are free; "
-                "free some, or choose another folder"
-            )
+            needs = f"the window store needs {missing} more bytes and {free} are free"
+            raise InputError(f"{self.path.parent}: {needs}; free some, or choose another folder")
         with _disk_errors(self.path.parent, needed):
+            self.partial.mkdir(exist_ok=True)
             with ExitStack() as opened:
-                self.partial.mkdir(exist_ok=True)
-                for name in (*self.shapes, "journal.jsonl"):
-                    (self.partial / name).touch()
-                *arrays, journal = (
-                    opened.enter_context(open(self.partial / name, "r+b")) for name in (*self.shapes, "journal.jsonl")
-                )
+                paths = [self.partial / name for name in (*shapes, "journal.jsonl")]
+                for path in paths:
+                    path.touch()
+                *arrays, journal = (opened.enter_context(open(path, "r+b")) for path in paths)
                 for file, size in zip(arrays, sizes, strict=True):
                     if most and hasattr(os, "posix_fallocate"):  # or, on macOS, a full disk is met by a write
                         os.posix_fallocate(file.fileno(), 0, most * size)
-                self._replay(arrays, journal)
+                self._replay(arrays, list(shapes.values()), journal)
                 for file, size in zip(arrays, sizes, strict=True):
                     file.seek(self.n_windows * size)
                 self._append(arrays, journal, workers, progress)
@@ -280,7 +248,7 @@ class _Build:
                     os.fsync(file.fileno())
             self._finish()
 
-    def _replay(self, arrays, journal) -> None:
+    def _replay(self, arrays, shapes, journal) -> None:
         """Take over what an interrupted build left, as far as its contents are what the journal says.
 
         A torn last line, or blocks that a power cut kept from the disk, end what is taken over.
@@ -290,13 +258,12 @@ class _Build:
             try:
                 log = json.loads(line)
                 n, blocks = len(log["checksums"]), []
-                for file, (width, steps) in zip(arrays, self.shapes.values(), strict=True):
+                for file, (width, steps) in zip(arrays, shapes, strict=True):
                     blocks.append(np.frombuffer(file.read(2 * n * width * steps), np.float16).reshape(n, width, steps))
             except ValueError:
                 break
-            if [checksum(*window) for window in zip(*blocks, strict=True)] != log["checksums"]:
-                break
-            if log.get("error") and not self.skip_broken:
+            whole = [checksum(*window) for window in zip(*blocks, strict=True)] == log["checksums"]
+            if not whole or (log.get("error") and not self.skip_broken):
                 break
             self._take(recording, log)
             good += len(line)
@@ -309,17 +276,11 @@ class _Build:
         hours = {r.key: self.files[r.key].n_samples / r.sample_rate / 3600 for r in self.recordings}
         done = [*accumulate(hours.values(), initial=0.0)]  # as the bar adds: sum rounds otherwise since Python 3.12
         jobs = ((r, self.config, self.files[r.key], self.kind) for r in todo)
-        bar = tqdm(
-            desc="windows",
-            total=done[-1],
-            initial=done[len(self.logs)],
-            disable=not progress,
-            mininterval=5,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}",
-            unit=" h of recording",
-        )
-        with bar:
-            for recording, part in zip(todo, in_order(cut, jobs, workers, _functions), strict=True):
+        parts = in_order(cut, jobs, workers, lambda job: (job[0].loader, job[0].counter, job[0].labeller))
+        told = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h, {remaining} to go, {rate_noinv_fmt}"
+        how = {"total": done[-1], "initial": done[len(self.logs)], "unit": " h of recording", "bar_format": told}
+        with tqdm(desc="windows", disable=not progress, mininterval=5, **how) as bar:
+            for recording, part in zip(todo, parts, strict=True):
                 if part.log.get("error") and not self.skip_broken:
                     raise InputError(part.log["error"] + LEAVE_OUT)
                 for file, array in zip(arrays, part.arrays, strict=True):
@@ -332,48 +293,46 @@ class _Build:
 
     def _take(self, recording: Recording, log: dict) -> None:
         """Add one recording's journal entry to the table and the manifest under way."""
-        windows = np.array(log["windows"], dtype=np.int64).reshape(-1, 3)
-        gestures = [self.gestures.setdefault(g, len(self.gestures)) for g, _ in log["segments"]]
-        repetitions = [r for _, r in log["segments"]]
-        segment = windows[:, 0]
-        values = {
-            "recording": np.full(len(windows), len(self.logs)),
+        segment, start, offset = np.array(log["windows"], np.int64).reshape(-1, 3).T
+        labels = [(self.gestures.setdefault(g, len(self.gestures)), repetition) for g, repetition in log["segments"]]
+        gesture, repetition = np.array(labels, np.int64).reshape(-1, 2)[segment].T
+        columns = {
+            "recording": np.full(len(segment), len(self.logs)),
             "segment": segment + self.n_segments,
-            "start": windows[:, 1],
-            "offset": windows[:, 2],
-            "gesture": np.array(gestures, dtype=np.int64)[segment],
-            "repetition": np.array(repetitions, dtype=np.int64)[segment],
+            "start": start,
+            "offset": offset,
+            "gesture": gesture,
+            "repetition": repetition,
             "digest": np.array(log["digests"], dtype=np.uint64),
             "checksum": np.array(log["checksums"], dtype=np.uint64),
         }
-        for name, value in values.items():
-            self.columns[name].append(value)
-        self.n_segments += len(log["segments"])
-        self.n_windows += len(windows)
+        self.columns.append(columns)
+        self.n_segments += len(labels)
+        self.n_windows += len(segment)
         if log.get("error"):
             self.broken.append((recording.path.name, log["error"]))
         found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
-        for name in (*LOST, *SHORT, *KEPT):
+        for name in (*stores.LOST, *stores.SHORT, *stores.KEPT):
             if found.get(name):
                 self.lost.setdefault(name, {})[recording.key] = found[name]
         file = self.files[recording.key]
         self.logs.append(
             {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
             | {"file": recording.path.name, "size": file.size, "sha256": file.sha256, "n_samples": file.n_samples}
-            | {"windows": len(windows), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
+            | {"windows": len(segment), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
         )
 
     def _finish(self) -> None:
         table = self.partial / "windows.npz"
-        columns = {name: np.concatenate(v) if v else np.zeros(0, int) for name, v in self.columns.items()}
+        none = dict.fromkeys(stores.OF_WINDOW, np.zeros(0, int))
+        columns = {name: np.concatenate([part[name] for part in self.columns or [none]]) for name in none}
         np.savez(table, **columns)
         of_both_kinds = b"".join(columns[name].tobytes() for name in sorted(columns) if name != "checksum")
-        totals: dict[str, int] = {"recordings": len(self.logs), "windows": self.n_windows}
+        totals = Counter(recordings=len(self.logs), windows=self.n_windows)
         for log in self.logs:
-            for name, value in (*log["counts"].items(), ("dead_channels", len(log["dead_channels"]))):
-                totals[name] = totals.get(name, 0) + value
+            totals.update(log["counts"], dead_channels=len(log["dead_channels"]))
         totals["broken_files"] = len(self.broken)
-        for text in odd(self.lost, totals, self.source.failures_known):
+        for text in stores.odd(self.lost, totals, self.source.failures_known):
             warnings.warn(f"{self.source.folder}: {text}", EMBridgeWarning, stacklevel=5)
         body = {
             "key": self.path.name,
@@ -390,8 +349,8 @@ class _Build:
             "gestures": list(self.gestures),
             "table_sha256": sha256(table),
             "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
-            "skipped": [list(x) for x in self.source.skipped],
-            "broken": [list(x) for x in self.broken],
+            "skipped": self.source.skipped,
+            "broken": self.broken,
             "recordings": self.logs,
             **provenance(threads=1),  # which cuts a window; and what fills a store need not load torch
         }
