@@ -31,18 +31,27 @@ def test_readme_is_short():
 
 
 def test_it_opens_with_a_picture_whose_caption_says_simulated():
-    head = README.split("## ")[0]
-    (alt, label), *more = re.findall(r"!\[([^\]]+)\]\[([^\]]+)\]", head)
-    place = re.search(rf"^\[{label}\]: (\S+)$", README, re.M)[1]
-    assert not more and len(alt) > 20 and (ROOT / place).is_file() and place.endswith("/table2.png")
-    assert head.split(f"[{label}]\n\n")[1].startswith("*Simulated data*")
+    pictures = re.findall(r"!\[([^\]]+)\]\[([^\]]+)\]\n\n(.+)", README)
+    assert [label for _, label, _ in pictures] == ["animation", "table 2"] and pictures[0][1] in README.split("## ")[0]
+    for alt, label, caption in pictures:
+        place = re.search(rf"^\[{label}\]: (\S+)$", README, re.M)[1]
+        assert len(alt) > 20 and (ROOT / place).stat().st_size < 2e6 and caption.startswith("*Simulated data*")
+
+
+def test_the_first_lines_of_python_run_on_what_is_shipped(capsys):
+    code = re.search(r"```python\n(.*?)```", section("Ten lines"), re.S)[1]
+    assert len(code.splitlines()) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.split(" -> ")) == 1 + 8
 
 
 def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
     stems = [file.stem for file in notebooks()]
     table = section("Chapters")
-    row = r"^\| \[`(\w+)`\]\(figures/simulated-quick/notebooks/\1\.md\) \| [^|]+\? \| [^|]+ \|$"
-    assert re.findall(row, table, re.M) == stems
+    row = r"^\|( <img [^|]+>)? \| \[`(\w+)`\]\(figures/simulated-quick/notebooks/\2\.md\) \| [^|]+\? \|$"
+    assert [name for _, name in re.findall(row, table, re.M)] == stems
+    pictures = re.findall(r'<img src="([^"]+)" width="140">', table)
+    assert len(pictures) > 8 and all((ROOT / place).is_file() for place in pictures)
     assert not re.search(r"\b\d\d_[a-z]", README.replace(table, ""))
 
 
