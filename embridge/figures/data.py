@@ -18,8 +18,9 @@ def _step(signals: np.ndarray) -> float:
 
 
 def _stack_traces(ax, signals: np.ndarray, time: np.ndarray, step: float) -> None:
-    """Draw (T, C) signals one above the other, ``step`` apart, the first on top."""
+    """Draw (T, C) signals one above the other, each over its zero, ``step`` apart, the first on top."""
     n = signals.shape[1]
+    ax.hlines(np.arange(n) * step, time[0], time[-1], color=style.GREY, lw=0.3)
     for c in range(n):
         ax.plot(time, signals[:, c] + (n - 1 - c) * step, color=style.MODALITY["emg"], lw=0.5)
     ax.set_yticks(np.arange(n) * step, [str(n - c) for c in range(n)])

@@ -128,6 +128,7 @@ class Page:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._rows, self._figures, self._tables, self._notes = [], [], [], {}
         self._records: dict[str, Record] = {}
+        pd.set_option("display.max_colwidth", None)  # or a page cuts sentences of its tables off with "..."
 
     @property
     def prefix(self) -> str:
