@@ -12,9 +12,9 @@ from embridge.figures.hand import FINGER_COLOURS, draw_hand
 _FAILURE = "#F2C9C0"
 
 
-def _step(signals: np.ndarray) -> float:
-    """Distance between stacked traces: eight typical standard deviations of (T, C), to one digit."""
-    return float(f"{8 * np.median(signals.std(axis=0)):.1g}") or 1.0
+def _step(signals: np.ndarray, apart: float = 8) -> float:
+    """Distance between stacked traces: ``apart`` typical standard deviations of (T, C), to one digit."""
+    return float(f"{apart * np.median(signals.std(axis=0)):.1g}") or 1.0
 
 
 def _stack_traces(ax, signals: np.ndarray, time: np.ndarray, step: float) -> None:
@@ -97,13 +97,13 @@ def filter_response(
     return figure
 
 
-def window_channels(windows: dict[str, np.ndarray], sample_rate: float) -> Figure:
+def window_channels(windows: dict[str, np.ndarray], sample_rate: float, *, apart: float = 8) -> Figure:
     """One window's EMG channels, a panel for each title: ``windows`` maps it to (C, T), all in SD.
 
-    See which channels are strong: their traces reach furthest, or lie high.
+    See which channels are strong: their traces reach furthest, or lie high. ``apart``: their distance in typical SD.
     """
     figure, panels = style.panels(windows, height=4.2)
-    step = _step(np.concatenate([w.T for w in windows.values()], axis=1))
+    step = _step(np.concatenate([w.T for w in windows.values()], axis=1), apart)
     for ax, window in zip(panels.values(), windows.values(), strict=True):
         _stack_traces(ax, window.T, np.arange(window.shape[1]) / sample_rate, step)
         ax.set(xlabel="time (s)", xlim=(0, window.shape[1] / sample_rate))
