@@ -24,6 +24,7 @@ from embridge.errors import InputError
 from embridge.grids import (
     ALL,
     BATCH_SIZES,
+    BEFORE,
     CASCLE,
     CONSTANTS,
     EMBRIDGE,
@@ -219,7 +220,7 @@ def _experiments() -> Iterator[Experiment]:
     for targets, affinity, tau_s, alpha in CONSTANTS:
         system = {"communities": "EMBridge", "instances": "SoftCLIP"}[targets]
         how = {"system": system, "param": JOINT, "param_value": f"{affinity}, {tau_s:g}, {alpha:g}"}
-        objective = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha}
+        objective = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha, **BEFORE}
         name = f"{system}, {affinity}, tau_s = {tau_s:g}, alpha = {alpha:g}"
         yield _variant(embridge, name, "for D_tune to choose from", "constants", objective, **how)
 

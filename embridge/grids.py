@@ -16,6 +16,7 @@ CONSTANTS = (
     # SoftCLIP's: cosines of poses lie close together (0.89 +- 0.07), so that 0.1 spreads a target over nearly all
     *(("instances", "dot", tau, alpha) for tau in (0.01, 0.02, 0.1) for alpha in (1.0, 0.25)),
 )
+BEFORE = {"lam": 1.0, "mask_ratio": 0.5}  # EMBridge's while these were chosen: steps 1 and 2 of docs/constants.md
 JOINT = "affinity, tau_s, alpha"
 JOINT_DEFAULTS = {
     system: f"{targets['affinity']}, {targets['tau_s']:g}, {targets['alpha']:g}"
@@ -46,7 +47,7 @@ MOST_USERS = max(users for users, _ in GROWTH.values())
 _FIELDS = {"tau_s": "tau_s", "k_c": "k_c", "alpha": "alpha", "lambda": "lam", "r": "mask_ratio", "metric": "affinity"}
 _FIELDS |= {"q": "renormalise_q", "M": "n_queries", "gain": "query_gain"}
 _WORDS = {"all": None, "with the positive": False, "renormalised": True}  # of _GRIDS
-EMBRIDGE = ObjectiveConfig(**CASCLE, lam=1.0)
+EMBRIDGE = ObjectiveConfig(**CASCLE, lam=2.0, mask_ratio=0.75)  # steps 3 and 4 of docs/constants.md
 
 
 def _is_usual(param: str, word) -> bool:

@@ -1,8 +1,9 @@
 """The published emg2pose networks as braindecode ports them: with the same random weights ours give the same angles.
 
-Needs the extra ``crosscheck``, which no other test and no command needs. Nothing of that package is copied: its networks
-are run, and its weights are handed to ours in the order in which both list them. One thing differs: between features and
-decoder theirs (1.8.1) interpolates in time with ``align_corners=False``, ours with True, so ours is asked to do likewise.
+Needs the extra ``crosscheck``, which no other test and no command needs. Nothing of that package is copied: its
+networks are run, and its weights are handed to ours in the order in which both list them. One thing differs: between
+features and decoder theirs (1.8.1) interpolates in time with ``align_corners=False``, ours with True; ours is asked to
+do likewise.
 """
 
 import importlib.util
