@@ -318,7 +318,7 @@ def test_cells_of_sweeps_are_found_by_their_setting():
     names = [Cell("EMBridge", "ZS", "unseen", *setting).name for setting in list(found)[:6]]
     assert names == ["EMBridge", *(f"EMBridge, {s}" for s in (
         "k_c = 10", "40% of pairs", "k = 50", "B = 512", "0.5 of shots"))]  # fmt: skip
-    others = (("k_c", "20"), ("paired_fraction", "0.2"), ("k", "1"), ("batch_size", "1024"), ("tau_s", "0.5"))
+    others = (("k_c", "20"), ("paired_fraction", "0.2"), ("k", "1"), ("batch_size", "1024"), ("tau_s", "0.2"))
     assert not any(number(Cell("EMBridge", "ZS", "unseen", *setting)) for setting in others)
     assert number(Cell("EMBridge", "LP", "unseen", "shots_fraction", "0.25")) is None
     draws = 12.7062 * np.std([0.2, 0.4], ddof=1) / 2**0.5  # Student's, one degree of freedom

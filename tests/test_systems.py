@@ -17,7 +17,7 @@ from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, NINAPRO, of_parts, trained_by
-from embridge.grids import DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
+from embridge.grids import CASCLE, DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE
@@ -64,7 +64,7 @@ def test_names_parts_and_needs_of_the_registry():
 def test_embridge_without_its_q_former_is_cpep_with_communities_and_infonce_one_way():
     e, cpep = EXPERIMENTS["EMBridge w/o Q-Former"], EXPERIMENTS["CPEP"]
     assert e.kind == "cpep" and cpep.objective.symmetric and not EXPERIMENTS["EMBridge"].objective.symmetric
-    assert e.objective == replace(cpep.objective, soft_targets="communities", alpha=1.0, symmetric=False)
+    assert e.objective == replace(cpep.objective, **CASCLE, symmetric=False)
     u, v = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0)).double()
     scale = torch.tensor(3.0).log()
     a, b = (torch.nn.functional.normalize(x, dim=1).numpy() for x in (u, v))

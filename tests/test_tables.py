@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embridge import grids
 from embridge import statistics as st
 from embridge.config import EvalConfig, ModelConfig
 from embridge.data import splits
@@ -383,7 +384,8 @@ def test_sweeps_do_not_enter_the_headline(results, gathered):
         pd.testing.assert_frame_equal(printed(name, both, "simulated"), printed(name, results, "simulated"))
 
 
-def test_sensitivity_has_a_row_for_each_value(gathered):
+def test_sensitivity_has_a_row_for_each_value(gathered, monkeypatch):
+    monkeypatch.setitem(grids.DEFAULTS, "tau_s", "0.1")  # whatever D_tune chose
     values = ("0.5", "0.1", "0.05")
     rows = [*swept("tau_s", values), *swept("k_c", ("all", "10", "5")), *swept("metric", ("cosine",))]
     cells = tables.numbers("fig4", gathered(*rows), "simulated")
@@ -405,8 +407,9 @@ def test_sensitivity_has_a_row_for_each_value(gathered):
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
-def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, twice):
+def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, twice, monkeypatch):
     """Results of older versions hold the row again under every parameter's name."""
+    monkeypatch.setitem(grids.DEFAULTS, "tau_s", "0.1")
     usual = {"LP": {"param": "C", "param_value": "1.0"}, "ZS": {}}
     own = [r | usual[r["protocol"]] for r in swept("k", ("10",), ALIGNED, profile="quick")]
     tuned = [r | {"options": "D_tune", "value": r["value"] + 0.1} for r in own if r["protocol"] == "ZS"]
