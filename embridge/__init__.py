@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that the command line can check its arguments
 
 import embridge.moved
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str):

@@ -23,7 +23,7 @@ def cell(row: pd.Series) -> str:
     """Ours with its interval and, where it does not beat the line without a network, its mark; then (the paper's)."""
     ours = "–" if pd.isna(row["value"]) else f"{row['value']:.2f}"
     ours += "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    ours += f" {table_cells.NOT_ABOVE}" * (row.get("mark") == table_cells.NOT_ABOVE)
+    ours += f" {table_cells.NOT_ABOVE}" * bool(row.get("mark") == table_cells.NOT_ABOVE)
     return ours + ("" if pd.isna(row["paper_value"]) else f" ({row['paper_value']:.3f})")
 
 

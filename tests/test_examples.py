@@ -72,7 +72,7 @@ def test_a_section_of_readme_has_at_most_fifteen_lines_of_code(section):
 
 
 def test_the_study_from_python_gives_what_the_page_says(tiny_study):
-    (code,) = blocks("From Python", "docs/options.md")
+    code, _ = blocks("From Python", "docs/options.md")
     line, setup = 'study = Study("simulated", "smoke")', "from embridge.study import Study"
     assert line in code and setup in code
     found = {"study": tiny_study()}

@@ -289,7 +289,7 @@ def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
     assert told == "All 4 means of shuffled controls are within 0.05 of chance (0.25)."
     for name in comparisons.SHUFFLED:
         mine = (results["system"] == name) & (results["classes"] == "unseen")
-        for change in (0.08, -0.08):
+        for change in (0.12, -0.12):  # further than means that are themselves up to 0.05 from chance
             moved = results.assign(value=results["value"].where(~mine, results["value"] + change))
             told = comparisons.judge_controls(moved, "simulated")
             assert told.startswith("WARNING: shuffled controls") and f"in the mean: {name}, unseen, 0." in told
