@@ -52,9 +52,12 @@ class MAE(nn.Module):
         states = self.decode(self.encoder(x, keep), keep, masked, behind)  # (B, L - K, d)
         return transformer.squared_error(self.head, states, self.encoder.tokenizer.patches(x, masked))
 
-    def reconstruct(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted patches (B, L, C * patch) and the mask (B, L), True where masked, of windows x (B, C, T)."""
-        keep, masked, mask = mask_from_noise(noise, self.mask_ratio)
+    def reconstruct(self, x: Tensor, noise: Tensor, ratio: float | None = None) -> tuple[Tensor, Tensor]:
+        """Predicted patches (B, L, C * patch) and the mask (B, L), True where masked, of windows x (B, C, T).
+
+        ratio: the share that is masked; None: as in training.
+        """
+        keep, masked, mask = mask_from_noise(noise, self.mask_ratio if ratio is None else ratio)
         states = self.decode(self.encoder(x, keep), keep, masked, slice(1, None))  # without [CLS]
         order = torch.cat([keep, masked], dim=1).argsort(dim=1)  # (B, L)
         return self.head(states.take_along_dim(order[..., None], dim=1)), mask

@@ -126,12 +126,12 @@ def reconstruction(study: Study, name: str, ids: np.ndarray, n_shown: int = 3) -
 
 
 @torch.inference_mode()
-def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int = 256) -> dict[str, float]:
+def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int = 256, ratio=None) -> dict[str, float]:
     """Squared error on the hidden patches of windows ``ids``: of the named MAE, and of two guesses without a network.
 
     "mean of the visible patches" answers each hidden step with the channel's mean over the visible ones, "linear
-    interpolation" with the straight line between the visible steps on both sides. All see the same masks. In units of
-    what the MAE reads: 1 is about the variance.
+    interpolation" with the straight line between them. All see the same masks, which hide the share ``ratio`` (None:
+    the MAE's own). In units of what the MAE reads: 1 is about the variance.
     """
     run, pose = study.run(name), name == "Pose-MAE"
     read, tokenizer = study.reader().pose if pose else study.reader().emg, run.model.encoder.tokenizer
@@ -139,7 +139,7 @@ def hidden_patch_errors(study: Study, name: str, ids: np.ndarray, *, batch: int 
     for start in range(0, len(ids), batch):
         x = read(ids[start : start + batch])
         table = noise(0, start, "hidden patches", len(x), tokenizer.n_tokens).to(x.device)
-        predicted, mask = run.model.reconstruct(x, table)
+        predicted, mask = run.model.reconstruct(x, table, ratio)
         hidden = mask.repeat_interleave(tokenizer.patch, dim=1)[:, None]  # (B, 1, steps)
         x = x[..., : hidden.shape[2]]
         mean = (x * ~hidden).sum(2, keepdim=True) / (~hidden).sum(2, keepdim=True)  # (B, C, 1)

@@ -24,7 +24,7 @@ def answers(study: Study) -> None:
     without = replace(embridge, name="EMBridge, lambda = 0", objective=replace(embridge.objective, lam=0.0))
     logs = study.run("EMBridge").log, study.run(without).log
     assert "mprl" in logs[0] and "mprl" not in logs[1]
-    for name, log in zip(("lambda = 1", "lambda = 0"), logs, strict=True):
+    for name, log in zip(("with MPRL", "lambda = 0"), logs, strict=True):
         print(f"2. {name}: InfoNCE {log['info_nce'].iloc[-1]:.3f}, CASCLe {log['soft'].iloc[-1]:.3f}")
     # 3. All three, a little. InfoNCE down to log B by giving every pose the same, and further by learning windows
     #    by heart; CASCLe likewise, down to log B for a q that is flat. MPRL most, to what the visible tokens tell
