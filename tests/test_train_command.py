@@ -19,10 +19,10 @@ from conftest import write_dataset, write_db1
 from embridge import objectives, provenance, train, training
 from embridge.errors import InputError
 from embridge.paper.results import Page
+from embridge.pretrained import open_study
 from embridge.run import cli, jobs
 from embridge.run.notebooks import parameters_of
 from embridge.run.pages import STEMS
-from embridge.study import Study
 
 
 def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_path, capsys):
@@ -291,7 +291,9 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
 
     cells = json.loads((cli.NOTEBOOKS / f"{STEMS['data']}.ipynb").read_text(encoding="utf-8"))["cells"]
     lines = [line for cell in cells for line in cell["source"]]
-    names = {"Study": Study, "Page": Page, "STEMS": STEMS} | parameters_of(cli.parse([*common, "--skip-broken"]))
+    names = {"open_study": open_study, "Page": Page, "STEMS": STEMS, "train": True} | parameters_of(
+        cli.parse([*common, "--skip-broken"])
+    )
     wanted = ("study = ", "page = ", "source = ", "store = ", "page.note(", "page.write(")
     exec("".join(line.rstrip("\n") + "\n" for line in lines if line.startswith(wanted)), names)  # what its page does
     notes = json.loads(next(tmp_path.glob(f"figures/*/{STEMS['data']}/results.json")).read_text())["notes"]

@@ -12,6 +12,8 @@ from embridge.config import EvalConfig
 class Study:
     """As much of a study as probes need: 240 windows of 48 recordings; notes what it embeds."""
 
+    whole = True
+
     def __init__(self):
         self.dataset, self.seed, self.embedded = "simulated", 0, []
         self.profile = SimpleNamespace(name="smoke", evaluation=EvalConfig(n_bootstrap=50))
