@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from benchmarks import check
 from embridge.paper.results import Page, collect, read_results, row
-from embridge.run import check, cli, notebooks
+from embridge.run import cli, notebooks
 from embridge.run.pages import STEMS
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",

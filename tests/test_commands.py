@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import write_dataset, write_db1, write_ninapro
 
+from benchmarks import plan
 from embridge.experiments import EXPERIMENTS
-from embridge.run import cli, plan
+from embridge.run import cli
 
 PAGES = [cli.ROOT / "README.md", cli.ROOT / "CONTRIBUTING.md", *sorted((cli.ROOT / "docs").glob("*.md"))]
 FEW = ("Pose-MAE", "CPEP")  # a plan measures each; what it does is in test_forecast

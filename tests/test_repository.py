@@ -1,7 +1,6 @@
 """Facts about the tree: formatting, layers, file sizes, pins, and no path of one machine in it."""
 
 import ast
-import importlib.util
 import os
 import re
 import subprocess
@@ -13,13 +12,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embridge.moved import MOVED
 from embridge.run.cli import COMMITTED, ROOT
 from embridge.run.setup import missing
 
 # Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
 LAYERS = (
-    ("moved", "errors", "config", "files", "parallel", "provenance"),
+    ("errors", "config", "files", "parallel", "provenance"),
     ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
     ("training", "simulator", "figures", "describe"),
@@ -68,7 +66,6 @@ def module_of(file: Path) -> str:
 
 
 FILES = {module_of(file): file for file in MODULES}
-PACKAGES = {name for name, file in FILES.items() if file.name == "__init__.py"}
 
 
 def layer(module: str) -> str:
@@ -231,21 +228,3 @@ def test_contributing_names_places_that_are_there():
             tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
             targets = [target for node in tree.body for target in getattr(node, "targets", ())]
             assert name in {getattr(node, "name", getattr(node, "id", "")) for node in (*tree.body, *targets)}, path
-
-
-def test_old_imports_say_where_things_are_now():
-    for old, new in MOVED.items():
-        if new:
-            assert importlib.util.find_spec(f"embridge.{new}"), new
-        module, _, name = old.rpartition(".")
-        stays = f"embridge.{module}" in FILES and f"embridge.{module}" not in PACKAGES
-        command = f"from embridge.{module} import {name}" if stays else f"import embridge.{old}"
-        with pytest.raises(ImportError, match=f"embridge.{old} is now in {f'embridge.{new}' if new else 'benchmarks'}"):
-            exec(command, {})
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `embridge\.([\w.]+)` \| (?:`embridge\.([\w.]+)`|`benchmarks`.*) \|$", text, re.M)
-    assert dict(rows) == MOVED
-    with pytest.raises(ImportError, match="embridge.paper.open_choices"):
-        from embridge import alternatives  # noqa: F401
-    with pytest.raises(AttributeError, match="has no attribute"):
-        importlib.import_module("embridge.config").nothing  # noqa: B018

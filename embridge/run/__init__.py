@@ -1,1 +1,1 @@
-"""The machinery behind ``./run_all.sh``: set-up, notebooks, training jobs, plan, check and report."""
+"""The machinery behind ``./run_all.sh``: set-up, notebooks, training jobs and report."""

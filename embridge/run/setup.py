@@ -28,9 +28,9 @@ COMMANDS = {
     "run": "embridge.run.notebooks",
     "train": "embridge.train",
     "sweep": "embridge.run.jobs",
-    "plan": "embridge.run.plan",
-    "check": "embridge.run.check",
-    "demo": "embridge.run.demo",
+    "plan": "benchmarks.plan",
+    "check": "benchmarks.check",
+    "demo": "benchmarks.demo",
     "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"
