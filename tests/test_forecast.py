@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import series, write_dataset, write_session
 
-from benchmarks import plan
+from benchmarks import plan, setup
 from embridge.config import profile
 from embridge.experiments import EXPERIMENTS, cost, trained_by
-from embridge.run import cli, setup
+from embridge.run import cli
 from embridge.run.progress import Heartbeat
 from embridge.simulator.plan import plan as planned_files
 from embridge.study import Study

@@ -25,8 +25,8 @@ from embridge.paper import comparisons, kept, open_choices, records, scoring
 from embridge.paper.results import Page, as_frame
 from embridge.pretrained import SYSTEMS, Shipped, open_study
 from embridge.run import cli
-from embridge.run.notebooks import check_parameters
 from embridge.run.pages import STEMS
+from runner.notebooks import check_parameters
 
 SHIPPED = sorted(file.parent for file in pretrained.FOLDER.glob("*/manifest.json"))
 # what has more than one number only where others than the headline are trained: no picture

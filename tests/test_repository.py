@@ -12,8 +12,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embridge.run.cli import COMMITTED, ROOT
-from embridge.run.setup import missing
+from embridge.run.cli import ROOT
+from runner.clean import COMMITTED
+from runner.setup import missing
 
 # Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
 LAYERS = (
@@ -25,10 +26,11 @@ LAYERS = (
     ("trained", "study", "inference", "exported", "pretrained"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
-    ("benchmarks",),  # outside the package: nothing imports it
+    ("runner", "benchmarks"),  # outside the package, which imports neither
 )
+TOPS = ("embridge", "runner", "benchmarks")
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MODULES = sorted(file for folder in ("embridge", "benchmarks") for file in (ROOT / folder).rglob("*.py"))
+MODULES = sorted(file for folder in TOPS for file in (ROOT / folder).rglob("*.py"))
 SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
 
@@ -70,7 +72,7 @@ FILES = {module_of(file): file for file in MODULES}
 
 def layer(module: str) -> str:
     parts = module.split(".")
-    return parts[0] if parts[0] == "benchmarks" else parts[1]
+    return parts[0] if parts[0] != "embridge" else parts[1]
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
@@ -113,8 +115,9 @@ def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, ca
 
 def test_layers_are_few_name_nothing_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS)) and len(LAYERS) <= 9
-    seen = imports(ROOT / "embridge" / "run" / "notebooks.py")
-    assert seen >= {f"embridge.{name}" for name in ("run.cli", "run.report", "run.jobs", "paper.results", "errors")}
+    seen = imports(ROOT / "runner" / "notebooks.py")
+    assert seen >= {f"embridge.{name}" for name in ("run.cli", "paper.results", "errors")}
+    assert seen >= {"runner.report", "runner.jobs"}
     (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.data import windows\n")
     assert imports(tmp_path / "a.py") == {"embridge.models.mae", "embridge.data.windows"}
     (tmp_path / "b.py").write_text("import benchmarks.data\nfrom benchmarks import use\n")
@@ -124,7 +127,7 @@ def test_layers_are_few_name_nothing_twice_and_the_check_sees_imports(tmp_path):
 
 
 def test_what_runs_before_set_up_needs_only_the_standard_library():
-    code = "import sys, embridge.run.setup; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, runner.setup; print(sorted({m.split('.')[0] for m in sys.modules}))"
     found = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                            capture_output=True, text=True)  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -204,7 +207,7 @@ def test_what_is_imported_is_asked_for():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge", "benchmarks"}:
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {*TOPS}:
                 assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"
 
 
@@ -220,7 +223,8 @@ def test_tables_beside_modules_are_part_of_the_package():
 def test_contributing_names_places_that_are_there():
     """The map: every path exists, and ``path:Name`` is defined at the top of that file."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:embridge|notebooks|tests|examples|benchmarks|docs|figures)/[^`:\s<]*)(?::(\w+))?`", text)
+    tops = "|".join((*TOPS, "notebooks", "tests", "examples", "docs", "figures"))
+    named = re.findall(rf"`((?:{tops})/[^`:\s<]*)(?::(\w+))?`", text)
     assert len(named) > 30
     for path, name in named:
         assert (ROOT / path).exists(), path

@@ -1,1 +1,1 @@
-"""The machinery behind ``./run_all.sh``: set-up, notebooks, training jobs and report."""
+"""The command line that trainings, sweeps and notebooks share, the pages' names, and signs of life of long steps."""
