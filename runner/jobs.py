@@ -25,7 +25,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost, headline_alone, trained_by
 from embridge.files import locked
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, end_of, human, last_line, stopped_in
+from runner.progress import Heartbeat, end_of, human, last_line, stopped_in
 
 # torch takes seconds to load, and the processes that simulate and that cut windows load this module with the runner:
 # what needs torch is imported where it is used.

@@ -28,8 +28,8 @@ from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.files import write_atomically
 from embridge.run import cli
 from embridge.run.pages import STEMS
-from embridge.run.progress import Heartbeat, human, last_line
 from runner import jobs, report
+from runner.progress import Heartbeat, human, last_line
 
 # What loads papermill, nbformat or pandas, which take seconds, is imported where it is used: the processes that
 # simulate and that cut windows load this module, too.

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from embridge.errors import InputError
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, human, last_line
 from runner.clean import clean
+from runner.progress import Heartbeat, human, last_line
 
 # pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
 WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=runner --cov=benchmarks".split()

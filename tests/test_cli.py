@@ -19,9 +19,9 @@ from packaging.specifiers import SpecifierSet
 
 from embridge.errors import InputError
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, human, last_line
 from runner import setup
 from runner.clean import clean
+from runner.progress import Heartbeat, human, last_line
 
 SCRIPT = cli.ROOT / "run_all.sh"
 

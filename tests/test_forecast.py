@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import series, write_dataset, write_session
 
-from benchmarks import plan, setup
+from benchmarks import plan
 from embridge.config import profile
 from embridge.experiments import EXPERIMENTS, cost, trained_by
 from embridge.run import cli
-from embridge.run.progress import Heartbeat
 from embridge.simulator.plan import plan as planned_files
 from embridge.study import Study
+from runner import setup
+from runner.progress import Heartbeat
 
 FEW = ("Pose-MAE", "EMG-MAE", "CPEP", "CPEP, 20% of pairs")
 

@@ -1,1 +1,1 @@
-"""The command line that trainings, sweeps and notebooks share, the pages' names, and signs of life of long steps."""
+"""The command line that trainings and ``./run_all.sh`` share, and the names of the pages."""

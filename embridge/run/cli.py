@@ -226,6 +226,20 @@ def command(stopped: str, *failures: type[Exception]) -> Callable:
     return decorate
 
 
+def human(seconds: float) -> str:
+    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def results_folder(options: argparse.Namespace) -> Path:
     """The folder of the figures and tables of a run with these options."""
     return options.out / "figures" / cfg.results_name(options.dataset, options.profile, options.tokens)
