@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set up what is missing, then run every notebook and write the report; or --test, --lab, --clean, --help.
-# This file only finds a Python; the rest is embridge/run/setup.py (set-up) and embridge/run/notebooks.py (notebooks).
+# This file only finds a Python; the rest is runner/setup.py (set-up) and runner/notebooks.py (notebooks).
 set -eu
 unset CDPATH
 self=${BASH_SOURCE[0]}
@@ -11,9 +11,9 @@ done
 # A scheduler runs a copy from a folder of its own: the repository is then where it was submitted.
 for root in "$(dirname -- "$self")" "${SLURM_SUBMIT_DIR:-.}" .; do
     root=$(cd -- "$root" && pwd -P)
-    [ ! -f "$root/embridge/run/setup.py" ] || break
+    [ ! -f "$root/runner/setup.py" ] || break
 done
-if [ ! -f "$root/embridge/run/setup.py" ]; then
+if [ ! -f "$root/runner/setup.py" ]; then
     echo "error: $self is not in its repository, nor is this folder: run it there, or submit it from there" >&2
     exit 2
 fi
@@ -24,7 +24,7 @@ for python in "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" "${CONDA_PREFIX:+$CONDA_
     [ -n "$python" ] || continue
     if "$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         # -P keeps the caller's working directory out of the import path.
-        PYTHONPATH=$root exec "$python" -P -m embridge.run.setup "$@"
+        PYTHONPATH=$root exec "$python" -P -m runner.setup "$@"
     fi
 done
 echo "error: no Python 3.11 or newer with venv was found: install one (Debian, Ubuntu: python3 and python3-venv; or" \

@@ -1,4 +1,4 @@
-"""The benchmark, ``./run_all.sh --bench``: whatever docs/speed.md says of speed without a date is measured here.
+"""What stands beside a run: the benchmark, ``--plan``, ``--check``, ``--demo``, shipping weights, choosing epochs.
 
-It imports the package, and nothing imports it.
+Whatever docs/speed.md says of speed without a date is measured here. It imports the package, and nothing imports it.
 """

@@ -14,7 +14,7 @@ from embridge.data.windows import build_store
 from embridge.datasets import window_config
 from embridge.errors import InputError
 from embridge.run import cli
-from embridge.run.progress import human
+from embridge.run.cli import human
 
 
 def measure(out: Path, full: bool, device: str, scratch: Path, say: Callable[[str], None]) -> Path:

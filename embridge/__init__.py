@@ -4,8 +4,6 @@ The package is thin on purpose: notebooks tell the story, these modules hold the
 Nothing heavy is imported here, so that the command line can check its arguments before any set-up.
 """
 
-import embridge.moved
-
 __version__ = "0.2.0"
 
 

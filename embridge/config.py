@@ -10,7 +10,6 @@ import json
 import operator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
-from embridge import moved
 from embridge.errors import InputError
 
 # Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
@@ -393,6 +392,3 @@ def fingerprint(*parts, length: int = 12) -> str:
     """A short hash of JSON-able parts, whatever the locale and the hash seed: the key of a run or a store."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]
-
-
-__getattr__ = moved.names_of(__name__)

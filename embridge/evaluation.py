@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 from torch.nn.functional import normalize
 
-from embridge import moved
 from embridge.errors import InputError
 from embridge.statistics import balanced_accuracy
 
@@ -373,6 +372,3 @@ def few_shot_subsets(labels, units, fractions, *, n_draws: int = 5, seed: int = 
             rows = np.concatenate([np.flatnonzero((labels == k) & np.isin(units, c)) for k, c in chosen.items()])
             subsets.append(Subset(float(fraction), draw, max(map(len, chosen.values())), np.sort(rows)))
     return subsets
-
-
-__getattr__ = moved.names_of(__name__)

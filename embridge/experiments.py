@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from embridge import moved
 from embridge.config import (
     REGRESSORS,
     ModelConfig,
@@ -327,6 +326,3 @@ def of_parts(dataset: str, *parts: str, profile_name: str = "long", tokens: str 
     """
     known = trained_by("long" if profile_name == "quick" else profile_name, dataset, tokens)
     return tuple(name for name in known if EXPERIMENTS[name].part in parts)
-
-
-__getattr__ = moved.names_of(__name__)

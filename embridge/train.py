@@ -15,7 +15,6 @@ from embridge.files import locked
 from embridge.paper.records import record, tuned
 from embridge.provenance import commit
 from embridge.run import cli
-from embridge.run.progress import human
 from embridge.study import Study
 
 RESUMES = "the same command goes on from the last checkpoint"
@@ -63,7 +62,7 @@ def main(argv: list[str]) -> None:
             began = time.monotonic()
             run = study.run(name)
             if first:
-                print(f"{run.name}, key {run.key}, {run.folder}, {human(time.monotonic() - began)}", flush=True)
+                print(f"{run.name}, key {run.key}, {run.folder}, {cli.human(time.monotonic() - began)}", flush=True)
     # one process scores, and in the session the others would wait for it, or for one who makes what it shares
     for name in options.train if first else ():
         # the headline's are scored by the first page that reads them: to train them needs no D_eval

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embridge import distributed, moved
+from embridge import distributed
 from embridge.checkpoint import (
     check_description,
     load_checkpoint,
@@ -366,6 +366,3 @@ def deferred_interrupt() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
     if event.is_set():  # it came after the last step
         raise KeyboardInterrupt
-
-
-__getattr__ = moved.names_of(__name__)

@@ -5,9 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from benchmarks import check
 from embridge.paper.results import Page, collect, read_results, row
-from embridge.run import check, cli, notebooks
+from embridge.run import cli
 from embridge.run.pages import STEMS
+from runner import notebooks
 
 ACCURACY = {"dataset": "simulated", "profile": "quick", "seed": 0, "protocol": "ZS", "classes": "unseen",
             "metric": "balanced_accuracy", "low": 0.25, "high": 0.35, "n": 100}  # fmt: skip

@@ -15,8 +15,8 @@ from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, o
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import IMPROVING, STOPPED, read_results, row
 from embridge.paper.scoring import evaluate_predictions
-from embridge.run import report
 from embridge.run.cli import ROOT
+from runner import report
 
 SHARE = "share of users with a higher F1 less 0.5"
 pytestmark = pytest.mark.no_cover  # pandas traced; the committed rows, which a fixture reads, cover it

@@ -18,8 +18,10 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from embridge.errors import InputError
-from embridge.run import cli, setup
-from embridge.run.progress import Heartbeat, human, last_line
+from embridge.run import cli
+from runner import setup
+from runner.clean import clean
+from runner.progress import Heartbeat, human, last_line
 
 SCRIPT = cli.ROOT / "run_all.sh"
 
@@ -191,9 +193,9 @@ def test_what_is_asked_for_instead_of_the_notebooks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "module"),
     [
-        ([], "embridge.run.notebooks"),
+        ([], "runner.notebooks"),
         (["--train", "EMBridge"], "embridge.train"),
-        (["--sweep", "CPEP"], "embridge.run.jobs"),
+        (["--sweep", "CPEP"], "runner.jobs"),
         (["--bench"], "benchmarks"),
     ],
 )
@@ -216,7 +218,7 @@ def test_what_is_started_keeps_its_files_below_out(arguments, module, tmp_path, 
 def test_clean_leaves_alone_what_a_training_or_a_conversion_holds(name, tmp_path):
     (tmp_path / name).parent.mkdir(parents=True)
     with filelock.FileLock(tmp_path / name), pytest.raises(InputError, match="a run is using"):
-        cli.clean(tmp_path)
+        clean(tmp_path)
     assert (tmp_path / name).parent.exists()
 
 
@@ -238,12 +240,12 @@ def test_clean_takes_what_is_made_again_and_nothing_else(tmp_path, capsys, monke
     (elsewhere / "precious").touch()
     (tmp_path / "runs" / "EMBridge-0123456789ab").symlink_to(elsewhere)
     monkeypatch.setattr(cli, "ROOT", tmp_path)
-    cli.clean(tmp_path)
+    clean(tmp_path)
     assert [name for name in gone if (tmp_path / name).exists()] == []
     assert [name for name in kept if not (tmp_path / name).exists()] == []
     assert (elsewhere / "precious").exists()
     assert f"{7 * len(gone)} bytes removed" in capsys.readouterr().out
-    cli.clean(tmp_path)
+    clean(tmp_path)
     assert "nothing to remove" in capsys.readouterr().out
 
 
@@ -368,7 +370,7 @@ def test_set_up_goes_on_without_locks(clone, monkeypatch, capsys):
     (root / "data").mkdir()
     (root / "data" / "build.lock").touch()
     with pytest.raises(InputError, match="build.lock lies on a file system without locks.*remove .* by hand"):
-        cli.clean(root)
+        clean(root)
 
 
 def test_packages_that_pip_put_elsewhere_are_missed_before_the_stamp(clone, monkeypatch):

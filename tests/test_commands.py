@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import write_dataset, write_db1, write_ninapro
 
+from benchmarks import plan
 from embridge.experiments import EXPERIMENTS
-from embridge.run import cli, plan
+from embridge.run import cli
 
 PAGES = [cli.ROOT / "README.md", cli.ROOT / "CONTRIBUTING.md", *sorted((cli.ROOT / "docs").glob("*.md"))]
 FEW = ("Pose-MAE", "CPEP")  # a plan measures each; what it does is in test_forecast
@@ -135,6 +136,6 @@ def test_links_of_a_page_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_names_are_there(page):
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:embridge|figures|docs|examples|tests|notebooks|benchmarks)/[\w./-]+)", text):
+    for name in re.findall(r"`((?:embridge|figures|docs|examples|tests|notebooks|benchmarks|runner)/[\w./-]+)", text):
         made = name.startswith(("figures/bench/", "figures/simulated-long-waveform/"))  # by a run
         assert made or (cli.ROOT / name.rstrip(".")).exists(), f"{page.name}: {name}"

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from embridge.run import converted
 from embridge.run.pages import STEMS
+from runner import converted
 
 ROOT = Path(__file__).parents[1]
 QUICK = ROOT / "figures" / "simulated-quick"

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from browser import CHROMIUM, Browser
 from conftest import TINY
 from PIL import Image
 
+from benchmarks import demo
 from embridge import evaluation as ev
 from embridge.data.hand import landmarks
 from embridge.data.signals import emg_features
@@ -21,7 +21,7 @@ from embridge.errors import InputError
 from embridge.experiments import find
 from embridge.figures.animation import FRAMES
 from embridge.losses import community_targets, perplexity
-from embridge.run import cli, demo
+from embridge.run import cli
 from embridge.study import Study
 
 POLICIES = {"all": (True, True), "not-self": (False, True), "other-users": (False, False)}
@@ -112,9 +112,6 @@ def test_the_page_is_one_file_that_asks_for_nothing(page):
         assert outside not in text, outside
     assert re.findall(r"href=\"(.*?)\"", text) == ["data:,"] and text.count("<script") == 2
     assert page.stat().st_size < 3e6
-    declared = tomllib.loads((cli.ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
-    package = cli.ROOT / "embridge"
-    assert demo.TEMPLATE in [file for pattern in declared["embridge"] for file in package.glob(pattern)]
 
 
 def test_no_name_ends_the_script(study, tmp_path, monkeypatch):

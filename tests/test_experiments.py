@@ -18,11 +18,12 @@ from embridge.paper import comparisons, explore, records, scoring
 from embridge.paper.results import COLUMNS, Page, read_results
 from embridge.paper.scoring import few_shot
 from embridge.paper.tables import numbers
-from embridge.run import cli, jobs
+from embridge.run import cli
 from embridge.run.cli import ROOT
 from embridge.study import Study
 from embridge.trained import Run, build
 from embridge.training import weights_hash
+from runner import jobs
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import series, write_dataset, write_session
 
+from benchmarks import plan
 from embridge.config import profile
 from embridge.experiments import EXPERIMENTS, cost, trained_by
-from embridge.run import cli, plan, setup
-from embridge.run.progress import Heartbeat
+from embridge.run import cli
 from embridge.simulator.plan import plan as planned_files
 from embridge.study import Study
+from runner import setup
+from runner.progress import Heartbeat
 
 FEW = ("Pose-MAE", "EMG-MAE", "CPEP", "CPEP, 20% of pairs")
 
@@ -191,7 +193,7 @@ def test_run_all_hands_it_over_and_touches_nothing(tmp_path, monkeypatch):
     argv = ["--plan", "--profile", "paper", "--seeds", "3", "--out", str(tmp_path / "file" / "x")]  # cannot be made
     setup.main(argv)
     ((_, command, env),) = started
-    assert command == ["python", "-P", "-m", "embridge.run.plan", *argv] and env["HOME"] == str(tmp_path)
+    assert command == ["python", "-P", "-m", "benchmarks.plan", *argv] and env["HOME"] == str(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 

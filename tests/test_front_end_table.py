@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from conftest import TINY
 
+from benchmarks import plan
 from embridge import figures
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, LOG_POWER_LDA, UNTRAINED, headline_alone, of_parts, trained_by
 from embridge.paper import comparisons, front_ends, numbers, records, scoring, tables
 from embridge.paper.results import as_frame
 from embridge.paper.scoring import evaluate_predictions
-from embridge.run import cli, jobs, plan
+from embridge.run import cli
 from embridge.run.pages import NUMBERS
 from embridge.study import Study
+from runner import jobs
 
 HEADLINE = tuple(e.name for e in EXPERIMENTS.values() if e.part == "headline")
 NETWORKS = (UNTRAINED, "EMG-MAE", *ALIGNED)

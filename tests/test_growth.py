@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import TINY
 
+from benchmarks import plan
 from embridge.config import as_json
 from embridge.data import windows as filling
 from embridge.data.windows import build_store
@@ -22,11 +23,11 @@ from embridge.objectives import encode
 from embridge.paper import growth, records, tables
 from embridge.paper.results import as_frame, row
 from embridge.parallel import _importable
-from embridge.run import jobs, plan
 from embridge.simulator import plan as planning
 from embridge.simulator.recordings import open_simulated, planned_simulated
 from embridge.study import Study
 from embridge.trained import encoder_embedding
+from runner import jobs
 
 SIZE = TINY.simulation
 LARGER = replace(SIZE, more_train_users=7)

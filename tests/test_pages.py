@@ -9,7 +9,9 @@ from embridge.run.cli import ROOT, notebooks
 from embridge.run.pages import NUMBERS, STEMS, TITLES
 
 TABLE = ROOT / "embridge" / "run" / "pages.py"
-CODE = sorted(file for top in ("embridge", "tests", "benchmarks", "examples") for file in (ROOT / top).rglob("*.py"))
+CODE = sorted(
+    file for top in ("embridge", "tests", "runner", "benchmarks", "examples") for file in (ROOT / top).rglob("*.py")
+)
 NAMED = re.compile(rf"\b\d\d_({'|'.join(TITLES)})\b|\b([Nn]otebook|[Cc]hapter|[Pp]age)s? \d\d\b")
 
 

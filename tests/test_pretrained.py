@@ -14,6 +14,7 @@ from conftest import TINY
 from safetensors.torch import load_file
 
 import embridge
+from benchmarks.ship import make
 from embridge import pretrained, statistics, training
 from embridge.config import RESULTS_VERSION
 from embridge.data.splits import SETS, joined
@@ -24,9 +25,8 @@ from embridge.paper import comparisons, kept, open_choices, records, scoring
 from embridge.paper.results import Page, as_frame
 from embridge.pretrained import SYSTEMS, Shipped, open_study
 from embridge.run import cli
-from embridge.run.notebooks import check_parameters
 from embridge.run.pages import STEMS
-from embridge.run.ship import make
+from runner.notebooks import check_parameters
 
 SHIPPED = sorted(file.parent for file in pretrained.FOLDER.glob("*/manifest.json"))
 # what has more than one number only where others than the headline are trained: no picture
@@ -193,7 +193,7 @@ def test_a_damaged_file_and_a_missing_one_are_named(package, damaged):
 
 def test_a_torn_manifest_another_version_and_another_profile_are_refused(package):
     name = f"{package.name}/EMBridge"
-    with pytest.raises(InputError, match="of another smoke profile; python -m embridge.run.ship"):
+    with pytest.raises(InputError, match="of another smoke profile; python -m benchmarks.ship"):
         embridge.load(name)  # it is TINY
     change(package, results_version=RESULTS_VERSION - 1)
     with pytest.raises(InputError, match=f"RESULTS_VERSION {RESULTS_VERSION}, found {RESULTS_VERSION - 1}"):

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from embridge.run import report
 from embridge.run.cli import ROOT, notebooks
 from embridge.run.pages import STEMS
+from runner import report
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -1,7 +1,6 @@
 """Facts about the tree: formatting, layers, file sizes, pins, and no path of one machine in it."""
 
 import ast
-import importlib.util
 import os
 import re
 import subprocess
@@ -13,13 +12,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embridge.moved import MOVED
-from embridge.run.cli import COMMITTED, ROOT
-from embridge.run.setup import missing
+from embridge.run.cli import ROOT
+from runner.clean import COMMITTED
+from runner.setup import missing
 
 # Data goes one way: a module, or one in a folder, may import from its own line and those above it, never from below.
 LAYERS = (
-    ("moved", "errors", "config", "files", "parallel", "provenance"),
+    ("errors", "config", "files", "parallel", "provenance"),
     ("grids", "experiments", "models", "losses", "statistics", "evaluation", "checkpoint", "distributed"),
     ("data",),
     ("training", "simulator", "figures", "describe"),
@@ -27,10 +26,11 @@ LAYERS = (
     ("trained", "study", "inference", "exported", "pretrained"),
     ("paper",),  # what only reproduces the papers
     ("train", "run"),  # command lines
-    ("benchmarks",),  # outside the package: nothing imports it
+    ("runner", "benchmarks"),  # outside the package, which imports neither
 )
+TOPS = ("embridge", "runner", "benchmarks")
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MODULES = sorted(file for folder in ("embridge", "benchmarks") for file in (ROOT / folder).rglob("*.py"))
+MODULES = sorted(file for folder in TOPS for file in (ROOT / folder).rglob("*.py"))
 SKIPPED = {".git", ".venv", "data", "runs", "__pycache__", ".cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
 
@@ -68,12 +68,11 @@ def module_of(file: Path) -> str:
 
 
 FILES = {module_of(file): file for file in MODULES}
-PACKAGES = {name for name, file in FILES.items() if file.name == "__init__.py"}
 
 
 def layer(module: str) -> str:
     parts = module.split(".")
-    return parts[0] if parts[0] == "benchmarks" else parts[1]
+    return parts[0] if parts[0] != "embridge" else parts[1]
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
@@ -116,8 +115,9 @@ def test_a_warning_from_our_modules_ends_a_process_that_a_test_starts(module, ca
 
 def test_layers_are_few_name_nothing_twice_and_the_check_sees_imports(tmp_path):
     assert len(RANK) == sum(map(len, LAYERS)) and len(LAYERS) <= 9
-    seen = imports(ROOT / "embridge" / "run" / "notebooks.py")
-    assert seen >= {f"embridge.{name}" for name in ("run.cli", "run.report", "run.jobs", "paper.results", "errors")}
+    seen = imports(ROOT / "runner" / "notebooks.py")
+    assert seen >= {f"embridge.{name}" for name in ("run.cli", "paper.results", "errors")}
+    assert seen >= {"runner.report", "runner.jobs"}
     (tmp_path / "a.py").write_text("def f():\n    import embridge.models.mae\n    from embridge.data import windows\n")
     assert imports(tmp_path / "a.py") == {"embridge.models.mae", "embridge.data.windows"}
     (tmp_path / "b.py").write_text("import benchmarks.data\nfrom benchmarks import use\n")
@@ -127,7 +127,7 @@ def test_layers_are_few_name_nothing_twice_and_the_check_sees_imports(tmp_path):
 
 
 def test_what_runs_before_set_up_needs_only_the_standard_library():
-    code = "import sys, embridge.run.setup; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, runner.setup; print(sorted({m.split('.')[0] for m in sys.modules}))"
     found = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                            capture_output=True, text=True)  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -207,7 +207,7 @@ def test_what_is_imported_is_asked_for():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"embridge", "benchmarks"}:
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {*TOPS}:
                 assert canonicalize_name(called.get(name, name)) in asked, f"{file.name} imports {name}"
 
 
@@ -223,7 +223,8 @@ def test_tables_beside_modules_are_part_of_the_package():
 def test_contributing_names_places_that_are_there():
     """The map: every path exists, and ``path:Name`` is defined at the top of that file."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:embridge|notebooks|tests|examples|benchmarks|docs|figures)/[^`:\s<]*)(?::(\w+))?`", text)
+    tops = "|".join((*TOPS, "notebooks", "tests", "examples", "docs", "figures"))
+    named = re.findall(rf"`((?:{tops})/[^`:\s<]*)(?::(\w+))?`", text)
     assert len(named) > 30
     for path, name in named:
         assert (ROOT / path).exists(), path
@@ -231,21 +232,3 @@ def test_contributing_names_places_that_are_there():
             tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
             targets = [target for node in tree.body for target in getattr(node, "targets", ())]
             assert name in {getattr(node, "name", getattr(node, "id", "")) for node in (*tree.body, *targets)}, path
-
-
-def test_old_imports_say_where_things_are_now():
-    for old, new in MOVED.items():
-        if new:
-            assert importlib.util.find_spec(f"embridge.{new}"), new
-        module, _, name = old.rpartition(".")
-        stays = f"embridge.{module}" in FILES and f"embridge.{module}" not in PACKAGES
-        command = f"from embridge.{module} import {name}" if stays else f"import embridge.{old}"
-        with pytest.raises(ImportError, match=f"embridge.{old} is now in {f'embridge.{new}' if new else 'benchmarks'}"):
-            exec(command, {})
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `embridge\.([\w.]+)` \| (?:`embridge\.([\w.]+)`|`benchmarks`.*) \|$", text, re.M)
-    assert dict(rows) == MOVED
-    with pytest.raises(ImportError, match="embridge.paper.open_choices"):
-        from embridge import alternatives  # noqa: F401
-    with pytest.raises(AttributeError, match="has no attribute"):
-        importlib.import_module("embridge.config").nothing  # noqa: B018

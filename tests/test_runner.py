@@ -17,11 +17,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from embridge import provenance
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError, NotebookFailed
-from embridge.run import cli, notebooks, report
-from embridge.run.jobs import Task
-from embridge.run.notebooks import Job, check_parameters, data_key, main, records_key, run
+from embridge.run import cli
 from embridge.run.pages import STEMS
-from embridge.run.setup import variables
+from runner import notebooks, report
+from runner.clean import clean
+from runner.jobs import Task
+from runner.notebooks import Job, check_parameters, data_key, main, records_key, run
+from runner.setup import variables
 
 DECLARED = (
     'dataset = "simulated"\nprofile = "smoke"\nseeds = 1\ndevice = "auto"\ntokens = ""\ndata = ""\nout = ""\n'
@@ -86,7 +88,7 @@ def start(place: Path) -> subprocess.Popen:
     code = (
         "import sys, pathlib\n"
         "sys.modules['rfc3987_syntax'] = None  # jsonschema's optional grammar: seconds to load, not used here\n"
-        "from embridge.run import notebooks\n"
+        "from runner import notebooks\n"
         "sys.exit(notebooks.main(sys.argv[2:], pathlib.Path(sys.argv[1])))\n"
     )
     options, folder = command_line(place)
@@ -278,7 +280,7 @@ def test_fault_19_20_25_second_run_is_refused_killed_run_leaves_no_kernel_and_re
     with pytest.raises(InputError, match="another run uses"):
         go(place)
     with pytest.raises(InputError, match="a run is using"):
-        cli.clean(place)
+        clean(place)
     assert psutil.pid_exists(pid)
     process.kill()
     process.communicate()
@@ -339,10 +341,10 @@ def test_a_notebook_runs_in_the_sweep_where_a_core_waits_and_not_again_after_it(
         seen.update({name: task.needs for name, task in early.items()})
         codes = [notebooks.early(list(early[name].command[5:])) for name in (data, autoencoders)]
         assert codes == [0, 1] and ran(place) == [data]
-        assert early[data].command[3:5] == ("embridge.run.notebooks", "--early")
+        assert early[data].command[3:5] == ("runner.notebooks", "--early")
         return {"EMG-MAE, seed 0": "", "CPEP, seed 0": "", data: "", autoencoders: "failed, log: 7.out"}
 
-    monkeypatch.setattr("embridge.run.jobs.train", train)
+    monkeypatch.setattr("runner.jobs.train", train)
     assert main(*command_line(place)) == 1
     shown, errors = capsys.readouterr()
     assert seen == {data: (), autoencoders: (maes.name,), STEMS["communities"]: (maes.name,)}
@@ -354,7 +356,7 @@ def test_experiments_train_before_our_notebooks_and_a_failed_one_stops_the_run(p
     add(place, "01_first")
     asked, ended = [], {"EMBridge, seed 0": ""}
     monkeypatch.setattr(cli, "NOTEBOOKS", place / "notebooks")
-    monkeypatch.setattr("embridge.run.jobs.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
+    monkeypatch.setattr("runner.jobs.train", lambda options, *, local, more: asked.append(ran(place)) or ended)
     assert main(*command_line(place)) == 0 and asked == [[]] and ran(place) == ["01_first"]
     assert main(*command_line(place)) == 0 and len(asked) == 1  # every notebook is current: nothing to train for
     (place / "figures" / "simulated-smoke" / "01_first" / "dot.png").unlink()

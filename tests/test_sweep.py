@@ -20,10 +20,11 @@ from toy_run import run as toy_run
 
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, trained_by
-from embridge.run import cli, jobs
-from embridge.run.jobs import Task
+from embridge.run import cli
 from embridge.study import Study
 from embridge.training import weights_hash
+from runner import jobs
+from runner.jobs import Task
 
 ON_DB1 = trained_by("smoke", "ninapro-db1")
 NEEDS = {"pose": (), "emg": (), "cpep": ("pose", "emg"), "bridge": ("pose", "emg")}
@@ -153,7 +154,7 @@ def test_a_killed_sweep_takes_its_jobs_along_and_they_write_their_checkpoints(tm
     wait = "trap 'touch checkpoint; exit 130' INT; touch running; for i in $(seq 600); do sleep 0.1; done"
     job = repr([jobs.Task("emg", ("bash", "-c", f"cd {shlex.quote(str(tmp_path))}; {wait}"))])
     code = "import sys; sys.modules['submitit'] = None  # Slurm alone needs it\n"
-    code += "from pathlib import Path; from embridge.run import jobs; from embridge.run.jobs import Task\n"
+    code += "from pathlib import Path; from runner import jobs; from runner.jobs import Task\n"
     code += f"jobs.run({job}, Path({str(tmp_path / 'logs')!r}), [{{}}])"
     process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.DEVNULL)
     for file in ("running", "checkpoint"):

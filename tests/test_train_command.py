@@ -20,9 +20,10 @@ from embridge import objectives, provenance, train, training
 from embridge.errors import InputError
 from embridge.paper.results import Page
 from embridge.pretrained import open_study
-from embridge.run import cli, jobs
-from embridge.run.notebooks import parameters_of
+from embridge.run import cli
 from embridge.run.pages import STEMS
+from runner import jobs
+from runner.notebooks import parameters_of
 
 
 def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_path, capsys):

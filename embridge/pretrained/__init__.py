@@ -2,7 +2,7 @@
 
 ``simulated-quick/`` beside this module is such a run, cut down: ``runs/`` as its study left it, a window store of some
 hundred windows, raw signals of a few, and ``manifest.json``, which says where all are from and holds each file's
-SHA-256. ``python -m embridge.run.ship`` makes it.
+SHA-256. ``python -m benchmarks.ship`` makes it.
 """
 
 import json
@@ -29,7 +29,7 @@ from embridge.study import Study
 FOLDER = Path(__file__).parent
 SYSTEMS = tuple(name for name, experiment in EXPERIMENTS.items() if experiment.part == "headline")
 NEEDS_ALL = "This needs every recording, of which the windows shipped are a part: train = True makes them."
-AGAIN = "python -m embridge.run.ship makes them of a finished run"
+AGAIN = "python -m benchmarks.ship makes them of a finished run"
 
 
 def names() -> list[str]:
@@ -38,7 +38,7 @@ def names() -> list[str]:
 
 
 class Shipped(Study):
-    """A study whose runs and windows are those of a folder that :mod:`embridge.run.ship` has made.
+    """A study whose runs and windows are those of a folder that :mod:`benchmarks.ship` has made.
 
     It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. Recordings are
     simulated when they are loaded. No score is taken of a part of D_eval: pages show the committed rows of the run

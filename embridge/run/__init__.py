@@ -1,1 +1,1 @@
-"""The machinery behind ``./run_all.sh``: set-up, notebooks, training jobs, plan, check and report."""
+"""The command line that trainings and ``./run_all.sh`` share, and the names of the pages."""

@@ -1,19 +1,16 @@
-"""The command line of ``run_all.sh``: what may be asked for, how a command ends, and ``--clean``.
+"""The command line of ``run_all.sh``: what may be asked for, and how a command ends.
 
 Standard library only: it runs before anything is installed.
 """
 
 import argparse
 import difflib
-import fcntl
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from itertools import product
 from pathlib import Path
 
 from embridge import config as cfg
@@ -23,25 +20,8 @@ from embridge.provenance import ROOT
 from embridge.run.pages import NUMBERS
 
 NOTEBOOKS = ROOT / "notebooks"
-# below figures/: pictures and tables that git tracks
-COMMITTED = ("simulated-quick", "simulated-long", "simulated-long-waveform", "simulated-ninapro-long")
 # what can be done instead of running notebooks
 ACTIONS = ("test", "lab", "clean", "train", "sweep", "plan", "bench", "check", "demo")
-EPILOG = """\
-examples:
-  ./run_all.sh                                   everything on simulated recordings, about 16 minutes
-  ./run_all.sh --profile smoke                   the same, tiny: does it work here? (minutes)
-  ./run_all.sh --dataset simulated-ninapro       the same on simulated recordings in NinaPro's format
-  ./run_all.sh --dataset ninapro --data DIR      real recordings; docs/data.md says from where
-  ./run_all.sh --only 04 --only 05               these notebooks (they train what they need)
-  ./run_all.sh --train EMBridge --seed 1         one experiment and what it needs
-  ./run_all.sh --sweep --seeds 3                 every experiment, spread over Slurm or local processes
-  ./run_all.sh --plan --profile paper            what that would take here; trains and writes nothing
-  ./run_all.sh --bench --full                    how fast it is here
-  ./run_all.sh --demo                            a page to play with, of what is trained; needs no network
-  ./run_all.sh --check                           the whole again, in check/: does it give the committed numbers?
-  ./run_all.sh --test -- -k losses               tests; what stands behind -- goes to pytest
-"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,9 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="./run_all.sh",
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Set up what is missing, run the notebooks in order, and write tables, figures and a report.",
-        epilog=EPILOG,
+        epilog="./run_all.sh --test -- -k losses hands what follows -- to pytest. More examples: docs/options.md.",
     )
     parser.belongs = {}
 
@@ -247,6 +226,20 @@ def command(stopped: str, *failures: type[Exception]) -> Callable:
     return decorate
 
 
+def human(seconds: float) -> str:
+    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def results_folder(options: argparse.Namespace) -> Path:
     """The folder of the figures and tables of a run with these options."""
     return options.out / "figures" / cfg.results_name(options.dataset, options.profile, options.tokens)
@@ -262,50 +255,3 @@ def make_writable(folder: Path) -> None:
         raise InputError(
             f"cannot write below {folder} ({problem.strerror}): give a folder that you may write to with --out"
         ) from problem
-
-
-def _remade(out: Path) -> list[Path]:
-    """Everything below ``out`` that a run makes and git does not track. Never what does not bear a name of ours."""
-    key = re.compile(r"(.+-)?[0-9a-f]{12}(\..+)?")  # config.fingerprint's; other files in runs/ or data/ are yours
-    found = [path for top in ("runs", "data/stores", "data") for path in sorted((out / top).glob("*"))]
-    found = [path for path in found if key.fullmatch(path.name)]
-    for names in product(datasets.DATASETS, cfg.PROFILES, ("", *cfg.TOKENS, "pretrained")):
-        folder = out / "figures" / (name := cfg.results_name(*names))
-        # The repository's own pictures and tables are tracked; beside them only what git ignores goes.
-        found += (
-            [file for file in (folder / "notebooks").glob("*") if file.suffix != ".md"]
-            + [folder / name for name in ("report.html", "demo.html", "demo.gif")]
-            if out == ROOT and name in COMMITTED
-            else [folder]
-        )
-    found.append(out / "runs" / "sweep")  # the logs of a sweep's jobs
-    return [path for path in found if path.exists() and not path.is_symlink()]
-
-
-# Locks below --out of whoever writes there: a run or sweep, a training (also one that Slurm started), who cuts windows.
-HELD = ("figures/*/run.lock", "runs/*/lock", "data/build.lock", "data/stores/*.lock")
-
-
-def clean(out: Path) -> None:
-    """Remove simulated recordings, stores, runs and figures below ``out`` and print what went and its size.
-
-    Neither your own recordings nor tracked files nor .venv are touched. Raises InputError while a run is going on.
-    """
-    for lock in sorted(path for pattern in HELD for path in out.glob(pattern)):
-        with lock.open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as problem:
-                raise InputError(f"a run is using {lock.parent}: stop it or wait for it, then clean") from problem
-            except OSError as problem:
-                raise InputError(
-                    f"{lock} lies on a file system without locks, which cannot tell whether a run is using it; remove "
-                    f"{out / 'data'} and {out / 'runs'} by hand when none is"
-                ) from problem
-    total = 0
-    for path in _remade(out):
-        size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
-        total += size
-        print(f"removed {path} ({size:,} bytes)")
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"{total:,} bytes removed" if total else f"nothing to remove below {out}")

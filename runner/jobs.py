@@ -25,7 +25,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost, headline_alone, trained_by
 from embridge.files import locked
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, end_of, human, last_line, stopped_in
+from runner.progress import Heartbeat, end_of, human, last_line, stopped_in
 
 # torch takes seconds to load, and the processes that simulate and that cut windows load this module with the runner:
 # what needs torch is imported where it is used.
@@ -202,7 +202,7 @@ class LocalJob(subprocess.Popen):
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path):
         """Start it, its output in ``log``, with these variables besides this process's."""
-        command = (sys.executable, "-P", "-m", "embridge.run.jobs", "--job", str(os.getpid()), *command)
+        command = (sys.executable, "-P", "-m", "runner.jobs", "--job", str(os.getpid()), *command)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
             # in a session of its own: at Ctrl-C this process tells it to stop, and the terminal does not
@@ -390,7 +390,7 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from embridge.run import jobs  # under its own name, by which submitit's pickles find what a job runs
+    from runner import jobs  # under its own name, by which submitit's pickles find what a job runs
 
     if sys.argv[1:2] != ["--job"]:
         sys.exit(jobs.main(sys.argv[1:]))

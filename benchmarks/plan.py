@@ -35,14 +35,15 @@ from embridge.models import new_model, pose_encoder, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask
 from embridge.paper.records import recorded
 from embridge.parallel import processor
-from embridge.run import cli, jobs
+from embridge.run import cli
 from embridge.run.pages import NUMBERS
-from embridge.run.progress import Heartbeat, human
 from embridge.simulator import ninapro, write
 from embridge.simulator.recordings import planned_ninapro, planned_simulated
 from embridge.study import Study
 from embridge.train import study_of
 from embridge.training import Trainer, forget_compiled
+from runner import jobs
+from runner.progress import Heartbeat, human
 
 HEAD = ("experiment", "part", "windows", "steps", "parameters", "trained", "disk", "memory", "time", "done")
 NOISE = 8  # windows of noise, over and over: a step does not look at what is in them

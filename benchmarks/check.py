@@ -14,8 +14,10 @@ import pandas as pd
 
 from embridge.errors import InputError
 from embridge.paper.results import KEY, read_results
-from embridge.run import cli, notebooks
+from embridge.run import cli
 from embridge.run.pages import STEMS
+from runner import notebooks
+from runner.clean import COMMITTED
 
 # Elsewhere. The same seed with sums in another order moved cells of Table 2 by up to 0.05, another seed by up to 0.08.
 TOLERANCE = 0.08  # of a score and of its interval's ends
@@ -101,7 +103,7 @@ def _committed(name: str) -> bytes:
         if (cli.ROOT / name).is_file():
             return (cli.ROOT / name).read_bytes()
     raise InputError(
-        f"--check: no committed results in {name}; there are those of {', '.join(cli.COMMITTED)}: choose --profile and "
+        f"--check: no committed results in {name}; there are those of {', '.join(COMMITTED)}: choose --profile and "
         "--dataset of one of them"
     )
 

@@ -1,4 +1,4 @@
-"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m embridge.run.epochs`` (METHOD 10).
+"""The number of epochs that D_tune prefers, in multiples of ten: ``python -m benchmarks.epochs`` (METHOD 10).
 
 The learning rate restarts every ten epochs, so one long training passes through the end of every shorter one: its error
 on D_tune after 10, 20, ... epochs is theirs, to the bit. D_eval is never looked at. The numbers of the default are
@@ -85,7 +85,7 @@ def watch(study: Study, name: str, epochs: int) -> pd.DataFrame:
 @cli.command(RESUMES)
 def main(argv: list[str]) -> None:
     """Train what ``argv`` names and add its errors to ``epochs.csv``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m embridge.run.epochs", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.epochs", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=["Pose-MAE", "EMG-MAE", *ALIGNED], help="experiments")
     parser.add_argument("--epochs", type=int, default=60, help="the most, a multiple of ten")
     parser.add_argument("--profile", default="long")

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import normalize
 
+from benchmarks.plan import look_at
 from embridge.config import n_bins
 from embridge.data import hand
 from embridge.data.signals import bin_means, filter_emg
@@ -29,7 +30,6 @@ from embridge.figures.animation import SHOWN, Recognised, recognition
 from embridge.files import write_atomically
 from embridge.paper.scoring import gallery_embeddings, zero_shot_outcomes
 from embridge.run import cli
-from embridge.run.plan import look_at
 from embridge.statistics import balanced_accuracy
 from embridge.study import Study
 from embridge.train import study_of

@@ -9,19 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-
-def human(seconds: float) -> str:
-    """A duration in words: "8 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = round(minutes / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+from embridge.run.cli import human
 
 
 def last_line(text: str) -> str:

@@ -1,6 +1,6 @@
 """Trains the experiments, runs the numbered notebooks in order and writes the report: what ``run_all.sh`` does.
 
-The experiments come first, side by side (:mod:`embridge.run.jobs`), so that notebooks only read them; the first
+The experiments come first, side by side (:mod:`runner.jobs`), so that notebooks only read them; the first
 notebooks, which need little of them, run where a core would wait. A notebook runs again when its code, the modules that
 it imports, its parameters or its data changed, or when something that it wrote is gone. Exit codes: 0; 1 a notebook or
 an experiment failed; 2 bad input; 130 or 143 stopped by a signal.
@@ -26,9 +26,10 @@ from types import SimpleNamespace
 
 from embridge.errors import InputError, NotebookFailed, Stopped
 from embridge.files import write_atomically
-from embridge.run import cli, jobs, report
+from embridge.run import cli
 from embridge.run.pages import STEMS
-from embridge.run.progress import Heartbeat, human, last_line
+from runner import jobs, report
+from runner.progress import Heartbeat, human, last_line
 
 # What loads papermill, nbformat or pandas, which take seconds, is imported where it is used: the processes that
 # simulate and that cut windows load this module, too.
@@ -206,7 +207,7 @@ def execute(job: Job, key: str, parameters: dict, stop: Signals, tell: Callable,
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from embridge.run import converted
+    from runner import converted
 
     copy, failure, began = job.file(".ipynb"), None, time.monotonic()
     declared = papermill.inspect_notebook(_literal(job.notebook))
@@ -342,7 +343,7 @@ def parameters_of(options: Namespace) -> dict:
 def _early(argv: list[str], trainings: list[jobs.Task]) -> list[jobs.Task]:
     """Notebooks for cores that would wait in a sweep; the run after it leaves out those that ended well."""
     first = tuple(task.name for task in trainings if not task.needs)
-    command = (sys.executable, "-P", "-m", "embridge.run.notebooks", "--early")
+    command = (sys.executable, "-P", "-m", "runner.notebooks", "--early")
     early = EARLY.items() if trainings else ()
     return [jobs.Task(stem, (*command, stem, *argv), first if needs else ()) for stem, needs in early]
 

@@ -18,19 +18,20 @@ from pathlib import Path
 
 from embridge.errors import InputError
 from embridge.run import cli
-from embridge.run.progress import Heartbeat, human, last_line
+from runner.clean import clean
+from runner.progress import Heartbeat, human, last_line
 
 # pytest's options where --test runs everything: a process a core, and at least 90 % of the code's lines reached.
-WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=benchmarks".split()
+WHOLE_TEST = "-n logical --maxprocesses 8 --dist loadfile --cov=embridge --cov=runner --cov=benchmarks".split()
 WHOLE_TEST += ["--cov-report=term:skip-covered", "--cov-fail-under=90"]
 # What does each action.
 COMMANDS = {
-    "run": "embridge.run.notebooks",
+    "run": "runner.notebooks",
     "train": "embridge.train",
-    "sweep": "embridge.run.jobs",
-    "plan": "embridge.run.plan",
-    "check": "embridge.run.check",
-    "demo": "embridge.run.demo",
+    "sweep": "runner.jobs",
+    "plan": "benchmarks.plan",
+    "check": "benchmarks.check",
+    "demo": "benchmarks.demo",
     "bench": "benchmarks",
 }
 VENV = cli.ROOT / ".venv"
@@ -160,7 +161,7 @@ def _lock(handle) -> None:
 
 def _lacks(python: Path, requirements: Path) -> list[str]:
     """What is :func:`missing` for another interpreter, which -I keeps from folders outside its environment."""
-    code = "import sys; sys.path.append(sys.argv[1]); from embridge.run.setup import missing\n"
+    code = "import sys; sys.path.append(sys.argv[1]); from runner.setup import missing\n"
     code += "print(*missing(open(sys.argv[2]).read()), sep='\\n')"
     command = [python, "-I", "-c", code, cli.ROOT, requirements]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -239,7 +240,7 @@ def main(argv: list[str]) -> int:
     options = cli.parse(argv)
     action = options.action
     if action == "clean":
-        cli.clean(options.out)
+        clean(options.out)
         return 0
     if action in ("run", "sweep", "check"):
         cli.make_writable(cli.results_folder(options))

@@ -1,4 +1,4 @@
-"""``python -m embridge.run.ship [OPTIONS of --demo]``: put what a finished run has trained into the package."""
+"""``python -m benchmarks.ship [OPTIONS of --demo]``: put what a finished run has trained into the package."""
 
 import io
 import json
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from benchmarks.demo import in_turn
 from embridge import inference
 from embridge.config import as_json, results_name
 from embridge.data.splits import SETS
@@ -20,7 +21,6 @@ from embridge.experiments import EXPERIMENTS, find
 from embridge.files import read_npz, sha256, write_atomically
 from embridge.pretrained import FOLDER, SYSTEMS, finished
 from embridge.run import cli
-from embridge.run.demo import in_turn
 from embridge.study import Study
 from embridge.train import study_of
 from embridge.trained import build
