@@ -66,6 +66,7 @@ MOVED = {
     "runs": "trained",
     "score": "paper.records",
     "signals": "data.signals",
+    "simulator.bids": "",
     "simulator.streams": "simulator",
     "splits": "data.splits",
     "store": "data.store",
