@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.bids import BidsConfig, open_simulated_bids
 from benchmarks.measure import MB, Row, interleave, ratio, spread, usage, worker
 from embridge.config import SimulationConfig, TrainConfig, profile
 from embridge.data.batches import Ahead, Reader, Windows, measure_statistics, order
@@ -20,7 +21,6 @@ from embridge.datasets import window_config
 from embridge.experiments import EXPERIMENTS
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.objectives import AlignTask
-from embridge.simulator.bids import BidsConfig, open_simulated_bids
 from embridge.simulator.recordings import open_simulated
 from embridge.training import Trainer, set_threads
 

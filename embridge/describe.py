@@ -59,17 +59,9 @@ DESCRIPTIONS = read(Path(__file__).with_suffix(".txt"))
 
 
 def keyframes(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """The keyframes of a description: what its lines say, as numbers.
+    """The keyframes of a description: when each is reached and until when it is held, (K, 2) s; (K, 20) rad, float64.
 
-    Returns
-    -------
-    times : (K, 2) float64, s: when each is reached and until when it is held
-    angles : (K, 20) float64, rad
-
-    Raises
-    ------
-    InputError
-        for no line, times that do not rise, an unknown digit, joint or posture, and an angle no hand has
+    Raises InputError for no line, times that do not rise, an unknown digit, joint or posture, and an angle no hand has.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
@@ -121,25 +113,15 @@ class Style:
 def windows(text: str, n: int, config: WindowConfig, *, seed: int = 0, style: Style = Style()) -> np.ndarray:
     """Windows of a described gesture, each from another point of its cycle and in a style of its own.
 
+    Returns (n, 20, T) float32, rad: what recorded poses are, for :meth:`~embridge.inference.Embedder.encode_pose`.
     Between keyframes a joint takes the path of minimum jerk (Flash and Hogan, J. Neurosci. 5(7), 1985). Window i
-    depends on ``seed`` and i alone.
-
-    Returns
-    -------
-    (n, 20, T) float32, rad: what recorded poses are, for :meth:`~embridge.inference.Embedder.encode_pose`
-
-    Raises
-    ------
-    InputError
-        as :func:`keyframes`, for fewer than one window, and where poses are not emg2pose's 20 angles (DB1's glove is
-        uncalibrated)
+    depends on ``seed`` and i alone. Raises InputError as :func:`keyframes`, for fewer than one window, and where poses
+    are not emg2pose's 20 angles (DB1's glove is uncalibrated).
     """
     (times, angles), n_joints = keyframes(text), len(JOINTS)
     if n < 1 or config.n_joints != n_joints:
-        raise InputError(
-            f"description: expected one window or more of {n_joints} joint angles, found {n} of {config.n_joints}; "
-            "describe gestures for emg2pose or simulated hands"
-        )
+        found = f"found {n} of {config.n_joints}; describe gestures for emg2pose or simulated hands"
+        raise InputError(f"description: expected one window or more of {n_joints} joint angles, {found}")
     made, seconds = np.empty((n, n_joints, config.window), np.float32), config.window / config.sample_rate
     for i in range(n):
         rng = np.random.default_rng([seed, i])
@@ -174,21 +156,9 @@ def _minimum_jerk(t: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.nd
 def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed: int = 0, style: Style = Style()):
     """A gallery of described gestures alone, for :class:`~embridge.inference.Recogniser` or ``zero_shot``.
 
-    Parameters
-    ----------
-    embedder : what ``embridge.load`` makes of a run that embeds poses
-    names : keys of DESCRIPTIONS
-    n : windows of each
-
-    Returns
-    -------
-    poses : (n * names, d) l2-normalised v
-    labels : (n * names,) int64, places among the names
-
-    Raises
-    ------
-    InputError
-        for a name without a description, and as :func:`windows`
+    ``embedder`` is what ``embridge.load`` makes of a run that embeds poses, ``names`` are keys of DESCRIPTIONS, with
+    ``n`` windows each. Returns poses (n * names, d), l2-normalised v, and labels (n * names,) int64, places among the
+    names. Raises InputError for a name without a description, and as :func:`windows`.
     """
     names = list(names)
     if unknown := [name for name in names if name not in DESCRIPTIONS]:

@@ -36,31 +36,22 @@ def zero_shot(
     gallery_group=None,
     chunk: int | None = None,
 ) -> np.ndarray:
-    """Classify EMG windows by the labels of their k nearest poses (E 3.1).
+    """Classify EMG windows by the labels of their k nearest poses (E 3.1): (N,) int64.
 
     Majority vote over the k highest cosines; a tie goes to the larger summed cosine (paper silent), then to the
     smaller label. Of poses whose cosine equals the k-th exactly those with the smaller label vote, so that the
     gallery's order decides nothing. Embeddings are l2-normalised here, so their length never matters, except that
-    ``mean`` averages queries as they come.
+    ``mean`` averages queries as they come. Raises InputError for shapes that do not fit, embeddings that are not
+    finite, or an unknown pooling.
 
-    Parameters
-    ----------
     queries : (N, M, d) EMG embeddings, M queries a window (CPEP: 1); numpy or torch, any device
     poses : (G, d) pose embeddings of the gallery
     labels : (G,) ints. -1 stands for "another gesture" and competes like a class: winning, it is a wrong answer.
         Other gestures may also keep codes of their own beyond the classes; then they do not add up to one rival
     pooling : over queries, "max" of each (EMG, pose) pair (as BLIP-2 retrieves) or the cosine of the "mean" query
-    query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out
+    query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out. Where that
+        leaves fewer than k, those vote; where it leaves none, the label is -1
     chunk : EMG windows at a time; None: what was measured to be fast. Memory is a few tiles of cosines either way
-
-    Returns
-    -------
-    (N,) int64 labels; -1 where the exclusion leaves no pose. Where it leaves fewer than k, those vote.
-
-    Raises
-    ------
-    InputError
-        for shapes that do not fit, embeddings that are not finite, or an unknown pooling
     """
     queries, poses = torch.as_tensor(queries), torch.as_tensor(poses)
     queries = queries.to(torch.promote_types(queries.dtype, torch.float32))
@@ -84,21 +75,15 @@ def neighbours(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k poses with the highest cosine to each window, best first; of a window's M queries the closest counts.
 
-    Nothing as large as an input is made: both sides are l2-normalised in parts, and a tile of cosines is reduced to
-    k a window before the next one takes its place.
+    Returns the cosines (N, k, or G where that is less) and as many int64 indices into ``poses``; behind the last pose
+    that is left they are -inf and -1. Nothing as large as an input is made: both sides are l2-normalised in parts, and
+    a tile of cosines is reduced to k a window before the next one takes its place.
 
-    Parameters
-    ----------
     queries : (N, M, d) tensor, float32 or float64; decides precision and device
     poses : (G, d) tensor; both finite, of any length
     labels : (G,) int tensor or None: of equal cosines those with the smaller label come first; None: the smaller index
     query_code, pose_code : (N,), (G,) int tensors or None; a pose whose code equals the query's is left out
     chunk, pose_chunk : windows and poses in a tile; they change speed, memory and cosines, by 2e-7 at most in float32
-
-    Returns
-    -------
-    cosine : (N, k or G where that is less), -inf behind the last pose that is left
-    index : the same shape, int64, into ``poses``; -1 there
     """
     (n_windows, n_queries, _), n_poses = queries.shape, len(poses)
     k = min(k, n_poses)
@@ -182,24 +167,11 @@ def _codes(query_group, gallery_group, n_windows, n_poses, device):
 
 
 def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
-    """Multinomial logistic regression on standardised, frozen features (E 3.1: a softmax linear head).
+    """Labels (n,) of test_x (n, d) by logistic regression on train_x (N, d), train_y (N,) (E 3.1: a softmax head).
 
-    Classes are not re-weighted: the paper describes a plain softmax head, and balanced accuracy is how it is
-    scored, not what it is trained for.
-
-    Parameters
-    ----------
-    train_x, train_y, test_x : (N, d) features, (N,) labels, (n, d) features; numpy or torch
-    c : inverse of the l2 penalty's strength
-
-    Returns
-    -------
-    (n,) predicted labels
-
-    Raises
-    ------
-    InputError
-        for features that are not finite or fewer than two classes in ``train_y``
+    Features, numpy or torch, are frozen and standardised; ``c`` is the inverse of the l2 penalty's strength. Classes
+    are not re-weighted: the paper describes a plain softmax head, and balanced accuracy is how it is scored, not what
+    it is trained for. Raises InputError for features that are not finite or fewer than two classes in ``train_y``.
     """
 
     def fit(x, y):  # with ever more iterations; should the last attempt stop early, its warning is left to be seen
@@ -222,7 +194,7 @@ def _probe(c, max_iter):
 def lda(train_x, train_y, test_x, *, shrinkage: float | str) -> np.ndarray:
     """Linear discriminant analysis with a shrunk covariance, the classical classifier of EMG (ours; METHOD 1).
 
-    Parameters, returns and errors as :func:`linear_probe`, but for ``shrinkage`` of the classes' common covariance: 0
+    Arguments, result and errors as of :func:`linear_probe`, but for ``shrinkage`` of the classes' common covariance: 0
     (as it is) to 1 (a multiple of the identity); "auto": Ledoit's and Wolf's.
     """
 
@@ -337,24 +309,11 @@ class Subset:
 def few_shot_subsets(labels, units, fractions, *, n_draws: int = 5, seed: int = 0) -> list[Subset]:
     """Random parts of a training set, the same fraction of every class's units, at least one (E A.4).
 
-    A unit is drawn whole: a recording's windows are alike, so that single windows would be easier to learn from than
-    as many shots of a user. The parts of one draw are nested. The whole set is drawn once, for there is nothing to
-    draw.
-
-    Parameters
-    ----------
-    labels, units : (N,) classes, and to what of its class each row belongs
-    fractions : above 0, at most 1
-    seed : of the draws, each of which has its own stream
-
-    Returns
-    -------
-    Subsets in the order of fractions, then draws. Where classes differ in size ``shots`` is the largest's.
-
-    Raises
-    ------
-    InputError
-        for a fraction out of range, or labels and units that differ in length
+    ``labels``, ``units``: (N,) classes, and to what of its class each row belongs. A unit is drawn whole: a recording's
+    windows are alike, so that single windows would be easier to learn from than as many shots of a user. The parts of
+    one draw are nested. The whole set is drawn once, for there is nothing to draw. Subsets come in the order of
+    fractions, then draws; where classes differ in size ``shots`` is the largest's. Raises InputError for a fraction not
+    in (0, 1], or labels and units that differ in length.
     """
     labels, units = np.asarray(labels), np.asarray(units)
     if not len(labels) == len(units) or not len(labels):

@@ -59,8 +59,6 @@ class MAETask:
 class AlignTask:
     """Alignment of EMG with frozen pose embeddings: CPEP, Q-Former, EMBridge and every variant (E 2.2, C).
 
-    Parameters
-    ----------
     model : CPEP or QFormerModel
     ids : (n,) windows of the pre-training split
     pose_embeddings : (n, d) v of each, computed once: the pose encoder is frozen, so never in the loop
@@ -223,22 +221,12 @@ class RegressionTask:
 def angle_error(model: Regressor, reader: Reader, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Errors of a regressor, a window at a time, so that users can be bootstrapped.
 
-    Returns
-    -------
-    dict of ``degrees`` (n,), the mean absolute error over joints and covered samples, and ``fingertip_mm`` (n,), the
-    fingertips' mean distance
-
-    Raises
-    ------
-    InputError
-        where the pose is not 20 angles: a glove's sensors have no degrees
+    ``degrees`` (n,) is the mean absolute error over joints and covered samples, ``fingertip_mm`` (n,) the fingertips'
+    mean distance. Raises InputError where the pose is not 20 angles: a glove's sensors have no degrees.
     """
-    n_joints = reader.pose_store.config.n_joints
-    if n_joints != N_ANGLES:
-        raise InputError(
-            f"Angle error: expected {N_ANGLES} joint angles, found {n_joints} sensors of a glove "
-            "without calibration; compare the probes instead."
-        )
+    if (n_joints := reader.pose_store.config.n_joints) != N_ANGLES:
+        found = f"found {n_joints} sensors of a glove without calibration; compare the probes instead."
+        raise InputError(f"Angle error: expected {N_ANGLES} joint angles, {found}")
     model.eval()
     found = {"degrees": np.empty(len(ids)), "fingertip_mm": np.empty(len(ids))}
     for start in range(0, len(ids), AT_ONCE):

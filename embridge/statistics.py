@@ -38,15 +38,11 @@ def group_counts(y, pred, groups, n_classes: int) -> GroupCounts:
     """
     y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
     if not len(y) or not len(y) == len(pred) == len(groups):
-        raise InputError(
-            f"scores: expected as many labels, predictions and groups, at least one; found {len(y)}, {len(pred)} and "
-            f"{len(groups)}; evaluate the same windows everywhere"
-        )
+        found = f"found {len(y)}, {len(pred)} and {len(groups)}; evaluate the same windows everywhere"
+        raise InputError(f"scores: expected as many labels, predictions and groups, at least one; {found}")
     if y.min() < 0 or y.max() >= n_classes:
-        raise InputError(
-            f"scores: expected true labels 0..{n_classes - 1}, found {y.min()}..{y.max()}; leave out windows of other "
-            "gestures"
-        )
+        found = f"found {y.min()}..{y.max()}; leave out windows of other gestures"
+        raise InputError(f"scores: expected true labels 0..{n_classes - 1}, {found}")
     names, codes = np.unique(groups, return_inverse=True)
     column = np.where((pred >= 0) & (pred < n_classes), pred, n_classes).astype(np.int64)
     flat = (codes * n_classes + y) * (n_classes + 1) + column
@@ -128,22 +124,17 @@ def bootstrap_over_groups(
 ) -> tuple[float, float, float]:
     """A score with its 95 % interval over groups.
 
-    The interval is the percentile one: unlike BCa it is defined when every resample scores the same (a perfect or
-    a constant classifier) and it stays within the score's range. With a dozen groups it is somewhat too narrow.
+    Returns (value, low, high); low and high are nan where a stratum has one group, whose spread cannot be seen. The
+    interval is the percentile one: unlike BCa it is defined when every resample scores the same (a perfect or a
+    constant classifier) and it stays within the score's range. With a dozen groups it is somewhat too narrow.
     A class absent from a resample is left out of that resample's mean.
 
-    Parameters
-    ----------
     y, pred, groups : (N,) true classes, predictions, and what is resampled
     minus : (N,) predictions whose score is taken off, on the same resampled groups; None: none is
     metric : a key of METRICS
     n_classes : None: the largest label + 1
     strata : (N,) or None. Groups are resampled within their stratum. None: where every group holds one class only,
         the class, since plain resampling could lose a class; else no strata
-
-    Returns
-    -------
-    (value, low, high); low and high are nan where a stratum has one group, whose spread cannot be seen
     """
     n_classes = n_classes if n_classes is not None else int(np.max(y)) + 1
     sides = [class_counts(y, p, groups, n_classes)[None] for p in (pred, minus) if p is not None]
@@ -167,24 +158,18 @@ def paired_bootstrap(y, pred_a, pred_b, groups, **how) -> tuple[float, float, fl
 def bootstrap_over_seeds(
     counts, minus=None, *, spread: float | None = None, f1_of: int | None = None, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Mean over seeds of a score, with a 95 % interval that covers both seeds and groups.
+    """Mean over seeds of a score, with a 95 % interval that covers both seeds and groups: (value, low, high).
 
     Each resample draws groups once, for all seeds: every seed is evaluated on the same users, and drawing these anew
     for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. Seeds are not resampled: no
     resample of three leaves their range, which holds the mean of their kind in 72 % of cases. Student's interval is
     added in quadrature for them. Of one seed without ``spread`` the interval is that of :func:`paired_bootstrap` or
-    :func:`bootstrap_over_groups`, to the bit.
+    :func:`bootstrap_over_groups`, to the bit; low and high are nan where a stratum has one group.
 
-    Parameters
-    ----------
     counts : (S, G, K, 3) of each seed, as :func:`class_counts`; the balanced accuracy needs the first two of the 3
     minus : the same of a second system, whose score is taken off; None: none is
     spread : of one training's score, or difference, as :func:`spread_over_seeds` tells it; None: by these seeds alone
     f1_of : the class whose F1 is the score; None: the balanced accuracy is
-
-    Returns
-    -------
-    (value, low, high); low and high are nan where a stratum has one group
     """
     sides = [np.asarray(side, dtype=float) for side in ([counts] if minus is None else [counts, minus])]
     n_seeds, n_groups = sides[0].shape[:2]
@@ -207,10 +192,8 @@ def widened(value: float, low: float, high: float, half: float) -> tuple[float, 
 def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Mean of values (N,), such as an error a window, with its 95 % percentile interval over their groups (N,)."""
     codes = np.unique(groups, return_inverse=True)[1]
-    counts, sums = np.bincount(codes), np.bincount(codes, weights=values)
-    return _bootstrap(
-        lambda rows: sums[rows].sum(-1) / counts[rows].sum(-1), [np.arange(len(counts))], n_resamples, seed
-    )
+    n, sums = np.bincount(codes), np.bincount(codes, weights=values)
+    return _bootstrap(lambda rows: sums[rows].sum(-1) / n[rows].sum(-1), [np.arange(len(n))], n_resamples, seed)
 
 
 def spread_over_seeds(seeds: Iterable[Iterable[float]]) -> float:

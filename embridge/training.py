@@ -3,9 +3,7 @@
 A run that was killed continues exactly: the weights' SHA-256 equals the uninterrupted run's.
 """
 
-import csv
 import gc
-import io
 import json
 import math
 import os
@@ -18,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -120,9 +119,7 @@ class _Loss(nn.Module):
 class Trainer:
     """A task's model with its optimiser: what one step does, on one device or as one of several ranks.
 
-    Attributes
-    ----------
-    bad : scalar, 1 once a loss or gradient was not finite; from then on no step is taken
+    ``bad`` is a scalar, 1 once a loss or gradient was not finite; from then on no step is taken.
     """
 
     def __init__(self, task, config: TrainConfig, device: str = "cpu"):
@@ -236,7 +233,7 @@ def train(
         distributed.barrier()
         if (folder / "done.json").exists():
             load_weights(folder, task.model, describe)
-            return _read_log(folder / "log.csv")
+            return pd.read_csv(folder / "log.csv").to_dict("records")
         if device != "cpu" and hasattr(task, "placement"):
             print(f"{folder.name}: {task.placement}")
         with deferred_interrupt() as interrupted:
@@ -323,24 +320,11 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
 def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
     """Weights, log and, last, ``done.json``, whose presence says that the run is whole."""
     save_weights(folder, model)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(log[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(log)
-    write_atomically(folder / "log.csv", text.getvalue().encode())
+    write_atomically(folder / "log.csv", pd.DataFrame(log).to_csv(index=False, lineterminator="\n"))
     seconds = sum(row["seconds"] for row in log)
     done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
     write_atomically(folder / "done.json", json.dumps(done).encode())
     remove_checkpoints(folder)
-
-
-def _read_log(path: Path) -> list[dict]:
-    """The rows as they were written: counts are int, the rest float."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [
-            {name: int(value) if name in ("epoch", "step") else float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
 
 
 @contextmanager

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from benchmarks import data, report, use
+from benchmarks.bids import BidsConfig, open_simulated_bids
 from benchmarks.data import Reading, subset
 from benchmarks.measure import Row, interleave, ratio, usage, worker
 from embridge.config import WindowConfig, profile
 from embridge.data.emg2pose import open_emg2pose
 from embridge.data.windows import build_store
-from embridge.simulator.bids import BidsConfig, open_simulated_bids
 
 TINY = replace(profile("smoke").model, d=16, n_heads=2, n_layers=1, n_queries=2, cross_attention_blocks=(0,))
 

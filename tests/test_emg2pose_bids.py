@@ -14,6 +14,7 @@ import torch
 from conftest import TINY, refuse_folders, series, write_session
 
 import embridge
+from benchmarks import bids
 from embridge.config import SimulationConfig
 from embridge.data import bdf, emg2pose_bids
 from embridge.data.cutting import arrays_of
@@ -22,9 +23,9 @@ from embridge.data.emg2pose_bids import open_either, open_emg2pose_bids
 from embridge.data.windows import build_store
 from embridge.datasets import DATASETS, make_splits, window_config
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.simulator import bids, write
+from embridge.simulator import write
 from embridge.simulator.gestures import TWO_HANDED
-from embridge.simulator.plan import COLUMNS, PlannedFile, plan, with_other_hands
+from embridge.simulator.plan import COLUMNS, PlannedFile, plan
 from embridge.study import Study
 
 PEOPLE = SimulationConfig(
@@ -39,7 +40,7 @@ def forms(tmp_path_factory):
     """The same recordings of both hands three times: HDF5, EMG-BIDS as released, and as newer tools write it."""
     folder = tmp_path_factory.mktemp("données é")
     stages = (*IN_CLASSES, TWO_HANDED[0])
-    files = [f for f in with_other_hands(plan(PEOPLE)) if f.split != "train" or f.recording in stages]
+    files = [f for f in bids.with_other_hands(plan(PEOPLE)) if f.split != "train" or f.recording in stages]
     (folder / "hdf5").mkdir()
     for file in files:
         write.write_recording(folder / "hdf5", PEOPLE.seed, file)
@@ -656,7 +657,7 @@ def test_the_other_hands_are_unconstrained_and_a_little_longer_or_shorter():
     config = bids.BidsConfig(replace(PEOPLE, held_out_stage_users=1), other_hands=False)
     alone = plan(config.simulation)
     assert {file.planned for file in bids.plan_bids(config)} == set(alone)
-    files = with_other_hands(alone)
+    files = bids.with_other_hands(alone)
     others = {file.filename.rsplit("_", 1)[0]: file for file in files if file.prompted}
     pairs = [(file, others[file.filename.rsplit("_", 1)[0]]) for file in alone if file.stage not in TWO_HANDED]
     assert len(files) == len(alone) + len(pairs) and len({file.filename for file in files}) == len(files)

@@ -121,12 +121,11 @@ class Reader:
 
     def __init__(self, emg: WindowStore, pose: WindowStore, scales: dict[str, Statistics], emg_norm: str, device="cpu"):
         self.emg_store, self.pose_store, self.emg_norm, self.device, self.emg_stats = emg, pose, emg_norm, device, None
-        if by := scales.get("pose"):
-            self.pose_mean = torch.tensor(by.pose_mean, device=device)[:, None]  # (J, 1)
-            self.pose_std = torch.tensor(by.pose_std, device=device)[:, None]
+        if by := scales.get("pose"):  # (J, 1) each
+            self.pose_mean, self.pose_std = torch.tensor([by.pose_mean, by.pose_std], device=device)[..., None]
         if by := scales.get("emg"):
-            given = {"mean": by.emg_mean, "std": by.emg_std}
-            self.emg_stats = {name: torch.tensor(values, device=device) for name, values in given.items()}
+            mean, std = torch.tensor([by.emg_mean, by.emg_std], device=device)
+            self.emg_stats = {"mean": mean, "std": std}
 
     def emg(self, ids) -> torch.Tensor:
         """(B, C, T) normalised EMG of the windows ``ids``, or their log-power (B, C, bins)."""

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from embridge.data import recordings as reading
+from embridge.data.hand import FINGERS
 from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import sha256
@@ -34,14 +35,8 @@ _STAGES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="
 IN_CLASSES, UNSEEN_CLASSES = tuple(_STAGES["in_classes"]), tuple(_STAGES["unseen_classes"])
 HELD_OUT_STAGES = (*UNSEEN_CLASSES, *_STAGES["also_held_out"])
 STAGES = tuple(sorted((*IN_CLASSES, *HELD_OUT_STAGES, *_STAGES["others"])))
-JOINTS = (
-    *(f"thumb_{joint}" for joint in ("CMC_FE", "CMC_AA", "MCP_FE", "IP_FE")),
-    *(
-        f"{f}_{joint}"
-        for f in ("index", "middle", "ring", "pinky")
-        for joint in ("MCP_AA", "MCP_FE", "PIP_FE", "DIP_FE")
-    ),
-)
+_OF_THUMB, _OF_FINGER = ("CMC_FE", "CMC_AA", "MCP_FE", "IP_FE"), ("MCP_AA", "MCP_FE", "PIP_FE", "DIP_FE")
+JOINTS = tuple(f"{name}_{joint}" for name in FINGERS for joint in (_OF_THUMB if name == "thumb" else _OF_FINGER))
 
 
 def open_emg2pose(
@@ -49,17 +44,14 @@ def open_emg2pose(
 ) -> Source:
     """List emg2pose's recordings below ``folder`` without reading their samples.
 
-    Any subset of the files will do: rows without a file are absent, files without a row are left out and named in
-    ``Source.skipped``, as links to folders are (:func:`~embridge.data.recordings.files_below`). A name in the CSV only
-    chooses among the files below ``folder``. Without a CSV the attributes in the HDF5 files are all there is: the
+    Any subset of the files will do: rows without a file are absent; files without a row are left out and named in
+    ``Source.skipped``, as links to folders are. Without a CSV the attributes in the HDF5 files are all there is: the
     recordings have no split, and a warning says so. ``verify`` compares every file with ``sha256.txt`` (lines of
     ``sha256sum``) in ``folder``. ``skip_broken`` leaves out files that do not open; without it they raise InputError.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(
-            f"emg2pose: there is no folder {folder}; pass --data with the folder that holds the HDF5 files"
-        )
+        raise InputError(f"emg2pose: there is no folder {folder}; pass --data with the one that holds the HDF5 files")
     below, left = reading.files_below(folder, skip_broken)
     files: dict[str, Path] = {}
     for path in below:
@@ -95,9 +87,7 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
     for csv in tables:
         with reading.readable(csv, "CSV file in UTF-8", OSError, ValueError):  # a link to nothing; pandas' own errors
             if (size := csv.stat().st_size) > MOST_METADATA:
-                raise InputError(
-                    f"{csv}: expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again"
-                )
+                raise InputError(f"{csv}: expected at most {MOST_METADATA} bytes, found {size}; fetch it again")
             # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
             rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         if missing := [c for c in COLUMNS if c not in rows.columns]:
@@ -137,9 +127,7 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
         except InputError as error:
             reading.leave_out(skipped, path.name, error, skip_broken)
             continue
-        user, session, stage, hand = (
-            value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in found
-        )
+        user, session, stage, hand = (x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in found)
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
             warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
         gesture = stage.removesuffix("_both")
@@ -148,9 +136,8 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
 
 
 def _recording(path: Path, simulated: bool, **columns: str) -> Recording:
-    return Recording(
-        key=path.stem, path=path, sample_rate=SAMPLE_RATE, simulated=simulated, loader=_load, counter=_count, **columns
-    )
+    read = {"sample_rate": SAMPLE_RATE, "simulated": simulated, "loader": _load, "counter": _count}
+    return Recording(key=path.stem, path=path, **read, **columns)
 
 
 def _verify(folder: Path, files: dict[str, Path]) -> None:

@@ -55,12 +55,11 @@ class Database:
     names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
 
 
-def _database(exercises: dict[str, list], **told) -> Database:
-    return Database(exercises={int(number): about for number, about in exercises.items()}, **told)
-
-
 _TOLD = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-DB1, DB2, DB7 = (_database(**_TOLD[name]) for name in ("DB1", "DB2", "DB7"))
+DB1, DB2, DB7 = (
+    Database(**told | {"exercises": {int(number): about for number, about in told["exercises"].items()}})
+    for told in (_TOLD[name] for name in ("DB1", "DB2", "DB7"))
+)
 
 
 def gesture_name(exercise: int, rank: int) -> str:
@@ -69,11 +68,10 @@ def gesture_name(exercise: int, rank: int) -> str:
 
 
 def open_db1(folder: Path | str, *, exercises: Sequence[int] = (1,), skip_broken: bool = False) -> Source:
-    """List DB1's exercise 1, one recording a subject, found at any depth below ``folder``.
+    """List DB1's exercise 1, or others, which METHOD 1 leaves out; a recording a subject, at any depth in ``folder``.
 
-    METHOD 1 is of exercise 1 alone; ``exercises`` asks for others, with gestures "E2-01" to "E2-17" and "E3-01" to
-    "E3-23". Raises InputError for another exercise, where there is no such file, or where a subject has some exercises
-    but not these (``skip_broken`` leaves out what is missing and counts it).
+    Raises InputError for another exercise than 1 to 3, where there is no such file, or where a subject has some
+    exercises but not these (``skip_broken`` leaves out what is missing and counts it).
     """
     asked = np.ravel(exercises).tolist()
     exact = [exercise for exercise in DB1.exercises if exercise in asked]  # not 1.0, which names would show

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
-from embridge.data.ninapro import gesture_name
 from embridge.errors import InputError
 
 SETS = ("in", "unseen")
@@ -228,8 +227,7 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
     if hands == "prompted":
         if not table.moving_hand.any():  # EMG-BIDS without emg2pose's own table
             needs = "hands 'prompted' needs moving_hand, which emg2pose's metadata CSV alone has, found none"
-            remedy = "put emg2pose_metadata.csv into the folder or ask for all hands"
-            raise InputError(f"{dataset}: {needs}; {remedy}")
+            raise InputError(f"{dataset}: {needs}; put emg2pose_metadata.csv into the folder or ask for all hands")
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
     train, val, test = (table.split == name for name in ("train", "val", "test"))
     kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
@@ -250,12 +248,9 @@ def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_t
 def _remedy(table: pd.DataFrame) -> str:
     have = table.drop_duplicates("user").split.value_counts()
     per_split = ", ".join(f"{have.get(split, 0)} {split}" for split in ("train", "val", "test"))
+    mini = "One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. "
     text = f"Users found: {per_split}; add files of val (two users or more) and test users"
-    if table.user.nunique() == 1:
-        return (
-            f"One user only, like Meta's emg2pose_dataset_mini (30 files): it holds no other users to test on. {text}"
-        )
-    return text
+    return mini + text if table.user.nunique() == 1 else text
 
 
 def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) -> str:
@@ -270,13 +265,10 @@ def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) 
 # NinaPro
 
 
-def _movements(exercise: int, *ranks: int) -> tuple[str, ...]:
-    return tuple(gesture_name(exercise, rank) for rank in ranks)
-
-
-DB1_CLASSES = {"in": _movements(1, 2, 4, 7, 10), "unseen": _movements(1, 1, 5, 9, 12)}
+DB1_CLASSES = {"in": ("E1-02", "E1-04", "E1-07", "E1-10"), "unseen": ("E1-01", "E1-05", "E1-09", "E1-12")}
 DB1_EVALUATION_REPETITIONS = (2, 5, 7)
-NINAPRO_CLASSES = {"in": _movements(2, 1, 5, 10, 15), "unseen": _movements(1, 1, 5, 10, 15)}  # exercises C and B
+# movements 1, 5, 10 and 15 of exercises C and B
+NINAPRO_CLASSES = {"in": ("E2-01", "E2-05", "E2-10", "E2-15"), "unseen": ("E1-01", "E1-05", "E1-10", "E1-15")}
 NINAPRO_NOTES = (
     "The paper prints the in-distribution classes as 1, 5, 10 and 10 of exercise C; the second 10 is read as 15.",
     "Of DB2's 22 glove sensors the four distal ones (columns 7, 10, 14, 18) are dropped: DB7's glove has the other 18.",
@@ -362,7 +354,7 @@ def table1(splits: Splits) -> pd.DataFrame:
     rows = []
     for name, ids in splits.named().items():
         part = splits.table.iloc[ids]
-        counts = (part[column].nunique() for column in ("gesture", "user", "session", "recording"))
+        counts = part[["gesture", "user", "session", "recording"]].nunique()
         rows.append((name, *counts, len(part), *splits.paper.get(name, (None, None, None))))
     printed = ["paper: gestures", "paper: users", "paper: sessions"]
     columns = ["split", "gestures", "users", "sessions", "files", "windows", *printed]

@@ -296,16 +296,9 @@ class _Build:
         segment, start, offset = np.array(log["windows"], np.int64).reshape(-1, 3).T
         labels = [(self.gestures.setdefault(g, len(self.gestures)), repetition) for g, repetition in log["segments"]]
         gesture, repetition = np.array(labels, np.int64).reshape(-1, 2)[segment].T
-        columns = {
-            "recording": np.full(len(segment), len(self.logs)),
-            "segment": segment + self.n_segments,
-            "start": start,
-            "offset": offset,
-            "gesture": gesture,
-            "repetition": repetition,
-            "digest": np.array(log["digests"], dtype=np.uint64),
-            "checksum": np.array(log["checksums"], dtype=np.uint64),
-        }
+        columns = {"recording": np.full(len(segment), len(self.logs)), "segment": segment + self.n_segments}
+        columns |= {"start": start, "offset": offset, "gesture": gesture, "repetition": repetition}
+        columns |= {name: np.array(log[f"{name}s"], np.uint64) for name in ("digest", "checksum")}
         self.columns.append(columns)
         self.n_segments += len(labels)
         self.n_windows += len(segment)
@@ -332,28 +325,16 @@ class _Build:
         for log in self.logs:
             totals.update(log["counts"], dead_channels=len(log["dead_channels"]))
         totals["broken_files"] = len(self.broken)
-        for text in stores.odd(self.lost, totals, self.source.failures_known):
-            warnings.warn(f"{self.source.folder}: {text}", EMBridgeWarning, stacklevel=5)
-        body = {
-            "key": self.path.name,
-            "kind": self.kind,
-            "sources": self.sources,
-            "source": self.source.name,
-            "simulated": self.source.simulated,
-            "reader_version": self.source.reader_version,
-            "store_version": STORE_VERSION,
-            "config": as_json(self.config),
-            "n_windows": self.n_windows,
-            "counts": totals,
-            "lost": self.lost,
-            "gestures": list(self.gestures),
-            "table_sha256": sha256(table),
-            "windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(),
-            "skipped": self.source.skipped,
-            "broken": self.broken,
-            "recordings": self.logs,
-            **provenance(threads=1),  # which cuts a window; and what fills a store need not load torch
-        }
+        source = self.source
+        for text in stores.odd(self.lost, totals, source.failures_known):
+            warnings.warn(f"{source.folder}: {text}", EMBridgeWarning, stacklevel=5)
+        body = {"key": self.path.name, "kind": self.kind, "sources": self.sources, "source": source.name}
+        body |= {"simulated": source.simulated, "reader_version": source.reader_version}
+        body |= {"store_version": STORE_VERSION, "config": as_json(self.config), "n_windows": self.n_windows}
+        body |= {"counts": totals, "lost": self.lost, "gestures": list(self.gestures), "table_sha256": sha256(table)}
+        body |= {"windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(), "skipped": source.skipped}
+        # one thread cuts a window; and what fills a store need not load torch
+        body |= {"broken": self.broken, "recordings": self.logs, **provenance(threads=1)}
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)

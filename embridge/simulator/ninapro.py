@@ -218,11 +218,8 @@ def write_ninapro(
             f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
         )
     files, write = plan_ninapro(config), partial(_write_file, folder, config)
-
-    def size(file: PlannedMat) -> int:
-        return file_bytes(n_samples(file, config))
-
-    write_missing(folder, config, files, write, size, per_worker=1, progress=progress, workers=workers)
+    how = {"per_worker": 1, "progress": progress, "workers": workers}
+    write_missing(folder, config, files, write, lambda file: file_bytes(n_samples(file, config)), **how)
     return files
 
 

@@ -1,6 +1,6 @@
 """The files of a simulated dataset: the rows of ``metadata.csv``, as emg2pose arranges users and stages."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from embridge.config import SimulationConfig
@@ -19,7 +19,7 @@ COLUMNS = (  # of metadata.csv
 class PlannedFile:
     """One file to write: a row of ``metadata.csv`` and what the simulator needs to make it.
 
-    ``moment`` and ``prompted`` are of the other hand's files alone (:func:`with_other_hands`): the stage that the
+    ``moment`` and ``prompted`` are of the other hand's files alone (``benchmarks/bids.py``): the stage that the
     prompted hand recorded then, and which hand that was.
     """
 
@@ -103,29 +103,3 @@ def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
                             for side in (("left", "right") if stage in TWO_HANDED else (one_hand,))
                         ]
     return tuple(files)
-
-
-def with_other_hands(files: tuple[PlannedFile, ...]) -> tuple[PlannedFile, ...]:
-    """The files and, after each of a one-handed stage, the other hand's, as emg2pose has them (METHOD 1).
-
-    That one is labelled "unconstrained" and is 4 to 16 ms longer or shorter; as unconstrained is a training stage, the
-    other hands of a training user's held-out stages are training files.
-    """
-    out = []
-    for i, file in enumerate(files):
-        out.append(file)
-        if file.stage not in TWO_HANDED:
-            trains = file.generalization in ("none", "stage")
-            ms = (4 + i % 13) * (1 if i % 2 else -1)
-            other = replace(
-                file,
-                stage="unconstrained",
-                side="left" if file.side == "right" else "right",
-                split="train" if trains else file.split,
-                generalization="none" if trains else "user",
-                seconds=file.seconds + ms / 1000,
-                moment=file.stage,
-                prompted=file.side,
-            )
-            out.append(other)
-    return tuple(out)

@@ -35,26 +35,14 @@ def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
     Each is simulated when it is loaded: the same windows are cut from them, and nothing but these takes disk.
     """
     made_by = fingerprint(VERSION, as_json(PHYSIOLOGY), config.seed)
-    recordings = [
-        Recording(
-            key=file.filename,
-            path=Path(folder, f"{file.filename}.hdf5"),
-            user=file.user,
-            session=file.session,
-            gesture=file.stage,
-            hand=file.side,
-            sample_rate=SAMPLE_RATE,
-            moving_hand=file.moving_hand,
-            split=file.split,
-            generalization=file.generalization,
-            simulated=True,
-            loader=partial(_simulated, file, config.seed),
-            counter=partial(_length, file),
-            made_from=fingerprint(made_by, as_json(file), length=64),
-        )
-        for file in sorted(plan(config), key=lambda file: file.filename)
-    ]
-    return Source("simulated", Path(folder), tuple(recordings), READER_VERSION, True, failures_known=True)
+    columns, recordings = ("user", "session", "moving_hand", "split", "generalization"), []
+    for file in sorted(plan(config), key=lambda file: file.filename):
+        about = {name: getattr(file, name) for name in columns}
+        about |= {"key": file.filename, "path": Path(folder, file.path), "gesture": file.stage, "hand": file.side}
+        about |= {"loader": partial(_simulated, file, config.seed), "counter": partial(_length, file)}
+        made_from = fingerprint(made_by, as_json(file), length=64)
+        recordings.append(Recording(sample_rate=SAMPLE_RATE, simulated=True, made_from=made_from, **about))
+    return Source("simulated", folder, recordings, READER_VERSION, True, failures_known=True)
 
 
 def _length(file: PlannedFile, recording: Recording) -> int:
@@ -80,19 +68,10 @@ def open_simulated_ninapro(
 def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Source:
     """As :func:`planned_simulated`, of :func:`open_simulated_ninapro`; labels lie where they do on average."""
     splits = {database.name: database.split for database in (DB2, DB7)}
-    recordings = [
-        Recording(
-            key=f"{file.user}-E{file.exercise}",
-            path=Path(folder, file.path),
-            user=file.user,
-            session=file.user,
-            gesture="",
-            hand="",
-            sample_rate=SAMPLE_RATE,
-            split=splits[file.database],
-            counter=lambda _, file=file: n_samples(file, config),
-            labeller=lambda _, file=file: expected_segments(file, config),
-        )
-        for file in plan_ninapro(config)
-    ]
-    return Source("simulated-ninapro", Path(folder), tuple(recordings), "", True)
+    recordings = []
+    for file in plan_ninapro(config):
+        key, path, split = f"{file.user}-E{file.exercise}", Path(folder, file.path), splits[file.database]
+        asked = {"counter": lambda _, file=file: n_samples(file, config)}
+        asked["labeller"] = lambda _, file=file: expected_segments(file, config)
+        recordings.append(Recording(key, path, file.user, file.user, "", "", SAMPLE_RATE, split=split, **asked))
+    return Source("simulated-ninapro", folder, recordings, "", True)

@@ -36,12 +36,9 @@ def write_dataset(
     ``metadata.csv`` comes last. Arguments and errors as of :func:`write_missing`.
     """
     files, write = plan(config), partial(write_recording, folder, config.seed)
-
-    def size(file: PlannedFile) -> int:
-        return file_bytes(file.n_samples)
-
     # a pool takes a second to start, in which one process writes eight files
-    n = write_missing(folder, config, files, write, size, per_worker=8, progress=progress, workers=workers)
+    how = {"per_worker": 8, "progress": progress, "workers": workers}
+    n = write_missing(folder, config, files, write, lambda file: file_bytes(file.n_samples), **how)
     metadata = folder / "metadata.csv"
     if n or not metadata.exists():
         write_table(metadata, COLUMNS, (file.row() for file in files))
@@ -112,21 +109,12 @@ def write_recording(folder: Path, seed: int, file: PlannedFile) -> None:
     samples["time"] = start + np.arange(len(samples)) / SAMPLE_RATE
     samples["joint_angles"] = made.angles
     samples["emg"] = made.emg
-    attributes = {
-        "dataset": "simulated",
-        "simulated": True,
-        "simulator_version": VERSION,
-        "filename": file.filename,
-        "session": file.session,
-        "user": file.user,
-        "side": file.side,
-        # as in some of the real files, where metadata.csv does not have the suffix
-        "stage": f"{file.stage}_both" if file.moving_hand == "both" else file.stage,
-        "start": start,
-        "end": start + len(samples) / SAMPLE_RATE,
-        "num_channels": made.emg.shape[1],
-        "sample_rate": SAMPLE_RATE,
-    }
+    attributes = {"dataset": "simulated", "simulated": True, "simulator_version": VERSION, "filename": file.filename}
+    attributes |= {"session": file.session, "user": file.user, "side": file.side}
+    # as in some of the real files, where metadata.csv does not have the suffix
+    attributes["stage"] = f"{file.stage}_both" if file.moving_hand == "both" else file.stage
+    attributes |= {"start": start, "end": start + len(samples) / SAMPLE_RATE}
+    attributes |= {"num_channels": made.emg.shape[1], "sample_rate": SAMPLE_RATE}
     with whole(folder / file.path) as part, h5py.File(part, "w") as handle:
         group = handle.create_group("emg2pose")
         group.attrs.update(attributes)
@@ -145,13 +133,10 @@ def _claim(folder: Path, config) -> None:
             raise InputError(f"{manifest}: not readable as JSON; remove the folder and run again") from error
         differ = [k for part in ours for k in _differences(part, ours[part], theirs.get(part))]
         if differ:
-            raise InputError(
-                f"{folder} holds another simulation, different in {', '.join(differ)}; use another folder or remove it"
-            )
+            told = f"different in {', '.join(differ)}; use another folder or remove it"
+            raise InputError(f"{folder} holds another simulation, {told}")
     elif any(folder.glob("*.hdf5")):
-        raise InputError(
-            f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another folder"
-        )
+        raise InputError(f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another one")
     else:
         write_json(manifest, ours | provenance(threads=1), sort_keys=True)
 

@@ -6,7 +6,7 @@ header that says uV, frames without a pose only in BAD_IK, both hands of a momen
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -19,7 +19,8 @@ from embridge.data.bids import DESCRIPTION
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.data.emg2pose_bids import FAILED, open_emg2pose_bids
 from embridge.data.recordings import Source
-from embridge.simulator.plan import COLUMNS, PlannedFile, plan, with_other_hands
+from embridge.simulator.gestures import TWO_HANDED
+from embridge.simulator.plan import COLUMNS, PlannedFile, plan
 from embridge.simulator.session import simulate
 from embridge.simulator.write import whole, write_json, write_missing, write_table
 
@@ -73,6 +74,32 @@ def plan_bids(config: BidsConfig) -> tuple[BidsFile, ...]:
     """Every file of the dataset, user by user."""
     files = plan(config.simulation)
     return arranged(with_other_hands(files) if config.other_hands else files)
+
+
+def with_other_hands(files: tuple[PlannedFile, ...]) -> tuple[PlannedFile, ...]:
+    """The files and, after each of a one-handed stage, the other hand's, as emg2pose has them (METHOD 1).
+
+    That one is labelled "unconstrained" and is 4 to 16 ms longer or shorter; as unconstrained is a training stage, the
+    other hands of a training user's held-out stages are training files.
+    """
+    out = []
+    for i, file in enumerate(files):
+        out.append(file)
+        if file.stage not in TWO_HANDED:
+            trains = file.generalization in ("none", "stage")
+            ms = (4 + i % 13) * (1 if i % 2 else -1)
+            other = replace(
+                file,
+                stage="unconstrained",
+                side="left" if file.side == "right" else "right",
+                split="train" if trains else file.split,
+                generalization="none" if trains else "user",
+                seconds=file.seconds + ms / 1000,
+                moment=file.stage,
+                prompted=file.side,
+            )
+            out.append(other)
+    return tuple(out)
 
 
 def arranged(files: Iterable[PlannedFile]) -> tuple[BidsFile, ...]:
