@@ -1,7 +1,7 @@
 """What the page of results compares: systems, galleries, this run with other seeds or another front end, controls."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -157,11 +157,16 @@ def with_seeds(studies: list[Study]) -> list[Study]:
     return [*studies, *(study.changed(seed=n) for n in range(SEEDS if committed(study) else 0) if n not in mine)]
 
 
-def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
-    """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
+def recorded_seeds(
+    studies: list[Study], names: Iterable[str], galleries: tuple[str, ...] = HEADLINE, *, every: bool = False
+) -> list[dict]:
+    """Committed rows of the long profile's systems, of the seeds that this run does not make itself.
+
+    ``every``: all rows, those of D_tune and of each k among them; else what the headline's tables show.
+    """
     shown = ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
-    others = with_seeds(studies)[len(studies) :]
-    return _committed_rows(studies[0], [other.seed for other in others], names, galleries, shown)
+    seeds = [other.seed for other in with_seeds(studies)[len(studies) :]]
+    return _committed_rows(studies[0], seeds, names, galleries, shown, every=every)
 
 
 def other_front_end(study: Study, names: tuple[str, ...]) -> tuple[list[dict], str]:
@@ -182,16 +187,18 @@ def other_front_end(study: Study, names: tuple[str, ...]) -> tuple[list[dict], s
     return [{**r, "options": f"{OPTION}{tokens}"} for r in rows], told
 
 
-def _committed_rows(study: Study, seeds, names, galleries, metrics) -> list[dict]:
-    """Committed rows of systems as they are, in these galleries and metrics."""
+def _committed_rows(study: Study, seeds, names, galleries, metrics, *, every: bool = False) -> list[dict]:
+    """Committed rows of systems as they are, in these galleries and metrics, or ``every`` one."""
     found = [recorded(study.changed(seed=seed), name, own=False) for seed in seeds for name in names]
     return [
         r
         for record in filter(None, found)
         for r in record.rows
-        if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
-        and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
-        and r["metric"] in metrics
+        if every or (
+            r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
+            and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
+            and r["metric"] in metrics
+        )
     ]  # fmt: skip
 
 

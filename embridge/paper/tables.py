@@ -36,10 +36,12 @@ from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
     MEASURED,
+    MISSING,
     beside,
     cell_frame,
     choose,
     mean_interval,
+    over_seeds,
     prefer_own,
     rising,
     select,
@@ -298,6 +300,8 @@ class Table:
     index, columns : what names a line of the printed table, and what a column
     named : column to what its values are called in print, by value, or a format for all
     digits : of our numbers
+    seeds : whether a cell is the mean over all seeds there are (:func:`~embridge.paper.table_cells.over_seeds`) or,
+        False, over this run's alone where it has any
     """
 
     cells: Callable[..., pd.DataFrame]
@@ -305,6 +309,7 @@ class Table:
     columns: tuple[str, ...] = ("protocol", "classes")
     named: dict[str, dict | str] = field(default_factory=dict)
     digits: int = 2
+    seeds: bool = False
 
 
 TABLES = {
@@ -313,11 +318,14 @@ TABLES = {
         partial(headline_rows, systems=TABLE_3_SYSTEMS, table="E Table 3", groups=TABLE_3_GROUPS),
         ("group", "system"),
         named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
+        seeds=True,
     ),
-    "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
+    "table4": Table(
+        _table4_rows, ("system", "convention"), ("batch_size",), {"batch_size": "batch size {}"}, seeds=True
+    ),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
-    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}),
-    "fig4": Table(_fig4_rows, ("param", "param_value")),
+    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}, seeds=True),
+    "fig4": Table(_fig4_rows, ("param", "param_value"), seeds=True),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
     "regression": Table(_regression_rows, columns=("classes",), digits=1),
@@ -326,26 +334,34 @@ TABLES = {
     "front_ends": Table(_front_end_rows, ("system", "protocol", "classes"), ("tokens",), {"tokens": front_ends.NAMES}),
     "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
-    "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
-    "cpep_gain": Table(_cpep_gain, columns=("classes",)),
-    "cpep_ablation": Table(
-        partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"),
+    "cpep_main": Table(
+        partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}, seeds=True
     ),
+    "cpep_gain": Table(_cpep_gain, columns=("classes",)),
+    "cpep_ablation": Table(partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"), seeds=True),
 }
 
 
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
-    return TABLES[name].cells(results, dataset, **options)
+    table = TABLES[name]
+    return table.cells(over_seeds(results) if table.seeds else results, dataset, **options)
 
 
 def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells of :func:`numbers`, or some of them, as text; those of several datasets with a column that names these."""
+    """Cells of :func:`numbers`, or some of them, as text; those of several datasets with a column that names these.
+
+    A line of several seeds says how many, "1 to 3" where its cells differ.
+    """
     table = TABLES[name]
     for column, named in table.named.items():
         shown = cells[column].replace(named) if isinstance(named, dict) else cells[column].map(named.format)
         cells = cells.assign(**{column: shown})
     if "default" in cells:
         cells = cells.assign(param_value=cells["param_value"] + cells["default"].map({True: " (default)", False: ""}))
-    index = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
-    return text_table(cells, [*index, *table.index], list(table.columns), digits=table.digits)
+    index = [*["dataset"] * ("dataset" in cells and cells["dataset"].nunique() > 1), *table.index]
+    if "seeds" in cells:
+        of_line = cells.groupby(index, sort=False)["seeds"]
+        least, most = (of_line.transform(end).map("{:g}".format).replace("nan", MISSING) for end in ("min", "max"))
+        cells, index = cells.assign(seeds=least.where(least == most, least + " to " + most)), [*index, "seeds"]
+    return text_table(cells, index, list(table.columns), digits=table.digits)
