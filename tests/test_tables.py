@@ -81,19 +81,24 @@ def test_lookup_of_other_metrics_and_batch_sizes():
 def test_the_papers_numbers_fit_together():
     """What the text derives from its own tables: misread cells would break these."""
     assert all(0 < n.value < 1 for n in numbers.NUMBERS if not n.approx)
-    # (E 3.3, from unrounded F1s: 0.522 over 0.457 and over 0.473)
-    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["CPEP"] - 1 == pytest.approx(
-        numbers.OVERALL_GAIN["CPEP"], abs=1e-3
-    )
-    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
-    for system, value in numbers.TABLE_4[256].items():
-        assert numbers.TABLE_2[system][3] == value
-    assert numbers.TABLE_3["CASCLe"] == numbers.TABLE_2["EMBridge"]
-    assert numbers.CPEP_MAIN["CPEP"] == numbers.CPEP_ABLATION["CPEP"] == numbers.TABLE_2["CPEP"]
-    for k, classes in enumerate(("in", "unseen")):  # C's abstract: 21 % and 72 %, over what C calls emg2pose
-        gain = numbers.CPEP_MAIN["CPEP"][k] / numbers.CPEP_MAIN["Vemg2pose"][k] - 1
-        assert round(gain, 2) == numbers.CPEP_GAIN[classes]
-        of_e = {name: numbers.CPEP_MAIN["CPEP"][k] / numbers.TABLE_2[name][k] - 1 for name in ("Vemg2pose", "emg2pose")}
+
+    def said(system, protocol="ZS", classes="unseen", **more):
+        return numbers.lookup(system, protocol, classes, **more)[0]
+
+    f1 = {s: said(s, metric="user_f1") for s in ALIGNED}  # E 3.3, from unrounded F1s: 0.522 over 0.457 and over 0.473
+    assert f1["EMBridge"] / f1["CPEP"] - 1 == pytest.approx(said("CPEP", metric="overall_gain"), abs=1e-3)
+    assert f1["EMBridge"] / f1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
+    for system in ALIGNED:
+        assert said(system, table="E Table 4", batch_size=256) == said(system, table="E Table 2") is not None
+    for cell in CELLS:
+        assert said("EMBridge", *cell, table="E Table 3") == said("EMBridge", *cell, table="E Table 2") is not None
+        same = {said("CPEP", *cell, table=name) for name in ("C main", "C ablation", "E Table 2")}
+        assert len(same) == 1 and None not in same
+    for classes in ("in", "unseen"):  # C's abstract: 21 % and 72 %, over what C calls emg2pose
+        cpep = said("CPEP", "LP", classes)
+        gain = cpep / said("Vemg2pose", "LP", classes, table="C main") - 1
+        assert round(gain, 2) == said("CPEP", "LP", classes, metric="gain_over_vemg2pose")
+        of_e = {name: cpep / said(name, "LP", classes) - 1 for name in ("Vemg2pose", "emg2pose")}
         assert abs(of_e["Vemg2pose"] - gain) < 0.01 < 0.1 < abs(of_e["emg2pose"] - gain)
 
 

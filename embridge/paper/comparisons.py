@@ -25,6 +25,7 @@ from embridge.paper.table_cells import (
     footnotes,
     interval,
     marked,
+    measured,
     number,
     select,
     summary,
@@ -100,19 +101,19 @@ def difference_rows(
     """
     seeds = {o.rows[0]["seed"] for o in outcomes}
     kind = "95 % paired bootstrap over users" + ("" if len(seeds) == 1 else f", {len(seeds)} seeds (Student)")
-    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS", "interval_kind": kind}
+    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS"}
     common |= {"seed": seeds.pop() if len(seeds) == 1 else None, "pooling": study.profile.evaluation.pooling}
     rows = [
-        row(**common, **{c: d[c] for c in ("system", "classes", "gallery", "low", "high")}, metric=DIFFERENCE,
-            value=d["difference"])
+        row(**common, **{c: d[c] for c in ("system", "classes", "gallery")}, metric=DIFFERENCE,
+            **measured((d["difference"], d["low"], d["high"]), kind))
         for frame in (differences.rename(columns={"systems": "system"}), steps.rename(columns={"step": "gallery"}))
         for d in frame.to_dict("records")
     ]  # fmt: skip
     f1 = [_less(outcomes, study, f1_of=k) for k in range(4)]
     for pair, classes, k in itertools.product(differences["systems"].unique(), SETS, range(4)):
-        value, low, high = f1[k](*((system, classes, "all") for system in pair.split(" - ")))
+        less = measured(f1[k](*((system, classes, "all") for system in pair.split(" - "))), kind)
         how = {"system": pair, "classes": classes, "gallery": "all", "metric": "class_f1_difference", "class": k}
-        rows.append(row(**common, **how, value=value, low=low, high=high))
+        rows.append(row(**common, **how, **less))
     return rows
 
 

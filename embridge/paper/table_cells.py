@@ -26,6 +26,11 @@ MEASURED = ("value", "low", "high", "interval_kind", "origin")
 OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high", "mark")  # how far above LOG_POWER_LDA's probe, and NOT_ABOVE
 
 
+def measured(found: tuple[float, float, float], kind: str = "", **more) -> dict:
+    """(value, low, high) of :mod:`embridge.statistics` as the columns of a row or a cell."""
+    return dict(zip(MEASURED, (*found, kind), strict=False)) | more
+
+
 def number(value, digits: int = 2) -> str:
     """A number as tables print it; a dash where there is none."""
     return MISSING if value is None or pd.isna(value) else f"{value:.{digits}f}"
@@ -249,7 +254,7 @@ def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
     """
     scores = rows[rows["metric"] != "user_recall"]
     if scores.empty:
-        return dict(zip(MEASURED, (np.nan, np.nan, np.nan, "", ""), strict=True))
+        return measured(3 * (np.nan,), origin="")
     if scores["seed"].duplicated().any():
         varying = [c for c in ("options", "param_value", "draw", "batch_size", "profile") if scores[c].nunique() > 1]
         raise InputError(
@@ -267,8 +272,7 @@ def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
         numbers = widened(*mean_interval(scores), half / np.sqrt(len(scores)))
     if scores["metric"].isin(SHARES).all():  # Student's part knows no bounds
         numbers = np.clip(numbers, 0.0, 1.0).tolist()
-    kind = f"95 %, {len(scores)} seeds (Student) and their users in quadrature"
-    return dict(zip(MEASURED, (*numbers, kind), strict=False)) | where
+    return measured(numbers, f"95 %, {len(scores)} seeds (Student) and their users in quadrature", **where)
 
 
 def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
@@ -276,6 +280,9 @@ def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
     value = rows["value"].mean()
     below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
     return value, value - below, value + above
+
+
+NOT_PRINTED = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:

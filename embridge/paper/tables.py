@@ -32,15 +32,17 @@ from embridge.grids import DEFAULTS
 from embridge.paper import front_ends
 from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
 from embridge.paper.growth import growth_rows
-from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.paper.numbers import CELLS, NOT_IN_SOURCE
+from embridge.paper.numbers import TABLES as PRINTED
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
-    MEASURED,
     MISSING,
+    NOT_PRINTED,
     beside,
     cell_frame,
     choose,
     mean_interval,
+    measured,
     over_seeds,
     prefer_own,
     rising,
@@ -141,8 +143,9 @@ def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     for rival, classes in itertools.product(CPEP_BASELINE, SETS):
         both = [select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
         for ours, theirs in zip(*both, strict=False):
-            found = {"value": ours["value"] / theirs["value"] - 1, "low": np.nan, "high": np.nan, "interval_kind": ""}
-            found["origin"] = "; ".join(sorted({ours["origin"], theirs["origin"]} - {""}))
+            gain = ours["value"] / theirs["value"] - 1
+            origins = set() if np.isnan(gain) else {ours["origin"], theirs["origin"]} - {""}
+            found = measured((gain, np.nan, np.nan), origin="; ".join(sorted(origins)))
             paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
             cells.append({"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper)
     return cell_frame(cells, ["system", "classes"])
@@ -203,7 +206,12 @@ def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     keys = list(itertools.product(ALIGNED, CONVENTIONS))
     rows = {key: sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
     # a small profile's own may be another
-    sizes = sorted({*TABLE_4, *(int(size) for found in rows.values() for size in found["param_value"])})
+    sizes = sorted(
+        {
+            *(n.batch_size for n in PRINTED["E Table 4"]),
+            *(int(size) for found in rows.values() for size in found["param_value"]),
+        }
+    )
     cells, line = [], lda_lines(results, dataset)["unseen"]
     for (system, convention), size in itertools.product(keys, sizes):
         of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
@@ -236,8 +244,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
             labels = {"param": param, "param_value": value, "default": rising(value) == rising(usual)}
             labels |= {"protocol": protocol, "classes": classes}
             # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
-            paper = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
-            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
+            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | NOT_PRINTED)
     return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
@@ -275,14 +282,14 @@ def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         for text in sorted(part["param_value"].unique(), key=rising):
             draws = select(part, param_value=text)
             value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
-            kind = "± SD over draws" if len(draws) > 1 else ""
-            measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
+            mean = measured((value, value - sd, value + sd), "± SD over draws" if len(draws) > 1 else "")
+            mean |= {"origin": "; ".join(sorted(set(draws["origin"])))}
             labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
             labels["shots"] = int(draws["n_train"].max())
             over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
             labels |= gain_columns(*mean_interval(over)) if len(over) else {}
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
-            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
+            cells.append(labels | mean | paper)
     labels = ["classes", "system", "fraction", "shots", "draws"]
     return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
 
