@@ -61,7 +61,7 @@ def imports(source: str) -> frozenset[str]:
 
 
 def code_key(sources: list[str], root: Path = cli.ROOT) -> str:
-    """Hash of every module below ``root`` that these sources import, and that those import in turn."""
+    """Hash of every module below ``root`` that these sources import, and those in turn, with the tables beside them."""
     names, texts = {name for source in sources for name in imports(source)}, {}
     while names:
         name = names.pop()
@@ -69,6 +69,7 @@ def code_key(sources: list[str], root: Path = cli.ROOT) -> str:
         file = next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
         if file is not None and file not in texts:
             texts[file] = file.read_text(encoding="utf-8")
+            texts |= {table: table.read_text(encoding="utf-8") for table in file.parent.glob("*.toml")}
             names |= imports(texts[file]) | ({name.rpartition(".")[0]} - {""})
     return _digest([[file.relative_to(root).as_posix(), texts[file]] for file in sorted(texts)])
 

@@ -63,6 +63,18 @@ def test_only_values_with_as_many_seeds_are_compared_and_all_have_the_spread_of_
     assert told == ["EMBridge, tau_s: takes 0.2 for 0.1 (+0.040); 2 of 2 others lie in its interval."]
 
 
+def test_this_run_s_seed_and_committed_ones_are_one_mean():
+    origin = "long run, 2026-11-28, abc"
+    rows = tried("tau_s", "0.2", 0.6, 0.6, seeds=3, origin=origin)
+    rows += [r | {"origin": origin if r["seed"] else ""} for r in tried("tau_s", "0.1", 0.4, 0.4, seeds=3, step=0.01)]
+    cells = constants.numbers(as_frame(rows), "simulated").set_index("param_value")
+    assert cells["seeds"].tolist() == [3, 3] and cells.loc["0.1", "mean"] == pytest.approx(0.41)
+    assert cells["origin"].tolist() == [origin, origin] and constants.text(cells.reset_index())["seeds"].tolist() == [
+        3,
+        3,
+    ]
+
+
 def test_what_is_tried_together_is_compared_within_its_system_and_shown_with_its_perplexity():
     rows = [
         *tried(JOINT, "dot, 0.1, 1", 0.3, 0.3, half=0.01), *tried(JOINT, "cosine, 0.5, 0.25", 0.4, 0.3, half=0.01),

@@ -310,6 +310,9 @@ def test_seeds_of_the_long_profile_are_read_where_they_are_on_record(study):
     assert len(cells) == len(set(cells)) and ("EMBridge", "ZS", "unseen", 0) in cells
     mine = comparisons.recorded_seeds([Study("simulated", "quick", out=study.out, device="cpu")], ("CPEP",))
     assert mine == [r for r in rows if r["system"] == "CPEP" and r["seed"] != 0]  # what a run makes it does not read
+    every = comparisons.recorded_seeds([other], ["EMBridge"], every=True)  # D_tune's and those of each k, too
+    assert {r["seed"] for r in every if r["options"] == "D_tune"} == {0, 1, 2}
+    assert {"1", "50"} < {r["param_value"] for r in every if r["param"] == "k"} and all(r in every for r in rows[-5:])
 
 
 def test_few_shot_with_every_recording_is_the_probe(study):

@@ -201,6 +201,15 @@ def test_the_rules_find_this_package_s_modules_wherever_they_lie():
     )
 
 
+def test_a_table_beside_a_module_decides_what_a_page_shows(tmp_path):
+    (tmp_path / "embridge").mkdir()
+    for name, text in (("__init__.py", ""), ("shown.py", "import tomllib"), ("shown.toml", "a = 1")):
+        (tmp_path / "embridge" / name).write_text(text)
+    before = notebooks.code_key(["import embridge.shown"], tmp_path)
+    (tmp_path / "embridge" / "shown.toml").write_text("a = 2")
+    assert notebooks.code_key(["import embridge.shown"], tmp_path) != before
+
+
 def test_failing_cell_is_named_and_later_notebooks_do_not_run(place, capsys):
     add(place, "01_first", "x = 1", "print('about to fail')\n1 / 0")
     add(place, "02_second")

@@ -81,19 +81,24 @@ def test_lookup_of_other_metrics_and_batch_sizes():
 def test_the_papers_numbers_fit_together():
     """What the text derives from its own tables: misread cells would break these."""
     assert all(0 < n.value < 1 for n in numbers.NUMBERS if not n.approx)
-    # (E 3.3, from unrounded F1s: 0.522 over 0.457 and over 0.473)
-    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["CPEP"] - 1 == pytest.approx(
-        numbers.OVERALL_GAIN["CPEP"], abs=1e-3
-    )
-    assert numbers.USER_F1["EMBridge"] / numbers.USER_F1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
-    for system, value in numbers.TABLE_4[256].items():
-        assert numbers.TABLE_2[system][3] == value
-    assert numbers.TABLE_3["CASCLe"] == numbers.TABLE_2["EMBridge"]
-    assert numbers.CPEP_MAIN["CPEP"] == numbers.CPEP_ABLATION["CPEP"] == numbers.TABLE_2["CPEP"]
-    for k, classes in enumerate(("in", "unseen")):  # C's abstract: 21 % and 72 %, over what C calls emg2pose
-        gain = numbers.CPEP_MAIN["CPEP"][k] / numbers.CPEP_MAIN["Vemg2pose"][k] - 1
-        assert round(gain, 2) == numbers.CPEP_GAIN[classes]
-        of_e = {name: numbers.CPEP_MAIN["CPEP"][k] / numbers.TABLE_2[name][k] - 1 for name in ("Vemg2pose", "emg2pose")}
+
+    def said(system, protocol="ZS", classes="unseen", **more):
+        return numbers.lookup(system, protocol, classes, **more)[0]
+
+    f1 = {s: said(s, metric="user_f1") for s in ALIGNED}  # E 3.3, from unrounded F1s: 0.522 over 0.457 and over 0.473
+    assert f1["EMBridge"] / f1["CPEP"] - 1 == pytest.approx(said("CPEP", metric="overall_gain"), abs=1e-3)
+    assert f1["EMBridge"] / f1["Q-Former"] - 1 == pytest.approx(0.102, abs=2e-3)
+    for system in ALIGNED:
+        assert said(system, table="E Table 4", batch_size=256) == said(system, table="E Table 2") is not None
+    for cell in CELLS:
+        assert said("EMBridge", *cell, table="E Table 3") == said("EMBridge", *cell, table="E Table 2") is not None
+        same = {said("CPEP", *cell, table=name) for name in ("C main", "C ablation", "E Table 2")}
+        assert len(same) == 1 and None not in same
+    for classes in ("in", "unseen"):  # C's abstract: 21 % and 72 %, over what C calls emg2pose
+        cpep = said("CPEP", "LP", classes)
+        gain = cpep / said("Vemg2pose", "LP", classes, table="C main") - 1
+        assert round(gain, 2) == said("CPEP", "LP", classes, metric="gain_over_vemg2pose")
+        of_e = {name: cpep / said(name, "LP", classes) - 1 for name in ("Vemg2pose", "emg2pose")}
         assert abs(of_e["Vemg2pose"] - gain) < 0.01 < 0.1 < abs(of_e["emg2pose"] - gain)
 
 
@@ -437,6 +442,79 @@ def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, t
     assert cells["value"].tolist() == expected
     cells = tables.numbers("table4", rows, "simulated").query("batch_size == 256")
     assert cells["value"].tolist() == [value[s, "ZS", "unseen", ZS["options"]] for s in ALIGNED for _ in range(2)]
+
+
+def trained_with_seeds(system, skills, *, own=1, **where):
+    """Zero-shot and probe rows on unseen gestures of a seed a skill: the first ``own`` this run's, others committed."""
+    rows = []
+    for (seed, skill), protocol in itertools.product(enumerate(skills), ("ZS", "LP")):
+        how = ZS | {"param": "k", "param_value": 10} if protocol == "ZS" else {"protocol": "LP", "param": "C"}
+        how = BASE | how | {"system": system, "classes": "unseen", "seed": seed, "n_classes": 4, "n_resamples": 50}
+        y, pred, users = predictions(seed=100 * seed + len(system), skill=skill)
+        found = evaluate_predictions(y, pred, users, recalls=True, **how | where)
+        rows += [r | {"origin": "" if seed < own else f"{ORIGIN}{seed % 2}"} for r in found]
+    return rows
+
+
+@pytest.mark.parametrize(("name", "whole", "part"), [
+    ("table3", "EMBridge", "EMBridge w/o MPRL"), ("cpep_ablation", "CPEP", "CPEP, EMG encoder frozen"),
+])  # fmt: skip
+def test_an_ablation_compares_means_over_all_seeds_there_are_and_says_how_many(gathered, name, whole, part):
+    """The whole system's first seed is this run's, its others and the part's are committed."""
+    own, parts = trained_with_seeds(whole, (0.3, 0.5, 0.7)), trained_with_seeds(part, (0.2, 0.3, 0.4), own=0)
+    rows = gathered(*own, *parts)
+    cells = tables.numbers(name, rows, "simulated")
+    found = cells[cells["classes"] == "unseen"].set_index(["system", "protocol"])
+    for system, protocol in itertools.product((whole, part), ("ZS", "LP")):
+        line, scores = found.loc[(system, protocol)], table_cells.choose(
+            rows.assign(origin=""), "simulated", protocol=protocol, classes="unseen", system=system
+        )  # fmt: skip
+        mean = scores.loc[scores["metric"] == "balanced_accuracy", "value"]
+        assert line["seeds"] == len(mean) == 3 and line["value"] == pytest.approx(mean.mean())
+        spread = differences.seed_spread(rows, "simulated", protocol, "unseen") if system in ALIGNED else None
+        users = st.bootstrap_over_seeds(table_cells.recall_counts(scores)[0], spread=spread)
+        assert (line["low"], line["high"]) == pytest.approx(np.clip(users[1:], 0, 1))
+        assert line["origin"] == f"{ORIGIN}0; {ORIGIN}1"  # of seeds 1 and 2, or of all three
+    printed = tables.text(name, cells).set_index("system")
+    named = "CASCLe (EMBridge)" if name == "table3" else whole
+    assert printed.loc[[named, part], "seeds"].tolist() == ["3", "3"] and printed["seeds"].iloc[0] == "–"
+    beside = comparisons.seeds_table(rows, "simulated", systems=(whole,)).set_index(["protocol", "classes"])
+    assert printed.loc[named, "ZS unseen"].split(" | ")[0] == beside.loc[("ZS", "unseen"), "mean over seeds"]
+
+    (line,) = (
+        differences.seed_differences(rows, "simulated", [(part, whole)]).query("protocol == 'ZS'").to_dict("records")
+    )
+    assert line["seeds"] == 3
+    assert line["difference"] == pytest.approx(found.loc[(part, "ZS"), "value"] - found.loc[(whole, "ZS"), "value"])
+    # with one seed of each the table says nothing of seeds
+    alone = tables.numbers(name, gathered(*(r for r in [*own, *parts] if r["seed"] == 0)), "simulated")
+    assert "seeds" not in alone and "seeds" not in tables.text(name, alone)
+    fewer = [r for r in [*own, *parts] if r["seed"] == 0 or (r["system"], r["protocol"]) == (part, "ZS")]
+    mixed = tables.text(name, tables.numbers(name, gathered(*fewer), "simulated")).set_index("system")
+    assert mixed.loc[[named, part], "seeds"].tolist() == ["1", "1 to 3"]
+
+
+def test_other_tables_keep_to_this_run_s_seed_where_it_has_one(gathered):
+    rows = gathered(*trained_with_seeds("CPEP", (0.3, 0.7)))
+    first = value(rows, system="CPEP", seed=0, **ZS)["value"]
+    for name in ("table2", "galleries", "corpora"):
+        cells = tables.numbers(name, rows, "simulated")
+        assert "seeds" not in cells and cells.loc[cells["value"].notna(), "origin"].eq("").all()
+        assert first in cells["value"].tolist()
+
+
+def test_a_sweep_s_values_are_means_over_the_seeds_that_each_has(gathered, monkeypatch):
+    monkeypatch.setitem(grids.DEFAULTS, "tau_s", "0.1")
+    usual = [one(0.3 + 0.1 * s, system="EMBridge", classes="in", seed=s, origin=ORIGIN if s else "",
+                 **ZS | {"param": "k", "param_value": 10}) for s in range(3)]  # fmt: skip
+    member = {"system": "EMBridge", "param": "tau_s", "param_value": "0.5", "origin": ORIGIN, "classes": "in"}
+    rows = gathered(*usual, one(0.5, **ZS | member))
+    cells = tables.numbers("fig4", rows, "simulated").dropna(subset="value").set_index("param_value")
+    assert cells["seeds"].to_dict() == {"0.1": 3, "0.5": 1}
+    assert cells["value"].to_dict() == pytest.approx({"0.1": 0.4, "0.5": 0.5})
+    assert cells.loc["0.5", "interval_kind"] == "95 % bootstrap over user" and cells.loc["0.1", "low"] < 0.3
+    table = tables.text("fig4", tables.numbers("fig4", rows, "simulated")).set_index("param_value")
+    assert table["seeds"].to_dict() == {"0.1 (default)": "3", "0.5": "1"}
 
 
 def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():

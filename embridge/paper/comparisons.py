@@ -1,7 +1,7 @@
 """What the page of results compares: systems, galleries, this run with other seeds or another front end, controls."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,7 @@ from embridge.paper.table_cells import (
     footnotes,
     interval,
     marked,
+    measured,
     number,
     select,
     summary,
@@ -100,19 +101,19 @@ def difference_rows(
     """
     seeds = {o.rows[0]["seed"] for o in outcomes}
     kind = "95 % paired bootstrap over users" + ("" if len(seeds) == 1 else f", {len(seeds)} seeds (Student)")
-    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS", "interval_kind": kind}
+    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS"}
     common |= {"seed": seeds.pop() if len(seeds) == 1 else None, "pooling": study.profile.evaluation.pooling}
     rows = [
-        row(**common, **{c: d[c] for c in ("system", "classes", "gallery", "low", "high")}, metric=DIFFERENCE,
-            value=d["difference"])
+        row(**common, **{c: d[c] for c in ("system", "classes", "gallery")}, metric=DIFFERENCE,
+            **measured((d["difference"], d["low"], d["high"]), kind))
         for frame in (differences.rename(columns={"systems": "system"}), steps.rename(columns={"step": "gallery"}))
         for d in frame.to_dict("records")
     ]  # fmt: skip
     f1 = [_less(outcomes, study, f1_of=k) for k in range(4)]
     for pair, classes, k in itertools.product(differences["systems"].unique(), SETS, range(4)):
-        value, low, high = f1[k](*((system, classes, "all") for system in pair.split(" - ")))
+        less = measured(f1[k](*((system, classes, "all") for system in pair.split(" - "))), kind)
         how = {"system": pair, "classes": classes, "gallery": "all", "metric": "class_f1_difference", "class": k}
-        rows.append(row(**common, **how, value=value, low=low, high=high))
+        rows.append(row(**common, **how, **less))
     return rows
 
 
@@ -157,11 +158,16 @@ def with_seeds(studies: list[Study]) -> list[Study]:
     return [*studies, *(study.changed(seed=n) for n in range(SEEDS if committed(study) else 0) if n not in mine)]
 
 
-def recorded_seeds(studies: list[Study], names: tuple[str, ...], galleries: tuple[str, ...] = HEADLINE) -> list[dict]:
-    """Committed rows of the long profile's headline systems, of the seeds that this run does not make itself."""
+def recorded_seeds(
+    studies: list[Study], names: Iterable[str], galleries: tuple[str, ...] = HEADLINE, *, every: bool = False
+) -> list[dict]:
+    """Committed rows of the long profile's systems, of the seeds that this run does not make itself.
+
+    ``every``: all rows, those of D_tune and of each k among them; else what the headline's tables show.
+    """
     shown = ("balanced_accuracy", "user_recall", "class_f1", "user_f1")
-    others = with_seeds(studies)[len(studies) :]
-    return _committed_rows(studies[0], [other.seed for other in others], names, galleries, shown)
+    seeds = [other.seed for other in with_seeds(studies)[len(studies) :]]
+    return _committed_rows(studies[0], seeds, names, galleries, shown, every=every)
 
 
 def other_front_end(study: Study, names: tuple[str, ...]) -> tuple[list[dict], str]:
@@ -182,16 +188,18 @@ def other_front_end(study: Study, names: tuple[str, ...]) -> tuple[list[dict], s
     return [{**r, "options": f"{OPTION}{tokens}"} for r in rows], told
 
 
-def _committed_rows(study: Study, seeds, names, galleries, metrics) -> list[dict]:
-    """Committed rows of systems as they are, in these galleries and metrics."""
+def _committed_rows(study: Study, seeds, names, galleries, metrics, *, every: bool = False) -> list[dict]:
+    """Committed rows of systems as they are, in these galleries and metrics, or ``every`` one."""
     found = [recorded(study.changed(seed=seed), name, own=False) for seed in seeds for name in names]
     return [
         r
         for record in filter(None, found)
         for r in record.rows
-        if r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
-        and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
-        and r["metric"] in metrics
+        if every or (
+            r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
+            and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
+            and r["metric"] in metrics
+        )
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from embridge.paper.table_cells import (
     mean_interval,
     number,
     origin_marks,
+    over_seeds,
     rising,
     select,
     sweep,
@@ -33,13 +34,13 @@ def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame with columns system, param, param_value, default (bool: what EMBridge, or SoftCLIP, has), "in" and
-    "unseen" (balanced accuracies, means over seeds), mean (over both), low and high (its 95 % interval over users and
-    seeds: one seed has the spread of the values that have several), seeds (how many), gain (over the default's),
-    chosen (bool, by RULE) and origin. Params without two values are left out
+    "unseen" (balanced accuracies, means over all seeds there are), mean (over both), low and high (its 95 % interval
+    over users and seeds: one seed has the spread of the values that have several), seeds (how many), gain (over the
+    default's), chosen (bool, by RULE) and origin. Params without two values are left out
     """
     asked = [(system, JOINT, usual) for system, usual in JOINT_DEFAULTS.items()]
     asked += [("EMBridge", param, usual) for param, usual in DEFAULTS.items() if param != "k"]
-    found = {}
+    results, found = over_seeds(results), {}
     for system, param, _ in asked:
         rows = select(sweep(results, dataset, system, param), options="D_tune")
         for value in sorted(rows["param_value"].unique(), key=rising):
@@ -52,7 +53,7 @@ def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         n = len(cell[BOTH])
         mean, low, high = widened(*mean_interval(cell[BOTH]), spread / n**0.5) if n else 3 * [np.nan]
         named = {"system": system, "param": param, "param_value": value, "default": rising(value) == rising(usual)}
-        origins = {origin for rows in cell.values() for origin in rows["origin"]}
+        origins = {origin for rows in cell.values() for origin in rows["made"]} - {""}
         own = {c: cell[c]["value"].mean() for c in SETS}
         return named | own | {"mean": mean, "low": low, "high": high, "seeds": n, "origin": "; ".join(sorted(origins))}
 

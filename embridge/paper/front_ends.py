@@ -13,7 +13,7 @@ from embridge.config import TOKENS
 from embridge.experiments import ALIGNED, LOG_POWER_LDA, NO_NETWORK, UNTRAINED, UPPER_BOUND
 from embridge.paper.differences import over_common_seeds, seed_spread
 from embridge.paper.numbers import CELLS, EMGBLEND
-from embridge.paper.table_cells import MEASURED, NOT_ABOVE, OVER_LDA, choose, number, select
+from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, measured, number, select
 
 SYSTEMS = (*NO_NETWORK, UPPER_BOUND, UNTRAINED, "EMG-MAE", *ALIGNED)
 OPTION = "tokens="  # begins the options of a row that is not of its page's front end, one of TOKENS
@@ -38,9 +38,8 @@ def worth(frames: dict[str, pd.DataFrame], dataset: str) -> list[dict]:
         sides = [choose(frames[t].assign(origin=""), dataset, **where) for t in ("features", "waveform")]
         spreads = [seed_spread(frame, dataset, protocol, classes) for frame in frames.values()]
         found = over_common_seeds(*sides, np.hypot(*spreads) if system in ALIGNED else None)
-        kind = f"95 %, paired by user, {found[0]} seeds" if found else ""
-        numbers = (*found[1:], kind, "") if found else (np.nan, np.nan, np.nan, "", "")
-        cells.append(where | {"tokens": WORTH} | dict(zip(MEASURED, numbers, strict=True)))
+        kind, less = (f"95 %, paired by user, {found[0]} seeds", found[1:]) if found else ("", 3 * (np.nan,))
+        cells.append(where | {"tokens": WORTH} | measured(less, kind, origin=""))
     return cells
 
 

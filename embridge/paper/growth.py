@@ -2,13 +2,12 @@
 
 import itertools
 
-import numpy as np
 import pandas as pd
 
 from embridge.grids import GROWN, GROWTH
 from embridge.paper.differences import lda_lines, over_lda, seed_differences
-from embridge.paper.numbers import CELLS, NOT_IN_SOURCE
-from embridge.paper.table_cells import cell_frame, choose, select, summary, sweep
+from embridge.paper.numbers import CELLS
+from embridge.paper.table_cells import NOT_PRINTED, cell_frame, choose, select, summary, sweep
 
 SYSTEMS = ("EMG-MAE", "CPEP", "CPEP on waveforms", "EMBridge")
 
@@ -16,11 +15,9 @@ SYSTEMS = ("EMG-MAE", "CPEP", "CPEP on waveforms", "EMBridge")
 def growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Balanced accuracy by system, and by users and about how many windows all its training saw, in GROWTH's order.
 
-    Systems with rows of one size alone are left out. A mean is over all seeds there are, committed ones among them, of
-    which ``origin`` tells.
+    Systems with rows of one size alone are left out.
     """
     cells, lines = [], lda_lines(results, dataset)
-    results = results.assign(made=results["origin"], origin="")
     for system in SYSTEMS:
         rows = sweep(results, dataset, system, GROWN)
         sizes = GROWTH if rows["param_value"].nunique() > 1 else ()
@@ -30,9 +27,7 @@ def growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
             part = choose(rows, dataset, protocol=protocol, classes=classes, system=system, value=value)
             users, windows = map(int, value.split(", "))
             labels = {"system": system, "windows": windows, "users": users, "protocol": protocol, "classes": classes}
-            paper = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
-            made = {"origin": "; ".join(sorted(set(part["made"]) - {""}))}
-            cells.append(labels | summary(part) | made | over_lda(part, lines[classes]) | paper)
+            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | NOT_PRINTED)
     return cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
 
 

@@ -28,6 +28,7 @@ from embridge.paper.table_cells import (
     MISSING,
     choose,
     footnotes,
+    measured,
     origin_marks,
     prefer_own,
     select,
@@ -74,7 +75,13 @@ def evaluated(study: Study) -> list[dict]:
             usual = _outcome(study, choice.system, protocol, classes)
             other = _alternative(study, choice, protocol, classes)
             scored = {**other.rows[0], **named, "paper_value": None, "paper_source": ""}  # balanced accuracy
-            rows += [scored, _less_by_window(scored, other, usual, study) or _less_apart(scored, usual.rows[0])]
+            rows.append(scored)
+            if np.array_equal(other.y, usual.y) and np.array_equal(other.groups, usual.groups):  # the same windows
+                how = {"n_classes": 4, "n_resamples": study.profile.evaluation.n_bootstrap}
+                less = paired_bootstrap(other.y, other.predicted, usual.predicted, other.groups, **how)
+                rows.append(_less(scored, less, "95 % paired bootstrap"))
+            else:
+                rows.append(_less_apart(scored, usual.rows[0]))
     return rows
 
 
@@ -144,22 +151,15 @@ def _prompted(study: Study) -> Study:
     return study if all(np.array_equal(mine[part], theirs[part]) for part in mine) else other
 
 
-def _less_by_window(scored: dict, a: Outcome, b: Outcome, study: Study) -> dict | None:
-    """The row of a less b on the same windows; None where they score others."""
-    if not (np.array_equal(a.y, b.y) and np.array_equal(a.groups, b.groups)):
-        return None
-    how = {"n_classes": 4, "n_resamples": study.profile.evaluation.n_bootstrap}
-    value, low, high = paired_bootstrap(a.y, a.predicted, b.predicted, a.groups, **how)
-    found = {"metric": DIFFERENCE, "value": value, "low": low, "high": high, "interval_kind": "95 % paired bootstrap"}
-    return row(**scored | found)
+def _less(a: dict, found: tuple[float, float, float], kind: str) -> dict:
+    """The row of what ``a`` is above the default."""
+    return row(**a | measured(found, kind) | {"metric": DIFFERENCE, "paper_value": None, "paper_source": ""})
 
 
 def _less_apart(a: dict, b: dict, spread: float = 0.0) -> dict:
     """The row of a less b from the intervals of both, with ``spread``, that of a's training."""
-    value, low, high = quadrature([(1, score_of(a)), (-1, score_of(b))], spread)
     kind = "95 %, users and seeds in quadrature" if spread else "95 %, users in quadrature"
-    found = {"metric": DIFFERENCE, "value": value, "low": low, "high": high, "interval_kind": kind}
-    return row(**a | found | {"paper_value": None, "paper_source": ""})
+    return _less(a, quadrature([(1, score_of(a)), (-1, score_of(b))], spread), kind)
 
 
 def numbers(results: pd.DataFrame, dataset: str, choices: Iterable[Choice]) -> pd.DataFrame:

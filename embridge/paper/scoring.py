@@ -22,7 +22,7 @@ from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
 from embridge.paper.kept import _kept, of_whole_run, once
 from embridge.paper.results import row
-from embridge.paper.table_cells import beside
+from embridge.paper.table_cells import beside, measured
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
 
@@ -70,10 +70,9 @@ def evaluate_predictions(
     rows = []
     for metric in st.METRICS:
         resampled = {"n_classes": n_classes, "n_resamples": n_resamples}
-        value, low, high = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
+        score = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
         paper = {"paper_value": paper_value, "paper_source": paper_source} if metric == "balanced_accuracy" else {}
-        spread = {"low": low, "high": high, "interval_kind": f"95 % bootstrap over {kind}"}
-        rows.append({"metric": metric, "value": value, "n": len(y)} | spread | paper)
+        rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {kind}") | paper)
 
     counts, of_groups = found.counts.sum(0), found.counts.sum(-1)
     for k, value in enumerate(st.per_class_f1(y, pred, n_classes)):
@@ -111,10 +110,8 @@ def compare_predictions(
     :func:`evaluate_predictions`.
     """
     settings = {"metric": metric, "n_classes": n_classes, "n_resamples": n_resamples}
-    value, low, high = st.paired_bootstrap(y, pred_a, pred_b, groups, **settings)
-    spread = {"low": low, "high": high, "interval_kind": "95 % paired bootstrap"}
-    named = {"metric": f"{metric}_difference", "system": f"{system} - {baseline}"}
-    return row(**named, value=value, **spread, n=len(y), **fields)
+    less = measured(st.paired_bootstrap(y, pred_a, pred_b, groups, **settings), "95 % paired bootstrap")
+    return row(metric=f"{metric}_difference", system=f"{system} - {baseline}", **less, n=len(y), **fields)
 
 
 @dataclass(frozen=True)
@@ -374,9 +371,8 @@ def mean_pose_rows(study: Study) -> list[dict]:
 
 def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_key: str = "") -> dict:
     groups, n = study.splits.groups(study.splits.evaluation[classes]), study.profile.evaluation.n_bootstrap
-    value, low, high = mean_over_groups(error, groups, n_resamples=n)
+    mean = measured(mean_over_groups(error, groups, n_resamples=n), f"95 % bootstrap over {study.splits.group_kind}")
     return row(
         dataset=study.dataset, profile=study.profile.name, seed=study.seed, system=system, protocol="regression",
-        classes=classes, metric="angle_error_deg", value=value, low=low, high=high, n=len(error), run_key=run_key,
-        interval_kind=f"95 % bootstrap over {study.splits.group_kind}",
+        classes=classes, metric="angle_error_deg", n=len(error), run_key=run_key, **mean,
     )  # fmt: skip

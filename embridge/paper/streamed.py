@@ -9,6 +9,7 @@ from embridge.data.live import CausalFilter
 from embridge.evaluation import zero_shot
 from embridge.paper.results import row
 from embridge.paper.scoring import gallery_embeddings, zero_shot_outcomes
+from embridge.paper.table_cells import measured
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
 
@@ -45,8 +46,7 @@ def streamed_rows(study: Study, system: str = "EMBridge", *, subset: str = "eval
             code = study.splits.exclusion(stored.gallery, ids)
             how = {"k": stored.more["param_value"], "pooling": stored.pooling}
             said = zero_shot(queries, poses, stored.y, **how, query_group=code, gallery_group=code)
-            value, low, high = mean_over_groups(said == stored.predicted, stored.groups)
+            share = measured(mean_over_groups(said == stored.predicted, stored.groups), "95 % bootstrap over user")
             shared = stored.shared | {name: stored.more[name] for name in ("dataset", "profile", "seed", "run_key")}
-            spread = {"low": low, "high": high, "interval_kind": "95 % bootstrap over user"}
-            rows.append(row(metric="equal_labels", value=value, n=len(ids), **spread, **shared))
+            rows.append(row(metric="equal_labels", n=len(ids), **share, **shared))
     return rows

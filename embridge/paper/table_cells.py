@@ -26,6 +26,11 @@ MEASURED = ("value", "low", "high", "interval_kind", "origin")
 OVER_LDA = ("over_lda", "over_lda_low", "over_lda_high", "mark")  # how far above LOG_POWER_LDA's probe, and NOT_ABOVE
 
 
+def measured(found: tuple[float, float, float], kind: str = "", **more) -> dict:
+    """(value, low, high) of :mod:`embridge.statistics` as the columns of a row or a cell."""
+    return dict(zip(MEASURED, (*found, kind), strict=False)) | more
+
+
 def number(value, digits: int = 2) -> str:
     """A number as tables print it; a dash where there is none."""
     return MISSING if value is None or pd.isna(value) else f"{value:.{digits}f}"
@@ -70,9 +75,13 @@ def footnotes(cells: pd.DataFrame) -> tuple[str, ...]:
 
 
 def cell_frame(cells: list[dict], labels: list[str]) -> pd.DataFrame:
-    """Cells as tidy numbers: the labels, the columns of MEASURED, of OVER_LDA if any has them, and the paper's two."""
+    """Cells as tidy numbers: the labels, the columns of MEASURED, of OVER_LDA if any has them, and the paper's two.
+
+    "seeds", how many, is among them where a cell :func:`over_seeds` has several.
+    """
+    seeds = ["seeds"] * any(found.get("seeds", 0) > 1 for found in cells)
     gains = OVER_LDA if any("over_lda" in found for found in cells) else ()
-    return pd.DataFrame(cells, columns=[*labels, *MEASURED, *gains, "paper_value", "paper_source"])
+    return pd.DataFrame(cells, columns=[*labels, *MEASURED, *seeds, *gains, "paper_value", "paper_source"])
 
 
 def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, digits: int = 2) -> pd.DataFrame:
@@ -129,6 +138,11 @@ def prefer_own(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     if own.all():
         return rows
     return rows[own | ~own.groupby([rows[c] for c in by], dropna=False).transform("any").astype(bool)]
+
+
+def over_seeds(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows for means over all seeds, committed ones among them; "made" says where each is from."""
+    return results.assign(made=results["origin"], origin="")
 
 
 @cache
@@ -231,7 +245,7 @@ def recall_counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int], list[str]]
 
 
 def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
-    """One cell from its rows: the columns of MEASURED, nan and "" where there is no row.
+    """One cell from its rows: the columns of MEASURED, nan and "" where there is no row, and "seeds" of over_seeds'.
 
     The interval is the row's own; of several seeds it covers these and their users. The users' part is bootstrapped if
     every seed has its users' recalls among the rows, else it is the mean square of the rows' own half-widths. The
@@ -240,25 +254,25 @@ def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
     """
     scores = rows[rows["metric"] != "user_recall"]
     if scores.empty:
-        return dict(zip(MEASURED, (np.nan, np.nan, np.nan, "", ""), strict=True))
+        return measured(3 * (np.nan,), origin="")
     if scores["seed"].duplicated().any():
         varying = [c for c in ("options", "param_value", "draw", "batch_size", "profile") if scores[c].nunique() > 1]
         raise InputError(
             f"results: expected one row a seed for {scores['system'].iloc[0]}, found {len(scores)} that differ in "
             f"{', '.join(varying) or 'run_key'}; select one setting first"
         )
+    where = {"origin": "; ".join(sorted(set(scores["made" if "made" in scores else "origin"]) - {""}))}
+    where |= {"seeds": scores["seed"].nunique()} if "made" in scores else {}
     if len(scores) == 1:
-        return scores.iloc[0][list(MEASURED)].to_dict()
-    found = recall_counts(rows)
-    if found:
+        return scores.iloc[0][list(MEASURED)].to_dict() | where
+    if found := recall_counts(rows):
         numbers = bootstrap_over_seeds(found[0], spread=spread)
     else:
         half = spread_over_seeds([scores["value"]]) if spread is None else spread
         numbers = widened(*mean_interval(scores), half / np.sqrt(len(scores)))
     if scores["metric"].isin(SHARES).all():  # Student's part knows no bounds
         numbers = np.clip(numbers, 0.0, 1.0).tolist()
-    kind, origin = f"95 %, {len(scores)} seeds (Student) and their users in quadrature", sorted(set(scores["origin"]))
-    return dict(zip(MEASURED, (*numbers, kind, "; ".join(origin)), strict=True))
+    return measured(numbers, f"95 %, {len(scores)} seeds (Student) and their users in quadrature", **where)
 
 
 def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
@@ -266,6 +280,9 @@ def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
     value = rows["value"].mean()
     below, above = (np.sqrt(np.square(rows[c] - rows["value"]).mean()) for c in ("low", "high"))
     return value, value - below, value + above
+
+
+NOT_PRINTED = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
 
 
 def beside(system, protocol, classes, dataset, gallery="all", **more) -> dict:

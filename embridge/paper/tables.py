@@ -32,14 +32,18 @@ from embridge.grids import DEFAULTS
 from embridge.paper import front_ends
 from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
 from embridge.paper.growth import growth_rows
-from embridge.paper.numbers import CELLS, NOT_IN_SOURCE, TABLE_4
+from embridge.paper.numbers import CELLS, NOT_IN_SOURCE
+from embridge.paper.numbers import TABLES as PRINTED
 from embridge.paper.table_cells import (
     HEADLINE_OPTIONS,
-    MEASURED,
+    MISSING,
+    NOT_PRINTED,
     beside,
     cell_frame,
     choose,
     mean_interval,
+    measured,
+    over_seeds,
     prefer_own,
     rising,
     select,
@@ -139,8 +143,9 @@ def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     for rival, classes in itertools.product(CPEP_BASELINE, SETS):
         both = [select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
         for ours, theirs in zip(*both, strict=False):
-            found = {"value": ours["value"] / theirs["value"] - 1, "low": np.nan, "high": np.nan, "interval_kind": ""}
-            found["origin"] = "; ".join(sorted({ours["origin"], theirs["origin"]} - {""}))
+            gain = ours["value"] / theirs["value"] - 1
+            origins = set() if np.isnan(gain) else {ours["origin"], theirs["origin"]} - {""}
+            found = measured((gain, np.nan, np.nan), origin="; ".join(sorted(origins)))
             paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
             cells.append({"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper)
     return cell_frame(cells, ["system", "classes"])
@@ -201,7 +206,12 @@ def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     keys = list(itertools.product(ALIGNED, CONVENTIONS))
     rows = {key: sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
     # a small profile's own may be another
-    sizes = sorted({*TABLE_4, *(int(size) for found in rows.values() for size in found["param_value"])})
+    sizes = sorted(
+        {
+            *(n.batch_size for n in PRINTED["E Table 4"]),
+            *(int(size) for found in rows.values() for size in found["param_value"]),
+        }
+    )
     cells, line = [], lda_lines(results, dataset)["unseen"]
     for (system, convention), size in itertools.product(keys, sizes):
         of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
@@ -234,8 +244,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
             labels = {"param": param, "param_value": value, "default": rising(value) == rising(usual)}
             labels |= {"protocol": protocol, "classes": classes}
             # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
-            paper = {"paper_value": np.nan, "paper_source": NOT_IN_SOURCE}
-            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
+            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | NOT_PRINTED)
     return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
@@ -273,14 +282,14 @@ def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         for text in sorted(part["param_value"].unique(), key=rising):
             draws = select(part, param_value=text)
             value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
-            kind = "± SD over draws" if len(draws) > 1 else ""
-            measured = (value, value - sd, value + sd, kind, "; ".join(sorted(set(draws["origin"]))))
+            mean = measured((value, value - sd, value + sd), "± SD over draws" if len(draws) > 1 else "")
+            mean |= {"origin": "; ".join(sorted(set(draws["origin"])))}
             labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
             labels["shots"] = int(draws["n_train"].max())
             over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
             labels |= gain_columns(*mean_interval(over)) if len(over) else {}
             paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
-            cells.append(labels | dict(zip(MEASURED, measured, strict=True)) | paper)
+            cells.append(labels | mean | paper)
     labels = ["classes", "system", "fraction", "shots", "draws"]
     return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
 
@@ -298,6 +307,8 @@ class Table:
     index, columns : what names a line of the printed table, and what a column
     named : column to what its values are called in print, by value, or a format for all
     digits : of our numbers
+    seeds : whether a cell is the mean over all seeds there are (:func:`~embridge.paper.table_cells.over_seeds`) or,
+        False, over this run's alone where it has any
     """
 
     cells: Callable[..., pd.DataFrame]
@@ -305,6 +316,7 @@ class Table:
     columns: tuple[str, ...] = ("protocol", "classes")
     named: dict[str, dict | str] = field(default_factory=dict)
     digits: int = 2
+    seeds: bool = False
 
 
 TABLES = {
@@ -313,11 +325,14 @@ TABLES = {
         partial(headline_rows, systems=TABLE_3_SYSTEMS, table="E Table 3", groups=TABLE_3_GROUPS),
         ("group", "system"),
         named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
+        seeds=True,
     ),
-    "table4": Table(_table4_rows, ("system", "convention"), ("batch_size",), named={"batch_size": "batch size {}"}),
+    "table4": Table(
+        _table4_rows, ("system", "convention"), ("batch_size",), {"batch_size": "batch size {}"}, seeds=True
+    ),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
-    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}),
-    "fig4": Table(_fig4_rows, ("param", "param_value")),
+    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}, seeds=True),
+    "fig4": Table(_fig4_rows, ("param", "param_value"), seeds=True),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
     "regression": Table(_regression_rows, columns=("classes",), digits=1),
@@ -326,26 +341,34 @@ TABLES = {
     "front_ends": Table(_front_end_rows, ("system", "protocol", "classes"), ("tokens",), {"tokens": front_ends.NAMES}),
     "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
-    "cpep_main": Table(partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}),
-    "cpep_gain": Table(_cpep_gain, columns=("classes",)),
-    "cpep_ablation": Table(
-        partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"),
+    "cpep_main": Table(
+        partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}, seeds=True
     ),
+    "cpep_gain": Table(_cpep_gain, columns=("classes",)),
+    "cpep_ablation": Table(partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"), seeds=True),
 }
 
 
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
-    return TABLES[name].cells(results, dataset, **options)
+    table = TABLES[name]
+    return table.cells(over_seeds(results) if table.seeds else results, dataset, **options)
 
 
 def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells of :func:`numbers`, or some of them, as text; those of several datasets with a column that names these."""
+    """Cells of :func:`numbers`, or some of them, as text; those of several datasets with a column that names these.
+
+    A line of several seeds says how many, "1 to 3" where its cells differ.
+    """
     table = TABLES[name]
     for column, named in table.named.items():
         shown = cells[column].replace(named) if isinstance(named, dict) else cells[column].map(named.format)
         cells = cells.assign(**{column: shown})
     if "default" in cells:
         cells = cells.assign(param_value=cells["param_value"] + cells["default"].map({True: " (default)", False: ""}))
-    index = ["dataset"] if "dataset" in cells and cells["dataset"].nunique() > 1 else []
-    return text_table(cells, [*index, *table.index], list(table.columns), digits=table.digits)
+    index = [*["dataset"] * ("dataset" in cells and cells["dataset"].nunique() > 1), *table.index]
+    if "seeds" in cells:
+        of_line = cells.groupby(index, sort=False)["seeds"]
+        least, most = (of_line.transform(end).map("{:g}".format).replace("nan", MISSING) for end in ("min", "max"))
+        cells, index = cells.assign(seeds=least.where(least == most, least + " to " + most)), [*index, "seeds"]
+    return text_table(cells, index, list(table.columns), digits=table.digits)
