@@ -51,6 +51,7 @@ class Experiment:
     objective : what an aligned system minimises
     emg_start : name of the masked autoencoder whose encoder it starts from; None: random weights
     pose_start : name of the masked autoencoder whose encoder embeds its poses
+    encoder : instead of ``emg_start`` a module of your own, or a file of weights: embridge.models.own
     emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
     shuffled : pairs each EMG window with another window's pose (a control that must not learn)
     paired_fraction : of the recordings of each gesture that alignment sees
@@ -69,6 +70,7 @@ class Experiment:
     objective: ObjectiveConfig | None = None
     emg_start: str | None = "EMG-MAE"
     pose_start: str = "Pose-MAE"
+    encoder: object = None
     emg_frozen: bool = False
     pose_trained: bool = False
     shuffled: bool = False
@@ -89,7 +91,7 @@ class Experiment:
         """Names of the experiments that are trained before this one."""
         if not self.aligned:
             return ()
-        return (self.pose_start, self.emg_start) if self.emg_start else (self.pose_start,)
+        return (self.pose_start, self.emg_start) if self.emg_start and self.encoder is None else (self.pose_start,)
 
     @property
     def part_of_data(self) -> dict:

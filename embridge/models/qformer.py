@@ -124,7 +124,7 @@ class QFormerModel(nn.Module):
     def __init__(
         self,
         cfg: ModelConfig,
-        emg_encoder: Encoder | None = None,
+        emg_encoder: nn.Module | None = None,
         pose_encoder: Encoder | None = None,
         *,
         tau_init: float = 0.02,
@@ -136,7 +136,8 @@ class QFormerModel(nn.Module):
         self.mprl_pass, self.mprl_target = cfg.mprl_pass, cfg.mprl_target
         encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
         pose_encoder = pose_encoder or transformer.pose_encoder(cfg)
-        self.encoder = encoder.requires_grad_(True)
+        # one of your own stays as frozen as it is
+        self.encoder = encoder.requires_grad_(True) if isinstance(encoder, Encoder) else encoder
         self.qformer = QFormer(cfg, pose_encoder)
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
