@@ -35,6 +35,7 @@ from embridge.grids import (
     JOINT,
     MOST_USERS,
     OPEN_CHOICES,
+    OTHER_TARGETS,
     SOFTCLIP,
     varied,
 )
@@ -259,6 +260,13 @@ def _experiments() -> Iterator[Experiment]:
         named = {"system": choice.system, **how, **starts}
         yield _variant(base, choice.experiment, about, "open choices", **choice.changes, **named)
 
+    for system, (param, values, change) in OTHER_TARGETS.items():
+        for value in values:
+            how = {"system": system, "param": param, "param_value": f"{value:g}"}
+            objective = change | ({"tau_init": 1 / value} if param == "t" else {param: value})
+            name = f"{system}, {param} = {value:g}"
+            yield _variant(embridge, name, "other soft targets (METHOD 6)", "soft targets", objective, **how)
+
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _experiments()}
 CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned), "CPEP")
@@ -315,7 +323,8 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
         if e.part == "growth":
             small = usual == profile(profile_name) or (e.users <= 1 and e.system != "EMBridge")
             return small and dataset == "simulated" and profile_name in ("smoke", "long")
-        if e.part == "constants" and profile_name == "paper":  # whose constants are the paper's where it has them
+        # whose constants are the paper's where it has them
+        if e.part in ("constants", "soft targets") and profile_name == "paper":
             return False
         return e.part == "headline" or not headline
 

@@ -275,7 +275,8 @@ def _trained(folder: Path, device: str, encoder: nn.Module | None = None) -> tup
     # of a Pose-MAE that a Q-Former starts from, shipped weights hold no second copy
     starts = kind == "qformer" and not pose_trained
     pose = _trained(_pose_start(folder, describe), device)[2].encoder if starts else pose_encoder(shape)
-    model = new_model(kind, shape, own.again(encoder, describe, folder), pose, pose_trained=pose_trained)
+    head = {"bias": 0.0} if (describe.get("objective") or {}).get("contrast") == "sigmoid" else {}
+    model = new_model(kind, shape, own.again(encoder, describe, folder), pose, pose_trained=pose_trained, **head)
     load_weights(folder, model, describe)
     return describe, shape, model.to(device).eval()
 

@@ -20,6 +20,7 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.grids import MOST_USERS
+from embridge.losses import OF_COMMUNITIES
 from embridge.models import Encoder, embedding, new_model, own, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 from embridge.simulator.recordings import planned_simulated
@@ -50,8 +51,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         emg = experiment.emg_start if encoder is None else None
         starts = [start and study.run(start).model.encoder for start in (emg, experiment.pose_start)]
         moves = {"emg_frozen": experiment.emg_frozen, "pose_trained": experiment.pose_trained}
-        temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
-        model = new_model(experiment.kind, shape, encoder or starts[0], starts[1], **moves, **temperature)
+        model = new_model(experiment.kind, shape, encoder or starts[0], starts[1], **moves, **objective.head)
     else:
         model = new_model(experiment.kind, shape)
 
@@ -64,7 +64,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         if not experiment.aligned:
             return MAETask(model, reader, ids, experiment.kind.removesuffix("-mae"), train)
         space = experiment.pose_start, shape.pose_embedding
-        of_communities = objective.soft_targets == "communities"
+        of_communities = objective.soft_targets in OF_COMMUNITIES
         return AlignTask(
             model,
             reader,

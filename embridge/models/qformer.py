@@ -129,6 +129,7 @@ class QFormerModel(nn.Module):
         *,
         tau_init: float = 0.02,
         tau_learned: bool = True,
+        bias: float | None = None,
     ):
         super().__init__()
         one_of("mprl_pass", cfg.mprl_pass, "queries", "rerun")
@@ -142,7 +143,7 @@ class QFormerModel(nn.Module):
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
         initialise(self.decode_pose)
-        self.log_scale = transformer.new_temperature(tau_init, tau_learned)
+        self.log_scale, self.logit_bias = transformer.new_temperature(tau_init, tau_learned, bias)
 
     def encode(self, x: Tensor) -> Tensor:
         """All EMG tokens of x (B, C, T), which :meth:`query` attends to: (B, 1 + L, d)."""
