@@ -166,7 +166,7 @@ def _task_of_noise(study: Study, experiment: Experiment, n: int):
         return MAETask(new_model(experiment.kind, shape), reader, ids, modality, train)
     objective, poses = experiment.objective, pose_encoder(shape)
     moves = {"emg_frozen": experiment.emg_frozen, "pose_trained": experiment.pose_trained}
-    model = new_model(experiment.kind, shape, pose=poses, **moves, tau_learned=objective.tau_learned)
+    model = new_model(experiment.kind, shape, pose=poses, **moves, **objective.head)
     targets = {"objective": objective, "config": train, "centroids": torch.randn(COMMUNITIES, shape.d)}
     return AlignTask(model, reader, ids, torch.randn(n, shape.d), **targets)
 

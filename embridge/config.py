@@ -178,7 +178,7 @@ class ObjectiveConfig:
     """The objective of an alignment run: InfoNCE + alpha * soft term + lambda * MPRL (E 2.2)."""
 
     symmetric: bool = False  # E: EMG -> pose only; CPEP: symmetric (C)
-    soft_targets: str | None = None  # None, "smoothing", or losses.TARGETS: "communities" (CASCLe), "instances"
+    soft_targets: str | None = None  # None, "smoothing", or one of losses.TARGETS, such as "communities" (CASCLe)
     alpha: float = 0.0  # weight of the soft term; ours where it is used: embridge.grids
     lam: float = 0.0  # lambda, weight of MPRL; ours where it is used: embridge.grids
     tau_init: float = 0.02  # A.6, learnable
@@ -190,6 +190,13 @@ class ObjectiveConfig:
     renormalise_q: bool = False  # E eq. 5 uses InfoNCE's q; True: q over j != i
     smoothing: float = 0.1  # E 3.3, used by "smoothing" only
     mask_ratio: float = 0.5  # r, E 2.2.2
+    contrast: str = field(default="info-nce", metadata=ADDED)  # or "sigmoid" (SigLIP); "none": the soft term alone
+
+    @property
+    def head(self) -> dict:
+        """What a model's temperature starts from, and for SigLIP the bias: -10 at 1 / tau = 10, as published."""
+        bias = {"bias": -1 / self.tau_init} if self.contrast == "sigmoid" else {}
+        return {"tau_init": self.tau_init, "tau_learned": self.tau_learned} | bias
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from embridge.grids import (
     JOINT,
     MOST_USERS,
     OPEN_CHOICES,
+    OTHER_TARGETS,
     SOFTCLIP,
     varied,
 )
@@ -50,6 +51,7 @@ class Experiment:
     objective : what an aligned system minimises
     emg_start : name of the masked autoencoder whose encoder it starts from; None: random weights
     pose_start : name of the masked autoencoder whose encoder embeds its poses
+    encoder : instead of ``emg_start`` a module of your own, or a file of weights: embridge.models.own
     emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
     shuffled : pairs each EMG window with another window's pose (a control that must not learn)
     paired_fraction : of the recordings of each gesture that alignment sees
@@ -68,6 +70,7 @@ class Experiment:
     objective: ObjectiveConfig | None = None
     emg_start: str | None = "EMG-MAE"
     pose_start: str = "Pose-MAE"
+    encoder: object = None
     emg_frozen: bool = False
     pose_trained: bool = False
     shuffled: bool = False
@@ -88,7 +91,7 @@ class Experiment:
         """Names of the experiments that are trained before this one."""
         if not self.aligned:
             return ()
-        return (self.pose_start, self.emg_start) if self.emg_start else (self.pose_start,)
+        return (self.pose_start, self.emg_start) if self.emg_start and self.encoder is None else (self.pose_start,)
 
     @property
     def part_of_data(self) -> dict:
@@ -256,6 +259,13 @@ def _experiments() -> Iterator[Experiment]:
         named = {"system": choice.system, **how, **starts}
         yield _variant(base, choice.experiment, about, "open choices", **choice.changes, **named)
 
+    for system, (param, values, change) in OTHER_TARGETS.items():
+        for value in values:
+            how = {"system": system, "param": param, "param_value": f"{value:g}"}
+            objective = change | ({"tau_init": 1 / value} if param == "t" else {param: value})
+            name = f"{system}, {param} = {value:g}"
+            yield _variant(embridge, name, "other soft targets (METHOD 6)", "soft targets", objective, **how)
+
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _experiments()}
 CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned), "CPEP")
@@ -312,7 +322,8 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
         if e.part == "growth":
             small = usual == profile(profile_name) or (e.users <= 1 and e.system != "EMBridge")
             return small and dataset == "simulated" and profile_name in ("smoke", "long")
-        if e.part == "constants" and profile_name == "paper":  # whose constants are the paper's where it has them
+        # whose constants are the paper's where it has them
+        if e.part in ("constants", "soft targets") and profile_name == "paper":
             return False
         return e.part == "headline" or not headline
 

@@ -16,6 +16,14 @@ CONSTANTS = (
     # SoftCLIP's: cosines of poses lie close together (0.89 +- 0.07), so that 0.1 spreads a target over nearly all
     *(("instances", "dot", tau, alpha) for tau in (0.01, 0.02, 0.1) for alpha in (1.0, 0.25)),
 )
+# Beyond the paper (METHOD 6), instead of CASCLe or of all that is contrasted: the constant, three values for D_tune to
+# choose from, and what else differs from EMBridge
+OTHER_TARGETS = {
+    "Gaussian mixture": ("tau_s", (0.1, 0.2, 0.5), {"soft_targets": "mixture"}),
+    "X-CLR": ("tau_s", (0.1, 0.02, 0.01), {"soft_targets": "x-clr"}),
+    "SigLIP": ("t", (10, 20, 50), {"soft_targets": None, "alpha": 0.0, "contrast": "sigmoid"}),  # 1 / tau at the start
+    "SoftCLIP alone": ("tau_s", (0.1, 0.02, 0.01), SOFTCLIP | {"contrast": "none"}),  # METHOD 9
+}
 BEFORE = {"lam": 1.0, "mask_ratio": 0.5}  # EMBridge's while these were chosen: steps 1 and 2 of docs/constants.md
 JOINT = "affinity, tau_s, alpha"
 JOINT_DEFAULTS = {

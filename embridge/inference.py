@@ -29,25 +29,26 @@ from embridge.errors import InputError
 from embridge.evaluation import majority
 from embridge.experiments import slug
 from embridge.files import read_npz
-from embridge.models import new_model, pose_encoder
+from embridge.models import new_model, own, pose_encoder
 from embridge.objectives import encode
 from embridge.trained import encoder_embedding
 
 NEEDED = {"experiment", "kind", "model", "train", "moves", "data", "needs", "pose_start"}  # in a run's config.json
 
 
-def load(run, device: str = "cpu") -> "Embedder":
+def load(run, device: str = "cpu", encoder: nn.Module | None = None) -> "Embedder":
     """The model of a finished run, for raw windows, on "cpu", "cuda" or ("auto") on a GPU where there is one.
 
     ``run`` is its folder, ``runs/<name>-<key>``, or a :class:`~embridge.trained.Run`. Beside the folder of an
     aligned system lie those of the Pose-MAE that it was aligned with, and ``windows-<key>.json`` and
-    ``statistics-<kind>-<key>.json`` of the data that both were trained on. Nothing is unpickled. Raises InputError
-    where one of these is missing or damaged, and for a supervised regressor, which embeds nothing.
+    ``statistics-<kind>-<key>.json`` of the data that both were trained on. Nothing is unpickled. ``encoder``: the
+    module of your own that the run was trained around, made as it was then. Raises InputError where one of these is
+    missing or damaged, and for a supervised regressor, which embeds nothing.
     """
     folder = Path(getattr(run, "folder", run)).resolve()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    describe, shape, model = _trained(folder, device)
+    describe, shape, model = _trained(folder, device, encoder)
     kind, pose_trained, data = describe["kind"], describe["moves"][1], describe["data"]
     emg = pose = None
     if kind == "emg-mae":
@@ -260,7 +261,7 @@ def _checked(what: str, x, shape: tuple[int, int]) -> np.ndarray:
     return x
 
 
-def _trained(folder: Path, device: str) -> tuple[dict, ModelConfig, nn.Module]:
+def _trained(folder: Path, device: str, encoder: nn.Module | None = None) -> tuple[dict, ModelConfig, nn.Module]:
     """A run's config.json, the shape that it gives, and the model with the folder's weights."""
     path = folder / "config.json"
     unfinished = f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder"
@@ -274,7 +275,8 @@ def _trained(folder: Path, device: str) -> tuple[dict, ModelConfig, nn.Module]:
     # of a Pose-MAE that a Q-Former starts from, shipped weights hold no second copy
     starts = kind == "qformer" and not pose_trained
     pose = _trained(_pose_start(folder, describe), device)[2].encoder if starts else pose_encoder(shape)
-    model = new_model(kind, shape, pose=pose, pose_trained=pose_trained)
+    head = {"bias": 0.0} if (describe.get("objective") or {}).get("contrast") == "sigmoid" else {}
+    model = new_model(kind, shape, own.again(encoder, describe, folder), pose, pose_trained=pose_trained, **head)
     load_weights(folder, model, describe)
     return describe, shape, model.to(device).eval()
 

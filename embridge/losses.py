@@ -66,6 +66,15 @@ def info_nce(u: Tensor, v: Tensor, log_scale: Tensor, *, symmetric: bool = False
     return cross_entropy(logits, torch.eye(len(logits), device=logits.device), symmetric)
 
 
+def pairwise_sigmoid(logits: Tensor, bias: Tensor) -> Tensor:
+    """SigLIP (Zhai et al. 2023, eq. 1): -1/B sum_ij log sigmoid(z_ij (s_ij + b)), z = 1 on the pair and else -1.
+
+    logits: s (B, B), cosines over tau; bias: b, a scalar that is learned. Each pair is judged alone: no softmax.
+    """
+    z = 2 * torch.eye(len(logits), device=logits.device) - 1
+    return -F.logsigmoid(z * (logits + bias)).sum(dim=1).mean()
+
+
 def smoothed_targets(n: int, eps: float = 0.1, device="cpu") -> Tensor:
     """Label smoothing (E 3.3): 1 - eps on the pair, eps / (n - 1) on each other; (n, n). One sample has no other."""
     if n == 1:
@@ -116,6 +125,26 @@ def instance_similarity(v: Tensor) -> Tensor:
     return v @ v.T
 
 
+def memberships(v: Tensor, centroids: Tensor) -> Tensor:
+    """p_ic (B, N_c), how likely pose i of v (B, d) is one of community c: equal Gaussians around centroids (N_c, d).
+
+    They share one variance a dimension: that of the batch about the centroid nearest to each pose, which is k-means'
+    assignment. Softmax of -|v_i - c|^2 / (2 variance).
+    """
+    v, centroids = F.normalize(v.float(), dim=-1), F.normalize(centroids.float(), dim=-1)
+    squares = (2 - 2 * v @ centroids.T).clamp(min=0)
+    variance = squares.amin(dim=1).mean().clamp(min=1e-6) / v.shape[1]
+    return (-squares / (2 * variance)).softmax(dim=1)
+
+
+def jensen_shannon(p: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of each two rows of p (B, N_c), which sum to one: (B, B), from 0 to log 2 nat."""
+    entropy = torch.special.entr(p).sum(dim=1)
+    # in parts: (B, B, N_c) at once would not stay in a core's cache
+    mixed = torch.cat([torch.special.entr((p + rows[:, None]) / 2).sum(dim=2) for rows in p.split(32)])
+    return (mixed - (entropy[:, None] + entropy) / 2).clamp(min=0)
+
+
 def soft_targets(similarity: Tensor, tau_s: float) -> Tensor:
     """y_ij = exp(S_ij / tau_s) / sum_{k != i} exp(S_ik / tau_s), y_ii = 0 (E eq. 4), from S (B, B).
 
@@ -133,9 +162,7 @@ def perplexity(y: Tensor) -> float:
 
 
 def community_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
-    """CASCLe's targets (B, B) (E eq. 3-4) from v (B, d) and centroids (N_c, d); InputError without centroids."""
-    if centroids is None:
-        raise InputError("soft_targets: expected centroids for 'communities', found it without centroids; give them.")
+    """CASCLe's targets (B, B) (E eq. 3-4) from v (B, d) and centroids (N_c, d)."""
     affinity = community_affinity(v, centroids, objective.k_c, objective.affinity)
     return soft_targets(affinity @ affinity.T, objective.tau_s)  # S_pp = S_pc S_pc'
 
@@ -145,32 +172,65 @@ def instance_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveCo
     return soft_targets(instance_similarity(v), objective.tau_s)
 
 
+def mixture_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
+    """Targets (B, B) of a Gaussian mixture, E's future work: poses are alike whose :func:`memberships` diverge little.
+
+    Their Jensen-Shannon divergence takes the place of minus the similarity in E eq. 4.
+    """
+    return soft_targets(-jensen_shannon(memberships(v, centroids)), objective.tau_s)
+
+
+def x_clr_targets(v: Tensor, centroids: Tensor | None, objective: ObjectiveConfig) -> Tensor:
+    """X-CLR's targets (B, B) (Sobal et al. 2024): softmax of the poses' cosines at tau_s, the pair itself included."""
+    return (instance_similarity(v) / objective.tau_s).softmax(dim=1)
+
+
 # ObjectiveConfig.soft_targets -> y (B, B) from v (B, d), centroids (N_c, d) or None, and the objective. Your own: one
 # function and one line here, where a change of it is also a new key in runs/.
-TARGETS = {"communities": community_targets, "instances": instance_targets}
+TARGETS = {"communities": community_targets, "instances": instance_targets, "mixture": mixture_targets}
+TARGETS["x-clr"] = x_clr_targets
+OF_COMMUNITIES = ("communities", "mixture")  # these need centroids
 
 
 def alignment_loss(
-    u: Tensor, v: Tensor, log_scale: Tensor, objective: ObjectiveConfig, centroids: Tensor | None = None
+    u: Tensor,
+    v: Tensor,
+    log_scale: Tensor,
+    objective: ObjectiveConfig,
+    centroids: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_InfoNCE + alpha * L_soft, the contrastive part of the objective (METHOD 6); whoever holds the model adds MPRL.
 
     None: InfoNCE. A name in TARGETS: InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also beside a
-    symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). Returns the loss and its parts,
-    detached, by name. Raises InputError for an unknown kind or missing centroids (N_c, d).
+    symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). ``contrast`` "sigmoid": SigLIP's
+    loss, with ``bias``, instead of InfoNCE; "none": nothing instead, so that the soft term is all. Returns the loss and
+    its parts, detached, by name. Raises InputError for an unknown kind, missing centroids (N_c, d) or bias.
     """
+    kind, contrast = objective.soft_targets, objective.contrast
+    fits = {"info-nce": True, "sigmoid": kind != "smoothing" and bias is not None, "none": kind in TARGETS}
+    if not fits.get(contrast):
+        asked = f"info-nce, sigmoid with a bias, or none beside {', '.join(TARGETS)}"
+        raise InputError(f"contrast: expected {asked}, found {contrast!r} beside soft_targets {kind!r}.")
+    if kind not in (None, "smoothing", *TARGETS):
+        raise InputError(f"soft_targets: expected smoothing, {', '.join(TARGETS)}, found {kind!r}.")
+    if kind in OF_COMMUNITIES and centroids is None:
+        raise InputError(f"soft_targets: expected centroids for {kind!r}, found it without centroids; give them.")
     logits = similarity_logits(u, v, log_scale)  # (B, B)
-    if objective.soft_targets == "smoothing":
+    if kind == "smoothing":
         y = smoothed_targets(len(logits), objective.smoothing, logits.device)
         loss = cross_entropy(logits, y, objective.symmetric)
         return loss, {"info_nce_smoothed": loss.detach()}
-    nce = cross_entropy(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)
-    parts = {"info_nce": nce.detach()}
-    if objective.soft_targets is None:
-        return nce, parts
-    if objective.soft_targets not in TARGETS:
-        raise InputError(f"soft_targets: expected smoothing, {', '.join(TARGETS)}, found {objective.soft_targets!r}.")
+    loss, parts = logits.new_zeros(()), {}
+    if contrast == "info-nce":
+        loss = cross_entropy(logits, torch.eye(len(logits), device=logits.device), objective.symmetric)
+        parts = {"info_nce": loss.detach()}
+    elif contrast == "sigmoid":
+        loss = pairwise_sigmoid(logits, bias)
+        parts = {"sigmoid": loss.detach()}
+    if kind is None:
+        return loss, parts
     with torch.no_grad():  # targets are constants, also where the pose encoder trains
-        y = TARGETS[objective.soft_targets](v, centroids, objective)
+        y = TARGETS[kind](v, centroids, objective)
     soft = soft_cross_entropy(logits.log_softmax(dim=1), y, objective.renormalise_q)
-    return nce + objective.alpha * soft, {**parts, "soft": soft.detach()}
+    return loss + objective.alpha * soft, {**parts, "soft": soft.detach()}

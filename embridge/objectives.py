@@ -115,9 +115,10 @@ class AlignTask:
         # autocast would multiply even float32 in bf16: its 8 bits move logits by a quarter and communities' ranks
         with torch.autocast(queries.device.type, enabled=False):
             u = pick_queries(queries, v)  # (B, d)
+            bias = getattr(self.model, "logit_bias", None)
             # negatives and soft targets are those of the global batch, wherever its windows are
             u, v = distributed.gather(u, n), distributed.gather(v, n)
-            loss, parts = alignment_loss(u, v, self.model.log_scale, self.objective, self.centroids)
+            loss, parts = alignment_loss(u, v, self.model.log_scale, self.objective, self.centroids, bias)
         if self.objective.lam:
             # Q' is not detached, so the loss reaches the EMG encoder
             mprl = self.model.mprl(queries, pose, batch["mask"], self.objective.mask_ratio, emg)

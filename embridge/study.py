@@ -29,7 +29,7 @@ from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, win
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
-from embridge.models import emg_encoder
+from embridge.models import emg_encoder, own
 from embridge.objectives import encode
 from embridge.provenance import default_out, provenance
 from embridge.trained import Run, build, encoder_embedding, grown, paired_subset, remembered
@@ -278,7 +278,7 @@ class Study:
             "pose_start": experiment.pose_start,
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],
-            **experiment.part_of_data,
+            **(experiment.part_of_data | own.settings(experiment.encoder)),
             "simulated": self.simulated,
             "results_version": cfg.RESULTS_VERSION,
         }
@@ -296,8 +296,8 @@ class Study:
     def run(self, name: str | Experiment) -> Run:
         """The named experiment's run: loaded if it exists, else trained (with what it needs) and kept."""
         experiment = name if isinstance(name, Experiment) else find(name)
-        if experiment.name not in self._runs:
-            key = fingerprint(describe := self.describe(experiment))
+        key = fingerprint(describe := self.describe(experiment))
+        if key not in self._runs:  # not by name: two encoders or losses may bear the same
             folder = self.out / "runs" / f"{slug(experiment.name)}-{key}"
             for need in experiment.needs:
                 self.run(need)
@@ -313,8 +313,8 @@ class Study:
                 training.train(make_task(), train, folder, device=self.device, describe=describe)
             checkpoint.load_weights(folder, model, describe)
             reader = partial(self.reader, shape, train.emg_norm, home=self.home(experiment))
-            self._runs[experiment.name] = Run(experiment.name, key, folder, model.eval(), reader)
-        return self._runs[experiment.name]
+            self._runs[key] = Run(experiment.name, key, folder, model.eval(), reader)
+        return self._runs[key]
 
     def windows_of(self, experiment: Experiment) -> np.ndarray:
         """(n,) the windows of its :meth:`home` that an experiment trains on; InputError where they would leak."""

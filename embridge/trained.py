@@ -20,7 +20,8 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.grids import MOST_USERS
-from embridge.models import Encoder, embedding, new_model, regressor
+from embridge.losses import OF_COMMUNITIES
+from embridge.models import Encoder, embedding, new_model, own, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 from embridge.simulator.recordings import planned_simulated
 
@@ -36,7 +37,8 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     study = study.home(experiment)
     (shape, train), objective = study.configs(experiment), experiment.objective
     read = {"emg-mae": ("emg",), "pose-mae": ("pose",), "regressor": ()}.get(experiment.kind, ("emg", "pose"))
-    for name in read:
+    encoder = own.made(experiment.encoder, shape, experiment.kind)
+    for name in read if encoder is None else ("pose",):  # another encoder cuts EMG as it likes
         tokens, of, seconds = getattr(shape, name), shape.window, shape.window / shape.sample_rate
         if tokens.n_tokens and (left := tokens.steps % tokens.patch):
             text = f"{name}_patch of {seconds * tokens.patch / tokens.steps:g} s leaves over the last "
@@ -46,10 +48,10 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     if experiment.kind == "regressor":
         model = regressor(experiment.name, shape)
     elif experiment.aligned:
-        starts = (start and study.run(start).model.encoder for start in (experiment.emg_start, experiment.pose_start))
+        emg = experiment.emg_start if encoder is None else None
+        starts = [start and study.run(start).model.encoder for start in (emg, experiment.pose_start)]
         moves = {"emg_frozen": experiment.emg_frozen, "pose_trained": experiment.pose_trained}
-        temperature = {"tau_init": objective.tau_init, "tau_learned": objective.tau_learned}
-        model = new_model(experiment.kind, shape, *starts, **moves, **temperature)
+        model = new_model(experiment.kind, shape, encoder or starts[0], starts[1], **moves, **objective.head)
     else:
         model = new_model(experiment.kind, shape)
 
@@ -62,7 +64,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         if not experiment.aligned:
             return MAETask(model, reader, ids, experiment.kind.removesuffix("-mae"), train)
         space = experiment.pose_start, shape.pose_embedding
-        of_communities = objective.soft_targets == "communities"
+        of_communities = objective.soft_targets in OF_COMMUNITIES
         return AlignTask(
             model,
             reader,

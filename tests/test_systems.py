@@ -43,7 +43,7 @@ def test_names_parts_and_needs_of_the_registry():
         own |= {f"{s}, EMG tokens = {emg}" for s in ("EMG-MAE", "EMBridge")}
         own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
         if profile == "paper":  # keeps the paper's constants, and has more users itself
-            own |= {e.name for e in EXPERIMENTS.values() if e.part in ("constants", "growth")}
+            own |= {e.name for e in EXPERIMENTS.values() if e.part in ("constants", "growth", "soft targets")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
     assert trained_by("paper", "ninapro") == NINAPRO
     choices = ("EMG tokens", "pose tokens")  # what --tokens asks for is what all others have

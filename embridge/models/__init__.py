@@ -13,7 +13,7 @@ from embridge.models.transformer import Encoder, embedding, emg_encoder, pose_en
 def new_model(
     kind: str,
     shape: ModelConfig,
-    emg: Encoder | None = None,
+    emg: nn.Module | None = None,
     pose: Encoder | None = None,
     *,
     emg_frozen: bool = False,

@@ -25,6 +25,7 @@ class CPEP(nn.Module):
         emg_frozen: bool = False,
         tau_init: float = 0.02,
         tau_learned: bool = True,
+        bias: float | None = None,
     ):
         super().__init__()
         one_of("emg_pooling", cfg.emg_pooling, "cls", "mean")
@@ -36,7 +37,7 @@ class CPEP(nn.Module):
         initialise(self.head)
         self.encoder = (copy.deepcopy(encoder) if encoder else emg_encoder(cfg)).requires_grad_(not emg_frozen)
         self.pose_encoder = copy.deepcopy(pose_encoder).requires_grad_(True) if pose_encoder else None
-        self.log_scale = new_temperature(tau_init, tau_learned)
+        self.log_scale, self.logit_bias = new_temperature(tau_init, tau_learned, bias)
 
     def encode(self, x: Tensor) -> Tensor:
         """The part of EMG windows x (B, C, T) that :meth:`query` reads: [CLS] alone, or the tokens' mean, (B, 1, d)."""

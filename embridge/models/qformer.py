@@ -124,11 +124,12 @@ class QFormerModel(nn.Module):
     def __init__(
         self,
         cfg: ModelConfig,
-        emg_encoder: Encoder | None = None,
+        emg_encoder: nn.Module | None = None,
         pose_encoder: Encoder | None = None,
         *,
         tau_init: float = 0.02,
         tau_learned: bool = True,
+        bias: float | None = None,
     ):
         super().__init__()
         one_of("mprl_pass", cfg.mprl_pass, "queries", "rerun")
@@ -136,12 +137,13 @@ class QFormerModel(nn.Module):
         self.mprl_pass, self.mprl_target = cfg.mprl_pass, cfg.mprl_target
         encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
         pose_encoder = pose_encoder or transformer.pose_encoder(cfg)
-        self.encoder = encoder.requires_grad_(True)
+        # one of your own stays as frozen as it is
+        self.encoder = encoder.requires_grad_(True) if isinstance(encoder, Encoder) else encoder
         self.qformer = QFormer(cfg, pose_encoder)
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
         initialise(self.decode_pose)
-        self.log_scale = transformer.new_temperature(tau_init, tau_learned)
+        self.log_scale, self.logit_bias = transformer.new_temperature(tau_init, tau_learned, bias)
 
     def encode(self, x: Tensor) -> Tensor:
         """All EMG tokens of x (B, C, T), which :meth:`query` attends to: (B, 1 + L, d)."""

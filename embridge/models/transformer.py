@@ -81,9 +81,10 @@ def new_tokens(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape) * TOKEN_STD)
 
 
-def new_temperature(tau: float, learned: bool) -> nn.Parameter:
-    """The parameter log(1 / tau), C: learned from tau = 0.02."""
-    return nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
+def new_temperature(tau: float, learned: bool, bias: float | None) -> tuple[nn.Parameter, nn.Parameter | None]:
+    """The parameter log(1 / tau), C: learned from tau = 0.02; and SigLIP's, which is added to logits, or None."""
+    log_scale = nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
+    return log_scale, None if bias is None else nn.Parameter(torch.tensor(bias))
 
 
 def sin_cos(n_tokens: int, d: int) -> Tensor:

@@ -328,7 +328,7 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     falls on poses of the row's gesture; means over rows
     """
     objective = EXPERIMENTS[name].objective
-    of_communities = objective.soft_targets == "communities"
+    of_communities = objective.soft_targets in losses.OF_COMMUNITIES
     centroids = torch.from_numpy(study.communities(objective)) if of_communities else None
     y = losses.TARGETS[objective.soft_targets](study.pose_embeddings(ids), centroids, objective)
     gesture = study.store.table["gesture"].to_numpy()[ids]

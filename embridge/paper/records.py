@@ -26,7 +26,7 @@ from embridge.study import Study
 
 FEW_SHOT = ("headline", "Table 2")  # parts whose systems are probed with fewer shots
 BOTH = "in and unseen"  # classes of a row on D_tune
-TUNED = ("constants", "Fig. 4")  # parts that D_tune chooses from
+TUNED = ("constants", "Fig. 4", "soft targets")  # parts that D_tune chooses from
 CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
 BESIDE_HEADLINE = ("balanced_accuracy", "macro_f1", "user_recall")  # metrics of the other systems
 

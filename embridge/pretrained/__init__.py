@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from embridge import inference
 from embridge.config import RESULTS_VERSION, as_json, results_name
@@ -225,15 +225,15 @@ class Pretrained(inference.Embedder):
         return str(np.unique(self.gestures)[self.recogniser.label(np.asarray(window).T)])
 
 
-def load(run, device: str = "cpu") -> inference.Embedder:
+def load(run, device: str = "cpu", encoder: nn.Module | None = None) -> inference.Embedder:
     """A trained system for raw windows, on "cpu", "cuda" or "auto": what ``embridge.load`` is.
 
     ``run`` is the name of a shipped one (:func:`names`), which comes as :class:`Pretrained`, or a finished run or its
-    folder, as for :func:`embridge.inference.load`. Raises InputError as that and :class:`Shipped` do, and for a name
-    that is neither.
+    folder; that and ``encoder`` are as for :func:`embridge.inference.load`. Raises InputError as it and
+    :class:`Shipped` do, and for a name that is neither.
     """
     if not isinstance(run, str) or Path(run).exists() or Path(run).is_absolute():
-        return inference.load(run, device)
+        return inference.load(run, device, encoder)
     place, _, system = run.partition("/")
     if f"{place}/{system}" not in names():
         known = ", ".join(names()) or f"none ({AGAIN})"
