@@ -196,6 +196,31 @@ def mean_over_groups(values, groups, *, n_resamples: int = 2000, seed: int = 0) 
     return _bootstrap(lambda rows: sums[rows].sum(-1) / n[rows].sum(-1), [np.arange(len(n))], n_resamples, seed)
 
 
+def auroc_over_groups(
+    known, unknown, known_groups, unknown_groups, *, n_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Area under the ROC curve of scores that should be high for the known, with its 95 % interval over groups.
+
+    It is the share of pairs, a known window (N,) and an unknown one (n,), of which the known one scores higher; of a
+    tie, half. Groups (N,), (n,) are drawn with all that is theirs on both sides; those with one side alone are left
+    out. Returns (value, low, high), low and high nan where one group is left; InputError where none is.
+    """
+    sides = [(np.asarray(s, dtype=float), np.asarray(g)) for s, g in ((known, known_groups), (unknown, unknown_groups))]
+    names = np.intersect1d(*(groups for _, groups in sides))
+    if not len(names):
+        raise InputError("AUROC: expected a group with known and unknown windows, found none; score the same users")
+    above, below = ([np.sort(scores[groups == name]) for name in names] for scores, groups in sides)
+    # (G, G): pairs that a known window of one group wins against an unknown one of another, and how many there are
+    won = [[sum(np.searchsorted(b, a, side).sum() for side in ("left", "right")) / 2 for b in below] for a in above]
+    won, pairs = np.array(won), np.outer(*([len(part) for part in side] for side in (above, below)))
+
+    def share(rows):
+        at = rows[..., :, None], rows[..., None, :]
+        return won[at].sum((-1, -2)) / pairs[at].sum((-1, -2))
+
+    return _bootstrap(share, [np.arange(len(names))], n_resamples, seed)
+
+
 def spread_over_seeds(seeds: Iterable[Iterable[float]]) -> float:
     """Half of a 95 % interval (Student's) for one training run around the mean of its kind.
 

@@ -137,6 +137,11 @@ CHOICES[["value", "low", "high"]] -= 0.5
 CHOICES.loc[CHOICES["alternative"] == "recording", ["value", "low", "high"]] = np.nan
 CHOICES.loc[CHOICES["alternative"] == "channel", "origin"] = "long run, 2026-11-21, abc1234"
 
+COVERED = pd.DataFrame({"coverage": np.arange(1, 11) / 10, "value": np.linspace(0.8, 0.6, 10)})
+COVERED = COVERED.assign(low=COVERED["value"] - 0.05, high=COVERED["value"] + 0.04)
+SHARES = cells(classes=["in", "unseen", "other stages"], bin=np.linspace(-2, 2, 30)).assign(value=1 / 30)
+FAMILY = np.append(np.repeat(np.arange(6), (1, 6, 6, 2, 6, 4)), [-1] * 4)
+
 # fmt: off
 FIGURES = {
     "method": lambda: f.method_drawing(),
@@ -191,6 +196,8 @@ FIGURES = {
     "sensitivity, no network": lambda: f.sensitivity(SWEPT, LINES),
     "divergence": lambda: f.divergence(BOTH, AT_THE_END),
     "choices": lambda: f.choice_forest(CHOICES),
+    "open set": lambda: f.open_set(COVERED, COVERED.iloc[[8]], SHARES, -0.6),
+    "stage confusions": lambda: f.stage_confusions(RNG.integers(0, 30, (29, 29)), STAGES, FAMILY),
     "forest": lambda: f.difference_forest(DIFFERENCES),
 }
 # fmt: on

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from embridge.config import EvalConfig
+from embridge.data.emg2pose import IN_CLASSES, STAGES, UNSEEN_CLASSES
 
 
 class Study:
@@ -44,3 +45,46 @@ class Study:
         rng = np.random.default_rng(1)
         noisy = self.x.numpy()[:, :4] + 0.8 * rng.normal(size=(240, 4)) @ rng.normal(size=(4, 4))
         return noisy[np.asarray(ids)]
+
+
+class AllStages:
+    """As much of a study as retrieval among all 29 stages needs: seven users, three windows of each stage."""
+
+    whole, simulated, dataset, seed = True, False, "emg2pose", 0
+
+    def __init__(self):
+        self.profile = SimpleNamespace(name="smoke", evaluation=EvalConfig(n_bootstrap=50, k=5))
+        parts = {"train": ("a", "b"), "val": ("c", "d"), "test": ("e", "f", "g")}
+        rows = [(split, user, stage) for split, users in parts.items() for user in users for stage in STAGES * 3]
+        table = pd.DataFrame(rows, columns=["split", "user", "gesture"]).assign(generalization="user", eval_grid=True)
+        rng = np.random.default_rng(0)
+        y = pd.Index(STAGES).get_indexer(table["gesture"])
+        self.v = torch.tensor(rng.normal(size=(29, 6))[y] + 0.4 * rng.normal(size=(len(y), 6)))
+        self.queries = self.v[:, None] + 1.5 * torch.tensor(rng.normal(size=(len(y), 2, 6)))
+        self.pose = torch.tensor(rng.normal(size=(29, 20))[y])[:, :, None] + 0.1 * torch.tensor(
+            rng.normal(size=(len(y), 20, 4))
+        )
+        self.store = SimpleNamespace(table=table, read_pose=lambda ids: self.pose[ids])
+        classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
+
+        def part(split):
+            own = table["split"] == split
+            return {c: np.flatnonzero(own & table["gesture"].isin(names)) for c, names in classes.items()}
+
+        self.splits = SimpleNamespace(
+            probe_train=part("train"), tune=part("val"), evaluation=part("test"), classes=classes, group_kind="user",
+            labels=lambda c, ids: pd.Index(classes[c]).get_indexer(table["gesture"].iloc[ids]),
+            groups=lambda ids: table["user"].to_numpy(dtype=str)[ids], learn_from=lambda ids, what, tuning: ids,
+        )  # fmt: skip
+
+    def emg_queries(self, system, ids):
+        return self.queries[ids]
+
+    def pose_space(self, system):
+        return "Pose-MAE", "cls"
+
+    def pose_embeddings(self, ids, system):
+        return self.v[ids]
+
+    def run(self, system):
+        return SimpleNamespace(key=f"key of {system}", poses=lambda ids, how: self.v[ids])

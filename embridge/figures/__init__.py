@@ -4,6 +4,7 @@ No function here knows a model, reads a file or invents a value, and none writes
 notebooks. All share the style of :mod:`embridge.figures.style`.
 """
 
+from embridge.figures.beyond import open_set, stage_confusions
 from embridge.figures.data import filter_response, hands_of_classes, recording_traces, window_channels
 from embridge.figures.embedding import communities, cosine_histogram, far_apart, tsne_panels
 from embridge.figures.method import method_drawing

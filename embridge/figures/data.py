@@ -111,13 +111,13 @@ def window_channels(windows: dict[str, np.ndarray], sample_rate: float, *, apart
     return figure
 
 
-def hands_of_classes(poses: dict[str, np.ndarray], *, times: np.ndarray) -> Figure:
+def hands_of_classes(poses: dict[str, np.ndarray], *, times) -> Figure:
     """Gestures as right hands, seen from the palm, through time, a row each (Fig. 5).
 
     Parameters
     ----------
     poses : gesture to (n_frames, 20) joint angles, rad; the same number of frames for all
-    times : (n_frames,) seconds, printed above the columns
+    times : (n_frames,) seconds, printed above the columns; or texts in their place
     """
     frames = {len(p) for p in poses.values()}
     if len(frames) != 1:
@@ -132,7 +132,8 @@ def hands_of_classes(poses: dict[str, np.ndarray], *, times: np.ndarray) -> Figu
             draw_hand(ax, frame, at=(column * cell[0], -row * cell[1] - 25))
         ax.text(-0.55 * cell[0], -row * cell[1], style.wrapped(title, 14), ha="right", va="center")
     for column, time in enumerate(times):
-        ax.text(column * cell[0], 0.52 * cell[1], f"{time:.2f} s", ha="center", va="bottom")
+        text = time if isinstance(time, str) else f"{time:.2f} s"
+        ax.text(column * cell[0], 0.52 * cell[1], text, ha="center", va="bottom")
     ax.set_xlim(-(label / size + 0.5) * cell[0], (n_frames - 0.5) * cell[0])
     ax.set_ylim(-(len(poses) - 0.5) * cell[1], 0.62 * cell[1])
     ax.set_aspect("equal")

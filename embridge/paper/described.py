@@ -3,20 +3,25 @@
 What retrieval loses when nobody makes the gestures before a product knows them.
 """
 
+import numpy as np
+
 from embridge import describe, inference
 from embridge.config import kind_of
 from embridge.evaluation import zero_shot
+from embridge.paper.kept import of_whole_run
 from embridge.paper.scoring import _outcome, compare_predictions, zero_shot_outcomes
 from embridge.study import Study
 
 DESCRIBED = "described"  # in column "gallery", beside the policies of recorded ones
 
 
+@of_whole_run(gallery=DESCRIBED)
 def described_rows(study: Study, system: str = "EMBridge", *, subset: str = "evaluation", n: int = 100) -> list[dict]:
     """Tidy rows of an aligned system's zero-shot on unseen classes, from descriptions alone and beside recorded poses.
 
     Those of the described gallery, of each recorded one of the class set, and what the first scores above each of the
-    others; intervals over users, paired for differences.
+    others (gallery DESCRIBED, too); intervals over users, paired for differences. Of a study that has a part of D_eval
+    the committed ones, without those of recorded galleries, which are the system's own.
 
     Parameters
     ----------
@@ -45,3 +50,25 @@ def described_rows(study: Study, system: str = "EMBridge", *, subset: str = "eva
         shared |= {"system": f"{system}, described", "baseline": f"{system}, recorded, {other.gallery}"}
         rows.append(compare_predictions(own.y, own.predicted, other.predicted, own.groups, **shared))
     return rows
+
+
+def keyframes_beside(study: Study, *, n: int = 3) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each unseen class n poses of its description, and the middle of a window of D_eval that is nearest to each.
+
+    Returns
+    -------
+    class to described (n, 20) and recorded (n, 20), rad, and the mean angle between the two (n,), degrees; without
+    classes that have no window here
+    """
+    found, ids = {}, study.splits.evaluation["unseen"]
+    labels = study.splits.labels("unseen", ids)
+    for k, name in enumerate(study.splits.classes["unseen"]):
+        if not len(own := ids[labels == k]):
+            continue
+        angles = describe.keyframes(describe.DESCRIPTIONS[name])[1]
+        angles = angles[np.linspace(0, len(angles) - 1, n).round().astype(int)]
+        poses = study.store.read_pose(own)
+        middle = poses[:, :, poses.shape[2] // 2].numpy()  # (windows, 20)
+        apart = np.rad2deg(np.abs(angles[:, None] - middle).mean(2))  # (n, windows)
+        found[name] = angles, middle[apart.argmin(1)], apart.min(1)
+    return found
