@@ -17,6 +17,7 @@ TITLES = {  # name: title, the notebook's first heading
     "efficiency": "How little data is enough?",
     "tsne": "What alignment does to the space",
     "open_choices": "What the papers do not say",
+    "beyond": "Beyond the papers",
 }
 NUMBERS = {name: f"{number:02d}" for number, name in enumerate(TITLES, 1)}
 STEMS = {name: f"{number}_{name}" for name, number in NUMBERS.items()}
