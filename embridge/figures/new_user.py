@@ -1,7 +1,6 @@
 """Figures of what a new user meets: a band that moved, windows of one's own, hands decoded from EMG alone."""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,10 @@ from PIL import Image
 from embridge.figures import style
 from embridge.figures.hand import draw_hand
 from embridge.figures.results import ACCURACY, errors, measured
+from embridge.figures.sweeps import _chance, _curves, _legend
 
 DECODED, CONSTANT = "decoded from EMG", "constant pose"
-FRAMES, COLOURS = 20, 48  # of an animation
+FRAMES, COLOURS = 20, 64  # of an animation
 
 
 def moved_band(rows: pd.DataFrame, differences: pd.DataFrame) -> Figure:
@@ -45,28 +45,25 @@ def moved_band(rows: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 def own_windows(rows: pd.DataFrame) -> Figure:
     """Accuracy over the number of a user's own windows, a curve a use of them; other people's poses alone are a line.
 
-    ``rows``: columns classes, way, n (as text, in order), value, low, high; n "0" is the line, whose way is its name.
+    ``rows``: columns classes, system (the use), n (text), value, low, high; uses and n are drawn in their order, the
+    uses as two solid curves, two dashed ones and a dotted one. Where n is "0" the use is the line.
     """
-    measured(rows, ["classes", "way", "n"], "own_windows")
+    rows = measured(rows, ["classes", "system", "n"], "own_windows")
     line, rows = rows[rows["n"] == "0"], rows[rows["n"] != "0"]
-    sizes, ways = list(dict.fromkeys(rows["n"])), list(dict.fromkeys(rows["way"]))
+    sizes, looks = list(dict.fromkeys(rows["n"])), (style.OKABE_ITO, style.MARKERS, ("-", "-", "--", "--", ":"))
+    rows, styles = rows.assign(at=rows["n"].map(sizes.index)), {}
+    for use, colour, marker, ls in zip(dict.fromkeys(rows["system"]), *looks, strict=False):
+        styles[use] = {"color": colour, "marker": marker, "ms": 4.5, "ls": ls}
     figure, panels = style.panels(style.in_order(rows["classes"]), height=3.6, sharey=True)
-    looks = {way: {"color": colour, "marker": marker, "lw": 1.4, "ms": 5, "ls": ls} for way, colour, marker, ls in zip(
-        ways, style.OKABE_ITO, style.MARKERS, ("-", "-", "--", "--", ":"), strict=False)}  # fmt: skip
     for classes, ax in panels.items():
-        for _, alone in line[line["classes"] == classes].iterrows():
-            ax.axhline(alone["value"], **style.TO_BEAT)
-        ax.axhline(style.CHANCE, **style.DASHED)
-        for i, way in enumerate(ways):
-            part = rows[(rows["classes"] == classes) & (rows["way"] == way)]
-            at = part["n"].map(sizes.index) + 0.08 * (i - (len(ways) - 1) / 2)
-            ax.errorbar(at, part["value"], errors(part), capsize=2, elinewidth=0.8, **looks[way])
+        _curves(ax, rows[rows["classes"] == classes], "at", styles, step=0.09)
+        ax.axhline(line.loc[line["classes"] == classes, "value"].item(), **style.TO_BEAT, zorder=0)
+        _chance(ax)
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="own windows", ylim=(0, 1))
     figure.axes[0].set_ylabel(ACCURACY)
-    entries = {way: style.handle(**look) for way, look in looks.items()}
-    entries |= {name: style.handle(**style.TO_BEAT) for name in line["way"].unique()}
-    style.legend_below(figure, entries | {f"chance ({style.CHANCE:.2f})": style.handle(**style.DASHED)}, n_columns=2)
+    entries = {use: style.handle(**look) for use, look in styles.items()}
+    _legend(figure, entries | {line["system"].iloc[0]: style.handle(**style.TO_BEAT)}, n_columns=2)
     return figure
 
 
@@ -92,42 +89,34 @@ def joint_errors(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A window's gesture by name, and its true and decoded angles (20, steps), rad."""
-
-    name: str
-    truth: np.ndarray
-    decoded: np.ndarray
-
-
-def decoded_hands(windows: list[Decoded], *, seconds: float, stamp: str = "") -> bytes:
+def decoded_hands(windows: list[tuple], *, seconds: float, stamp: str = "") -> bytes:
     """An animated PNG of true hands over decoded ones, a column a window, with the error of the moment and the mean.
 
-    seconds : a window's length, in which it plays; stamp : words in the corner, such as "simulated data"
+    windows : of each its gesture by name, and true and decoded angles (20, steps), rad; seconds : a window's length, in
+    which it plays; stamp : words in the corner, such as "simulated data"
     """
     style.use_style()
     figure, wide = Figure((1.8 * len(windows), 4.0), 100), 180 * len(windows)
-    steps = np.linspace(0, windows[0].truth.shape[1] - 1, FRAMES).round().astype(int)
+    steps = np.linspace(0, windows[0][1].shape[1] - 1, FRAMES).round().astype(int)
     canvas, frames = FigureCanvasAgg(figure), []
     for step in steps:
         figure.clear()
         ax = figure.add_axes([0, 0, 1, 1])
         ax.set(xlim=(0, wide), ylim=(0, 400), aspect="equal")  # hundredths of an inch
         ax.axis("off")
-        for i, one in enumerate(windows):
-            off, x = np.rad2deg(np.abs(one.truth - one.decoded)), 180 * i + 90
-            for angles, y in ((one.truth, 255), (one.decoded, 90)):
-                draw_hand(ax, angles[:, step], at=(x, y), scale=0.72)
+        for i, (name, truth, decoded) in enumerate(windows):
+            off, x = np.rad2deg(np.abs(truth - decoded)), 180 * i + 90
+            for angles, y in ((truth, 258), (decoded, 88)):
+                draw_hand(ax, angles[:, step], at=(x, y), scale=0.68)
             told = f"now {off[:, step].mean():.0f}°, mean {off.mean():.0f}°"
-            for y, text in ((378, style.wrapped(one.name, 22)), (20, told)):
+            for y, text in ((378, style.wrapped(name, 22)), (20, told)):
                 ax.text(x, y, text, ha="center", va="center", fontsize=style.SMALL)
-        ax.text(4, 350, "true", fontsize=style.SMALL, color=style.GREY)
-        ax.text(4, 182, "decoded from EMG", fontsize=style.SMALL, color=style.GREY)
+        for y, text in ((352, "true"), (192, DECODED)):
+            ax.text(4, y, text, fontsize=style.SMALL, color=style.GREY)
         ax.text(wide - 4, 4, stamp, fontsize=8, color="0.4", ha="right")
         canvas.draw()
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette, file = frames[-1].quantize(COLOURS), io.BytesIO()
+    palette, file = frames[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE), io.BytesIO()
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     each = round(1000 * seconds / FRAMES)
     frames[0].save(file, "png", save_all=True, append_images=frames[1:], duration=each, loop=0, optimize=True)

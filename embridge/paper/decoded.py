@@ -4,12 +4,13 @@ Trained with a share of the tokens visible, it was never asked this; nothing is 
 """
 
 import numpy as np
+import pandas as pd
 import torch
 
 from embridge.data.hand import N_ANGLES
+from embridge.data.splits import joined
 from embridge.errors import InputError
 from embridge.figures import pretty
-from embridge.figures.new_user import Decoded
 from embridge.models.transformer import unpatchify
 from embridge.objectives import encode
 from embridge.paper.explore import joint_names
@@ -49,11 +50,6 @@ def of_nothing(study: Study) -> torch.Tensor:
     return unpatchify(model.head(states), pose.shape[1])[0].cpu()
 
 
-def degrees(z: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Differences of z-scored angles (..., J, steps) as angles: times the training SD (J, 1), rad, in degrees."""
-    return torch.rad2deg(z * std)
-
-
 def errors(study: Study, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Mean absolute error in degrees of each window and joint, (n, J), of SYSTEM, CONSTANT and HIDDEN.
 
@@ -62,23 +58,24 @@ def errors(study: Study, ids: np.ndarray) -> dict[str, np.ndarray]:
     reader, answer = study.reader(), decoded(study, ids)
     truth, std = reader.pose(ids).cpu()[..., : answer.shape[2]], reader.pose_std.cpu()
     guesses = {SYSTEM: answer, CONSTANT: 0.0, HIDDEN: of_nothing(study)}
-    return {name: degrees(truth - guess, std).abs().mean(2).double().numpy() for name, guess in guesses.items()}
+    off = {name: torch.rad2deg((truth - guess) * std) for name, guess in guesses.items()}
+    return {name: angle.abs().mean(2).double().numpy() for name, angle in off.items()}
 
 
-@of_whole_run(system=(SYSTEM, HIDDEN, f"{SYSTEM} - {CONSTANT}", f"{SYSTEM} - {HIDDEN}", f"{CONSTANT}, by joint"))
+@of_whole_run(system=(SYSTEM, HIDDEN, f"{CONSTANT} - {SYSTEM}", f"{HIDDEN} - {SYSTEM}", f"{CONSTANT}, by joint"))
 def decoded_rows(study: Study) -> list[dict]:
     """Tidy rows of the angle error in degrees on both class sets, as :func:`~embridge.paper.scoring.angle_row`'s.
 
-    Of SYSTEM and HIDDEN, of SYSTEM less CONSTANT and less HIDDEN (metric DIFFERENCE, paired by window), and by joint
-    ("joint_error_deg"). CONSTANT's own are :func:`~embridge.paper.scoring.mean_pose_rows`. [] of a glove's sensors.
+    Of SYSTEM and HIDDEN, what CONSTANT's and HIDDEN's are above SYSTEM's (metric DIFFERENCE, paired by window), and by
+    joint ("joint_error_deg"). CONSTANT's own are :func:`~embridge.paper.scoring.mean_pose_rows`. [] of a glove's.
     """
     rows, key = [], study.run("EMBridge").key
     for classes, ids in study.splits.evaluation.items() if study.windows.n_joints == N_ANGLES else ():
         found = errors(study, ids)
         rows += [_error_row(study, name, classes, found[name].mean(1), key) for name in (SYSTEM, HIDDEN)]
         for other in (CONSTANT, HIDDEN):
-            less = (found[SYSTEM] - found[other]).mean(1)
-            rows.append(_error_row(study, f"{SYSTEM} - {other}", classes, less, key) | {"metric": DIFFERENCE})
+            less = (found[other] - found[SYSTEM]).mean(1)
+            rows.append(_error_row(study, f"{other} - {SYSTEM}", classes, less, key) | {"metric": DIFFERENCE})
         for name, system in ((SYSTEM, SYSTEM), (CONSTANT, f"{CONSTANT}, by joint")):
             for joint, error in zip(joint_names(study), found[name].T, strict=True):
                 where = {"metric": "joint_error_deg", "param": "joint", "param_value": joint}
@@ -91,19 +88,21 @@ def median_windows(study: Study, n: int = 4) -> np.ndarray:
 
     Of an even number the lower one of the two in the middle.
     """
-    ids = np.concatenate([*study.splits.evaluation.values()])
-    error, user = errors(study, ids)[SYSTEM].mean(1), study.splits.table["user"].to_numpy(dtype=str)[ids]
-    found = []
+    ids, found = joined(study.splits.evaluation), []
+    user, error = (
+        study.splits.table["user"].to_numpy(dtype=str)[ids],
+        pd.Series(errors(study, ids)[SYSTEM].mean(1), ids),
+    )
     for name in np.unique(user)[:n]:
-        own = np.flatnonzero(user == name)
-        found.append(ids[own[np.argsort(error[own], kind="stable")[(len(own) - 1) // 2]]])
+        own = error[user == name].sort_values(kind="stable")
+        found.append(own.index[(len(own) - 1) // 2])
     return np.array(found)
 
 
-def hands(study: Study, ids: np.ndarray) -> list[Decoded]:
+def hands(study: Study, ids: np.ndarray) -> list[tuple]:
     """The windows ``ids`` as figures.decoded_hands draws them: the true and the decoded angles, rad."""
     reader, answer = study.reader(), decoded(study, ids)
     truth = reader.unscaled_pose(ids).cpu()[..., : answer.shape[2]]
     angles = answer * reader.pose_std.cpu() + reader.pose_mean.cpu()
     names = [pretty(name) for name in study.splits.table["gesture"].iloc[ids]]
-    return [Decoded(*window) for window in zip(names, truth.numpy(), angles.numpy(), strict=True)]
+    return list(zip(names, truth.numpy(), angles.numpy(), strict=True))

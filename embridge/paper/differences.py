@@ -68,6 +68,16 @@ def score_of(fields: dict) -> tuple[float, float, float]:
     return tuple(np.nan if fields[c] is None else fields[c] for c in ("value", "low", "high"))
 
 
+def verdict(fields: dict) -> str:
+    """What a row of a difference says: "gain", "loss" or "cannot tell", and the numbers that say so.
+
+    A gain's 95 % interval lies above 0, a loss's below; one that holds 0, or is not known, tells neither.
+    """
+    value, low, high = score_of(fields)
+    word = "gain" if low > 0 else "loss" if high < 0 else "cannot tell"
+    return f"{word} ({value:+.3f} [{low:+.3f}, {high:+.3f}])"
+
+
 def lda_lines(results: pd.DataFrame, dataset: str) -> dict[str, pd.DataFrame]:
     """Rows of LOG_POWER_LDA's probe, by class set: what other cells are compared with."""
     return {c: choose(results, dataset, protocol="LP", classes=c, system=LOG_POWER_LDA) for c in SETS}

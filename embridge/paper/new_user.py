@@ -15,26 +15,21 @@ from embridge import evaluation as ev
 from embridge.config import n_bins
 from embridge.data.batches import seed_of
 from embridge.data.signals import channel_order, emg_features, filter_emg
+from embridge.data.splits import joined
 from embridge.experiments import find
 from embridge.objectives import encode
 from embridge.paper.kept import of_whole_run
-from embridge.paper.scoring import _outcome, compare_predictions, gallery_embeddings, zero_shot_outcomes
+from embridge.paper.scoring import Outcome, _outcome, compare_predictions, gallery_embeddings, zero_shot_outcomes
 from embridge.paper.streamed import filtered_windows
 from embridge.study import Study
 
 SHIFTS = (0, 0.5, 1, 1.5, 2)  # electrodes
 WINDOWS = (1, 2, 4, 8, 16, 32)  # of the user's own
 HALF = "all"  # of the half that a user has to give: as many as there are
-DRAWS = 10
+DRAWS = 5
 PROBE_C = 1.0  # fixed: with so few windows there is nothing to choose it on
 OTHERS, PROBE = "others' poses", "probe of own EMG"
 POOLS = OWN, BOTH, OWN_EMG, BOTH_EMG = "own poses", "others' and own poses", "own EMG", "others' poses and own EMG"
-
-
-def verdict(row: dict, better: str = "gain", worse: str = "loss") -> str:
-    """A row's difference with its interval and what that says: ``better`` above 0, ``worse`` below, or cannot tell."""
-    said = better if row["low"] > 0 else worse if row["high"] < 0 else "cannot tell"
-    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]: {said}"
 
 
 def _compared(study, system, classes, ids, predicted, baseline, names, **named) -> list[dict]:
@@ -52,6 +47,15 @@ def _compared(study, system, classes, ids, predicted, baseline, names, **named) 
         more |= {name: f"{system}, {of}" for name, of in zip(("system", "baseline"), names, strict=True)}
         rows.append(compare_predictions(own.y, own.predicted, np.tile(baseline, len(draws)), own.groups, **more))
     return [r | {"n": len(ids)} for r in rows]
+
+
+def _again(study, system, classes, stored: Outcome, queries, names, **named) -> list[dict]:
+    """Rows of ``queries`` (n, M, d) that retrieve as the outcome ``stored`` did, and of their difference to it."""
+    ids = study.splits.evaluation[classes]
+    code, poses = study.splits.exclusion(stored.gallery, ids), gallery_embeddings(study, system, ids)
+    how = {"k": stored.more["param_value"], "pooling": stored.pooling, "query_group": code, "gallery_group": code}
+    said, named = ev.zero_shot(queries, poses, stored.y, **how), named | {"gallery": stored.gallery}
+    return _compared(study, system, classes, ids, said, stored.predicted, names, pooling=stored.pooling, **named)
 
 
 # ---- the band moves
@@ -98,16 +102,12 @@ def moved_rows(study: Study, system: str = "EMBridge") -> list[dict]:
 
     ``param`` is "shift", in electrodes. The gallery, which does not move, is the strictest policy that applies.
     """
-    rows, setting = [], study.profile.evaluation
+    rows, named = [], {"options": "band moved", "param": "shift"}
     for classes, ids in study.splits.evaluation.items():
         stored = zero_shot_outcomes(study, system, classes, brief=True)[-1]
-        code, poses = study.splits.exclusion(stored.gallery, ids), gallery_embeddings(study, system, ids)
-        how = {"k": setting.k, "pooling": stored.pooling, "query_group": code, "gallery_group": code}
-        named = {"gallery": stored.gallery, "pooling": stored.pooling, "options": "band moved", "param": "shift"}
         for shift, queries in moved_queries(study, system, ids, SHIFTS).items():
-            said, baseline = ev.zero_shot(queries, poses, stored.y, **how), stored.predicted if shift else None
-            names = "band moved", "band in place"
-            rows += _compared(study, system, classes, ids, said, baseline, names, **named, param_value=shift)
+            names, more = ("band moved", "band in place"), named | {"param_value": shift}
+            rows += _again(study, system, classes, stored, queries, names, **more)[: None if shift else 1]
     return rows
 
 
@@ -173,7 +173,7 @@ def _own_rows(study: Study, system: str, classes: str, ids: np.ndarray, n_draws:
             own, asked = pool[order[: None if n == HALF else n]], np.flatnonzero(~early & (user == u))
             for name, labels in answers(own, np.flatnonzero(user != u), asked).items():
                 said[name][draw, asked] = labels
-        more = how | {"param_value": n, "n_train": None if n == HALF else n}
+        more = how | {"param_value": n, "n_train": round(np.mean([*map(len, pools.values())])) if n == HALF else n}
         for name in POOLS if n == 1 else said:
             where = {"gallery": "", "pooling": ""} if name == PROBE else {"gallery": name, "pooling": pooling}
             rows += compared(said[name][:, test], alone, (name, OTHERS), **where, **more)
@@ -199,22 +199,19 @@ def recentred_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     """Tidy rows of zero-shot after the users' means are taken off, by gallery policy, with the difference to before.
 
     A user's mean is over all stored windows of that user, whatever the gesture; the training users' mean is put in its
-    place. ``param`` is "recentred", with the value "user's mean".
+    place. ``param`` is "recentred", with the value "user's mean". [] where there is one user.
     """
-    splits, setting, rows = study.splits, study.profile.evaluation, []
+    if "other-users" not in study.splits.policies:
+        return []
+    splits, rows = study.splits, []
     owner = splits.table["user"].to_numpy(dtype=str)
     known = splits.learn_from(splits.pretrain, "recentring")
     centre = torch.stack([*user_means(study.emg_queries(system, known), owner[known]).values()]).mean(0)
-    here = np.flatnonzero(np.isin(owner, owner[np.concatenate([*splits.evaluation.values()])]))
+    here = np.flatnonzero(np.isin(owner, owner[joined(splits.evaluation)]))
     means = user_means(study.emg_queries(system, here), owner[here])
     for classes, ids in splits.evaluation.items():
         queries = recentred(study.emg_queries(system, ids), owner[ids], means, centre)
-        for before in zero_shot_outcomes(study, system, classes, brief=True):
-            code = splits.exclusion(before.gallery, ids)
-            how = {"k": setting.k, "pooling": before.pooling, "query_group": code, "gallery_group": code}
-            said = ev.zero_shot(queries, gallery_embeddings(study, system, ids), before.y, **how)
-            named = {"gallery": before.gallery, "pooling": before.pooling, "options": "recentred"}
-            named |= {"param": "recentred", "param_value": "user's mean"}
-            names = "recentred", "as it is"
-            rows += _compared(study, system, classes, ids, said, before.predicted, names, **named)
+        named = {"options": "recentred", "param": "recentred", "param_value": "user's mean"}
+        for stored in zero_shot_outcomes(study, system, classes, brief=True):
+            rows += _again(study, system, classes, stored, queries, ("recentred", "as it is"), **named)
     return rows
