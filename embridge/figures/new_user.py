@@ -14,7 +14,7 @@ from embridge.figures.results import ACCURACY, errors, measured
 from embridge.figures.sweeps import _chance, _curves, _legend
 
 DECODED, CONSTANT = "decoded from EMG", "constant pose"
-FRAMES, COLOURS = 20, 64  # of an animation
+FRAMES, COLOURS = 20, 128  # of an animation
 
 
 def moved_band(rows: pd.DataFrame, differences: pd.DataFrame) -> Figure:
@@ -116,7 +116,7 @@ def decoded_hands(windows: list[tuple], *, seconds: float, stamp: str = "") -> b
         ax.text(wide - 4, 4, stamp, fontsize=8, color="0.4", ha="right")
         canvas.draw()
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette, file = frames[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE), io.BytesIO()
+    palette, file = frames[-1].quantize(COLOURS), io.BytesIO()
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     each = round(1000 * seconds / FRAMES)
     frames[0].save(file, "png", save_all=True, append_images=frames[1:], duration=each, loop=0, optimize=True)

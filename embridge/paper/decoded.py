@@ -89,10 +89,8 @@ def median_windows(study: Study, n: int = 4) -> np.ndarray:
     Of an even number the lower one of the two in the middle.
     """
     ids, found = joined(study.splits.evaluation), []
-    user, error = (
-        study.splits.table["user"].to_numpy(dtype=str)[ids],
-        pd.Series(errors(study, ids)[SYSTEM].mean(1), ids),
-    )
+    user = study.splits.table["user"].to_numpy(dtype=str)[ids]
+    error = pd.Series(errors(study, ids)[SYSTEM].mean(1), ids)
     for name in np.unique(user)[:n]:
         own = error[user == name].sort_values(kind="stable")
         found.append(own.index[(len(own) - 1) // 2])

@@ -35,8 +35,7 @@ POOLS = OWN, BOTH, OWN_EMG, BOTH_EMG = "own poses", "others' and own poses", "ow
 def _compared(study, system, classes, ids, predicted, baseline, names, **named) -> list[dict]:
     """The balanced accuracy of predictions (n,) or draws of these (D, n), and its difference to ``baseline`` (n,).
 
-    Every draw has the same windows, so that all draws put together score their mean; users are resampled. ``names``:
-    of both sides of the difference.
+    Draws put together score their mean, for all have the same windows. ``names``: of the difference's sides.
     """
     draws, protocol = np.atleast_2d(predicted), "ZS" if named["gallery"] else "LP"
     run_key, every = study.run(system).key, np.tile(ids, len(draws))
@@ -58,9 +57,6 @@ def _again(study, system, classes, stored: Outcome, queries, names, **named) -> 
     return _compared(study, system, classes, ids, said, stored.predicted, names, pooling=stored.pooling, **named)
 
 
-# ---- the band moves
-
-
 def moved(x: torch.Tensor, shift: float, ring: int | None = None) -> torch.Tensor:
     """EMG (..., C, T) under a band turned by ``shift`` electrodes: whole ones roll the ring, as training's rotation.
 
@@ -76,22 +72,19 @@ def moved_queries(study: Study, system: str, ids: np.ndarray, shifts: tuple[floa
 
     Parts of an electrode mix the filtered signal; where log-power is stored, recordings are read anew for them.
     """
-    run, ring, between = study.run(system), study.configs(find(system))[1].ring, {}
-    reader, row = run.reader(False), {i: n for n, i in enumerate(ids)}
-    parts = {shift % 1 for shift in shifts} - {0} if reader.emg_store.kind == "features" else ()
-    if parts:
-        between = {part: torch.empty(len(ids), study.windows.n_channels, n_bins(study.windows)) for part in parts}
-        for some, windows, _ in filtered_windows(study, ids, lambda emg: filter_emg(emg, study.windows)):
-            for part, (i, x) in itertools.product(parts, zip(some, torch.from_numpy(windows), strict=True)):
-                power = emg_features(moved(x, part, ring).numpy(), n_bins(study.windows))
-                between[part][row[i]] = torch.from_numpy(power)
+    run, ring = study.run(system), study.configs(find(system))[1].ring
+    store, scaled = (reader := run.reader(False)).emg_store, reader.scale_emg
+    between = {shift % 1: {} for shift in shifts if shift % 1 and store.kind == "features"}
+    for some, windows, _ in filtered_windows(study, ids, partial(filter_emg, config=study.windows)) if between else ():
+        for part, (i, x) in itertools.product(between, zip(some, torch.from_numpy(windows), strict=True)):
+            between[part][i] = torch.from_numpy(emg_features(moved(x, part, ring).numpy(), n_bins(study.windows)))
 
     def read(some: np.ndarray, shift: float) -> torch.Tensor:
-        if shift % 1 in between:  # log-power of a rolled ring is rolled log-power
-            x = moved(between[shift % 1][[row[i] for i in some]], shift // 1, ring)
+        if known := between.get(shift % 1):  # log-power of a rolled ring is rolled log-power
+            x = moved(torch.stack([known[i] for i in some]), shift // 1, ring)
         else:
-            x = moved(reader.emg_store.read_emg(some), shift, ring)
-        return reader.scale_emg(x.to(reader.device))
+            x = moved(store.read_emg(some), shift, ring)
+        return scaled(x.to(reader.device))
 
     return {shift: encode(run.model.queries, partial(read, shift=shift), ids) for shift in shifts}
 
@@ -109,9 +102,6 @@ def moved_rows(study: Study, system: str = "EMBridge") -> list[dict]:
             names, more = ("band moved", "band in place"), named | {"param_value": shift}
             rows += _again(study, system, classes, stored, queries, names, **more)[: None if shift else 1]
     return rows
-
-
-# ---- a few windows of one's own
 
 
 def earlier_half(table: pd.DataFrame, ids: np.ndarray) -> np.ndarray:
@@ -180,9 +170,6 @@ def _own_rows(study: Study, system: str, classes: str, ids: np.ndarray, n_draws:
     return rows
 
 
-# ---- a mean of one's own
-
-
 def recentred(queries: torch.Tensor, owner: np.ndarray, means: dict, centre: torch.Tensor) -> torch.Tensor:
     """Unit queries (n, M, d) less their owner's mean query (M, d) of ``means``, plus ``centre`` (M, d)."""
     return normalize(queries, dim=-1) - torch.stack([means[name] for name in owner]) + centre
@@ -190,8 +177,7 @@ def recentred(queries: torch.Tensor, owner: np.ndarray, means: dict, centre: tor
 
 def user_means(queries: torch.Tensor, owner: np.ndarray) -> dict:
     """The mean unit query (M, d) of each owner of windows, from queries (n, M, d): no label is read."""
-    unit = normalize(queries, dim=-1)
-    return {name: unit[torch.from_numpy(owner == name)].mean(0) for name in np.unique(owner)}
+    return {name: normalize(queries[owner == name], dim=-1).mean(0) for name in np.unique(owner)}
 
 
 @of_whole_run(param="recentred")
