@@ -136,6 +136,16 @@ CHOICES = pd.concat(
 CHOICES[["value", "low", "high"]] -= 0.5
 CHOICES.loc[CHOICES["alternative"] == "recording", ["value", "low", "high"]] = np.nan
 CHOICES.loc[CHOICES["alternative"] == "channel", "origin"] = "long run, 2026-11-21, abc1234"
+SHIFTED = cells(classes=["in", "unseen"], shift=[0.0, 0.5, 1.0, 1.5, 2.0])
+MOVED = cells(classes=["in", "unseen"], shift=[0.5, 1.0, 1.5, 2.0])
+MOVED[["value", "low", "high"]] -= 0.5
+USES = ("own poses", "others' and own poses", "own EMG", "others' poses and own EMG", "probe of own EMG")
+OWN = pd.concat(
+    [cells(classes=["in", "unseen"], system=["others' poses"], n=["0"]),
+     cells(classes=["in", "unseen"], n=["1", "2", "4", "8", "all"], system=list(USES))], ignore_index=True,
+)  # fmt: skip
+OWN = OWN[(OWN["system"] != USES[-1]) | (OWN["n"] != "1")]
+ANGLES = cells(system=["decoded from EMG", "constant pose"], classes=["in", "unseen"], joint=list(JOINTS))
 
 COVERED = pd.DataFrame({"coverage": np.arange(1, 11) / 10, "value": np.linspace(0.8, 0.6, 10)})
 COVERED = COVERED.assign(low=COVERED["value"] - 0.05, high=COVERED["value"] + 0.04)
@@ -199,6 +209,9 @@ FIGURES = {
     "open set": lambda: f.open_set(COVERED, COVERED.iloc[[8]], SHARES, -0.6),
     "stage confusions": lambda: f.stage_confusions(RNG.integers(0, 30, (29, 29)), STAGES, FAMILY),
     "forest": lambda: f.difference_forest(DIFFERENCES),
+    "moved band": lambda: f.moved_band(SHIFTED, MOVED),
+    "own windows": lambda: f.own_windows(OWN),
+    "joint errors": lambda: f.joint_errors(ANGLES),
 }
 # fmt: on
 

@@ -146,8 +146,7 @@ class Page:
         On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
         the figure is a drawing and shows no data at all.
         """
-        import PIL.Image  # matplotlib's own; the runner need load neither
-        from IPython.display import Image
+        import PIL.Image  # matplotlib's own, which the runner need not load
 
         entry = self._entry(self._figures, name, caption, source, data)
         # Axes and legends get their places when drawn, and saving crops the figure, with which its legends would move.
@@ -163,7 +162,16 @@ class Page:
         with PIL.Image.open(drawn) as picture:  # a palette: a third of the bytes, and the colours of small parts kept
             few = picture.convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE, 1, dither=PIL.Image.Dither.NONE)
         few.save(small, "png", optimize=True)
-        write_atomically(self.folder / f"{name}.png", small.getvalue())
+        return self._shown(small.getvalue(), name, entry)
+
+    def animation(self, png: bytes, name: str, caption: str, source: str = ""):
+        """Save an animated PNG that is stamped already as ``name.png`` with its caption; returns what shows it."""
+        return self._shown(png, name, self._entry(self._figures, name, caption, source))
+
+    def _shown(self, png: bytes, name: str, entry: dict):
+        from IPython.display import Image  # the runner need not load it
+
+        write_atomically(self.folder / f"{name}.png", png)
         self._figures.append(entry | {"file": f"{name}.png"})
         # the file itself: drawing the figure again for the screen would take as long as saving it did
         return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)

@@ -1,5 +1,7 @@
 """What a stream's causal filter changes: labels of stored windows, filtered forwards only or with zero phase (ours)."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
@@ -14,22 +16,29 @@ from embridge.statistics import mean_over_groups
 from embridge.study import Study
 
 
-def causal_queries(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
-    """(n, M, d) what an aligned system retrieves with for stored windows, as a stream would have filtered them.
+def filtered_windows(study: Study, ids: np.ndarray, filtered: Callable) -> Iterator[tuple]:
+    """Windows as something else filters them, a recording at a time: ids (n,), float32 (n, C, T), the store's scale.
 
-    Recordings are read anew. A stream that starts or breaks off elsewhere differs by the filter's ring.
+    Recordings are read anew. ``filtered``: a function of raw samples (t, C) without a break of the clock.
     """
     recordings, rows = {r.key: r for r in study.source.recordings}, study.store.table.loc[ids]
     scales = {log["key"]: log["scale"] for log in study.store.manifest["recordings"]}
+    for key, part in rows.groupby("recording"):
+        signals = recordings[key].load()
+        emg = np.concatenate([filtered(emg) for emg in np.split(signals.emg, signals.breaks)]).T
+        windows = np.stack([emg[:, start : start + study.windows.window] for start in part["start"]])
+        yield part.index.to_numpy(), windows, scales[key]
+
+
+def causal_queries(study: Study, system: str, ids: np.ndarray) -> torch.Tensor:
+    """(n, M, d) what an aligned system retrieves with for stored windows, as a stream would have filtered them.
+
+    A stream that starts or breaks off elsewhere differs by the filter's ring.
+    """
     study.statistics_of(kind_of(study.profile.model.pose_tokens))  # beside the run, where load looks for it
     embedder, found = inference.load(study.run(system), study.device), {}
-    for key, part in rows.groupby("recording"):
-        signals, filtered = recordings[key].load(), []
-        for emg in np.split(signals.emg, signals.breaks):
-            filtered.append(CausalFilter(study.windows)(emg))
-        emg = np.concatenate(filtered).T
-        windows = np.stack([emg[:, start : start + study.windows.window] for start in part["start"]])
-        found |= dict(zip(part.index, embedder.of_filtered(windows, scales[key]), strict=True))
+    for part, windows, scale in filtered_windows(study, ids, lambda emg: CausalFilter(study.windows)(emg)):
+        found |= dict(zip(part, embedder.of_filtered(windows, scale), strict=True))
     return torch.stack([found[i] for i in ids]).reshape(len(ids), -1, embedder.d)
 
 
