@@ -18,12 +18,12 @@ from conftest import write_db1
 from toy_run import STEPS, Toy
 from toy_run import run as toy_run
 
+from embridge.checkpoint import weights_hash
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.run import cli, jobs
 from embridge.run.jobs import Task
 from embridge.study import Study
-from embridge.training import weights_hash
 
 ON_DB1 = trained_by("smoke", "ninapro-db1")
 NEEDS = {"pose": (), "emg": (), "cpep": ("pose", "emg"), "bridge": ("pose", "emg")}

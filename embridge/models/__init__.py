@@ -11,16 +11,9 @@ from embridge.models.transformer import Encoder, embedding, emg_encoder, pose_en
 
 
 def new_model(
-    kind: str,
-    shape: ModelConfig,
-    emg: Encoder | None = None,
-    pose: Encoder | None = None,
-    *,
-    emg_frozen: bool = False,
-    pose_trained: bool = False,
-    **temperature,
+    kind: str, shape: ModelConfig, emg=None, pose=None, *, emg_frozen=False, pose_trained=False, **temperature
 ) -> nn.Module:
-    """An untrained "emg-mae", "pose-mae", "cpep" or "qformer", around the encoders that it starts from.
+    """An untrained "emg-mae", "pose-mae", "cpep" or "qformer", around the Encoders that it starts from.
 
     ``emg_frozen``, ``pose_trained`` : of CPEP; its pose encoder stays outside where that does not train
     """

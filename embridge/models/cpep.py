@@ -5,26 +5,19 @@ import copy
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature, one_of
+from embridge.models.transformer import embedding, emg_encoder, initialise, new_temperature, one_of
 
 
 class CPEP(nn.Module):
     """u = h(E_x(x)[CLS]); encoder and head train, the pose encoder stays outside and frozen.
 
-    encoder: a pre-trained EMG encoder, of which a copy is trained; None draws a new one (C's "RandInit").
+    encoder: a pre-trained EMG Encoder, of which a copy is trained; None draws a new one (C's "RandInit").
     pose_encoder: one to train as well (C's divergent case), of which a copy is held.
     emg_frozen: only the head trains. ``cfg.emg_pooling`` "mean": the mean of the tokens instead of [CLS].
     """
 
     def __init__(
-        self,
-        cfg: ModelConfig,
-        encoder: Encoder | None = None,
-        pose_encoder: Encoder | None = None,
-        *,
-        emg_frozen: bool = False,
-        tau_init: float = 0.02,
-        tau_learned: bool = True,
+        self, cfg: ModelConfig, encoder=None, pose_encoder=None, *, emg_frozen=False, tau_init=0.02, tau_learned=True
     ):
         super().__init__()
         one_of("emg_pooling", cfg.emg_pooling, "cls", "mean")

@@ -117,19 +117,12 @@ class QFormer(nn.Module):
 class QFormerModel(nn.Module):
     """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
 
-    emg_encoder, pose_encoder: pre-trained, copied here; None draws new ones, as before weights are loaded. MPRL's own
-    parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the same weights.
+    emg_encoder, pose_encoder: pre-trained Encoders, copied here; None draws new ones, as before weights are loaded.
+    MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the
+    same weights.
     """
 
-    def __init__(
-        self,
-        cfg: ModelConfig,
-        emg_encoder: Encoder | None = None,
-        pose_encoder: Encoder | None = None,
-        *,
-        tau_init: float = 0.02,
-        tau_learned: bool = True,
-    ):
+    def __init__(self, cfg: ModelConfig, emg_encoder=None, pose_encoder=None, *, tau_init=0.02, tau_learned=True):
         super().__init__()
         one_of("mprl_pass", cfg.mprl_pass, "queries", "rerun")
         one_of("mprl_target", cfg.mprl_target, "patch", "token")
