@@ -65,23 +65,17 @@ class WindowConfig:
             object.__setattr__(self, name, positive("windows: ", name, getattr(self, name)))
         if (after := self.after_ik_failure) not in ("restart", "grid"):
             raise InputError(f"windows: expected after_ik_failure to be restart or grid, found {after!r}")
+        half = self.sample_rate / 2
+        below = f"below half of the sample rate, {half:g} Hz, found"
         if self.bandpass is not None:
             edges = self.bandpass if hasattr(self.bandpass, "__iter__") else (self.bandpass,)
             edges = tuple(positive("windows: ", "each edge of bandpass", edge) for edge in edges)
             object.__setattr__(self, "bandpass", edges)
-        half = self.sample_rate / 2
-        if self.bandpass is not None and not (
-            len(self.bandpass) == 2 and 0 < self.bandpass[0] < self.bandpass[1] < half
-        ):
-            raise InputError(
-                f"windows: expected bandpass to be two rising edges below half of the sample rate, {half:g} Hz, found "
-                f"{' to '.join(f'{edge:g}' for edge in self.bandpass)} Hz at {self.sample_rate:g} Hz; choose lower ones"
-            )
+            if len(edges) != 2 or not edges[0] < edges[1] < half:
+                found = f"{' to '.join(f'{edge:g}' for edge in edges)} Hz at {self.sample_rate:g} Hz; choose lower ones"
+                raise InputError(f"windows: expected bandpass to be two rising edges {below} {found}")
         if self.notch is not None and self.notch >= half:
-            raise InputError(
-                f"windows: expected notch to be below half of the sample rate, {half:g} Hz, found {self.notch:g} Hz; "
-                "choose another or None"
-            )
+            raise InputError(f"windows: expected notch to be {below} {self.notch:g} Hz; choose another or None")
 
 
 @dataclass(frozen=True)
@@ -102,10 +96,9 @@ def n_bins(config: "WindowConfig | ModelConfig") -> int:
     """The number of bins of 25 ms in a window; InputError where one would hold fewer than two samples (METHOD 1)."""
     n = round(BINS_PER_SECOND * config.window / config.sample_rate)
     if n < 1 or config.window < 2 * n:
-        raise InputError(
-            f"log-power and frames: expected two samples or more in each bin of {1000 / BINS_PER_SECOND:g} ms, found "
-            f"{config.window} samples at {config.sample_rate:g} Hz for {n} bins; use --tokens waveform"
-        )
+        expected = f"expected two samples or more in each bin of {1000 / BINS_PER_SECOND:g} ms"
+        found = f"found {config.window} samples at {config.sample_rate:g} Hz for {n} bins; use --tokens waveform"
+        raise InputError(f"log-power and frames: {expected}, {found}")
     return n
 
 
@@ -166,10 +159,8 @@ class ModelConfig:
         patch = round(seconds * rate)
         if patch < 1 or abs(patch - seconds * rate) > 1e-6 * patch:
             unit = "samples" if kind == "waveform" else "bins of 25 ms"
-            raise InputError(
-                f"patch of {seconds:g} s ({name} = {kind}): expected a whole number of {unit}, found "
-                f"{seconds * rate:g}; choose another length"
-            )
+            found = f"expected a whole number of {unit}, found {seconds * rate:g}; choose another length"
+            raise InputError(f"patch of {seconds:g} s ({name} = {kind}): {found}")
         return TokenShape(width, steps, patch)
 
 

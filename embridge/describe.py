@@ -91,11 +91,9 @@ def _pose(text: str, line: str) -> np.ndarray:
                 except ValueError:
                     angle, at = np.nan, 0
                 if not LOWEST <= angle <= HIGHEST:
-                    raise InputError(
-                        f"description, line {line!r}: expected digits of {', '.join(FINGERS)}, postures of "
-                        f"{', '.join(POSTURES)}, or joints with an angle from {LOWEST:g} to {HIGHEST:g} degrees, found "
-                        f"{digit!r} with {joint!r} {value!r}; mend it"
-                    )
+                    known = f"expected digits of {', '.join(FINGERS)}, postures of {', '.join(POSTURES)}, or joints"
+                    found = f"an angle from {LOWEST:g} to {HIGHEST:g} degrees, found {digit!r} with {joint!r} {value!r}"
+                    raise InputError(f"description, line {line!r}: {known} with {found}; mend it")
                 pose[at] = angle
     return pose
 

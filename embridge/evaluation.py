@@ -26,15 +26,7 @@ SHRINKAGES = ("auto", 0.1, 0.3, 0.5, 0.9)  # of LDA (ours); of equals on D_tune 
 
 @torch.no_grad()
 def zero_shot(
-    queries,
-    poses,
-    labels,
-    *,
-    k: int = 10,
-    pooling: str = "max",
-    query_group=None,
-    gallery_group=None,
-    chunk: int | None = None,
+    queries, poses, labels, *, k=10, pooling="max", query_group=None, gallery_group=None, chunk: int | None = None
 ) -> np.ndarray:
     """Classify EMG windows by the labels of their k nearest poses (E 3.1): (N,) int64.
 
@@ -142,10 +134,8 @@ def _check(queries, poses, labels, k, pooling) -> None:
         raise InputError(f"zero-shot: expected at least one neighbour, found k = {k}")
     fit = queries.ndim == 3 and poses.ndim == 2 and queries.shape[2] == poses.shape[1] and queries.shape[1]
     if not fit or len(labels) != len(poses):
-        raise InputError(
-            "zero-shot: expected queries (N, M, d), poses (G, d), labels (G,), found "
-            f"{tuple(queries.shape)}, {tuple(poses.shape)}, {tuple(labels.shape)}"
-        )
+        found = ", ".join(str(tuple(x.shape)) for x in (queries, poses, labels))
+        raise InputError(f"zero-shot: expected queries (N, M, d), poses (G, d), labels (G,), found {found}")
     if not (_finite(queries) and _finite(poses)):
         raise InputError("zero-shot: expected finite embeddings, found NaN or infinity; look at the model's input")
 
@@ -265,10 +255,8 @@ def least_groups(y, groups) -> int:
     """The groups of the class that has fewest; InputError where these cannot be validated over."""
     n = min((len(np.unique(groups[y == label])) for label in np.unique(y)), default=0)
     if n < 2:
-        raise InputError(
-            f"choose C: expected at least two groups of each class to validate over, found {n}; add a repetition or, "
-            "where recordings are left out, a recording that trains"
-        )
+        remedy = "add a repetition or, where recordings are left out, a recording that trains"
+        raise InputError(f"choose C: expected at least two groups of each class to validate over, found {n}; {remedy}")
     return n
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from embridge import distributed
-from embridge.config import ObjectiveConfig, TrainConfig
+from embridge.config import TrainConfig
 from embridge.data.batches import Reader, Streams, draw_rotations, seed_of, to_device
 from embridge.data.hand import FINGERTIPS, N_ANGLES, landmarks
 from embridge.errors import InputError
@@ -62,23 +62,13 @@ class AlignTask:
     model : CPEP or QFormerModel
     ids : (n,) windows of the pre-training split
     pose_embeddings : (n, d) v of each, computed once: the pose encoder is frozen, so never in the loop
+    objective, config : ObjectiveConfig and TrainConfig
     centroids : (N_c, d) communities, where the objective has them
     pairing : (n,) permutation: sample i is paired with pose ``pairing[i]``. The identity, but for the control
         that shuffles EMG against pose.
     """
 
-    def __init__(
-        self,
-        model,
-        reader: Reader,
-        ids: np.ndarray,
-        pose_embeddings: Tensor,
-        *,
-        objective: ObjectiveConfig,
-        config: TrainConfig,
-        centroids=None,
-        pairing=None,
-    ):
+    def __init__(self, model, reader: Reader, ids, pose_embeddings, *, objective, config, centroids=None, pairing=None):
         self.model, self.reader, self.config, self.objective = model, reader, config, objective
         self.v = pose_embeddings
         self.centroids = None if centroids is None else torch.as_tensor(centroids, device=reader.device)
@@ -173,11 +163,9 @@ class RegressionTask:
     def __init__(
         self, model: Regressor, reader: Reader, ids: np.ndarray, validation_ids: np.ndarray, config: TrainConfig
     ):
-        if not len(validation_ids) or np.intersect1d(ids, validation_ids).size:
-            raise InputError(
-                f"Validation windows: expected some, none of them trained on, found {len(validation_ids)} of which "
-                f"{np.intersect1d(ids, validation_ids).size} are; take them from other users."
-            )
+        if (both := np.intersect1d(ids, validation_ids)).size or not len(validation_ids):
+            found = f"found {len(validation_ids)} of which {both.size} are"
+            raise InputError(f"Validation windows: expected some, none of them trained on, {found}; take other users'.")
         self.model, self.reader, self.config = model, reader, config
         self.n_samples, self.validation_ids = len(ids), np.asarray(validation_ids)
         self.emg, self.pose = reader.windows("emg", ids), reader.windows("pose", ids)

@@ -111,16 +111,7 @@ def per_group_f1(y, pred, groups, n_classes: int) -> dict[str, float]:
 
 
 def bootstrap_over_groups(
-    y,
-    pred,
-    groups,
-    *,
-    minus=None,
-    metric: str = "balanced_accuracy",
-    n_classes: int | None = None,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    strata=None,
+    y, pred, groups, *, minus=None, metric="balanced_accuracy", n_classes=None, n_resamples=2000, seed=0, strata=None
 ) -> tuple[float, float, float]:
     """A score with its 95 % interval over groups.
 
@@ -259,14 +250,11 @@ def _bootstrap(score, blocks, n_resamples: int, seed: int) -> tuple[float, float
     value = float(score(np.concatenate(blocks)))
     if min(map(len, blocks)) < 2:
         return value, np.nan, np.nan
-    interval = stats.bootstrap(
-        blocks,
-        lambda *rows, axis: score(np.concatenate(rows, axis=-1)),  # scipy puts the groups on the last axis
-        n_resamples=n_resamples,
-        batch=200,  # bounds memory: (200, G, K, K + 1) counts at a time
-        vectorized=True,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return value, float(interval.low), float(interval.high)
+
+    def statistic(*rows, axis):  # scipy puts the groups on the last axis
+        return score(np.concatenate(rows, axis=-1))
+
+    # a batch bounds memory: (200, G, K, K + 1) counts at a time
+    how = {"n_resamples": n_resamples, "batch": 200, "vectorized": True, "rng": np.random.default_rng(seed)}
+    found = stats.bootstrap(blocks, statistic, confidence_level=LEVEL, method="percentile", **how).confidence_interval
+    return value, float(found.low), float(found.high)

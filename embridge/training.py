@@ -22,21 +22,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embridge import distributed
-from embridge.checkpoint import (
-    check_description,
-    load_checkpoint,
-    load_weights,
-    locked,
-    remove_checkpoints,
-    save_checkpoint,
-    save_weights,
-    weights_hash,
-    write_atomically,
-)
+from embridge import checkpoint, distributed
 from embridge.config import TrainConfig
 from embridge.data.batches import Ahead, order
 from embridge.errors import InputError
+from embridge.files import write_atomically
 from embridge.losses import clamp_temperature
 from embridge.parallel import available_cores
 from embridge.provenance import provenance
@@ -201,14 +191,7 @@ class _Best:
 
 
 def train(
-    task,
-    config: TrainConfig,
-    folder: Path,
-    *,
-    describe: dict,
-    device: str = "cpu",
-    progress: bool = True,
-    checkpoint_seconds: float = 30,
+    task, config: TrainConfig, folder: Path, *, describe: dict, device="cpu", progress=True, checkpoint_seconds=30.0
 ) -> list[dict]:
     """Train ``task.model`` in place, resuming what folder holds, and write weights, log and ``done.json`` there.
 
@@ -227,12 +210,12 @@ def train(
     folder, writes = Path(folder), distributed.rank() == 0
     if task.n_samples < 1:
         raise InputError(f"{folder.name}: there is nothing to train on, the list of windows is empty.")
-    with locked(folder) if writes else nullcontext():
+    with checkpoint.locked(folder) if writes else nullcontext():
         if writes:
-            check_description(folder, describe, write=True)
+            checkpoint.check_description(folder, describe, write=True)
         distributed.barrier()
         if (folder / "done.json").exists():
-            load_weights(folder, task.model, describe)
+            checkpoint.load_weights(folder, task.model, describe)
             return pd.read_csv(folder / "log.csv").to_dict("records")
         if device != "cpu" and hasattr(task, "placement"):
             print(f"{folder.name}: {task.placement}")
@@ -248,7 +231,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     best, seed_step = _Best(task, config, device), getattr(task, "seed_step", None)
 
     epoch, step, log, sums, elapsed = 0, 0, [], {}, 0.0  # step: steps done in this epoch; elapsed: their seconds
-    state = load_checkpoint(folder)
+    state = checkpoint.load_checkpoint(folder)
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -260,7 +243,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
         seconds = elapsed + time.monotonic() - began
         weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best.state}
         reached = {"epoch": epoch, "step": step, "log": log, "sums": sums, "elapsed": seconds}
-        save_checkpoint(folder, weights | reached)
+        checkpoint.save_checkpoint(folder, weights | reached)
 
     def check() -> None:
         if trainer.bad:
@@ -270,14 +253,9 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                 f"not taken that step. Look for NaN in the windows, or lower the learning rate ({config.lr:g})."
             )
 
-    bar = tqdm(
-        total=config.epochs * per_epoch,
-        initial=epoch * per_epoch + step,
-        desc=folder.name,
-        disable=not progress or not writes,
-        mininterval=0.5 if sys.stderr.isatty() else 15.0,  # a notebook run by papermill keeps every line
-        unit="step",
-    )
+    at = {"total": config.epochs * per_epoch, "initial": epoch * per_epoch + step, "desc": folder.name, "unit": "step"}
+    seldom = 0.5 if sys.stderr.isatty() else 15.0  # a notebook run by papermill keeps every line
+    bar = tqdm(**at, disable=not progress or not writes, mininterval=seldom)
     saved = began = time.monotonic()
     with bar:
         while epoch < config.epochs and not best.is_old(epoch):
@@ -319,12 +297,12 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
 
 def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
     """Weights, log and, last, ``done.json``, whose presence says that the run is whole."""
-    save_weights(folder, model)
+    checkpoint.save_weights(folder, model)
     write_atomically(folder / "log.csv", pd.DataFrame(log).to_csv(index=False, lineterminator="\n"))
     seconds = sum(row["seconds"] for row in log)
-    done = {"weights_sha256": weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
+    done = {"weights_sha256": checkpoint.weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
     write_atomically(folder / "done.json", json.dumps(done).encode())
-    remove_checkpoints(folder)
+    checkpoint.remove_checkpoints(folder)
 
 
 @contextmanager

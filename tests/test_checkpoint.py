@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, half_done, run
 
-from embridge.checkpoint import check_description, load_checkpoint, locked, save_checkpoint
+from embridge.checkpoint import check_description, load_checkpoint, load_weights, locked, save_checkpoint, weights_hash
 from embridge.config import as_json
 from embridge.errors import InputError
 from embridge.files import write_atomically
 from embridge.models import CPEP, QFormerModel
-from embridge.training import learning_rate, load_weights, weights_hash
+from embridge.training import learning_rate
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,6 +11,7 @@ from conftest import TINY, write_db1
 
 from embridge import config as cfg
 from embridge import statistics as st
+from embridge.checkpoint import weights_hash
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, of_parts
 from embridge.grids import NEIGHBOURS
@@ -22,7 +23,6 @@ from embridge.run import cli
 from embridge.run.cli import ROOT
 from embridge.study import Study
 from embridge.trained import Run, build
-from embridge.training import weights_hash
 from runner import jobs
 
 

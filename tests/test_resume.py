@@ -163,6 +163,6 @@ def test_resuming_is_exact_at_every_place_in_an_epoch(folder, uninterrupted, ste
 
 def test_checkpoints_are_no_more_frequent_than_asked(folder, monkeypatch):
     saves = []
-    monkeypatch.setattr(training, "save_checkpoint", lambda *_: saves.append(1))
+    monkeypatch.setattr(training.checkpoint, "save_checkpoint", lambda *_: saves.append(1))
     run(folder, checkpoint_seconds=1e9)
     assert not saves

@@ -18,11 +18,11 @@ from conftest import write_db1
 from toy_run import STEPS, Toy
 from toy_run import run as toy_run
 
+from embridge.checkpoint import weights_hash
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, trained_by
 from embridge.run import cli
 from embridge.study import Study
-from embridge.training import weights_hash
 from runner import jobs
 from runner.jobs import Task
 

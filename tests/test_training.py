@@ -10,12 +10,12 @@ from torch import nn
 from toy_run import DESCRIBE, MODEL, STEPS, TRAIN, Toy, run
 
 from embridge import training
-from embridge.checkpoint import load_checkpoint
+from embridge.checkpoint import load_checkpoint, weights_hash
 from embridge.config import TrainConfig, as_json
 from embridge.data.batches import noise, order
 from embridge.errors import InputError
 from embridge.models import QFormerModel
-from embridge.training import learning_rate, parameter_groups, weights_hash
+from embridge.training import learning_rate, parameter_groups
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from embridge import distributed
+from embridge.checkpoint import weights_hash
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig, as_json
 from embridge.data.batches import noise
 from embridge.losses import alignment_loss, pick_queries
 from embridge.models import QFormerModel
-from embridge.training import train, weights_hash
+from embridge.training import train
 
 MODEL = ModelConfig(
     n_channels=3,

@@ -87,7 +87,8 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
     for csv in tables:
         with reading.readable(csv, "CSV file in UTF-8", OSError, ValueError):  # a link to nothing; pandas' own errors
             if (size := csv.stat().st_size) > MOST_METADATA:
-                raise InputError(f"{csv}: expected at most {MOST_METADATA} bytes, found {size}; fetch it again")
+                told = f"expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again"
+                raise InputError(f"{csv}: {told}")
             # dtype=str: some user ids look numeric; "none" is a value of `generalization`, not a missing one
             rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         if missing := [c for c in COLUMNS if c not in rows.columns]:

@@ -20,7 +20,7 @@ def new_model(
     pose_trained: bool = False,
     **temperature,
 ) -> nn.Module:
-    """An untrained "emg-mae", "pose-mae", "cpep" or "qformer", around the encoders that it starts from.
+    """An untrained "emg-mae", "pose-mae", "cpep" or "qformer", around the Encoders that it starts from.
 
     ``emg_frozen``, ``pose_trained`` : of CPEP; its pose encoder stays outside where that does not train
     """

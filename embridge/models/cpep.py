@@ -5,13 +5,13 @@ import copy
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature, one_of
+from embridge.models.transformer import embedding, emg_encoder, initialise, new_temperature, one_of
 
 
 class CPEP(nn.Module):
     """u = h(E_x(x)[CLS]); encoder and head train, the pose encoder stays outside and frozen.
 
-    encoder: a pre-trained EMG encoder, of which a copy is trained; None draws a new one (C's "RandInit").
+    encoder: a pre-trained EMG Encoder, of which a copy is trained; None draws a new one (C's "RandInit").
     pose_encoder: one to train as well (C's divergent case), of which a copy is held.
     emg_frozen: only the head trains. ``cfg.emg_pooling`` "mean": the mean of the tokens instead of [CLS].
     """

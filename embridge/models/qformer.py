@@ -117,8 +117,9 @@ class QFormer(nn.Module):
 class QFormerModel(nn.Module):
     """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
 
-    emg_encoder, pose_encoder: pre-trained, copied here; None draws new ones, as before weights are loaded. MPRL's own
-    parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the same weights.
+    emg_encoder, pose_encoder: pre-trained Encoders, copied here; None draws new ones, as before weights are loaded.
+    MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the
+    same weights.
     """
 
     def __init__(

@@ -44,9 +44,8 @@ def regressor(kind: str, cfg: ModelConfig) -> "Regressor":
     options = {"tracking": True} if kind == "Vemg2pose tracking" else {}
     model = build(cfg.n_channels, cfg.n_joints, **options)
     if model.n_covered(cfg.window) < model.stride:
-        raise InputError(
-            f"{kind} covers nothing of a window of {cfg.window} samples: it is made for 2 s at 2 kHz. Use PoseT."
-        )
+        covered = f"covers nothing of a window of {cfg.window} samples"
+        raise InputError(f"{kind} {covered}: it is made for 2 s at 2 kHz. Use PoseT.")
     return model
 
 
@@ -173,10 +172,9 @@ class NeuroPose(Regressor):
 def check_windows(network: str, x: Tensor, n_channels: int, n_samples: int) -> None:
     """InputError unless windows x (B, C, T) have the network's channels and at least n_samples."""
     if x.shape[1] != n_channels or x.shape[2] < n_samples:
+        found = f"found {' x '.join(map(str, x.shape[1:]))}; build it from the data's configuration, or use PoseT"
         raise InputError(
-            f"Windows given to {network}: expected {n_channels} channels and at least {n_samples} samples, found "
-            f"{' x '.join(map(str, x.shape[1:]))}; build it from the data's configuration, or use PoseT for short "
-            "windows."
+            f"Windows given to {network}: expected {n_channels} channels and at least {n_samples} samples, {found}."
         )
 
 
@@ -285,10 +283,8 @@ class Rollout(Regressor):
         features = self.tds(x)
         n_steps = round(self.n_covered(x.shape[-1]) / self.stride)
         if not n_steps:
-            raise InputError(
-                f"Windows of {x.shape[-1]} samples leave no step of {self.stride} samples behind the left context of "
-                f"{self.left_context}; give longer windows."
-            )
+            left = f"no step of {self.stride} samples behind the left context of {self.left_context}"
+            raise InputError(f"Windows of {x.shape[-1]} samples leave {left}; give longer windows.")
         features = F.interpolate(features, n_steps, mode="linear", align_corners=True)
         pose = x.new_zeros(len(x), self.n_joints) if first_pose is None else first_pose
         walk = self._walk

@@ -92,10 +92,8 @@ def released(kind: str, folder: Path | str | None = None) -> Regressor:
     """
     folder = folder or os.environ.get(VARIABLE)
     if kind not in FILES or not folder:
-        raise InputError(
-            f"released weights: expected one of {', '.join(FILES)} and a folder (or {VARIABLE}), "
-            f"found {kind!r} and {folder or 'no folder'}."
-        )
+        expected = f"expected one of {', '.join(FILES)} and a folder (or {VARIABLE})"
+        raise InputError(f"released weights: {expected}, found {kind!r} and {folder or 'no folder'}.")
     model, file = regressor(kind, ModelConfig()), Path(folder).expanduser() / FILES[kind]
     state, names, ours = read_state(file), published_names(model), model.state_dict()
     missing, unknown = sorted({*names.values()} - {*state}), sorted({*state} - {*names.values()})

@@ -211,19 +211,15 @@ class Tokenizer(nn.Module):
         self.n_channels, self.steps = shape.n_channels, shape.steps
         self.patch, self.n_tokens = shape.patch, shape.n_tokens
         if self.n_tokens < 2:
-            raise InputError(
-                f"A window of {self.steps} steps gives {self.n_tokens} patches of {self.patch}; needed: 2."
-            )
+            raise InputError(f"A window of {self.steps} steps gives {self.n_tokens} patches of {self.patch}; needed: 2")
         self.project = nn.Linear(self.n_channels * self.patch, d)
         add_positions(self, positions, self.n_tokens, d)
 
     def patches(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         """Raw patches (B, K, C * patch) of x (B, C, T), those at index (B, K) or all; copies only what it returns."""
         if x.shape[1:] != (self.n_channels, self.steps):
-            raise InputError(
-                f"Windows given to a model: expected {self.n_channels} channels x {self.steps} steps, "
-                f"found {' x '.join(map(str, x.shape[1:]))}; build the model from the data's configuration."
-            )
+            told = f"{self.n_channels} channels x {self.steps} steps, found {' x '.join(map(str, x.shape[1:]))}"
+            raise InputError(f"Windows given to a model: expected {told}; build it from the data's configuration.")
         return patchify(x, self.patch, index)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -42,10 +42,8 @@ class Shipped(Study):
 
     It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. Recordings are
     simulated when they are loaded. No score is taken of a part of D_eval: pages show the committed rows of the run
-    (:mod:`embridge.paper.kept`). ``manifest``: where all is from.
-    Pictures and tables go below ``out``, beside those of a run of one's own and never over them.
-
-    Raises InputError where a file is missing or damaged, and where RESULTS_VERSION or the profile is another now.
+    (:mod:`embridge.paper.kept`). Pictures and tables go below ``out``, never over those of a run of one's own. Raises
+    InputError where a file is missing or damaged, and where RESULTS_VERSION or the profile is another now.
     """
 
     trains = whole = False
@@ -76,22 +74,18 @@ class Shipped(Study):
 
     @cached_property
     def splits(self) -> Splits:
-        def parts(found):
-            return {name: np.array(ids, np.int64) for name, ids in found.items()}
-
         fields = dict(self.manifest["splits"])
-        ids = {name: parts(fields.pop(name)) for name in ("probe_train", "evaluation")}
-        ids["pretrain"] = np.array(fields.pop("pretrain"), np.int64)
+        ids = {"pretrain": np.array(fields.pop("pretrain"), np.int64)}
+        for part in ("probe_train", "evaluation"):
+            ids[part] = {name: np.array(rows, np.int64) for name, rows in fields.pop(part).items()}
         fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return Splits(table=self.store.table, **ids, **fields)
 
     def run(self, name):
         experiment = find(name) if isinstance(name, str) else name
         if self.manifest["systems"].get(experiment.name) != self.key(experiment):
-            raise InputError(
-                f"{experiment.name} is not among the shipped weights, {', '.join(self.manifest['systems'])}, or is "
-                "configured otherwise than they were; set train = True to train it"
-            )
+            shipped = f"not among the shipped weights, {', '.join(self.manifest['systems'])}, or is configured"
+            raise InputError(f"{experiment.name} is {shipped} otherwise than they were; set train = True to train it")
         return super().run(experiment)
 
     def communities(self, objective, system="Pose-MAE", how=None):
@@ -117,10 +111,8 @@ def _checked(folder: Path) -> dict:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'manifest.json'} is damaged ({error}); install the package again") from error
     if version != RESULTS_VERSION:
-        raise InputError(
-            f"{folder}: expected weights of RESULTS_VERSION {RESULTS_VERSION}, found {version}, whose numbers are not "
-            f"today's; {AGAIN}"
-        )
+        found = f"found {version}, whose numbers are not today's; {AGAIN}"
+        raise InputError(f"{folder}: expected weights of RESULTS_VERSION {RESULTS_VERSION}, {found}")
     for name, expected in sums.items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise InputError(f"{folder / name} is missing or damaged: its SHA-256 differs; install the package again")
@@ -144,9 +136,7 @@ def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
                          "finished run here; set train = True to train what this chapter needs")  # fmt: skip
     study = Shipped(FOLDER / name, options.get("device", "auto"), options.get("out", ""), options.get("size"))
     if own.seed != study.seed:
-        raise InputError(
-            f"shipped weights are of seed {study.seed}, found seed {own.seed}; set train = True to train it"
-        )
+        raise InputError(f"shipped weights are of seed {study.seed}, found {own.seed}; set train = True to train it")
     n, here = study.manifest["trained_on"], len(study.splits.pretrain)
     print(
         f"Shipped weights ({name}, seed {study.seed}, commit {study.manifest['commit']}), trained on {n} windows, of "
@@ -210,9 +200,7 @@ class Pretrained(inference.Embedder):
     def recogniser(self) -> inference.Recogniser:
         """The gallery's vote on raw windows, as evaluation counts it; InputError for a system that is not aligned."""
         if not find(self.name).aligned:
-            raise InputError(
-                f"{self.name} is not aligned: its EMG has no nearest poses; take EMBridge, Q-Former or CPEP"
-            )
+            raise InputError(f"{self.name} is not aligned, its EMG has no nearest poses; take EMBridge or CPEP")
         how, codes = self.study.profile.evaluation, np.unique(self.gestures, return_inverse=True)[1]
         return inference.Recogniser(self, self.pose_embeddings, codes, k=how.k, pooling=how.pooling)
 

@@ -1,6 +1,5 @@
 """Writing simulated recordings: whole files only, in parallel, resumable."""
 
-import csv
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from embridge.config import SimulationConfig, as_json
@@ -47,10 +47,8 @@ def write_dataset(
 
 def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict], delimiter: str = ",") -> None:
     """Write rows as a table of text, whole or not at all."""
-    with whole(path) as part, open(part, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, fieldnames=columns, lineterminator="\n", delimiter=delimiter)
-        writer.writeheader()
-        writer.writerows(rows)
+    with whole(path) as part:
+        pd.DataFrame(rows, columns=columns).to_csv(part, sep=delimiter, index=False, lineterminator="\n")
 
 
 def write_json(path: Path, content: dict, **how) -> None:
