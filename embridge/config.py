@@ -186,8 +186,8 @@ class ObjectiveConfig:
     @property
     def head(self) -> dict:
         """What a model's temperature starts from, and for SigLIP the bias: -10 at 1 / tau = 10, as published."""
-        bias = {"bias": -1 / self.tau_init} if self.contrast == "sigmoid" else {}
-        return {"tau_init": self.tau_init, "tau_learned": self.tau_learned} | bias
+        found = {"tau_init": self.tau_init, "tau_learned": self.tau_learned}
+        return found | ({"bias": -1 / self.tau_init} if self.contrast == "sigmoid" else {})
 
 
 @dataclass(frozen=True)

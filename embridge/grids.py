@@ -16,8 +16,7 @@ CONSTANTS = (
     # SoftCLIP's: cosines of poses lie close together (0.89 +- 0.07), so that 0.1 spreads a target over nearly all
     *(("instances", "dot", tau, alpha) for tau in (0.01, 0.02, 0.1) for alpha in (1.0, 0.25)),
 )
-# Beyond the paper (METHOD 6), instead of CASCLe or of all that is contrasted: the constant, three values for D_tune to
-# choose from, and what else differs from EMBridge
+# Beyond the paper (METHOD 6): the constant, three values for D_tune to choose from, what else differs from EMBridge
 OTHER_TARGETS = {
     "Gaussian mixture": ("tau_s", (0.1, 0.2, 0.5), {"soft_targets": "mixture"}),
     "X-CLR": ("tau_s", (0.1, 0.02, 0.01), {"soft_targets": "x-clr"}),

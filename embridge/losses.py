@@ -140,7 +140,6 @@ def memberships(v: Tensor, centroids: Tensor) -> Tensor:
 def jensen_shannon(p: Tensor) -> Tensor:
     """Jensen-Shannon divergence of each two rows of p (B, N_c), which sum to one: (B, B), from 0 to log 2 nat."""
     entropy = torch.special.entr(p).sum(dim=1)
-    # in parts: (B, B, N_c) at once would not stay in a core's cache
     mixed = torch.cat([torch.special.entr((p + rows[:, None]) / 2).sum(dim=2) for rows in p.split(32)])
     return (mixed - (entropy[:, None] + entropy) / 2).clamp(min=0)
 

@@ -64,8 +64,8 @@ def made(encoder: nn.Module | str | Path | None, shape: ModelConfig, kind: str) 
     """The encoder to build a model of this kind around; None where the experiment has none of its own.
 
     Of a file's names those behind "encoder." count where there are such, so that a run's ``weights.safetensors`` will
-    do. Raises InputError for another kind than "qformer" (a file may be CPEP's, too), for tokens of another shape than
-    (B, L, d), and for weights that do not fit.
+    do. Raises InputError for another kind than "qformer" (a file may be CPEP's), tokens of another shape, and weights
+    that do not fit.
     """
     if encoder is None:
         return None

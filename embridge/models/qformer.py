@@ -138,7 +138,6 @@ class QFormerModel(nn.Module):
         self.mprl_pass, self.mprl_target = cfg.mprl_pass, cfg.mprl_target
         encoder = copy.deepcopy(emg_encoder) if emg_encoder else transformer.emg_encoder(cfg)
         pose_encoder = pose_encoder or transformer.pose_encoder(cfg)
-        # one of your own stays as frozen as it is
         self.encoder = encoder.requires_grad_(True) if isinstance(encoder, Encoder) else encoder
         self.qformer = QFormer(cfg, pose_encoder)
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
