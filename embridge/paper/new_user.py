@@ -15,7 +15,6 @@ from embridge import evaluation as ev
 from embridge.config import n_bins
 from embridge.data.batches import seed_of
 from embridge.data.signals import channel_order, emg_features, filter_emg
-from embridge.data.splits import joined
 from embridge.experiments import find
 from embridge.objectives import encode
 from embridge.paper.kept import of_whole_run
@@ -193,7 +192,7 @@ def recentred_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     owner = splits.table["user"].to_numpy(dtype=str)
     known = splits.learn_from(splits.pretrain, "recentring")
     centre = torch.stack([*user_means(study.emg_queries(system, known), owner[known]).values()]).mean(0)
-    here = np.flatnonzero(np.isin(owner, owner[joined(splits.evaluation)]))
+    here = np.flatnonzero(np.isin(owner, owner[np.concatenate([*splits.evaluation.values()])]))
     means = user_means(study.emg_queries(system, here), owner[here])
     for classes, ids in splits.evaluation.items():
         queries = recentred(study.emg_queries(system, ids), owner[ids], means, centre)
