@@ -136,7 +136,8 @@ def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
                          "finished run here; set train = True to train what this chapter needs")  # fmt: skip
     study = Shipped(FOLDER / name, options.get("device", "auto"), options.get("out", ""), options.get("size"))
     if own.seed != study.seed:
-        raise InputError(f"shipped weights are of seed {study.seed}, found {own.seed}; set train = True to train it")
+        told = f"shipped weights are of seed {study.seed}, found seed {own.seed}"
+        raise InputError(f"{told}; set train = True to train it")
     n, here = study.manifest["trained_on"], len(study.splits.pretrain)
     print(
         f"Shipped weights ({name}, seed {study.seed}, commit {study.manifest['commit']}), trained on {n} windows, of "
