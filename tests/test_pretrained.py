@@ -21,7 +21,7 @@ from embridge.data.splits import SETS, joined
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, LOG_POWER_LDA, find
 from embridge.files import read_npz
-from embridge.paper import all_stages, comparisons, kept, open_choices, open_set, records, scoring
+from embridge.paper import all_stages, comparisons, decoded, kept, new_user, open_choices, open_set, records, scoring
 from embridge.paper.described import DESCRIBED, described_rows
 from embridge.paper.results import Page, as_frame
 from embridge.pretrained import SYSTEMS, Shipped, open_study
@@ -252,7 +252,8 @@ def committed(run, tmp_path_factory):
         "efficiency": [r for classes in SETS for r in scoring.few_shot(run, LOG_POWER_LDA, classes)],
         "open_choices": open_choices.evaluated(run),
         "beyond": [r for r in described_rows(run) if r["gallery"] == DESCRIBED] + open_set.open_set_rows(run)
-        + all_stages.all_stages_rows(run),
+        + all_stages.all_stages_rows(run) + new_user.moved_rows(run) + new_user.own_rows(run)
+        + new_user.recentred_rows(run) + decoded.decoded_rows(run),
     }  # fmt: skip
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(run.figures / "rows", root / "figures" / run.figures.name / "rows")

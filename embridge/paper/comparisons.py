@@ -117,7 +117,7 @@ def difference_rows(
     return rows
 
 
-@of_whole_run(protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
+@of_whole_run("_results", protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
 def audit(study: Study, studies: list[Study], pairs: list[tuple[str, str]]) -> list[dict]:
     """Rows of :func:`difference_rows` for the aligned systems, of the ``studies`` of all seeds, window by window."""
     asked = itertools.product(studies, ALIGNED, SETS)

@@ -33,11 +33,12 @@ def once(function: Callable) -> Callable:
     return read
 
 
-def of_whole_run(**where) -> Callable:
+def of_whole_run(page: str = "*", **where) -> Callable:
     """A decorator for ``function(study, ...)`` that makes tidy rows: a study with a part of D_eval has committed ones.
 
-    These are rows of its run's pages with the values ``where``, of a tuple any, and those of the arguments "system" and
-    "classes". InputError where no page of the same windows, configuration and seed has any.
+    These are rows of its run's pages, or of the one with this name, with the values ``where``, of a tuple any, and
+    those of the arguments "system" and "classes". InputError where no page of the same windows, configuration and seed
+    has any.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -51,7 +52,7 @@ def of_whole_run(**where) -> Callable:
             fits = {"seed": study.seed, "results_version": RESULTS_VERSION, "configuration": as_json(study.profile)}
             fits |= {"windows_sha256": study.store.manifest["windows_sha256"]}
             folder, found = ROOT / "figures" / results_name(study.dataset, study.profile.name, study.tokens), []
-            for file in sorted(folder.glob("*/results.json")):
+            for file in sorted(folder.glob(f"*{page}/results.json")):
                 about, own = read_rows(file, "a page's results.json", "restore it")
                 if fits.items() <= about["context"].items():
                     found += [r for r in own if all(r[c] in values for c, values in asked.items())]
