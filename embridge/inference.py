@@ -192,9 +192,11 @@ class Recogniser:
         then -1, which in a gallery stands for another gesture. How the signal is divided into chunks changes nothing.
         Raises InputError as ``live_windows`` does, and goes no further then.
         """
-        for sample, window in live_windows(chunks, self.embedder.windows, every):
-            queries = None if window is None else self.embedder.of_filtered(window[None], self.scale)
-            yield Decision(sample, -1 if queries is None else self._vote(*self._nearest(queries)))
+        for due in live_windows(chunks, self.embedder.windows, every):
+            windows = [window for _, window in due if window is not None]
+            queries = iter(self.embedder.of_filtered(np.stack(windows), self.scale) if windows else ())
+            for sample, window in due:
+                yield Decision(sample, -1 if window is None else self._vote(*self._nearest(next(queries))))
 
     def neighbours(self, window) -> tuple[Tensor, Tensor]:
         """Cosines (k,) and gallery indices (k,) of the nearest poses, best first.
