@@ -26,7 +26,15 @@ SHRINKAGES = ("auto", 0.1, 0.3, 0.5, 0.9)  # of LDA (ours); of equals on D_tune 
 
 @torch.no_grad()
 def zero_shot(
-    queries, poses, labels, *, k=10, pooling="max", query_group=None, gallery_group=None, chunk: int | None = None
+    queries,
+    poses,
+    labels,
+    *,
+    k: int = 10,
+    pooling: str = "max",
+    query_group=None,
+    gallery_group=None,
+    chunk: int | None = None,
 ) -> np.ndarray:
     """Classify EMG windows by the labels of their k nearest poses (E 3.1): (N,) int64.
 

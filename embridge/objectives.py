@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from embridge import distributed
-from embridge.config import TrainConfig
+from embridge.config import ObjectiveConfig, TrainConfig
 from embridge.data.batches import Reader, Streams, draw_rotations, seed_of, to_device
 from embridge.data.hand import FINGERTIPS, N_ANGLES, landmarks
 from embridge.errors import InputError
@@ -68,7 +68,18 @@ class AlignTask:
         that shuffles EMG against pose.
     """
 
-    def __init__(self, model, reader: Reader, ids, pose_embeddings, *, objective, config, centroids=None, pairing=None):
+    def __init__(
+        self,
+        model,
+        reader: Reader,
+        ids: np.ndarray,
+        pose_embeddings: Tensor,
+        *,
+        objective: ObjectiveConfig,
+        config: TrainConfig,
+        centroids=None,
+        pairing=None,
+    ):
         self.model, self.reader, self.config, self.objective = model, reader, config, objective
         self.v = pose_embeddings
         self.centroids = None if centroids is None else torch.as_tensor(centroids, device=reader.device)

@@ -111,7 +111,16 @@ def per_group_f1(y, pred, groups, n_classes: int) -> dict[str, float]:
 
 
 def bootstrap_over_groups(
-    y, pred, groups, *, minus=None, metric="balanced_accuracy", n_classes=None, n_resamples=2000, seed=0, strata=None
+    y,
+    pred,
+    groups,
+    *,
+    minus=None,
+    metric: str = "balanced_accuracy",
+    n_classes: int | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    strata=None,
 ) -> tuple[float, float, float]:
     """A score with its 95 % interval over groups.
 

@@ -191,7 +191,14 @@ class _Best:
 
 
 def train(
-    task, config: TrainConfig, folder: Path, *, describe: dict, device="cpu", progress=True, checkpoint_seconds=30.0
+    task,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    describe: dict,
+    device: str = "cpu",
+    progress: bool = True,
+    checkpoint_seconds: float = 30,
 ) -> list[dict]:
     """Train ``task.model`` in place, resuming what folder holds, and write weights, log and ``done.json`` there.
 
