@@ -37,7 +37,7 @@ ANYWHERE = {"read_array", "read_pickle", "to_pickle", "read_hdf", "*"}  # of wha
 NEEDED = {"torch.load": "weights_only", "numpy.load": "allow_pickle", "scipy.io.loadmat": "variable_names"}  # argument
 CONSTANT = {"weights_only": True, "allow_pickle": False, "shell": False}  # of arguments, in every call
 SLURM = {
-    str(ROOT / "embridge" / "run" / "jobs.py"): ["submitit", "submitit.SlurmExecutor", "submitit.helpers.clean_env"]
+    str(ROOT / "runner" / "jobs.py"): ["submitit", "submitit.SlurmExecutor", "submitit.helpers.clean_env"]
 }  # the one exception: README
 
 
@@ -84,7 +84,7 @@ def faults(source: str) -> list[str]:
 @cache
 def sources() -> dict[str, str]:
     """The Python of the package, of the examples and of the notebooks."""
-    found = {str(f): f.read_text(encoding="utf-8") for d in ("embridge", "examples") for f in (ROOT / d).rglob("*.py")}
+    found = {str(f): f.read_text(encoding="utf-8") for d in ("embridge", "runner", "benchmarks", "examples") for f in (ROOT / d).rglob("*.py")}
     for file in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         found[str(file)] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
