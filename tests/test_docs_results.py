@@ -16,7 +16,7 @@ from embridge.run.pages import STEMS
 FIGURES = ROOT / "figures" / "simulated-quick"
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
-TABLES = {"Table 2": f"{STEMS['results']}/table2.csv"}
+TABLES = {"Table 2": f"{STEMS['results']}/table2.csv", "Table 3": f"{STEMS['ablations']}/table3.csv"}
 
 
 def cell(row: pd.Series) -> str:

@@ -262,7 +262,7 @@ def summary(rows: pd.DataFrame, spread: float | None = None) -> dict:
             f"{', '.join(varying) or 'run_key'}; select one setting first"
         )
     where = {"origin": "; ".join(sorted(set(scores["made" if "made" in scores else "origin"]) - {""}))}
-    where |= {"seeds": scores["seed"].nunique()} if "made" in scores else {}
+    where |= {"seeds": scores["seed"].nunique() or np.nan} if "made" in scores else {}  # none: not trained
     if len(scores) == 1:
         return scores.iloc[0][list(MEASURED)].to_dict() | where
     if found := recall_counts(rows):
