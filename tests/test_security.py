@@ -84,7 +84,8 @@ def faults(source: str) -> list[str]:
 @cache
 def sources() -> dict[str, str]:
     """The Python of the package, of the examples and of the notebooks."""
-    found = {str(f): f.read_text(encoding="utf-8") for d in ("embridge", "runner", "benchmarks", "examples") for f in (ROOT / d).rglob("*.py")}
+    folders = ("embridge", "runner", "benchmarks", "examples")
+    found = {str(f): f.read_text(encoding="utf-8") for d in folders for f in (ROOT / d).rglob("*.py")}
     for file in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         found[str(file)] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
