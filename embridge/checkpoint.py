@@ -121,7 +121,8 @@ def weights_hash(model: nn.Module) -> str:
 
 def save_weights(folder: Path, model: nn.Module) -> None:
     """Write the model's state as ``weights.safetensors``."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # clones: safetensors refuses tensors that share memory, such as tied weights
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     write_atomically(folder / "weights.safetensors", save(state))
 
 

@@ -351,7 +351,7 @@ class Study:
     def emg_queries(self) -> Callable[[str, np.ndarray], Tensor]:
         """Of a name and ids (n,): (n, M, d) what an aligned system retrieves with; M = 1 for CPEP."""
         # D_eval's and D_tune's of the system in hand: each k and each page asks for them
-        return remembered(lambda name, ids: self.run(name).queries(ids), 2)
+        return remembered(lambda name, ids: self.run(name).queries(ids), 2, lambda name: self.key(find(name)))
 
     @cached_property
     def features(self) -> Callable[[str, np.ndarray], Tensor]:
@@ -360,7 +360,7 @@ class Study:
         def read(name: str, ids: np.ndarray) -> Tensor:
             return self.pose_embeddings(ids, name) if find(name).kind == "pose-mae" else self.run(name).features(ids)
 
-        return remembered(read, 64)
+        return remembered(read, 64, lambda name: self.key(find(name)))
 
     def pose_space(self, system: str = "Pose-MAE") -> tuple[str, str]:
         """The run that embeds poses for a system, by name, and how: two systems with one answer share a gallery."""

@@ -140,10 +140,15 @@ def encoder_embedding(encoder: Encoder, how: str = "cls") -> Callable[[Tensor], 
     return lambda x: embedding(encoder(x, cls_only=how != "mean"), how)
 
 
-def remembered(function: Callable[[str, np.ndarray], Tensor], most: int) -> Callable[[str, np.ndarray], Tensor]:
-    """The function of a name and window ids (n,), which keeps its last ``most`` answers: not to be changed in place."""
-    kept = lru_cache(maxsize=most)(lambda name, ids: function(name, np.frombuffer(ids, np.int64)))
-    return lambda name, ids: kept(name, np.asarray(ids, np.int64).tobytes())
+def remembered(
+    function: Callable[[str, np.ndarray], Tensor], most: int, key: Callable[[str], str]
+) -> Callable[[str, np.ndarray], Tensor]:
+    """The function of a name and window ids (n,), which keeps its last ``most`` answers: not to be changed in place.
+
+    ``key`` of a name is of the run that it stands for, since an experiment can be replaced by another of its name.
+    """
+    kept = lru_cache(maxsize=most)(lambda run, name, ids: function(name, np.frombuffer(ids, np.int64)))
+    return lambda name, ids: kept(key(name), name, np.asarray(ids, np.int64).tobytes())
 
 
 def grown(base: "Study", users: float, share: float) -> "Study":

@@ -2,16 +2,18 @@
 
 import csv
 import runpy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from conftest import TINY
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import embridge
+from embridge.checkpoint import save_weights
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS
 from embridge.models import own
@@ -147,29 +149,73 @@ def test_what_is_frozen_stays_so_and_as_it_was(study):
 
 
 class Returns(nn.Module):
-    def __init__(self, make):
+    def __init__(self, *shape):
         super().__init__()
-        self.make = make
+        self.shape = shape
 
     def forward(self, x):
-        return self.make(x)
+        return torch.zeros(self.shape) if self.shape else [x]
 
 
 @pytest.mark.parametrize(
-    ("make", "found"),
+    ("shape", "found"),
     [
-        (lambda x: torch.zeros(len(x), TINY.model.d, 9), rf"\(2, {TINY.model.d}, 9\)"),
-        (lambda x: torch.zeros(len(x), TINY.model.d), rf"\(2, {TINY.model.d}\)"),
-        (lambda x: torch.zeros(1, 9, TINY.model.d), rf"\(1, 9, {TINY.model.d}\)"),
-        (lambda x: torch.zeros(len(x), 0, TINY.model.d), rf"\(2, 0, {TINY.model.d}\)"),
-        (lambda x: [x], "list"),
+        ((2, TINY.model.d, 9), rf"\(2, {TINY.model.d}, 9\)"),
+        ((2, TINY.model.d), rf"\(2, {TINY.model.d}\)"),
+        ((1, 9, TINY.model.d), rf"\(1, 9, {TINY.model.d}\)"),
+        ((2, 0, TINY.model.d), rf"\(2, 0, {TINY.model.d}\)"),
+        ((), "list"),
     ],
 )
-def test_tokens_of_another_shape_are_refused_before_anything_trains(study, make, found):
+def test_tokens_of_another_shape_are_refused_before_anything_trains(study, shape, found):
     said = rf"encoder: expected \(B, L, d\), here \(2, L, {TINY.model.d}\), of windows \(2, 16, 80\), found {found};"
     with pytest.raises(InputError, match=said):
-        study.run(with_encoder(Returns(make)))
+        study.run(with_encoder(Returns(*shape)))
     assert not list(study.out.glob("runs/*/checkpoint.pt"))
+
+
+class Keeps(nn.Module):
+    """Holds a value in an attribute that is not public, beside torch's own layer with heads and an activation."""
+
+    def __init__(self, value=None, heads=1, activation="relu"):
+        super().__init__()
+        self._value = value
+        torch.manual_seed(0)
+        self.mix = nn.TransformerEncoderLayer(8, heads, 8, activation=activation)
+        self.register_buffer("scale", torch.full((2,), value if isinstance(value, float) else 1.0), persistent=False)
+
+
+@dataclass
+class Setting:
+    size: int
+
+
+VALUES = (1.0, 2.0, np.ones(2), np.zeros(2), torch.ones(2), torch.zeros(2), [1], [2], cnn, frozen)
+VALUES += (Setting(1), Setting(2), partial(round, ndigits=1), partial(round, ndigits=2))
+
+
+def test_whatever_a_module_keeps_is_in_the_key():
+    kept = [*({"value": value} for value in VALUES), {"heads": 2}, {"activation": "gelu"}]
+    keys = [own.settings(Keeps(**what))["encoder"]["made"] for what in kept]
+    assert keys == [own.settings(Keeps(**what))["encoder"]["made"] for what in kept] and len(set(keys)) == len(keys)
+    for value in (lambda x: x, [lambda x: x], object()):
+        with pytest.raises(InputError, match="Keeps._value is a .*, of which the run's key cannot hold what it does"):
+            own.settings(Keeps(value))
+
+
+def test_tied_weights_are_saved(tmp_path):
+    tied = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    tied[1].weight = tied[0].weight
+    save_weights(tmp_path, tied)
+    assert torch.equal(load_file(tmp_path / "weights.safetensors")["1.weight"], tied[0].weight)
+
+
+def test_scores_by_name_follow_the_experiment_that_bears_it(study, run, monkeypatch):
+    ids = study.splits.evaluation["in"][:3]
+    monkeypatch.setitem(EXPERIMENTS, "mine", EXPERIMENTS["EMBridge"])
+    before = study.emg_queries("mine", ids)
+    monkeypatch.setitem(EXPERIMENTS, "mine", with_encoder(cnn()))
+    assert torch.equal(study.emg_queries("mine", ids), run.queries(ids)) and not torch.equal(before, run.queries(ids))
 
 
 def test_what_cannot_be_in_a_key_or_has_no_q_former_is_refused(study, tmp_path):

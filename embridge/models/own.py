@@ -5,9 +5,14 @@ built-in encoder gets them, or the path of a safetensors file with the built-in 
 """
 
 import copy
+import hashlib
 import inspect
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -19,13 +24,16 @@ from embridge.errors import InputError
 from embridge.files import sha256
 from embridge.models.transformer import emg_encoder
 
+METHODS = ("__init__", "__call__")
+INTERNAL = set(vars(nn.Module()))  # what every module has
+
 
 def settings(encoder: nn.Module | str | Path | None) -> dict:
     """What a run's key holds of its ``Experiment.encoder``, as plain JSON; nothing for None, so that no old key moves.
 
     Of a file the SHA-256 of its bytes; of a module its class, a hash of how it was made (source, layers and attributes,
     also of its parts), one of its weights before training, and what of it does not train. Raises InputError for a file
-    that is not there and for a class whose source cannot be read.
+    that is not there, a class whose source cannot be read, and an attribute of which a key cannot hold what it does.
     """
     if encoder is None:
         return {}
@@ -39,25 +47,62 @@ def settings(encoder: nn.Module | str | Path | None) -> dict:
 
 
 def _made(encoder: nn.Module) -> str:
-    """A hash of what a module does beside its weights; torch's own layers tell theirs in their repr."""
+    """A hash of what a module does beside its weights: classes, sources, attributes and buffers, also of its parts."""
     parts = []
     for module in encoder.modules():
         kinds = [k for k in type(module).__mro__ if k.__module__.partition(".")[0] not in ("torch", "builtins")]
-        try:
-            parts += [inspect.getsource(f) for k in kinds for f in vars(k).values() if inspect.isfunction(f)]
-        except (OSError, TypeError) as error:
-            raise InputError(
-                f"encoder: expected a class whose source can be read, since it is in the run's key, found "
-                f"{type(module).__qualname__} without; define it in a file or a notebook"
-            ) from error
-        mine = sorted(name for name in vars(module) if kinds and name[0] != "_" and name != "training")
-        parts += [[name, _said(getattr(module, name))] for name in mine]
+        where = type(module).__qualname__
+        for kind in kinds:
+            parts += [_said(value, where) for name, value in vars(kind).items() if name[:2] != "__" or name in METHODS]
+        for name in sorted(vars(module).keys() - INTERNAL):
+            try:
+                parts.append([name, _said(getattr(module, name), f"{where}.{name}")])
+            except InputError:
+                if kinds:  # torch's own layers keep caches that are none of the key's business
+                    raise
+        aside = module._non_persistent_buffers_set  # the others are in its state
+        parts += [[name, _said(value, where)] for name, value in module.named_buffers(recurse=False) if name in aside]
     return fingerprint(repr(encoder), parts)
 
 
-def _said(value) -> str:
-    plain = isinstance(value, bool | int | float | str | tuple | list | dict | None)
-    return repr(value) if plain else getattr(value, "__qualname__", type(value).__qualname__)
+def _said(value, where: str):
+    """What a run's key holds of what a module keeps, as JSON. Raises InputError for what has no name or text."""
+    if value is None or isinstance(
+        value, bool | int | float | complex | str | bytes | torch.dtype | torch.device | Enum
+    ):
+        return repr(value)
+    if isinstance(value, nn.Parameter):
+        return "parameter"
+    if isinstance(value, torch.Tensor | np.ndarray):
+        array = np.ascontiguousarray(torch.as_tensor(value).detach().cpu().numpy())
+        return [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
+    if isinstance(value, list | tuple):
+        return [_said(v, where) for v in value]
+    if isinstance(value, dict):
+        return [[str(k), _said(v, where)] for k, v in value.items()]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__qualname__, [[f.name, _said(getattr(value, f.name), where)] for f in fields(value)]]
+    if isinstance(value, partial):
+        return [_said(v, where) for v in (value.func, value.args, value.keywords)]
+    if isinstance(value, property):
+        return [_said(f, where) for f in (value.fget, value.fset)]
+    value = getattr(value, "__func__", value)  # of a static or a class's method
+    name = getattr(value, "__qualname__", "")
+    if name and "<lambda>" not in name:
+        if inspect.isbuiltin(value) or isinstance(value, type) or str(value.__module__).partition(".")[0] == "torch":
+            return name
+        if inspect.isfunction(value) and set(value.__code__.co_freevars) <= {"__class__"}:  # what super() closes over
+            try:
+                return inspect.getsource(value)
+            except (OSError, TypeError) as error:
+                raise InputError(
+                    f"encoder: expected a class whose source can be read, since it is in the run's key, found "
+                    f"{where} without; define it in a file or a notebook"
+                ) from error
+    raise InputError(
+        f"encoder: {where} is a {type(value).__qualname__}, of which the run's key cannot hold what it does; keep "
+        "numbers, text, arrays or functions with a name"
+    )
 
 
 def made(encoder: nn.Module | str | Path | None, shape: ModelConfig, kind: str) -> nn.Module | None:

@@ -120,6 +120,8 @@ def all_stages_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     """
     found, setting = windows(study), study.profile.evaluation
     wide, ids, y, users = found.study, found.ids, found.y, found.users
+    if len(np.unique(users)) < 2:  # nobody else's poses
+        return []
     queries, (name, embedding) = wide.emg_queries(system, ids), wide.pose_space(system)
     poses = wide.run(name).poses(ids, embedding)  # the wide study has no splits to look kept ones up by
     queries = queries.mean(1, keepdim=True) if setting.pooling == "mean" else queries

@@ -145,8 +145,10 @@ def _own_rows(study: Study, system: str, classes: str, ids: np.ndarray, n_draws:
         galleries = {OWN: (poses[own], y[own]), BOTH: (poses[both], y[both]), OWN_EMG: (emg[own], y[own])}
         galleries |= {BOTH_EMG: (of_both, y[both])}
         said = {name: vote(queries[asked], *gallery) for name, gallery in galleries.items()}
-        several = len(np.unique(y[own])) > 1  # one class has nothing to be told from
-        return said | ({PROBE: ev.linear_probe(features[own], y[own], features[asked], c=PROBE_C)} if several else {})
+        if len(np.unique(y[own])) > 1:
+            return said | {PROBE: ev.linear_probe(features[own], y[own], features[asked], c=PROBE_C)}
+        # one window has nothing to be told from; several of one gesture answer with it, as a gallery of them does
+        return said | ({PROBE: np.full(len(asked), y[own][0])} if len(own) > 1 else {})
 
     test, pools = np.flatnonzero(~early), {u: np.flatnonzero(early & (user == u)) for u in np.unique(user)}
     alone = vote(queries, poses, y, query_group=user, gallery_group=user)[test]

@@ -77,8 +77,8 @@ def open_set_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     class, made by :mod:`embridge.paper.all_stages`. Of each score, metric "auroc" on D_tune (``options`` "D_tune;
     score=...") and on D_eval. Of the one that is best on D_tune: balanced accuracy of the known windows that it likes
     best, at each coverage (``param`` "coverage") and with D_tune's threshold (``param`` "threshold"); by how much the
-    latter is above answering all; "answered" and "rejected", shares of windows; "score_share", its histogram, by the
-    lower end of each bin.
+    latter is above answering all, each over the classes that it answers; "answered" and "rejected", shares of windows;
+    "score_share", its histogram, by the lower end of each bin.
     """
     splits, setting = study.splits, study.profile.evaluation
     gallery, n = splits.probe_train["in"], setting.n_bootstrap

@@ -142,7 +142,7 @@ def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
     print(
         f"Shipped weights ({name}, seed {study.seed}, commit {study.manifest['commit']}), trained on {n} windows, of "
         f"which {here} are here, and {len(joined(study.splits.evaluation))} of D_eval; scores are the run's committed "
-        "ones, on all of D_eval. train = True trains anew."
+        "ones in the repository's figures/, on all of D_eval. train = True trains anew."
     )
     return study
 
