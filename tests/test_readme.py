@@ -70,7 +70,8 @@ def test_what_holds_is_what_the_committed_tables_say():
     assert "Between CPEP, Q-Former and EMBridge no difference is clear." in said
     verdicts = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["verdict"]
     n = [(verdicts == v).sum() for v in ("holds", "does not hold", "cannot tell on this dataset")]
-    counts = f"{len(verdicts)} claims {n[0]} hold, {n[1]} {'does' if n[1] == 1 else 'do'} not, {n[2]} cannot be told here"
+    do = "does" if n[1] == 1 else "do"
+    counts = f"{len(verdicts)} claims {n[0]} hold, {n[1]} {do} not, {n[2]} cannot be told here"
     assert f"{counts} and {len(verdicts) - sum(n)} have no rows yet." in said
 
 
