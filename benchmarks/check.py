@@ -68,7 +68,7 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
         elif any(bare):
             problem = f"has an interval only in the {'fresh' if bare[0] else 'committed'} results"
         else:
-            tolerance = DEGREES if before["metric"].endswith("_deg") else TOLERANCE
+            tolerance = DEGREES if "_deg" in before["metric"] else TOLERANCE
             far = [c for c in differ if not abs(before[c] - after[c]) <= tolerance]
             problem = ", ".join(f"{c} {before[c]:.3f} is now {after[c]:.3f}" for c in far)
             problem += f", tolerance {tolerance}" if far else ""
@@ -77,7 +77,8 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
     for group, pairs in alone.items():
         values = pd.DataFrame([(before["value"], after["value"]) for before, after in pairs], dtype=float)
         differ = int((values[0].ne(values[1]) & values.notna().any(axis=1)).sum())
-        tolerance, (was, now) = TOLERANCE + sum(before["n"] for before, _ in pairs) ** -0.5, values.mean()
+        n = sum(before["n"] for before, _ in pairs if not pd.isna(before["n"]))  # what counts no windows has none
+        tolerance, (was, now) = TOLERANCE + (n**-0.5 if n else 0), values.mean()
         if differ and not abs(was - now) <= tolerance:
             moved.append(f"{group}: mean {was:.3f} is now {now:.3f}, tolerance {tolerance:.3f}")
         else:
