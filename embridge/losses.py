@@ -204,7 +204,8 @@ def alignment_loss(
     None: InfoNCE. A name in TARGETS: InfoNCE + alpha * soft term, whose q is E eq. 5's, EMG to pose, also beside a
     symmetric InfoNCE. "smoothing": smoothed InfoNCE alone (E 4 and the "-LS" rows). ``contrast`` "sigmoid": SigLIP's
     loss, with ``bias``, instead of InfoNCE; "none": nothing instead, so that the soft term is all. Returns the loss and
-    its parts, detached, by name. Raises InputError for an unknown kind, missing centroids (N_c, d) or bias.
+    its parts, detached, by name. Raises InputError for an unknown kind, missing centroids (N_c, d) or bias, and where
+    nothing would be left of the loss or of its targets.
     """
     kind, contrast = objective.soft_targets, objective.contrast
     fits = {"info-nce": True, "sigmoid": kind != "smoothing" and bias is not None, "none": kind in TARGETS}
@@ -213,6 +214,10 @@ def alignment_loss(
         raise InputError(f"contrast: expected {asked}, found {contrast!r} beside soft_targets {kind!r}.")
     if kind not in (None, "smoothing", *TARGETS):
         raise InputError(f"soft_targets: expected smoothing, {', '.join(TARGETS)}, found {kind!r}.")
+    if contrast == "none" and not objective.alpha:
+        raise InputError("alpha: expected more than 0 beside contrast 'none', found 0, which leaves no loss; set it.")
+    if kind == "x-clr" and objective.renormalise_q:
+        raise InputError("renormalise_q: expected False beside x-clr, whose targets hold the pair itself, found True.")
     if kind in OF_COMMUNITIES and centroids is None:
         raise InputError(f"soft_targets: expected centroids for {kind!r}, found it without centroids; give them.")
     logits = similarity_logits(u, v, log_scale)  # (B, B)

@@ -56,5 +56,7 @@ def markdown(copy: Path, pictures: Path) -> str:
                 output["data"] = {"text/markdown": f"![{file.stem}]({link})" if file else ""}
             elif "text/html" in data:
                 data["text/html"] = re.sub(r"<style.*?</style>\s*", "", data["text/html"], flags=re.DOTALL)
-    out = f"{pictures.parents[2]}"
-    return MarkdownExporter().from_notebook_node(book)[0].replace(f"{out}/", "").replace(f'"{out}"', '""')
+    text, out = MarkdownExporter().from_notebook_node(book)[0], f"{pictures.parents[2]}"
+    for spelt in (out, out.encode("unicode_escape").decode()):  # the second as papermill writes a parameter
+        text = text.replace(f"{spelt}/", "").replace(f'"{spelt}"', '""')
+    return text

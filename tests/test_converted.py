@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from papermill.translators import PythonTranslator
 
 from embridge.run.pages import STEMS
 from runner import converted
@@ -18,10 +19,11 @@ PNG = base64.b64decode(  # one pixel
 )
 
 
-@pytest.fixture
-def executed(tmp_path):
-    """A notebook that has run below ``tmp_path``, beside its page's folder, which has one picture."""
-    pictures = tmp_path / "figures" / "simulated-quick" / "01_one"
+@pytest.fixture(params=["plain", "\xfc beside"])
+def executed(tmp_path, request):
+    """A notebook that has run in a folder below ``tmp_path``, beside its page's folder, which has one picture."""
+    out = tmp_path / request.param
+    pictures = out / "figures" / "simulated-quick" / "01_one"
     pictures.mkdir(parents=True)
     (pictures / "loss.png").write_bytes(PNG)
 
@@ -34,7 +36,7 @@ def executed(tmp_path):
         shown(text_html=table), new_output("stream", text=f"wrote {pictures}/results.json\n"),
     ]  # fmt: skip
     text = "With $\\tau < 1$ and\n\n$$\\mathcal{L} = -\\frac1B \\sum_i \\log q_{ii}$$\n\n`a$b` costs 1 < 2."
-    parameters = new_code_cell(f'out = "{tmp_path}"', execution_count=1)
+    parameters = new_code_cell(PythonTranslator.codify({"out": f"{out}"}), execution_count=1)
     cells = [new_markdown_cell(text), parameters, new_code_cell("draw()", outputs=outputs, execution_count=2)]
     copy = pictures.parent / "notebooks" / "01_one.ipynb"
     copy.parent.mkdir()
@@ -55,7 +57,7 @@ def test_markdown_links_to_saved_pictures_and_names_no_machine(executed, tmp_pat
     assert text.count("![") == 1 and "![loss](../01_one/loss.png)" in text
     assert (executed[0].parent / "../01_one/loss.png").is_file()
     assert "<table><tr><td>0.5" in text and "color: red" not in text
-    assert str(tmp_path) not in text and "wrote figures/simulated-quick/01_one/results.json" in text
+    assert tmp_path.name not in text and "wrote figures/simulated-quick/01_one/results.json" in text
     assert 'out = ""' in text and "\\mathcal{L}" in text  # GitHub draws formulas itself
 
 

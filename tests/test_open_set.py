@@ -115,6 +115,13 @@ def test_rows_are_those_of_the_score_and_the_threshold_that_d_tune_chooses(study
     assert value(rows, metric="balanced_accuracy_difference") == pytest.approx(answered - whole)
 
 
+def test_a_d_tune_without_one_kind_is_one_sentence():
+    study = AllStages()
+    study.splits.tune = study.splits.tune | {"unseen": study.splits.tune["unseen"][:0]}
+    with pytest.raises(InputError, match="D_tune: expected windows of both class sets .* found none of 'unseen'"):
+        open_set.open_set_rows(study)
+
+
 def test_the_other_unknown_are_of_training_and_no_class_and_histograms_add_up(rows):
     n = 3 * 3 * len(set(STAGES) - {*IN_CLASSES, *HELD_OUT_STAGES})  # users, windows, stages
     assert set(select(rows, metric="rejected", classes=open_set.OTHER)["n"]) == {n}

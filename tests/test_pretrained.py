@@ -300,13 +300,33 @@ def test_confusions_and_users_are_those_of_the_predictions(run, package, results
         assert users[system].to_dict() == pytest.approx(statistics.per_group_f1(o.y, o.predicted, o.groups, 4))
 
 
-def test_committed_rows_of_other_windows_are_not_shown(package, tmp_path, committed, monkeypatch):
+def rewrite(root, old, new):
+    """Replace a pattern in every committed page and record below ``root``, which must hold it in each."""
+    for file in [*root.glob("figures/*/*/results.json"), *root.glob("figures/*/rows/*.json")]:
+        text, n = re.subn(old, new, file.read_text())
+        assert n
+        file.write_text(text)
+
+
+def test_committed_rows_of_another_processor_s_bits_are_shown(run, package, tmp_path, committed, monkeypatch):
     root = shutil.copytree(committed, tmp_path / "root")
     monkeypatch.setattr(kept, "ROOT", root)
-    for file in root.glob("figures/*/*/results.json"):
-        file.write_text(re.sub(r'"windows_sha256": "..', '"windows_sha256": "00', file.read_text()))
-    with pytest.raises(InputError, match="has no rows of no_network_rows by the shipped run; set train = True"):
-        scoring.no_network_rows(Shipped(package, "cpu", size=TINY))
+    monkeypatch.setattr(records, "ROOT", root)
+    rewrite(root, r'"(windows|windows_sha256|key)": "..', r'"\1": "00')
+    study = Shipped(package, "cpu", size=TINY)
+    assert scoring.no_network_rows(study) == scoring.no_network_rows(run)
+    assert records.recorded(study, "CPEP").rows == records.recorded(run, "CPEP").rows
+
+
+def test_committed_rows_of_another_configuration_are_not_shown(package, tmp_path, committed, monkeypatch):
+    root = shutil.copytree(committed, tmp_path / "root")
+    monkeypatch.setattr(kept, "ROOT", root)
+    monkeypatch.setattr(records, "ROOT", root)
+    rewrite(root, r'"(n_bootstrap|n_queries)": ', r'"\1": 1')
+    study = Shipped(package, "cpu", size=TINY)
+    with pytest.raises(InputError, match="has no rows of no_network_rows of this configuration; set train = True"):
+        scoring.no_network_rows(study)
+    assert records.recorded(study, "CPEP") is None
 
 
 def test_a_finished_run_of_one_s_own_is_shown_and_trains_no_more(run, package):

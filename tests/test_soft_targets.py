@@ -117,6 +117,8 @@ def test_losses_and_gradients_are_finite(name, poses):
         ({"contrast": "none"}, None, "found 'none' beside soft_targets None"),
         ({"contrast": "sigmoid"}, None, "sigmoid with a bias, or none .*found 'sigmoid'"),
         ({"contrast": "sigmoid", "soft_targets": "smoothing"}, -1.0, "found 'sigmoid' beside soft_targets 'smoothing'"),
+        ({"contrast": "none", "soft_targets": "instances"}, None, "alpha: expected more than 0 beside contrast 'none'"),
+        ({"soft_targets": "x-clr", "renormalise_q": True}, None, "renormalise_q: expected False beside x-clr"),
         ({"soft_targets": "mixture"}, None, "expected centroids for 'mixture'"),
         ({"soft_targets": "gaussian"}, None, "expected smoothing, communities, instances, mixture, x-clr, found"),
     ],

@@ -37,8 +37,8 @@ def of_whole_run(page: str = "*", **where) -> Callable:
     """A decorator for ``function(study, ...)`` that makes tidy rows: a study with a part of D_eval has committed ones.
 
     These are rows of its run's pages, or of the one with this name, with the values ``where``, of a tuple any, and
-    those of the arguments "system" and "classes". InputError where no page of the same windows, configuration and seed
-    has any.
+    those of the arguments "system" and "classes". InputError where no page of the same configuration and seed has any:
+    simulated windows are named by it, since their last bits are a processor's.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -50,14 +50,13 @@ def of_whole_run(page: str = "*", **where) -> Callable:
             asked = where | {c: given[c] for c in ("system", "classes") if c in given}
             asked = {c: v if isinstance(v, tuple) else (v,) for c, v in asked.items()}
             fits = {"seed": study.seed, "results_version": RESULTS_VERSION, "configuration": as_json(study.profile)}
-            fits |= {"windows_sha256": study.store.manifest["windows_sha256"]}
             folder, found = ROOT / "figures" / results_name(study.dataset, study.profile.name, study.tokens), []
             for file in sorted(folder.glob(f"*{page}/results.json")):
                 about, own = read_rows(file, "a page's results.json", "restore it")
                 if fits.items() <= about["context"].items():
                     found += [r for r in own if all(r[c] in values for c, values in asked.items())]
             if not found:
-                raise InputError(f"{folder} has no rows of {function.__name__} by the shipped run; set train = True")
+                raise InputError(f"{folder} has no rows of {function.__name__} of this configuration; set train = True")
             return found
 
         return rows

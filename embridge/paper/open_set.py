@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, STAGES
 from embridge.data.splits import SETS
+from embridge.errors import InputError
 from embridge.evaluation import majority, neighbours
 from embridge.paper import all_stages
 from embridge.paper.kept import of_whole_run
@@ -85,6 +86,9 @@ def open_set_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     poses, labels = gallery_embeddings(study, system, gallery), splits.labels("in", gallery)
     ask = partial(evidence, poses=poses, labels=labels, k=setting.k, pooling=setting.pooling)
     tune = {c: splits.learn_from(splits.tune[c], "rejection", tuning=True) for c in SETS}
+    if empty := [c for c, ids in tune.items() if not len(ids)]:
+        raise InputError(f"D_tune: expected windows of both class sets for a threshold, found none of {empty[0]!r}; "
+                         "give it users who perform both")  # fmt: skip
     wide = all_stages.windows(study)
     other = ~np.isin(wide.y, [STAGES.index(name) for name in (*splits.classes["in"], *HELD_OUT_STAGES)])
     answers = {("D_tune", c): ask(study.emg_queries(system, ids)) for c, ids in tune.items()}

@@ -188,7 +188,8 @@ def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | No
     """The record of an experiment: the run's ``own`` or the committed one, by default that where there are such.
 
     None where there is none that fits. A committed one fits as long as its settings do, RESULTS_VERSION among them, and
-    its rows say where they are from; one's own only while the windows and the evaluation are the same, too.
+    its rows say where they are from; one's own only while the evaluation and the windows are the same, too, but beside
+    shipped weights, whose windows' last bits may be another processor's.
     """
     own = not committed(study) if own is None else own
     file = record_file(study, name, "" if own else "long")
@@ -199,7 +200,8 @@ def recorded(study: Study, name: str, *, own: bool | None = None) -> Record | No
     about, rows = read_rows(file, "an experiment's rows", "restore or remove it")
     if about.get("settings") != settings(study, name, None if own else _as_long(study)):
         return None
-    now = {"key": study.key(EXPERIMENTS[name]), "evaluation": as_json(study.profile.evaluation)} if own else {}
+    now = {"evaluation": as_json(study.profile.evaluation)} if own else {}
+    now |= {"key": study.key(EXPERIMENTS[name])} if own and study.whole else {}
     if any(about.get(what) != value for what, value in now.items()):
         return None
     origin = "" if own else f"long run, {about['date']}, {about['commit']}"

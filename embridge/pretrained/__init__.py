@@ -41,9 +41,9 @@ class Shipped(Study):
     """A study whose runs and windows are those of a folder that :mod:`benchmarks.ship` has made.
 
     It answers what notebooks ask of a study, for as many windows as were shipped, and trains nothing. Recordings are
-    simulated when they are loaded. No score is taken of a part of D_eval: pages show the committed rows of the run
-    (:mod:`embridge.paper.kept`). Pictures and tables go below ``out``, never over those of a run of one's own. Raises
-    InputError where a file is missing or damaged, and where RESULTS_VERSION or the profile is another now.
+    simulated when they are loaded. No score is taken of a part of D_eval: pages show the committed rows of the same
+    configuration (:mod:`embridge.paper.kept`). Pictures and tables go below ``out``, never over those of a run of one's
+    own. Raises InputError where a file is missing or damaged, and where RESULTS_VERSION or the profile is another now.
     """
 
     trains = whole = False
@@ -141,8 +141,8 @@ def open_study(dataset: str, profile: str, train: bool, **options) -> Study:
     n, here = study.manifest["trained_on"], len(study.splits.pretrain)
     print(
         f"Shipped weights ({name}, seed {study.seed}, commit {study.manifest['commit']}), trained on {n} windows, of "
-        f"which {here} are here, and {len(joined(study.splits.evaluation))} of D_eval; scores are the run's committed "
-        "ones in the repository's figures/, on all of D_eval. train = True trains anew."
+        f"which {here} are here, and {len(joined(study.splits.evaluation))} of D_eval; scores are the committed ones "
+        "of this configuration in the repository's figures/, on all of D_eval. train = True trains anew."
     )
     return study
 
