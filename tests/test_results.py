@@ -118,13 +118,16 @@ def figure():
     return fig
 
 
-def test_page_writes_rows_figures_tables_notes(tmp_path):
+def test_page_writes_rows_figures_tables_notes(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
     folder = tmp_path / "Ä b"
     page = Page("05_second", folder, context={"simulated": True, "commit": "abc", "hours": np.float64(2)})
     drawn = figure()
     colour = np.rint(255 * np.array(to_rgb(drawn.axes[0].lines[0].get_color())))
-    shown = page.figure(drawn, "fig3a", "Confusion.", source="E Fig. 3a")
-    assert shown.data == (folder / "05_second" / "fig3a.png").read_bytes()
+    below = page.figure(drawn, "fig3a", "Confusion.", source="E Fig. 3a")
+    assert [picture.data for picture in shown] == [(folder / "05_second" / "fig3a.png").read_bytes()]
+    assert below.data == "> Simulated data. Confusion.", "the caption, as Markdown"
     frame = page.table(pd.DataFrame({"a": [0.5], "b": ["x | y"]}), "table2", "Table.")
     assert frame["a"].tolist() == [0.5]
     page.rows([row(**BASE, metric="f1", value=0.5, low=float("nan"))])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from embridge.figures import style
@@ -46,6 +47,7 @@ def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, thr
 def stage_confusions(counts: np.ndarray, names, family) -> Figure:
     """Confusions of many stages, in the given order: the share of each row's windows, the darker the more.
 
+    Colours follow the root of a share, for among many stages most shares are small.
     Squares frame families: what is dark off the diagonal but within one is an error between stages that look alike.
 
     Parameters
@@ -57,7 +59,7 @@ def stage_confusions(counts: np.ndarray, names, family) -> Figure:
     counts, family, k = np.asarray(counts, dtype=float), np.asarray(family), len(names)
     figure, axes = style.new_figure(height=6.9, layout="compressed")
     ax, share = axes[0, 0], 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    image = ax.imshow(share, cmap="Blues", vmin=0)
+    image = ax.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, max(float(share.max()), 1.0)))
     for number in np.unique(family[family >= 0]):
         first, last = np.flatnonzero(family == number)[[0, -1]]
         x, y = np.array([0, 1, 1, 0, 0]), np.array([0, 0, 1, 1, 0])
@@ -71,5 +73,6 @@ def stage_confusions(counts: np.ndarray, names, family) -> Figure:
     ax.tick_params(length=0)
     ax.set(xlabel="answer", ylabel="true stage")
     ax.spines[:].set_visible(False)
-    figure.colorbar(image, shrink=0.6, label="share of the stage's windows (%)")
+    ticks = [tick for tick in (0, 1, 5, 10, 20, 40, 60, 100) if tick <= image.norm.vmax]
+    figure.colorbar(image, shrink=0.6, ticks=ticks, label="share of the stage's windows (%), root scale")
     return figure

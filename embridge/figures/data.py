@@ -24,7 +24,8 @@ def _stack_traces(ax, signals: np.ndarray, time: np.ndarray, step: float) -> Non
     for c in range(n):
         ax.plot(time, signals[:, c] + (n - 1 - c) * step, color=style.MODALITY["emg"], lw=0.5)
     ax.set_yticks(np.arange(n) * step, [str(n - c) for c in range(n)])
-    ax.set_ylim(-step, n * step)
+    top, bottom = signals[:, 0].max() + (n - 1) * step, signals[:, -1].min()
+    ax.set_ylim(min(-step, bottom), max(n * step, top))  # nothing of the outer traces is cut off
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
 
@@ -91,7 +92,7 @@ def filter_response(
         ax.axvline(notch, color="black", ls=":", label=f"notch {notch:g} Hz")
     # What the filter removes falls by many decades: the axis stops where nobody can see a signal any more.
     top = max(np.max(before[shown]), np.max(after[shown]))
-    ax.set(xscale="log", yscale="log", xlabel="frequency (Hz)", ylabel="EMG power density (unit²/Hz)")
+    ax.set(xscale="log", yscale="log", xlabel="frequency (Hz)", ylabel="EMG power density (a.u.²/Hz)")
     ax.set_ylim(top * 1e-7, top * 3)
     style.legend_beside(ax)
     return figure

@@ -55,22 +55,25 @@ def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray,
     return figure
 
 
-def cosine_histogram(cosines: dict[str, np.ndarray]) -> Figure:
+def cosine_histogram(cosines: dict[str, np.ndarray], colours=(style.MODALITY["pose"], style.GREY)) -> Figure:
     """The distribution of the cosines between pairs of embeddings, its mean as a dotted line.
 
-    ``cosines`` maps a name to (P,) cosines. Means near 1 warn that every soft target would be uniform (METHOD 2).
+    Means near 1 warn that every soft target would be uniform (METHOD 2).
+
+    ``cosines`` maps a name to (P,) cosines; ``colours``: of each in turn. The second of a colour is dashed and hollow.
     """
     figure, axes = style.new_figure(height=2.8)
     ax = axes[0, 0]
     low, high = (float(end([end(v) for v in cosines.values()])) for end in (np.min, np.max))
     bins = np.linspace(max(-1.0, low - 0.02), min(1.0, high + 0.02), 61)  # the axis is where the data are
-    colours = (style.MODALITY["pose"], style.GREY, *style.OKABE_ITO)
-    for colour, (name, values) in zip(colours, cosines.items(), strict=False):
+    for i, (colour, (name, values)) in enumerate(zip(colours, cosines.items(), strict=False)):
         values = np.clip(values, -1, 1)  # rounding
         weights = np.full(len(values), 100 / len(values))
-        label = f"{name}\n(mean {values.mean():.2f})"
-        ax.hist(values, bins=bins, weights=weights, histtype="stepfilled", alpha=0.25, color=colour)
-        ax.hist(values, bins=bins, weights=weights, histtype="step", color=colour, label=label)
+        label, again = f"{name}\n(mean {values.mean():.2f})", colour in colours[:i]
+        if not again:
+            ax.hist(values, bins=bins, weights=weights, histtype="stepfilled", alpha=0.25, color=colour)
+        look = {"color": colour, "ls": "--" if again else "-", "lw": 1.4}
+        ax.hist(values, bins=bins, weights=weights, histtype="step", label=label, **look)
         ax.axvline(values.mean(), color=colour, ls=":")
     ax.set(xlabel="cosine between two embeddings", ylabel="share of pairs (%)")
     style.legend_beside(ax)

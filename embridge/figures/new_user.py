@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from PIL import Image
 
 from embridge.figures import style
@@ -46,7 +47,8 @@ def own_windows(rows: pd.DataFrame) -> Figure:
     """Accuracy over the number of a user's own windows, a curve a use of them; other people's poses alone are a line.
 
     ``rows``: columns classes, system (the use), n (text), value, low, high; uses and n are drawn in their order, the
-    uses as two solid curves, two dashed ones and a dotted one. Where n is "0" the use is the line.
+    uses as two solid curves, two dashed ones and a dotted one. Where n is "0" the use is the line: broad and pale, so
+    that a curve which lies on it does not hide it.
     """
     rows = measured(rows, ["classes", "system", "n"], "own_windows")
     line, rows = rows[rows["n"] == "0"], rows[rows["n"] != "0"]
@@ -55,15 +57,16 @@ def own_windows(rows: pd.DataFrame) -> Figure:
     for use, colour, marker, ls in zip(dict.fromkeys(rows["system"]), *looks, strict=False):
         styles[use] = {"color": colour, "marker": marker, "ms": 4.5, "ls": ls}
     figure, panels = style.panels(style.in_order(rows["classes"]), height=3.6, sharey=True)
+    without = {"color": style.PALE, "lw": 5, "solid_capstyle": "butt"}
     for classes, ax in panels.items():
         _curves(ax, rows[rows["classes"] == classes], "at", styles, step=0.09)
-        ax.axhline(line.loc[line["classes"] == classes, "value"].item(), **style.TO_BEAT, zorder=0)
+        ax.axhline(line.loc[line["classes"] == classes, "value"].item(), **without, zorder=0)
         _chance(ax)
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="own windows", ylim=(0, 1))
     figure.axes[0].set_ylabel(ACCURACY)
     entries = {use: style.handle(**look) for use, look in styles.items()}
-    _legend(figure, entries | {line["system"].iloc[0]: style.handle(**style.TO_BEAT)}, n_columns=2)
+    _legend(figure, entries | {f"{line['system'].iloc[0]} alone": style.handle(**without)}, n_columns=2)
     return figure
 
 
@@ -76,7 +79,9 @@ def joint_errors(rows: pd.DataFrame) -> Figure:
     """
     measured(rows, ["system", "classes", "joint"], "joint_errors")
     joints, colour = list(dict.fromkeys(rows["joint"])), style.system_colours(["EMBridge"])["EMBridge"]
-    figure, panels = style.panels(style.in_order(rows["classes"]), height=1.1 + 0.2 * len(joints), sharey=True)
+    figure, panels = style.panels(
+        style.in_order(rows["classes"]), height=1.1 + 0.2 * len(joints), sharex=True, sharey=True
+    )
     for classes, ax in panels.items():
         part = rows[rows["classes"] == classes]
         bars, dots = (part[part["system"] == s].set_index("joint").loc[joints] for s in (CONSTANT, DECODED))
@@ -84,7 +89,7 @@ def joint_errors(rows: pd.DataFrame) -> Figure:
         ax.errorbar(dots["value"], range(len(joints)), xerr=errors(dots), fmt="o", ms=4, color=colour, capsize=2)
         ax.set_xlabel("mean absolute error (°)")
     style.name_lines(figure.axes[0], [style.joint_label(joint) for joint in joints])
-    entries = {DECODED: style.handle(color=colour, marker="o", lw=1), CONSTANT: style.handle(color=style.PALE, lw=7)}
+    entries = {DECODED: style.handle(color=colour, marker="o", lw=1), CONSTANT: Patch(color=style.PALE)}
     style.legend_below(figure, entries)
     return figure
 

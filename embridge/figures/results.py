@@ -45,11 +45,6 @@ def interval(ax, value, row, y: float, colour, *, lw: float, marker: str = "o", 
     ax.plot(value, y, marker, ms=ms, mec=colour, mfc=colour if full else "white")
 
 
-def beside_zero(ax, y: float, text: str, colour: str = style.GREY) -> None:
-    """A note in line ``y``, right of its zero."""
-    ax.annotate(text, (0, y), (4, 0), textcoords="offset points", va="center", color=colour)
-
-
 def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tuple[Figure, np.ndarray, dict, list]:
     """A figure, axes with a row a protocol and a column a class set, each protocol's systems, and the class sets.
 
@@ -225,11 +220,11 @@ def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
     x = np.arange(1, len(scores) + 1)
     ax.vlines(x, scores.min(axis=1), scores.max(axis=1), color="#BBBBBB", lw=1.2, zorder=1)
     colours = style.system_colours(scores.columns)
-    for marker, (system, colour) in zip(cycle(style.MARKERS), colours.items(), strict=False):
-        found = scores[system]
+    for k, (marker, (system, colour)) in enumerate(zip(cycle(style.MARKERS), colours.items(), strict=False)):
+        found, step = scores[system], 0.16 * (k - (len(colours) - 1) / 2)  # side by side: equal ones are all seen
         label = f"{system} (mean {found.mean():.2f})"
         ax.axhline(found.mean(), color=colour, ls="--", lw=1, zorder=0)
-        ax.plot(x, found, ls="", marker=marker, ms=5.5, color=colour, label=label)
+        ax.plot(x + step, found, ls="", marker=marker, ms=5.5, color=colour, label=label)
     ax.set(xlabel=f"{unit}, sorted by {last}'s F1", ylabel="F1, mean over gestures", xlim=(0.3, len(scores) + 0.7))
     ax.set_xticks(x if len(x) <= 30 else x[::5])
     style.legend_beside(ax)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from embridge.experiments import LOG_POWER_LDA, ONE_CLASS
 from embridge.figures import style
-from embridge.figures.results import ACCURACY, beside_zero, errors, interval, measured
+from embridge.figures.results import ACCURACY, errors, interval, measured
 
 
 def _styles(systems) -> dict[str, dict]:
@@ -269,12 +269,11 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
     A filled mark's interval excludes 0: right of it the alternative scores better than the default.
 
     ``cells``: columns option, alternative, system, protocol, classes, value, low, high, origin, as
-    embridge.paper.open_choices.numbers gives them; a line for each of the first three. A line without a value in a
-    panel says "no rows", or nothing where it has no cell there. A line that is not from this run bears the tables'
-    mark.
+    embridge.paper.open_choices.numbers gives them; a line for each of the first three that has a value. A line that is
+    not from this run bears the tables' mark.
     """
     keys = ["option", "alternative", "system"]
-    measured(cells, [*keys, "protocol", "classes"], "choice_forest")
+    cells = measured(cells, [*keys, "protocol", "classes"], "choice_forest")
     lines = list(dict.fromkeys(cells[keys].itertuples(index=False, name=None)))
     class_sets = style.in_order(cells["classes"])
     markers = dict(zip(class_sets, "os", strict=False))
@@ -285,10 +284,7 @@ def choice_forest(cells: pd.DataFrame) -> Figure:
         for row in cells[cells["protocol"] == protocol].itertuples():
             y, c = lines.index((row.option, row.alternative, row.system)), row.classes
             step = 0.26 * (class_sets.index(c) - (len(class_sets) - 1) / 2)
-            if not np.isnan(row.value):
-                interval(ax, row.value, row, y + step, style.SET_COLOURS[c], lw=1.3, marker=markers[c], ms=4.5)
-            elif c == class_sets[0]:
-                beside_zero(ax, y, "no rows")
+            interval(ax, row.value, row, y + step, style.SET_COLOURS[c], lw=1.3, marker=markers[c], ms=4.5)
         for k in range(1, len(lines)):
             if lines[k][0] != lines[k - 1][0]:
                 ax.axhline(k - 0.5, color=style.PALE, lw=0.8, zorder=0)

@@ -36,13 +36,17 @@ def _mark_diagonal(ax, n: int) -> None:
     ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color=style.GREY, lw=0.6, ls=":")
 
 
-def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -> Figure:
+def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names, sets=None) -> Figure:
     """EMG against pose of the same windows: means of blocks of gestures, and beside them every pair of windows.
 
     A row whose largest mean is on the diagonal: EMG of this gesture resembles its own poses most. Own pairs are left
     out of the means: they say that a window finds its pose, not its gesture.
 
-    ``similarity``: (N, N) cosines; ``labels``: (N,) class numbers, of which ``class_names`` has the names.
+    Parameters
+    ----------
+    similarity : (N, N) cosines; labels : (N,) class numbers, of which ``class_names`` has the names
+    sets : the number of each class's set, equal ones side by side; a line parts sets, and the largest mean of a row, in
+        bold, is sought within its own. None: all classes are of one
     """
     order = np.argsort(labels, kind="stable")
     matrix, labels = np.asarray(similarity)[np.ix_(order, order)], np.asarray(labels)[order]
@@ -51,14 +55,19 @@ def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names) -
     apart = 1 - np.eye(len(labels))
     means = (own @ (matrix * apart) @ own.T) / np.maximum(own @ apart @ own.T, 1)
     names = [f"{style.pretty(class_names[k])}  {i}" for i, k in enumerate(kinds, 1)]
+    of = np.zeros(len(kinds)) if sets is None else np.asarray(sets)[kinds]
+    largest = np.where(of[:, None] == of, means, -np.inf).max(axis=1)
     figure, axes = style.new_figure(1, 2, height=3.6, width_ratios=[1.6, 1])
     (blocks, pixels), n = axes[0], len(kinds)
     norm = Normalize(float(means.min()), float(means.max()))
     _show(blocks, means, norm, "viridis")
     for (i, j), value in np.ndenumerate(means if n <= 8 else means[:0]):  # more would not fit
-        colour, weight = "black" if norm(value) > 0.6 else "white", "bold" if value == means[i].max() else "normal"
+        colour, weight = "black" if norm(value) > 0.6 else "white", "bold" if value == largest[i] else "normal"
         text = f"{value:.2f}" if n <= 5 else f"{value:.2f}".replace("0.", ".")
         blocks.text(j, i, text, ha="center", va="center", color=colour, fontweight=weight)
+    for edge in np.flatnonzero(np.diff(of)) + 0.5:
+        blocks.axhline(edge, color="black", lw=1.5)
+        blocks.axvline(edge, color="black", lw=1.5)
     blocks.set_yticks(range(n), names)
     blocks.set_xticks(range(n), range(1, n + 1))
     blocks.set(title="mean of a block", xlabel="pose of gesture", ylabel="EMG of gesture")
@@ -102,10 +111,13 @@ def attention_maps(maps: dict[str, np.ndarray], seconds: float, used: dict[str, 
     1 / M, are written beside their rows.
     """
     figure, axes = style.grid(len(maps), 2, row=2.4, margin=0.5)
-    for ax, (title, weights) in zip(axes, maps.items(), strict=True):
+    shares = {title: np.asarray(weights) * weights.shape[1] for title, weights in maps.items()}
+    furthest = max(float(np.abs(np.log2(np.maximum(s, 1 / 8))).max()) for s in shares.values())
+    steps = int(np.clip(np.ceil(furthest), 1, 3))  # doublings either way: the scale is as wide as the maps need
+    norm = LogNorm(0.5**steps, 2.0**steps)
+    for ax, (title, weights) in zip(axes, shares.items(), strict=True):
         n_queries, n_tokens = len(weights), weights.shape[1] - 1
-        image = ax.imshow(np.asarray(weights) * (1 + n_tokens), cmap="PuOr_r", norm=LogNorm(1 / 8, 8), aspect="auto",
-                          interpolation="nearest")  # fmt: skip
+        image = ax.imshow(weights, cmap="PuOr_r", norm=norm, aspect="auto", interpolation="nearest")
         at = np.array([0.5, 1]) * n_tokens
         ax.set_xticks([0, *(0.5 + at)], ["[CLS]", *(f"{t:g}" for t in at / n_tokens * seconds)])
         ax.axvline(0.5, color="black", lw=1)
@@ -115,7 +127,9 @@ def attention_maps(maps: dict[str, np.ndarray], seconds: float, used: dict[str, 
             if share > 1 / n_queries:
                 ax.text(n_tokens + 0.8, query, f"◂ {share:.0%}", va="center")
     bar = figure.colorbar(image, ax=list(axes), shrink=0.7, location="bottom", aspect=40, extend="both")
-    bar.set_ticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
+    ticks = dict(zip(2.0 ** np.arange(-3, 4), ("⅛", "¼", "½", "1", "2", "4", "8"), strict=True))
+    ticks = {tick: label for tick, label in ticks.items() if norm.vmin <= tick <= norm.vmax}
+    bar.set_ticks([*ticks], labels=[*ticks.values()])
     bar.minorticks_off()
     bar.set_label("attention, in even shares")
     return figure

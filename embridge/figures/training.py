@@ -28,7 +28,7 @@ def _epochs(ax) -> None:
     """An axis of whole epochs, also where there is only one."""
     low, high = ax.dataLim.intervalx
     ax.set(xlabel="epoch", xlim=(low - 0.5, high + 0.5))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[str, float]]) -> Figure:
@@ -106,9 +106,10 @@ def alignment_curves(
         ax.set_ylabel(label)
         _epochs(ax)
         ax.margins(y=0.15)
+        ends = np.array([line.get_ydata()[-1] for line in ax.get_lines()])
         for name, value in lines.get(column, {}).items():
             ax.axhline(value, **style.DASHED)
-            low = value < np.mean(ax.get_ylim())  # then the curves come from above
+            low = (ends > value).mean() > 0.5  # then curves end above the line, and its name stands below it
             ax.annotate(name, (1, value), (0, -3 if low else 2), xycoords=ax.get_yaxis_transform(),
                         textcoords="offset points", ha="right", va="top" if low else "bottom")  # fmt: skip
     entries = {name: drawn[name] for name in logs if name in drawn}

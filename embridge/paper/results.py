@@ -141,7 +141,7 @@ class Page:
         return ""
 
     def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
-        """Save a matplotlib figure as ``name.png`` (150 dpi, 256 colours) with its caption; returns what shows it.
+        """Save a matplotlib figure as ``name.png`` (150 dpi, 256 colours), show it, and return its caption as Markdown.
 
         On simulated data the words stand below its right corner, where they cover nothing; ``data=False`` says that
         the figure is a drawing and shows no data at all.
@@ -165,16 +165,17 @@ class Page:
         return self._shown(small.getvalue(), name, entry)
 
     def animation(self, png: bytes, name: str, caption: str, source: str = ""):
-        """Save an animated PNG that is stamped already as ``name.png`` with its caption; returns what shows it."""
+        """As :meth:`figure`, of an animated PNG that is stamped already."""
         return self._shown(png, name, self._entry(self._figures, name, caption, source))
 
     def _shown(self, png: bytes, name: str, entry: dict):
-        from IPython.display import Image  # the runner need not load it
+        from IPython.display import Image, Markdown, display  # the runner need not load it
 
         write_atomically(self.folder / f"{name}.png", png)
         self._figures.append(entry | {"file": f"{name}.png"})
         # the file itself: drawing the figure again for the screen would take as long as saving it did
-        return Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH)
+        display(Image(filename=str(self.folder / f"{name}.png"), width=SCREEN_WIDTH))
+        return Markdown(f"> {entry['caption']}")  # the last thing of a cell: it stands below the picture
 
     def table(
         self,
