@@ -1,5 +1,6 @@
 """``run_all.sh --demo``: a finished run as a page to play with, ``demo.html``, which needs neither network nor Python.
 
+Where nothing was run it shows the weights and windows that come with the package, if there are any of these settings.
 Only what the page shows is gathered here. ``demo.html`` beside this module is the page without its data: it computes
 neighbours, votes and soft targets itself, as :mod:`embridge.evaluation` and :mod:`embridge.losses` do.
 """
@@ -17,7 +18,7 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.plan import look_at
-from embridge.config import n_bins
+from embridge.config import n_bins, results_name
 from embridge.data import hand
 from embridge.data.signals import bin_means, filter_emg
 from embridge.data.splits import SETS
@@ -28,7 +29,11 @@ from embridge.figures import hand as drawing
 from embridge.figures import style
 from embridge.figures.animation import SHOWN, Recognised, recognition
 from embridge.files import write_atomically
+from embridge.paper import records
+from embridge.paper.results import as_frame
 from embridge.paper.scoring import gallery_embeddings, zero_shot_outcomes
+from embridge.paper.table_cells import select
+from embridge.pretrained import FOLDER, Shipped
 from embridge.run import cli
 from embridge.statistics import balanced_accuracy
 from embridge.study import Study
@@ -76,10 +81,26 @@ def traces(study: Study, ids: np.ndarray) -> np.ndarray:
     return np.stack([np.clip(x / (np.quantile(np.abs(x), 0.995) or 1.0), -2, 2) for x in windows])
 
 
+def scored(study: Study, system: str, classes: str) -> tuple[int, dict[str, float]]:
+    """How many windows D_eval has of a class set, and what each gallery scores on all of them.
+
+    Of a study that has a part of D_eval both are those of the committed rows of its run; without these, no scores.
+    """
+    ids, how = study.splits.evaluation[classes], study.profile.evaluation
+    if study.whole:
+        outcomes = zero_shot_outcomes(study, system, classes, brief=True)
+        return len(ids), {o.gallery: balanced_accuracy(o.y, o.predicted, o.more["n_classes"]) for o in outcomes}
+    rows = as_frame(row for record in records.read([study], [system])[0] for row in record.rows)
+    where = {"metric": "balanced_accuracy", "protocol": "ZS", "classes": classes, "pooling": how.pooling}
+    found = select(rows, **where, param="k", param_value=str(how.k), options="corpus=class set")
+    n = int(found["n"].max()) if len(found) else len(ids)
+    return n, dict(zip(found["gallery"], found["value"], strict=True))
+
+
 def class_set(study: Study, system: str, classes: str) -> dict:
     """What the page needs of a class set of D_eval, its windows as :func:`in_turn`: galleries, queries and traces."""
     splits, ids, bins = study.splits, in_turn(study, classes), n_bins(study.windows)
-    outcomes = zero_shot_outcomes(study, system, classes, brief=True)  # of all D_eval, whatever is drawn here
+    n, accuracy = scored(study, system, classes)  # of all D_eval, whatever is drawn here
     table, poses = splits.table.loc[ids], study.store.read_pose(ids).numpy()  # (n, 20, steps)
     u = study.emg_queries(system, ids[:QUERIES]).float()  # (q, M, d)
     if study.profile.evaluation.pooling == "mean":
@@ -88,8 +109,8 @@ def class_set(study: Study, system: str, classes: str) -> dict:
     return {
         "name": style.NAMES[classes],
         "classes": [style.pretty(name) for name in splits.classes[classes]],
-        "n": len(splits.evaluation[classes]),
-        "accuracy": {o.gallery: balanced_accuracy(o.y, o.predicted, o.more["n_classes"]) for o in outcomes},
+        "n": n,
+        "accuracy": accuracy,
         "window": ids.tolist(),
         "label": splits.labels(classes, ids).tolist(),
         "user": table["user"].tolist(),
@@ -194,7 +215,14 @@ def main(argv: list[str]) -> None:
     """Write the page of the run that ``argv`` asks for (see ``run_all.sh --help``) and return the exit code."""
     options = cli.parse(argv, action="demo")
     study = study_of(options)
-    check_finished(study, shlex.join(["./run_all.sh", "--train", SYSTEM, *cli.arguments(options)]))
+    shipped = FOLDER / results_name(study.dataset, study.profile.name, study.tokens)
+    try:
+        check_finished(study, shlex.join(["./run_all.sh", "--train", SYSTEM, *cli.arguments(options)]))
+    except InputError as unfinished:
+        if not (shipped / "manifest.json").exists():
+            raise
+        print(f"{unfinished}. This page shows what comes with the package.")
+        study = Shipped(shipped, study.device, study.out)
     file = write(study, study.figures / "demo.html")
     animation = animate(study, file.with_suffix(".gif"))
     print(f"{animation} ({animation.stat().st_size / 1e6:.1f} MB)")

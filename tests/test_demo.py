@@ -21,6 +21,10 @@ from embridge.errors import InputError
 from embridge.experiments import find
 from embridge.figures.animation import FRAMES
 from embridge.losses import community_targets, perplexity
+from embridge.paper import records
+from embridge.paper.results import as_frame
+from embridge.paper.table_cells import select
+from embridge.pretrained import load
 from embridge.run import cli
 from embridge.study import Study
 
@@ -68,6 +72,21 @@ def test_without_a_run_it_names_the_command_that_makes_one(tmp_path, capsys):
     assert f"{tmp_path} holds no windows; make it with ./run_all.sh --train EMBridge " in told
     assert cli.parse(told.split("./run_all.sh ")[1].split()).out == tmp_path
     assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_was_run_it_shows_what_comes_with_the_package(tmp_path, capsys):
+    assert demo.main(["--out", str(tmp_path)]) == 0
+    assert "holds no windows; make it with ./run_all.sh --train EMBridge " in capsys.readouterr().out
+    found = data_of(tmp_path / "figures" / "simulated-quick-pretrained" / "demo.html")
+    system = load(f"simulated-quick/{demo.SYSTEM}")
+    frame = as_frame(records.read([system.study], [demo.SYSTEM])[0][0].rows)
+    frame = select(frame, metric="balanced_accuracy", protocol="ZS", pooling="max", options="corpus=class set")
+    for classes, shown in zip(SETS, found["sets"], strict=True):
+        ids = system.study.splits.evaluation[classes]
+        assert sorted(shown["window"]) == ids.tolist() and shown["u"]["shape"][0] == demo.QUERIES
+        rows = select(frame, classes=classes, param_value="10")
+        assert shown["accuracy"] == dict(zip(rows["gallery"], rows["value"], strict=True)) and len(rows) == 3
+        assert {shown["n"]} == set(rows["n"]) and shown["n"] > len(ids), "scores are of all D_eval"
 
 
 def test_windows_without_a_run_are_not_enough(tiny_study):

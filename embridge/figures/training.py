@@ -107,9 +107,11 @@ def alignment_curves(
         _epochs(ax)
         ax.margins(y=0.15)
         ends = np.array([line.get_ydata()[-1] for line in ax.get_lines()])
-        for name, value in lines.get(column, {}).items():
+        known = lines.get(column, {})
+        for name, value in known.items():
             ax.axhline(value, **style.DASHED)
-            low = (ends > value).mean() > 0.5  # then curves end above the line, and its name stands below it
+            # a name stands below its line where another line, or most curves' ends, are above
+            low = value < max(known.values()) or (ends > value).mean() > 0.5
             ax.annotate(name, (1, value), (0, -3 if low else 2), xycoords=ax.get_yaxis_transform(),
                         textcoords="offset points", ha="right", va="top" if low else "bottom")  # fmt: skip
     entries = {name: drawn[name] for name in logs if name in drawn}
