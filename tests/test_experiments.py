@@ -253,7 +253,8 @@ def test_controls_and_differences_cover_both_class_sets(study):
     outcomes = [
         o for s in ("CPEP", "EMBridge") for c in ("in", "unseen") for o in scoring.zero_shot_outcomes(study, s, c)
     ]
-    table = comparisons.paired_differences(outcomes, [("EMBridge", "CPEP")], study)
+    rows = comparisons.difference_rows(outcomes, [("EMBridge", "CPEP")], study)
+    table, steps = comparisons.audited(rows)
     assert len(table) == 2 * 3
     how = ("unseen", "all", "max", "corpus=class set")
     headline = {o.system: o for o in outcomes if (o.classes, o.gallery, o.pooling, o.options) == how}
@@ -262,13 +263,11 @@ def test_controls_and_differences_cover_both_class_sets(study):
     expected = st.paired_bootstrap(a.y, a.predicted, b.predicted, a.groups, n_classes=4, n_resamples=n)
     found = table.set_index(["classes", "gallery"]).loc[("unseen", "all")]
     assert tuple(found[["difference", "low", "high"]]) == expected  # one seed: the paired bootstrap over users itself
-    steps = comparisons.gallery_steps(outcomes, study)
     assert len(steps) == 2 * 2 * 2 and set(steps["step"]) == {"all - not-self", "not-self - other-users"}
     values = {(o.gallery, o.system): o.rows[0]["value"] for o in outcomes if o.rows[0]["classes"] == "unseen"
               and o.options == "corpus=class set" and o.pooling == "max"}  # fmt: skip
     one = steps.set_index(["classes", "system", "step"]).loc[("unseen", "CPEP", "all - not-self"), "difference"]
     assert one == pytest.approx(values["all", "CPEP"] - values["not-self", "CPEP"])
-    rows = comparisons.difference_rows(outcomes, table, steps, study)
     f1 = [r for r in rows if r["metric"] == "class_f1_difference" and r["classes"] == "unseen"]
     assert len(rows) == len(table) + len(steps) + 2 * 4 and {r["seed"] for r in rows} == {0}
     each = st.per_class_f1(a.y, a.predicted, 4) - st.per_class_f1(b.y, b.predicted, 4)

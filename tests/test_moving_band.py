@@ -11,8 +11,7 @@ from embridge.data.signals import emg_features, filter_emg
 from embridge.evaluation import zero_shot
 from embridge.objectives import encode
 from embridge.paper import new_user
-from embridge.paper.new_user import moved, moved_queries
-from embridge.paper.streamed import filtered_windows
+from embridge.paper.new_user import filtered_windows, moved, moved_queries
 from embridge.statistics import balanced_accuracy
 
 
@@ -43,7 +42,7 @@ def test_stored_log_power_is_rolled_and_between_electrodes_the_filtered_signal_i
     torch.testing.assert_close(found[1], encode(model.queries, lambda part: rolled[part], np.arange(len(ids))))
     torch.testing.assert_close(found[1e-9], found[0], rtol=0, atol=0.02)  # the store rounds to float16
     by_hand = torch.empty(len(ids), 16, n_bins(study.windows))
-    for some, windows, _ in filtered_windows(study, ids, lambda emg: filter_emg(emg, study.windows)):
+    for some, windows in filtered_windows(study, ids, lambda emg: filter_emg(emg, study.windows)):
         for i, x in zip(some, windows, strict=True):
             mixed = (np.roll(x, 1, axis=0) + np.roll(x, 2, axis=0)) / 2
             by_hand[np.flatnonzero(ids == i)] = torch.tensor(emg_features(mixed, by_hand.shape[2])).float()

@@ -285,8 +285,9 @@ def test_scores_are_committed_ones_of_all_windows_and_none_is_of_the_shipped(run
     differences, steps = comparisons.audited(comparisons.audit(study, [study], []))
     pairs = [("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("Q-Former", "CPEP")]
     outcomes = [o for s in ALIGNED for c in SETS for o in scoring.zero_shot_outcomes(run, s, c, brief=True)]
-    pd.testing.assert_frame_equal(differences, comparisons.paired_differences(outcomes, pairs, run))
-    pd.testing.assert_frame_equal(steps, comparisons.gallery_steps(outcomes, run))
+    expected = comparisons.audited(comparisons.difference_rows(outcomes, pairs, run))
+    pd.testing.assert_frame_equal(differences, expected[0])
+    pd.testing.assert_frame_equal(steps, expected[1])
 
 
 def test_confusions_and_users_are_those_of_the_predictions(run, package, results):

@@ -15,7 +15,7 @@ from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, row
-from embridge.paper.scoring import compare_predictions, evaluate_predictions
+from embridge.paper.scoring import Outcome, evaluate_predictions
 
 matplotlib.use("Agg")
 BASE = {"dataset": "simulated", "profile": "smoke"}
@@ -101,10 +101,11 @@ def test_a_repetition_is_no_user():
     assert rows[0]["interval_kind"] == "95 % bootstrap over movement-repetition"
 
 
-def test_compare_predictions_is_the_paired_interval():
+def test_less_other_predictions_is_the_paired_interval():
     y, pred, users = predictions()
     other = predictions(seed=1)[1]
-    found = compare_predictions(y, pred, other, users, n_classes=4, system="EMBridge", baseline="CPEP", **BASE)
+    own = Outcome("EMBridge", "ZS", "in", "all", "max", "", y, pred, users, {"n_classes": 4, "recalls": True} | BASE)
+    found = own.less(other, "CPEP")
     assert (found["value"], found["low"], found["high"]) == st.paired_bootstrap(y, pred, other, users, n_classes=4)
     assert (found["system"], found["metric"]) == ("EMBridge - CPEP", "balanced_accuracy_difference")
 

@@ -240,7 +240,7 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     ----------
     rows : columns system, classes, gallery, value, low, high; one row for each of the first three
     steps : columns system, classes, step ("all - not-self"), difference, low, high, as
-        embridge.paper.comparisons.gallery_steps gives them
+        embridge.paper.comparisons.audited gives them
     """
     rows = measured(rows, ["system", "classes", "gallery"], "gallery_audit")
     class_sets = style.in_order(rows["classes"])
@@ -279,7 +279,7 @@ def difference_forest(differences: pd.DataFrame) -> Figure:
     A filled dot's interval excludes 0. In black: a difference has no system's colour.
 
     ``differences``: columns classes, gallery, systems ("A - B"), difference, low, high, as
-    embridge.paper.comparisons.paired_differences gives them.
+    embridge.paper.comparisons.audited gives them.
     """
     if differences.empty:
         raise InputError("difference_forest: expected rows to draw, found none; train both systems first.")

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, JOINTS, STAGES
 from embridge.evaluation import neighbours
+from embridge.paper.differences import DIFFERENCE
 from embridge.paper.kept import of_whole_run
 from embridge.paper.results import row
-from embridge.paper.scoring import evaluate_predictions
+from embridge.paper.scoring import evaluate_predictions, of_study
+from embridge.paper.table_cells import measured
 from embridge.simulator.plan import HALF_STAGE
 from embridge.simulator.recordings import planned_simulated
 from embridge.statistics import mean_over_groups
@@ -81,12 +83,9 @@ def ranked(cosine: Tensor, votes: Tensor, n_classes: int) -> np.ndarray:
 def families(study: Study, ids: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Stages that look alike, by poses alone: each stage's mean joint angles and how far these move in a window.
 
-    Ward's hierarchical clustering of these 40 numbers, cut into N_FAMILIES; free-form stages are in none.
-
-    Returns
-    -------
-    order : the stages that occur (m,), places in STAGES, as leaves of the tree, free-form ones behind
-    family : (29,) a number from 0 on, in the order of leaves; -1 for free-form stages and those that do not occur
+    Ward's hierarchical clustering of these 40 numbers, cut into N_FAMILIES; free-form stages are in none. Returns the
+    stages that occur (m,), places in STAGES, as leaves of the tree, free-form ones behind, and the families (29,), from
+    0 on in the order of leaves, -1 for free-form stages and those that do not occur.
     """
     pose = study.store.read_pose(ids).numpy()
     looks, present = np.concatenate([pose.mean(2), pose.std(2)], axis=1), np.unique(y)
@@ -128,9 +127,8 @@ def all_stages_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     code, labels = torch.as_tensor(pd.factorize(users)[0]), torch.as_tensor(y)
     cosine, index = neighbours(queries, poses, setting.k, labels=labels, query_code=code, pose_code=code)
     best = ranked(cosine, labels[index], len(STAGES))
-    common = {"dataset": study.dataset, "profile": study.profile.name, "seed": study.seed, "protocol": "ZS"}
-    common |= {"gallery": "other-users", "pooling": setting.pooling, "run_key": study.run(system).key}
-    common |= {"param": "k", "param_value": setting.k}
+    common = of_study(study, protocol="ZS", gallery="other-users", pooling=setting.pooling, param="k")
+    common |= {"param_value": setting.k, "run_key": study.run(system).key}
     how = {"n_classes": len(STAGES), "n_resamples": setting.n_bootstrap, "group_kind": "user"}
     rows, n_stages = [], len(np.unique(y))
     for n in (1, 5):
@@ -142,7 +140,7 @@ def all_stages_rows(study: Study, system: str = "EMBridge") -> list[dict]:
                 own = evaluate_predictions(y[of], predicted[of], users[of], **how, **named)
                 rows += own if (n, part) == (1, ALL) else own[:1]
                 less = {c: own[0][c] - n / n_stages for c in ("value", "low", "high") if own[0][c] is not None}
-                named |= {"metric": "balanced_accuracy_difference", "system": f"{system} - chance"}
+                named |= {"metric": DIFFERENCE, "system": f"{system} - chance"}
                 rows.append(own[0] | named | less)
     order, family = families(wide, ids, y)
     of_stage = {"dataset": study.dataset, "profile": study.profile.name, "system": system, "classes": ALL}
@@ -151,11 +149,10 @@ def all_stages_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     wrong = (best[:, 0] != y) & (best[:, 0] >= 0) & (family[y] >= 0)
     if wrong.any():
         inside, chance = within_family(y[wrong], best[wrong, 0], family)
-        spread = {"n": wrong.sum(), "interval_kind": "95 % bootstrap over user"}
-        for name, values in ((system, inside), (f"{system} - chance", inside - chance)):
-            metric = "family_share" if name == system else "family_share_difference"
-            value, low, high = mean_over_groups(values, users[wrong], n_resamples=setting.n_bootstrap)
-            spread |= {"value": value, "low": low, "high": high, "system": name}
-            rows.append(row(**common, classes=ALL, metric=metric, **spread))
+        for end, values in (("", inside), ("_difference", inside - chance)):
+            share = mean_over_groups(values, users[wrong], n_resamples=setting.n_bootstrap)
+            named = {"metric": f"family_share{end}", "system": f"{system} - chance" if end else system}
+            named |= measured(share, "95 % bootstrap over user", n=wrong.sum())
+            rows.append(row(**common, classes=ALL, **named))
         rows.append(row(**common, classes=ALL, metric="family_share", system="Chance", value=chance.mean()))
     return rows

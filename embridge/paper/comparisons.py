@@ -1,7 +1,7 @@
 """What the page of results compares: systems, galleries, this run with other seeds or another front end, controls."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -11,30 +11,17 @@ from embridge import evaluation as ev
 from embridge.config import TOKENS, for_windows, kind_of
 from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, NO_NETWORK, UNIMODAL, UNTRAINED
-from embridge.paper.differences import DIFFERENCE
+from embridge.paper import table_cells as tc
+from embridge.paper.differences import DIFFERENCE, SEEDS
 from embridge.paper.front_ends import OPTION
 from embridge.paper.kept import of_whole_run
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
-from embridge.paper.scoring import UPPER_BOUND, Outcome, zero_shot_outcomes
-from embridge.paper.table_cells import (
-    HEADLINE_OPTIONS,
-    MISSING,
-    beside,
-    choose,
-    footnotes,
-    interval,
-    marked,
-    measured,
-    number,
-    select,
-    summary,
-)
+from embridge.paper.scoring import UPPER_BOUND, Outcome, of_study, zero_shot_outcomes
 from embridge.paper.tables import headline_rows, scores_of
 from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.study import Study
 
-SEEDS = 3  # METHOD 10: of the long profile's headline rows
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 EXPECTED = {
     "Labels shuffled": "chance, 0.25",
@@ -45,76 +32,44 @@ SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
 
-def _less(outcomes: list[Outcome], study: Study, f1_of: int | None = None) -> Callable:
-    """A function that gives one zero-shot score less another, each named (system, classes, gallery), of all seeds.
+def difference_rows(outcomes: list[Outcome], pairs: list[tuple[str, str]], study: Study) -> list[dict]:
+    """Tidy rows of differences in zero-shot on the same windows, of the outcomes of one seed or several.
 
-    ``f1_of``: the class whose F1 is the score; None: the balanced accuracy is.
+    Metric DIFFERENCE: of each pair of systems ("A - B") under each gallery policy, and of each system from one policy
+    to the next, stricter one (``gallery`` "all - not-self"), the gallery audit of METHOD 8: from "all" to "not-self"
+    goes the query's own window, from there to "other-users" the user's other poses. "class_f1_difference": of each
+    class's F1, gallery "all". Intervals: 95 % paired bootstrap over groups and, of several seeds, Student's over these
+    in quadrature; ``seed`` is empty where several are in one number.
     """
-    counts = {}
-    for o in outcomes:
-        if o.options == "corpus=class set" and o.pooling == study.profile.evaluation.pooling:
-            found = class_counts(o.y, o.predicted, o.groups, 4)
-            counts.setdefault((o.system, o.classes, o.gallery), []).append(found)
-    how = {"f1_of": f1_of, "n_resamples": study.profile.evaluation.n_bootstrap}
-    return lambda one, other: bootstrap_over_seeds(np.stack(counts[one]), np.stack(counts[other]), **how)
-
-
-def paired_differences(outcomes: list[Outcome], pairs: list[tuple[str, str]], study: Study) -> pd.DataFrame:
-    """Difference in zero-shot balanced accuracy of each pair of systems, gallery policy by policy, on the same windows.
-
-    Returns
-    -------
-    DataFrame with columns classes, gallery, systems, difference, low, high: 95 % paired bootstrap over groups, and
-    Student's over seeds, in quadrature, where the outcomes are of several
-    """
-    less = _less(outcomes, study)
-    found = [
-        (classes, gallery, f"{a} - {b}", *less((a, classes, gallery), (b, classes, gallery)))
-        for classes, gallery, (a, b) in itertools.product(SETS, study.splits.policies, pairs)
-    ]
-    return pd.DataFrame(found, columns=["classes", "gallery", "systems", "difference", "low", "high"])
-
-
-def gallery_steps(outcomes: list[Outcome], study: Study) -> pd.DataFrame:
-    """Loss of zero-shot from one gallery policy to the next, stricter one: the gallery audit of METHOD 8.
-
-    From "all" to "not-self" goes the query's own window, from there to "other-users" the user's other poses.
-
-    Returns
-    -------
-    DataFrame with columns classes, system, step ("all - not-self"), difference, low, high (paired, as above)
-    """
-    less, systems = _less(outcomes, study), dict.fromkeys(o.system for o in outcomes if o.protocol == "ZS")
-    found = [
-        (classes, system, f"{a} - {b}", *less((system, classes, a), (system, classes, b)))
-        for classes, system, (a, b) in itertools.product(SETS, systems, itertools.pairwise(study.splits.policies))
-    ]
-    return pd.DataFrame(found, columns=["classes", "system", "step", "difference", "low", "high"])
-
-
-def difference_rows(
-    outcomes: list[Outcome], differences: pd.DataFrame, steps: pd.DataFrame, study: Study
-) -> list[dict]:
-    """Tidy rows of the two frames above and, for gallery "all", of each class's F1 ("class_f1_difference").
-
-    Their system is "A - B" (of a step: the gallery); ``seed`` is empty where several seeds are in one number.
-    """
-    seeds = {o.rows[0]["seed"] for o in outcomes}
+    setting, counts = study.profile.evaluation, {}
+    own = [o for o in outcomes if o.options == "corpus=class set" and o.pooling == setting.pooling]
+    for o in own:
+        found = class_counts(o.y, o.predicted, o.groups, 4)
+        counts.setdefault((o.system, o.classes, o.gallery), []).append(found)
+    seeds = {o.more["seed"] for o in own}
     kind = "95 % paired bootstrap over users" + ("" if len(seeds) == 1 else f", {len(seeds)} seeds (Student)")
-    common = {"dataset": study.dataset, "profile": study.profile.name, "protocol": "ZS"}
-    common |= {"seed": seeds.pop() if len(seeds) == 1 else None, "pooling": study.profile.evaluation.pooling}
+    common = of_study(study, protocol="ZS", pooling=setting.pooling)
+    common["seed"] = seeds.pop() if len(seeds) == 1 else None
+
+    def less(one: tuple, other: tuple, system: str, gallery: str, metric=DIFFERENCE, k: int | None = None) -> dict:
+        sides = np.stack(counts[one]), np.stack(counts[other])
+        found = tc.measured(bootstrap_over_seeds(*sides, f1_of=k, n_resamples=setting.n_bootstrap), kind)
+        named = {"system": system, "classes": one[1], "gallery": gallery, "metric": metric, "class": k}
+        return row(**common | named | found)
+
+    policies, systems = study.splits.policies, dict.fromkeys(o.system for o in own)
     rows = [
-        row(**common, **{c: d[c] for c in ("system", "classes", "gallery")}, metric=DIFFERENCE,
-            **measured((d["difference"], d["low"], d["high"]), kind))
-        for frame in (differences.rename(columns={"systems": "system"}), steps.rename(columns={"step": "gallery"}))
-        for d in frame.to_dict("records")
-    ]  # fmt: skip
-    f1 = [_less(outcomes, study, f1_of=k) for k in range(4)]
-    for pair, classes, k in itertools.product(differences["systems"].unique(), SETS, range(4)):
-        less = measured(f1[k](*((system, classes, "all") for system in pair.split(" - "))), kind)
-        how = {"system": pair, "classes": classes, "gallery": "all", "metric": "class_f1_difference", "class": k}
-        rows.append(row(**common, **how, **less))
-    return rows
+        less((a, c, policy), (b, c, policy), f"{a} - {b}", policy)
+        for c, policy, (a, b) in itertools.product(SETS, policies, pairs)
+    ]
+    rows += [
+        less((system, c, a), (system, c, b), system, f"{a} - {b}")
+        for c, system, (a, b) in itertools.product(SETS, systems, itertools.pairwise(policies))
+    ]
+    return rows + [
+        less((a, c, "all"), (b, c, "all"), f"{a} - {b}", "all", "class_f1_difference", k)
+        for (a, b), c, k in itertools.product(pairs, SETS, range(4))
+    ]
 
 
 @of_whole_run("_results", protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
@@ -122,12 +77,14 @@ def audit(study: Study, studies: list[Study], pairs: list[tuple[str, str]]) -> l
     """Rows of :func:`difference_rows` for the aligned systems, of the ``studies`` of all seeds, window by window."""
     asked = itertools.product(studies, ALIGNED, SETS)
     outcomes = [o for one, system, classes in asked for o in zero_shot_outcomes(one, system, classes, brief=True)]
-    differences, steps = paired_differences(outcomes, pairs, study), gallery_steps(outcomes, study)
-    return difference_rows(outcomes, differences, steps, study)
+    return difference_rows(outcomes, pairs, study)
 
 
 def audited(rows: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The frames of :func:`paired_differences` and :func:`gallery_steps` whose rows :func:`audit` gave."""
+    """The rows of :func:`audit` as frames with difference, low and high: of systems, and of steps between policies.
+
+    The first by classes, gallery and systems ("A - B"), the second by classes, system and step ("all - not-self").
+    """
     frame = pd.DataFrame([r for r in rows if r["metric"] == DIFFERENCE]).rename(columns={"value": "difference"})
     step, numbers = frame["gallery"].str.contains(" - ", regex=False), ["difference", "low", "high"]
     frame[numbers] = frame[numbers].astype(float)
@@ -141,8 +98,8 @@ def shown(results: pd.DataFrame, study: Study, classes: str = "unseen") -> tuple
 
     Confusions (K, K) and F1 (K,) by system, and the macro F1 of each user, a column a system.
     """
-    results, k = select(results, seed=study.seed), len(study.splits.classes[classes])
-    read = partial(choose, results, study.dataset, protocol="ZS", classes=classes)
+    results, k = tc.select(results, seed=study.seed), len(study.splits.classes[classes])
+    read = partial(tc.choose, results, study.dataset, protocol="ZS", classes=classes)
     confusions, f1 = {}, {}
     for system in ALIGNED:
         cells = read(system=system, metric="confusion").sort_values(["true", "predicted"])
@@ -196,7 +153,7 @@ def _committed_rows(study: Study, seeds, names, galleries, metrics, *, every: bo
         for record in filter(None, found)
         for r in record.rows
         if every or (
-            r["gallery"] in galleries and r["options"] in HEADLINE_OPTIONS and r["pooling"] in ("", "max")
+            r["gallery"] in galleries and r["options"] in tc.HEADLINE_OPTIONS and r["pooling"] in ("", "max")
             and (r["param"] == "C" or (r["param"], r["param_value"]) == ("k", str(study.profile.evaluation.k)))
             and r["metric"] in metrics
         )
@@ -216,16 +173,16 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
         if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
             continue
         where = {c: mine[c] for c in ("system", "protocol", "classes")}
-        scores = scores_of(choose(rows, dataset, **where))
+        scores = scores_of(tc.choose(rows, dataset, **where))
         several = len(scores) > 1 or mine["system"] in NO_NETWORK
         lines.append(
             where
-            | {"this run": marked(mine), "seeds": int(scores["seed"].count())}
-            | {"mean over seeds": marked(mean) if several else MISSING}
-            | {"lowest": number(scores["value"].min()), "highest": number(scores["value"].max())}
+            | {"this run": tc.marked(mine), "seeds": int(scores["seed"].count())}
+            | {"mean over seeds": tc.marked(mean) if several else tc.MISSING}
+            | {"lowest": tc.number(scores["value"].min()), "highest": tc.number(scores["value"].max())}
         )
     table = pd.DataFrame(lines)
-    table.attrs["footnotes"] = footnotes(pd.concat([own, every]).assign(origin=""))
+    table.attrs["footnotes"] = tc.footnotes(pd.concat([own, every]).assign(origin=""))
     return table
 
 
@@ -236,19 +193,19 @@ def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     overall gain (ratio of mean F1s, less 1), and the paper's two; numbers are floats, nan where undefined.
     """
     *baselines, system = ALIGNED
-    rows = choose(results, dataset, protocol="ZS", classes="unseen", metric="user_f1", system=ALIGNED)
+    rows = tc.choose(results, dataset, protocol="ZS", classes="unseen", metric="user_f1", system=ALIGNED)
     table = rows.groupby(["user", "system"])["value"].mean().unstack().reindex(columns=ALIGNED)
     names, mean = {s: f"gain over {s}" for s in baselines}, table.mean()
     for s, name in names.items():
         table[name] = table[system] / table[s].where(table[s] > 0) - 1
     lines = {"mean": table.mean(), "overall": pd.Series({n: mean[system] / mean[s] - 1 for s, n in names.items()})}
-    paper = {
-        (metric, s): beside(s, "ZS", "unseen", dataset, metric=metric)["paper_value"]
-        for metric, s in itertools.product(("user_f1", "user_gain", "overall_gain"), ALIGNED)
-    }
-    gains, overall = ({n: paper[m, s] for s, n in names.items()} for m in ("user_gain", "overall_gain"))
-    lines["paper, mean"] = pd.Series({s: paper["user_f1", s] for s in ALIGNED} | gains, dtype=float)
-    lines["paper, overall"] = pd.Series(overall, dtype=float)
+
+    def paper(metric: str, names: dict[str, str]) -> dict[str, float]:
+        return {n: tc.beside(s, "ZS", "unseen", dataset, metric=metric)["paper_value"] for s, n in names.items()}
+
+    f1 = paper("user_f1", {s: s for s in ALIGNED})
+    lines["paper, mean"] = pd.Series(f1 | paper("user_gain", names), dtype=float)
+    lines["paper, overall"] = pd.Series(paper("overall_gain", names), dtype=float)
     table = pd.concat([table, pd.DataFrame(lines).T.reindex(columns=table.columns)])
     return table.rename_axis(index="user", columns=None)
 
@@ -260,19 +217,15 @@ def shuffled_labels(study: Study, classes: str, n_draws: int = 20) -> list[dict]
     They would betray a mistake, as would the records of shuffled pairs and of the untrained encoder.
     """
     splits, system, rows = study.splits, "CPEP", []
+    about = of_study(study, system="Labels shuffled", protocol="LP", classes=classes, metric="balanced_accuracy")
     train, test = splits.probe_from(splits.probe_train[classes]), splits.evaluation[classes]
     x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
     y = splits.labels(classes, test)
     for draw in range(n_draws):
         labels = ev.shuffled_labels(splits.labels(classes, train), [study.seed, draw])
         value = ev.balanced_accuracy(y, ev.linear_probe(x, labels, test_x, c=1.0), 4)
-        rows.append(
-            row(
-                dataset=study.dataset, profile=study.profile.name, seed=study.seed, system="Labels shuffled",
-                protocol="LP", classes=classes, metric="balanced_accuracy", param="C", param_value=1.0,
-                n_train=len(train), draw=draw, options=f"probe of {system}", value=value, n=len(test),
-            )
-        )  # fmt: skip
+        how = {"param": "C", "param_value": 1.0, "n_train": len(train), "draw": draw, "options": f"probe of {system}"}
+        rows.append(row(**about, **how, value=value, n=len(test)))
     return rows
 
 
@@ -284,22 +237,22 @@ def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """
     lines = []
     for system, should in EXPECTED.items():
-        rows = select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        rows = tc.select(results, dataset=dataset, metric="balanced_accuracy", system=system)
         rows = rows[~rows["options"].str.startswith(OPTION)]
         for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
             draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
-            line = {"protocol": protocol, "gallery": gallery or MISSING, "should be": should}
+            line = {"protocol": protocol, "gallery": gallery or tc.MISSING, "should be": should}
             for classes in SETS:
-                of_set = select(part, classes=classes)
+                of_set = tc.select(part, classes=classes)
                 v = of_set["value"]
                 if draws:
                     name, told = f"{system}, {draws} draws", (v.mean(), *v.quantile([0.025, 0.975]))
                 elif system == "CPEP, pairs shuffled" and seeds > 1:
                     name, told = f"{system}, {seeds} trainings", (v.mean(), v.min(), v.max())
                 else:
-                    found = summary(of_set)
+                    found = tc.summary(of_set)
                     told = found["value"], found["low"], found["high"]
-                line[classes] = interval(*told)
+                line[classes] = tc.interval(*told)
             lines.append({"control": name} | line)
     return pd.DataFrame(lines)
 
@@ -310,7 +263,7 @@ def judge_controls(results: pd.DataFrame, dataset: str) -> str:
     ``results`` is a page's tidy frame. A mean that is further means that labels or poses reach what must not know them.
     """
     where = {"dataset": dataset, "system": SHUFFLED, "metric": "balanced_accuracy", "gallery": ("", *CONTROLS)}
-    means = select(results, **where).groupby(["system", "classes"])["value"].mean()
+    means = tc.select(results, **where).groupby(["system", "classes"])["value"].mean()
     far = means[(means - CHANCE).abs() > STRAY]
     if far.empty:
         return f"All {len(means)} means of shuffled controls are within {STRAY} of chance ({CHANCE})."

@@ -9,7 +9,7 @@ from embridge import describe, inference
 from embridge.config import kind_of
 from embridge.evaluation import zero_shot
 from embridge.paper.kept import of_whole_run
-from embridge.paper.scoring import _outcome, compare_predictions, zero_shot_outcomes
+from embridge.paper.scoring import _outcome, zero_shot_outcomes
 from embridge.study import Study
 
 DESCRIBED = "described"  # in column "gallery", beside the policies of recorded ones
@@ -21,17 +21,10 @@ def described_rows(study: Study, system: str = "EMBridge", *, subset: str = "eva
 
     Those of the described gallery, of each recorded one of the class set, and what the first scores above each of the
     others (gallery DESCRIBED, too); intervals over users, paired for differences. Of a study that has a part of D_eval
-    the committed ones, without those of recorded galleries, which are the system's own.
-
-    Parameters
-    ----------
-    subset : "evaluation" (D_eval) or "tune" (D_tune)
-    n : windows of each description; the study's seed draws their style
-
-    Raises
-    ------
-    InputError
-        as :func:`embridge.describe.gallery`, where an unseen class is not described or poses are no joint angles
+    the committed ones, without those of recorded galleries, which are the system's own. ``subset``:
+    "evaluation" (D_eval) or "tune" (D_tune); ``n``: windows of each description, whose style the study's seed draws.
+    Raises InputError as :func:`embridge.describe.gallery`, where an unseen class is not described or poses are no joint
+    angles.
     """
     recorded = zero_shot_outcomes(study, system, "unseen", subset=subset, brief=True)
     splits, setting = study.splits, study.profile.evaluation
@@ -44,21 +37,15 @@ def described_rows(study: Study, system: str = "EMBridge", *, subset: str = "eva
     named = {"gallery": DESCRIBED, "pooling": pooling, "options": f"windows={n}"}
     own = _outcome(study, system, "ZS", "unseen", ids, predicted, **named, **more)
     rows = [r for outcome in (own, *recorded) for r in outcome.rows]
-    for other in recorded:
-        against = {"n_classes": len(names), "n_resamples": setting.n_bootstrap}
-        shared = {name: own.more[name] for name in ("dataset", "profile", "seed")} | own.shared | against
-        shared |= {"system": f"{system}, described", "baseline": f"{system}, recorded, {other.gallery}"}
-        rows.append(compare_predictions(own.y, own.predicted, other.predicted, own.groups, **shared))
-    return rows
+    named = {"system": f"{system}, described", "param": "", "param_value": "", "run_key": ""}
+    return rows + [own.less(other.predicted, f"{system}, recorded, {other.gallery}", **named) for other in recorded]
 
 
 def keyframes_beside(study: Study, *, n: int = 3) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each unseen class n poses of its description, and the middle of a window of D_eval that is nearest to each.
 
-    Returns
-    -------
-    class to described (n, 20) and recorded (n, 20), rad, and the mean angle between the two (n,), degrees; without
-    classes that have no window here
+    Class to described (n, 20) and recorded (n, 20), rad, and the mean angle between the two (n,), degrees; without
+    classes that have no window here.
     """
     found, ids = {}, study.splits.evaluation["unseen"]
     labels = study.splits.labels("unseen", ids)

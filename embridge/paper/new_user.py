@@ -4,6 +4,7 @@ Nothing is trained and nothing is tuned: the form of each question was fixed bef
 """
 
 import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,7 @@ from embridge.data.signals import channel_order, emg_features, filter_emg
 from embridge.experiments import find
 from embridge.objectives import encode
 from embridge.paper.kept import of_whole_run
-from embridge.paper.scoring import Outcome, _outcome, compare_predictions, gallery_embeddings, zero_shot_outcomes
-from embridge.paper.streamed import filtered_windows
+from embridge.paper.scoring import Outcome, _outcome, gallery_embeddings, zero_shot_outcomes
 from embridge.study import Study
 
 SHIFTS = (0, 0.5, 1, 1.5, 2)  # electrodes
@@ -37,13 +37,12 @@ def _compared(study, system, classes, ids, predicted, baseline, names, **named) 
     Draws put together score their mean, for all have the same windows. ``names``: of the difference's sides.
     """
     draws, protocol = np.atleast_2d(predicted), "ZS" if named["gallery"] else "LP"
-    run_key, every = study.run(system).key, np.tile(ids, len(draws))
-    own = _outcome(study, system, protocol, classes, every, draws.ravel(), run_key=run_key, **named)
+    named["run_key"] = study.run(system).key
+    own = _outcome(study, system, protocol, classes, np.tile(ids, len(draws)), draws.ravel(), **named)
     rows = [own.rows[0]]
     if baseline is not None:
-        more = {c: v for c, v in own.more.items() if c != "group_kind"} | own.shared
-        more |= {name: f"{system}, {of}" for name, of in zip(("system", "baseline"), names, strict=True)}
-        rows.append(compare_predictions(own.y, own.predicted, np.tile(baseline, len(draws)), own.groups, **more))
+        one, other = (f"{system}, {name}" for name in names)
+        rows.append(own.less(np.tile(baseline, len(draws)), other, system=one))
     return [r | {"n": len(ids)} for r in rows]
 
 
@@ -66,6 +65,19 @@ def moved(x: torch.Tensor, shift: float, ring: int | None = None) -> torch.Tenso
     return (1 - part) * x[..., near, :] + part * x[..., far, :] if part else x[..., near, :]
 
 
+def filtered_windows(study: Study, ids: np.ndarray, filtered: Callable) -> Iterator[tuple]:
+    """Windows as something else filters them, a recording at a time: ids (n,) and float32 (n, C, T).
+
+    Recordings are read anew. ``filtered``: a function of raw samples (t, C) without a break of the clock.
+    """
+    recordings = {r.key: r for r in study.source.recordings}
+    for key, part in study.store.table.loc[ids].groupby("recording"):
+        signals = recordings[key].load()
+        emg = np.concatenate([filtered(emg) for emg in np.split(signals.emg, signals.breaks)]).T
+        windows = np.stack([emg[:, start : start + study.windows.window] for start in part["start"]])
+        yield part.index.to_numpy(), windows
+
+
 def moved_queries(study: Study, system: str, ids: np.ndarray, shifts: tuple[float, ...]) -> dict[float, torch.Tensor]:
     """(n, M, d) of each shift: what an aligned system retrieves with when the band sits so many electrodes further.
 
@@ -74,7 +86,7 @@ def moved_queries(study: Study, system: str, ids: np.ndarray, shifts: tuple[floa
     run, ring = study.run(system), study.configs(find(system))[1].ring
     store, scaled = (reader := run.reader(False)).emg_store, reader.scale_emg
     between = {shift % 1: {} for shift in shifts if shift % 1 and store.kind == "features"}
-    for some, windows, _ in filtered_windows(study, ids, partial(filter_emg, config=study.windows)) if between else ():
+    for some, windows in filtered_windows(study, ids, partial(filter_emg, config=study.windows)) if between else ():
         for part, (i, x) in itertools.product(between, zip(some, torch.from_numpy(windows), strict=True)):
             between[part][i] = torch.from_numpy(emg_features(moved(x, part, ring).numpy(), n_bins(study.windows)))
 
@@ -128,9 +140,8 @@ def own_rows(study: Study, system: str = "EMBridge", n_draws: int = DRAWS) -> li
     searched: others' poses, own ones or both, or the mean query of own EMG; "" is a linear probe of own EMG (with
     PROBE_C). Means over ``n_draws``; each with its difference to others' poses alone. [] where there is one user.
     """
-    if "other-users" not in study.splits.policies:
-        return []
-    return [r for c, ids in study.splits.evaluation.items() for r in _own_rows(study, system, c, ids, n_draws)]
+    asked = study.splits.evaluation.items() if "other-users" in study.splits.policies else ()
+    return [r for classes, ids in asked for r in _own_rows(study, system, classes, ids, n_draws)]
 
 
 def _own_rows(study: Study, system: str, classes: str, ids: np.ndarray, n_draws: int) -> list[dict]:

@@ -18,9 +18,11 @@ from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.evaluation import majority, neighbours
 from embridge.paper import all_stages
+from embridge.paper.differences import DIFFERENCE
 from embridge.paper.kept import of_whole_run
 from embridge.paper.results import row
-from embridge.paper.scoring import evaluate_predictions, gallery_embeddings
+from embridge.paper.scoring import evaluate_predictions, gallery_embeddings, of_study
+from embridge.paper.table_cells import measured
 from embridge.statistics import auroc_over_groups, bootstrap_over_seeds, class_counts, mean_over_groups
 from embridge.study import Study
 
@@ -35,15 +37,9 @@ N_BINS = 30  # of histograms
 def evidence(queries, poses, labels, *, k: int, pooling: str = "max") -> tuple[np.ndarray, np.ndarray]:
     """What the k nearest poses say of each window, and how sure they are.
 
-    Parameters
-    ----------
-    queries, poses, labels : (N, M, d), (G, d), (G,), as of :func:`~embridge.evaluation.zero_shot`; labels from 0 on
-    k, pooling : neighbours, and over queries "max" or "mean"
-
-    Returns
-    -------
-    predicted : (N,) the class that most of them are of, that of ``zero_shot``
-    sure : (N, 2) their mean cosine, and the share of them that is of that class
+    ``queries`` (N, M, d), ``poses`` (G, d), ``labels`` (G,), from 0 on, and ``pooling`` over queries ("max" or "mean")
+    are as of :func:`~embridge.evaluation.zero_shot`. Returns predicted (N,), the class that most of them are of, that
+    of ``zero_shot``, and sure (N, 2): their mean cosine, and the share of them that is of that class.
     """
     queries, labels = torch.as_tensor(queries), torch.as_tensor(labels, dtype=torch.int64)
     queries = queries.mean(1, keepdim=True) if pooling == "mean" else queries
@@ -91,27 +87,24 @@ def open_set_rows(study: Study, system: str = "EMBridge") -> list[dict]:
                          "give it users who perform both")  # fmt: skip
     wide = all_stages.windows(study)
     other = ~np.isin(wide.y, [STAGES.index(name) for name in (*splits.classes["in"], *HELD_OUT_STAGES)])
-    answers = {("D_tune", c): ask(study.emg_queries(system, ids)) for c, ids in tune.items()}
-    answers |= {("", c): ask(study.emg_queries(system, splits.evaluation[c])) for c in SETS}
+    ids = {("D_tune", c): tune[c] for c in SETS} | {("", c): splits.evaluation[c] for c in SETS}
+    answers = {which: ask(study.emg_queries(system, windows)) for which, windows in ids.items()}
     answers["", OTHER] = ask(wide.study.emg_queries(system, wide.ids[other]))
-    groups = {("D_tune", c): splits.groups(ids) for c, ids in tune.items()}
-    groups |= {("", c): splits.groups(splits.evaluation[c]) for c in SETS} | {("", OTHER): wide.users[other]}
+    groups = {which: splits.groups(windows) for which, windows in ids.items()} | {("", OTHER): wide.users[other]}
+    common = of_study(study, protocol="ZS", gallery=GALLERY, pooling=setting.pooling, system=system)
+    common["run_key"], rows, on_tune = study.run(system).key, [], {}
 
-    common = {"dataset": study.dataset, "profile": study.profile.name, "seed": study.seed, "protocol": "ZS"}
-    common |= {"gallery": GALLERY, "pooling": setting.pooling, "run_key": study.run(system).key, "system": system}
+    def add(metric, found, n, kind="95 % bootstrap over user", **more) -> None:
+        rows.append(row(**common | measured(found, kind) | {"metric": metric, "n": n} | more))
 
-    def measured(metric, found, n, kind="95 % bootstrap over user", **more) -> dict:
-        found = dict(zip(("value", "low", "high"), found, strict=True)) | {"n": n, "interval_kind": kind}
-        return row(**common | found | {"metric": metric} | more)
-
-    rules, rows, on_tune = fitted(*(answers["D_tune", c][1] for c in SETS)), [], {}
+    rules = fitted(*(answers["D_tune", c][1] for c in SETS))
     for name, rule in rules.items():
         for part, c in (("D_tune", "unseen"), ("", "unseen"), ("", OTHER)):
             known, unknown = (rule(answers[part, which][1]) for which in ("in", c))
             found = auroc_over_groups(known, unknown, groups[part, "in"], groups[part, c], n_resamples=n)
             on_tune |= {name: found[0]} if part else {}
             options = "; ".join(filter(None, (part, f"score={name}")))
-            rows.append(measured("auroc", found, len(known) + len(unknown), classes=c, options=options))
+            add("auroc", found, len(known) + len(unknown), classes=c, options=options)
     best = max(SCORES, key=on_tune.get)
     common["options"] = f"score={best}"
     scores = {which: rules[best](sure) for which, (_, sure) in answers.items()}
@@ -119,8 +112,7 @@ def open_set_rows(study: Study, system: str = "EMBridge") -> list[dict]:
     for c in (*SETS, OTHER):
         said, metric = scores["", c] >= least, "answered" if c == "in" else "rejected"
         found = mean_over_groups(said if c == "in" else ~said, groups["", c], n_resamples=n)
-        rows.append(measured(metric, found, len(said), classes=c))
-
+        add(metric, found, len(said), classes=c)
     y, predicted = splits.labels("in", splits.evaluation["in"]), answers["", "in"][0]
     known, users = scores["", "in"], groups["", "in"]
     cuts = [("coverage", share, threshold_at(known, share)) for share in COVERAGES] + [("threshold", least, least)]
@@ -132,8 +124,7 @@ def open_set_rows(study: Study, system: str = "EMBridge") -> list[dict]:
         here = np.isin(users, users[of])  # users none of whose windows is answered are on neither side
         counts = [class_counts(y[m], predicted[m], users[m], how["n_classes"])[None] for m in (of, here)]
         named = {"system": f"{system}, answered - {system}, all", "classes": "in", "kind": "95 % paired bootstrap"}
-        found = bootstrap_over_seeds(*counts, n_resamples=n)
-        rows.append(measured("balanced_accuracy_difference", found, int(of.sum()), **named))
+        add(DIFFERENCE, bootstrap_over_seeds(*counts, n_resamples=n), int(of.sum()), **named)
     shown = {c: scores["", c] for c in (*SETS, OTHER)}
     ends = np.linspace(*np.quantile(np.concatenate([*shown.values()]), [0, 1]), N_BINS + 1)
     for c, values in shown.items():

@@ -20,7 +20,7 @@ from embridge.experiments import EXPERIMENTS, UNTRAINED, slug
 from embridge.files import write_atomically
 from embridge.grids import NEIGHBOURS
 from embridge.paper.results import IMPROVING, STOPPED, Record, as_text, read_rows, row
-from embridge.paper.scoring import Outcome, angle_row, few_shot, probe_outcome, zero_shot_outcomes
+from embridge.paper.scoring import Outcome, angle_row, few_shot, of_study, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT
 from embridge.study import Study
 
@@ -112,8 +112,7 @@ def stopping_row(study: Study, name: str) -> dict:
     run, patience = study.run(name), study.configs(EXPERIMENTS[name])[1].patience
     since_best = len(run.log) - 1 - int(run.log["validation"].argmin())  # the first of equal ones, as training keeps it
     ended = STOPPED if patience is not None and since_best >= patience else IMPROVING
-    how = {"dataset": study.dataset, "profile": study.profile.name, "seed": study.seed, "run_key": run.key}
-    how |= {"protocol": "regression", "metric": "epochs", "n": len(study.validated()[1])}
+    how = of_study(study, run_key=run.key, protocol="regression", metric="epochs", n=len(study.validated()[1]))
     return row(**how, system=name, value=len(run.log), options=ended)
 
 

@@ -20,8 +20,9 @@ from embridge.data.splits import SETS
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
+from embridge.paper.differences import DIFFERENCE
 from embridge.paper.kept import _kept, of_whole_run, once
-from embridge.paper.results import row
+from embridge.paper.results import COLUMNS, row
 from embridge.paper.table_cells import beside, measured
 from embridge.statistics import mean_over_groups
 from embridge.study import Study
@@ -32,47 +33,30 @@ OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the c
 
 
 def evaluate_predictions(
-    y,
-    pred,
-    groups,
-    *,
-    n_classes: int,
-    n_resamples: int = 2000,
-    group_kind: str = "",
-    recalls: bool = False,
-    paper_value: float | None = None,
-    paper_source: str = "",
-    **fields,
+    y, pred, groups, *, n_classes: int, n_resamples: int = 2000, group_kind: str = "", recalls: bool = False, **fields
 ) -> list[dict]:
     """Tidy rows for one set of predictions.
 
     Metrics: ``balanced_accuracy`` and ``macro_f1`` with their interval over groups, ``class_f1`` a class,
     ``confusion`` a (true, predicted) cell (value: windows; predicted -1: none of the classes), ``user_f1`` a group,
-    unless each of these holds one class only and so is no user. ``n`` counts the windows behind a value.
+    unless each of these holds one class only and so is no user. ``n`` counts the windows behind a value. Raises
+    InputError as :func:`row` and :func:`embridge.statistics.group_counts`.
 
-    Parameters
-    ----------
     y, pred, groups : (N,) true classes 0..n_classes-1, predictions (others count as wrong), what is resampled
     group_kind : named in ``interval_kind``; "": "user", or "movement-repetition" where a group holds one class only
     recalls : adds ``user_recall``, a row a class and group: from these any two sets of predictions can be compared
         pair by pair, and seeds be put together, long after the predictions are gone
-    paper_value, paper_source : go to the balanced accuracy alone
-    fields : columns that all rows share
-
-    Raises
-    ------
-    InputError
-        as :func:`row` and :func:`embridge.statistics.group_counts`
+    fields : columns that all rows share, but paper_value and paper_source, which go to the balanced accuracy alone
     """
     y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
     found = st.group_counts(y, pred, groups, n_classes)
     kind = group_kind or ("movement-repetition" if found.single_class else "user")
-    rows = []
+    rows, paper = [], {column: fields.pop(column, None) for column in ("paper_value", "paper_source")}
     for metric in st.METRICS:
         resampled = {"n_classes": n_classes, "n_resamples": n_resamples}
         score = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
-        paper = {"paper_value": paper_value, "paper_source": paper_source} if metric == "balanced_accuracy" else {}
-        rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {kind}") | paper)
+        rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {kind}"))
+    rows[0] |= paper  # the balanced accuracy's
 
     counts, of_groups = found.counts.sum(0), found.counts.sum(-1)
     for k, value in enumerate(st.per_class_f1(y, pred, n_classes)):
@@ -91,27 +75,9 @@ def evaluate_predictions(
     return [row(**fields, **own) for own in rows]
 
 
-def compare_predictions(
-    y,
-    pred_a,
-    pred_b,
-    groups,
-    *,
-    n_classes: int,
-    system: str,
-    baseline: str,
-    metric: str = "balanced_accuracy",
-    n_resamples: int = 2000,
-    **fields,
-) -> dict:
-    """One tidy row: ``system`` (a) minus ``baseline`` (b), with the paired 95 % interval over groups.
-
-    Its metric is ``<metric>_difference`` and its system ``"<system> - <baseline>"``; otherwise as
-    :func:`evaluate_predictions`.
-    """
-    settings = {"metric": metric, "n_classes": n_classes, "n_resamples": n_resamples}
-    less = measured(st.paired_bootstrap(y, pred_a, pred_b, groups, **settings), "95 % paired bootstrap")
-    return row(metric=f"{metric}_difference", system=f"{system} - {baseline}", **less, n=len(y), **fields)
+def of_study(study: Study, **columns) -> dict:
+    """The columns of a row that say which dataset, profile and seed it is of, and others."""
+    return {"dataset": study.dataset, "profile": study.profile.name, "seed": study.seed} | columns
 
 
 @dataclass(frozen=True)
@@ -139,13 +105,21 @@ class Outcome:
         """Tidy rows, the balanced accuracy first; not to be changed."""
         return evaluate_predictions(self.y, self.predicted, self.groups, **self.shared, **self.more)
 
+    def less(self, predicted: np.ndarray, baseline: str, **columns) -> dict:
+        """One tidy row: its balanced accuracy less that of other predictions (n,), its interval paired over groups.
+
+        Its system is "<system> - <baseline>"; ``columns``: those that are not as its own rows have them.
+        """
+        settings = {name: self.more[name] for name in ("n_classes", "n_resamples") if name in self.more}
+        found = st.paired_bootstrap(self.y, self.predicted, predicted, self.groups, **settings)
+        named = self.shared | {c: v for c, v in self.more.items() if c in COLUMNS} | columns
+        named |= {"metric": DIFFERENCE, "system": f"{named['system']} - {baseline}", "n": len(self.y)}
+        return row(**named | measured(found, "95 % paired bootstrap"))
+
 
 def _outcome(study, system, protocol, classes, ids, predicted, *, gallery="", pooling="", options="", **more):
-    common = {
-        "dataset": study.dataset, "profile": study.profile.name, "seed": study.seed,
-        "n_resamples": study.profile.evaluation.n_bootstrap, "group_kind": study.splits.group_kind,
-        "n_classes": len(study.splits.classes[classes]),
-    }  # fmt: skip
+    common = of_study(study, n_resamples=study.profile.evaluation.n_bootstrap, group_kind=study.splits.group_kind)
+    common |= {"n_classes": len(study.splits.classes[classes])}
     windows = study.splits.labels(classes, ids), predicted, study.splits.groups(ids)
     return Outcome(system, protocol, classes, gallery, pooling, options, *windows, common | more)
 
@@ -168,8 +142,6 @@ def zero_shot_outcomes(
 ) -> list[Outcome]:
     """Zero-shot of an aligned system under every gallery policy, corpus and query pooling that applies.
 
-    Parameters
-    ----------
     subset : "evaluation" (D_eval) or "tune" (D_tune, where hyper-parameters are chosen)
     brief : the class set's gallery and the profile's pooling alone
     k : neighbours; None: the profile's
@@ -213,7 +185,7 @@ class Probe:
     """A linear classifier of frozen features, its setting chosen.
 
     ``x`` (n, d) and ``y`` (n,) of the probe's training windows, ``test_x`` (m, d) of D_eval's, ``setting`` C or the
-    shrinkage, ``fit`` a function of the four.
+    shrinkage, with which ``fit`` predicts from the three.
     """
 
     x: np.ndarray
@@ -224,7 +196,7 @@ class Probe:
 
     def predict(self, rows=slice(None)) -> np.ndarray:
         """(m,) classes of D_eval's windows, learned from the training windows ``rows``."""
-        return self.fit(self.x[rows], self.y[rows], self.test_x, self.setting)
+        return self.fit(self.x[rows], self.y[rows], self.test_x)
 
 
 @once
@@ -252,11 +224,7 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     else:
         setting = choices[1](x, y, groups)
 
-    def fit(x, y, test_x, setting):
-        if system == LOG_POWER_LDA:
-            return ev.lda(x, y, test_x, shrinkage=setting)
-        return ev.linear_probe(x, y, test_x, c=setting)
-
+    fit = partial(ev.lda, shrinkage=setting) if system == LOG_POWER_LDA else partial(ev.linear_probe, c=setting)
     return Probe(x, y, np.asarray(read(splits.evaluation[classes])), setting, fit)
 
 
@@ -295,36 +263,19 @@ def no_network_rows(study: Study) -> list[dict]:
 
 @of_whole_run(param="shots_fraction")
 def few_shot(
-    study: Study,
-    system: str,
-    classes: str,
-    *,
-    unit: str = "recordings",
-    fractions: tuple[float, ...] = FRACTIONS,
-    n_draws: int = 5,
+    study: Study, system: str, classes: str, *, unit: str = "recordings", fractions=FRACTIONS, n_draws: int = 5
 ) -> list[dict]:
     """Tidy rows of a frozen encoder's probe, trained on fractions of each class's recordings, drawn several times.
 
     Every window is embedded once. C (of LOG_POWER_LDA the shrinkage) is the whole training set's, so that only the
-    number of shots varies.
+    number of shots varies. "Pose-MAE" is the upper bound, LOG_POWER_LDA the line without a network. ``unit``: what a
+    shot is, "recordings" (on NinaPro a repetition) or "windows"; ``n_draws``: random subsets of each of the
+    ``fractions`` in (0, 1]; the whole set is one.
 
-    Parameters
-    ----------
-    system : "Pose-MAE" is the upper bound; LOG_POWER_LDA is the line without a network
-    classes : "in" or "unseen"
-    unit : what a shot is: "recordings" (on NinaPro a repetition) or "windows"
-    n_draws : random subsets of each fraction; the whole set is one
-
-    Returns
-    -------
-    Rows of balanced accuracy with its interval over groups: ``param`` "shots_fraction", ``n_train`` shots a class,
+    Rows are of balanced accuracy with its interval over groups: ``param`` "shots_fraction", ``n_train`` shots a class,
     ``draw`` (from the study's seed), ``options`` "unit=...". Behind each, that of its difference from LOG_POWER_LDA's
-    on the same shots, paired by group, under the name "<system> - Log-power + LDA".
-
-    Raises
-    ------
-    InputError
-        for an unknown unit or a fraction out of range
+    on the same shots, paired by group, under the name "<system> - Log-power + LDA". Raises InputError for an unknown
+    unit or a fraction out of range.
     """
     if unit not in ("recordings", "windows"):
         raise InputError(f"few-shot: expected unit recordings or windows, found {unit!r}")
@@ -340,9 +291,7 @@ def few_shot(
         o = _outcome(study, UPPER_BOUND.get(system, system), "LP", classes, ids, own.predict(part.rows), **how)
         rows.append(o.rows[0])
         if system != LOG_POWER_LDA:
-            more = {name: value for name, value in o.more.items() if name != "group_kind"}
-            pair = o.y, o.predicted, line.predict(part.rows), o.groups
-            rows.append(compare_predictions(*pair, baseline=LOG_POWER_LDA, **o.shared, **more))
+            rows.append(o.less(line.predict(part.rows), LOG_POWER_LDA))
     return rows
 
 
@@ -372,7 +321,5 @@ def mean_pose_rows(study: Study) -> list[dict]:
 def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_key: str = "") -> dict:
     groups, n = study.splits.groups(study.splits.evaluation[classes]), study.profile.evaluation.n_bootstrap
     mean = measured(mean_over_groups(error, groups, n_resamples=n), f"95 % bootstrap over {study.splits.group_kind}")
-    return row(
-        dataset=study.dataset, profile=study.profile.name, seed=study.seed, system=system, protocol="regression",
-        classes=classes, metric="angle_error_deg", n=len(error), run_key=run_key, **mean,
-    )  # fmt: skip
+    how = of_study(study, system=system, protocol="regression", classes=classes, metric="angle_error_deg")
+    return row(**how, n=len(error), run_key=run_key, **mean)
