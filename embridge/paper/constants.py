@@ -8,19 +8,8 @@ import pandas as pd
 from embridge.data.splits import SETS
 from embridge.experiments import EXPERIMENTS
 from embridge.grids import DEFAULTS, JOINT, JOINT_DEFAULTS
+from embridge.paper import table_cells as tc
 from embridge.paper.records import BOTH
-from embridge.paper.table_cells import (
-    MISSING,
-    choose,
-    footnotes,
-    mean_interval,
-    number,
-    origin_marks,
-    over_seeds,
-    rising,
-    select,
-    sweep,
-)
 from embridge.statistics import spread_over_seeds, widened
 
 LEAST_GAIN = 0.005  # in balanced accuracy, for which a value is changed: a matter of taste, set before any was trained
@@ -31,34 +20,28 @@ more; the largest mean of these is chosen, and the one that stood before where n
 def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot on D_tune of every value that was tried, as numbers.
 
-    Returns
-    -------
-    DataFrame with columns system, param, param_value, default (bool: what EMBridge, or SoftCLIP, has), "in" and
-    "unseen" (balanced accuracies, means over all seeds there are), mean (over both), low and high (its 95 % interval
-    over users and seeds: one seed has the spread of the values that have several), seeds (how many), gain (over the
-    default's), chosen (bool, by RULE) and origin. Params without two values are left out
+    Columns system, param, param_value, default (bool: what EMBridge, or SoftCLIP, has), "in" and "unseen" (balanced
+    accuracies, means over all seeds there are), mean (over both), low and high (its 95 % interval over users and seeds:
+    one seed has the spread of the values that have several), seeds (how many), gain (over the default's), chosen (bool,
+    by RULE) and origin. Params without two values are left out.
     """
-    asked = [(system, JOINT, usual) for system, usual in JOINT_DEFAULTS.items()]
-    asked += [("EMBridge", param, usual) for param, usual in DEFAULTS.items() if param != "k"]
-    results, found = over_seeds(results), {}
-    for system, param, _ in asked:
-        rows = select(sweep(results, dataset, system, param), options="D_tune")
-        for value in sorted(rows["param_value"].unique(), key=rising):
+    usual = {(system, JOINT): value for system, value in JOINT_DEFAULTS.items()}
+    usual |= {("EMBridge", param): value for param, value in DEFAULTS.items() if param != "k"}
+    results, found, lines = tc.over_seeds(results), {}, []
+    for system, param in usual:
+        rows = tc.select(tc.sweep(results, dataset, system, param), options="D_tune")
+        for value in sorted(rows["param_value"].unique(), key=tc.rising):
             how = {"protocol": "ZS", "system": system, "options": "D_tune", "value": value}
-            found[system, param, value] = {c: choose(rows, dataset, classes=c, **how) for c in (*SETS, BOTH)}
+            found[system, param, value] = {c: tc.choose(rows, dataset, classes=c, **how) for c in (*SETS, BOTH)}
     spread = spread_over_seeds(cell[BOTH]["value"] for cell in found.values() if len(cell[BOTH]))
-
-    def line(system: str, param: str, value: str) -> dict:
-        cell, usual = found[system, param, value], {(s, p): u for s, p, u in asked}[system, param]
-        n = len(cell[BOTH])
-        mean, low, high = widened(*mean_interval(cell[BOTH]), spread / n**0.5) if n else 3 * [np.nan]
-        named = {"system": system, "param": param, "param_value": value, "default": rising(value) == rising(usual)}
+    for (system, param, value), cell in found.items():
+        n, default = len(cell[BOTH]), tc.rising(value) == tc.rising(usual[system, param])
+        means = widened(*tc.mean_interval(cell[BOTH]), spread / n**0.5) if n else 3 * [np.nan]
         origins = {origin for rows in cell.values() for origin in rows["made"]} - {""}
-        own = {c: cell[c]["value"].mean() for c in SETS}
-        return named | own | {"mean": mean, "low": low, "high": high, "seeds": n, "origin": "; ".join(sorted(origins))}
-
-    columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "gain", "chosen"]
-    cells = pd.DataFrame([line(*key) for key in found], columns=[*columns, "origin"])
+        own = [cell[c]["value"].mean() for c in SETS]
+        lines.append([system, param, value, default, *own, *means, n, "; ".join(sorted(origins))])
+    columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "origin"]
+    cells = pd.DataFrame(lines, columns=columns).reindex(columns=[*columns[:-1], "gain", "chosen", "origin"])
     parts = [_judged(part) for _, part in cells.groupby(["system", "param"], sort=False) if len(part) > 1]
     return pd.concat(parts, ignore_index=True) if parts else cells[:0]
 
@@ -77,20 +60,19 @@ def _judged(cells: pd.DataFrame) -> pd.DataFrame:
 
 def text(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells of :func:`numbers` as text; a column perplexity among them says how soft each value's targets are."""
-    marks, lines = origin_marks(cells), []
-    for found in cells.to_dict("records"):
-        soft = found.get("perplexity", np.nan)
-        line = {"system": found["system"], "param": found["param"]}
-        line |= {"value": found["param_value"] + " (default)" * found["default"]}
-        line |= {"perplexity": "" if np.isnan(soft) else f"{soft:.1f}"} | {f"ZS {c}": number(found[c]) for c in SETS}
-        interval = "" if pd.isna(found["low"]) else f" [{number(found['low'])}, {number(found['high'])}]"
-        line["mean"] = f"{number(found['mean'])}{interval} {marks.get(found['origin'], '')}".strip()
-        gain = MISSING if pd.isna(found["gain"]) else f"{found['gain']:+.2f}"
-        line |= {"seeds": found["seeds"], "over default": gain}
-        lines.append(line | {"D_tune": "chooses" if found["chosen"] else ""})
-    columns = ["system", "param", "value", "perplexity", *(f"ZS {c}" for c in SETS), "mean", "seeds", "over default"]
-    table = pd.DataFrame(lines, columns=[*columns, "D_tune"])
-    table.attrs["footnotes"] = footnotes(cells)
+    marks, cells = tc.origin_marks(cells), cells.reindex(columns=dict.fromkeys([*cells, "perplexity"]))
+    means = cells[["mean", "low", "high", "origin"]].itertuples(index=False)
+    shown = {
+        "value": cells["param_value"] + [" (default)" * default for default in cells["default"]],
+        "perplexity": ["" if pd.isna(soft) else f"{soft:.1f}" for soft in cells["perplexity"]],
+        **{f"ZS {c}": [tc.number(v) for v in cells[c]] for c in SETS},
+        "mean": [f"{tc.interval(*found)} {marks.get(origin, '')}".strip() for *found, origin in means],
+        "seeds": cells["seeds"],
+        "over default": [tc.number(gain, sign="+") for gain in cells["gain"]],
+        "D_tune": ["chooses" * chosen for chosen in cells["chosen"]],
+    }
+    table = cells[["system", "param"]].assign(**shown)
+    table.attrs["footnotes"] = tc.footnotes(cells)
     return table
 
 

@@ -124,19 +124,11 @@ def seed_spread_line(results: pd.DataFrame, dataset: str) -> str:
     return f"How far one training may lie from its mean, by the aligned systems' seeds (95 %): {told}."
 
 
-def over_common_seeds(
-    one: pd.DataFrame, other: pd.DataFrame, spread: float | None
-) -> tuple[int, float, float, float] | None:
-    """(seeds, value, low, high) of a cell's rows less another's, over the seeds that both have, paired by user.
+def common_seeds(*sides: pd.DataFrame) -> list[tuple] | None:
+    """:func:`~embridge.paper.table_cells.recall_counts` of two cells' rows over the seeds that both have.
 
-    None where they have no seed in common, or other users. ``spread``: as of :func:`paired`.
+    None where they have no seed in common, or other users.
     """
-    both = _common_seeds(one, other)
-    return (len(both[0][1]), *paired(*both, spread)) if both else None
-
-
-def _common_seeds(*sides: pd.DataFrame) -> list[tuple] | None:
-    """:func:`recall_counts` of two cells' rows over the seeds that both have; None where they are not comparable."""
     common = set.intersection(*(set(select(side, metric="user_recall")["seed"]) for side in sides))
     counts = [recall_counts(side[side["seed"].isin(common)]) for side in sides]
     return counts if comparable(*counts) else None
@@ -145,11 +137,9 @@ def _common_seeds(*sides: pd.DataFrame) -> list[tuple] | None:
 def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """First less second system in balanced accuracy, mean over the seeds that both have, committed ones among them.
 
-    Returns
-    -------
-    DataFrame, a row a cell, with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %,
-    paired by user, over seeds and users; of one common seed, with the spread over seeds of the aligned systems). Cells
-    without a common seed, or of other users, are left out
+    A row a cell, with columns systems, protocol, classes, seeds (how many), difference, low, high (95 %, paired by
+    user, over seeds and users; of one common seed, with the spread over seeds of the aligned systems). Cells without a
+    common seed, or of other users, are left out.
     """
     found = []
     for pair, cell, one, other in _of_common_seeds(results, dataset, pairs):
@@ -159,11 +149,11 @@ def seed_differences(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[
 
 
 def _of_common_seeds(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple]:
-    """Each pair in each of CELLS with both sides' :func:`recall_counts` of the seeds that both have, if comparable."""
+    """Each pair in each of CELLS with what :func:`common_seeds` gives of both sides, where it gives anything."""
     rows = results.assign(origin="")
     for cell, pair in itertools.product(CELLS, list(pairs)):
         where = dict(zip(("protocol", "classes"), cell, strict=True))
-        if both := _common_seeds(*(choose(rows, dataset, **where, system=system) for system in pair)):
+        if both := common_seeds(*(choose(rows, dataset, **where, system=system) for system in pair)):
             yield pair, cell, *both
 
 
@@ -175,11 +165,9 @@ def users_needed(results: pd.DataFrame, dataset: str, pairs: Iterable[tuple[str,
     part measured with G0 of them (half of the paired bootstrap's interval), falls with the root of their number, and s,
     the seeds' part, is sqrt(2) times :func:`seed_spread` over sqrt(3). So G = G0 u^2 / (d^2 / 4 - s^2), rounded up.
 
-    Returns
-    -------
-    DataFrame, a row a pair and cell for which the papers have a number, with columns systems, protocol, classes, paper
-    (d), users (G0), users_part (u), seeds_part (s), needed (G; inf where s alone is d / 2 or more, nan where nothing
-    has a second seed, so that s is not known)
+    A row a pair and cell for which the papers have a number, with columns systems, protocol, classes, paper (d), users
+    (G0), users_part (u), seeds_part (s), needed (G; inf where s alone is d / 2 or more, nan where nothing has a second
+    seed, so that s is not known).
     """
     found = []
     for pair, cell, one, other in _of_common_seeds(results, dataset, pairs):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from embridge.config import TOKENS
 from embridge.experiments import ALIGNED, LOG_POWER_LDA, NO_NETWORK, UNTRAINED, UPPER_BOUND
-from embridge.paper.differences import over_common_seeds, seed_spread
+from embridge.paper.differences import common_seeds, paired, seed_spread
 from embridge.paper.numbers import CELLS, EMGBLEND
 from embridge.paper.table_cells import NOT_ABOVE, OVER_LDA, choose, measured, number, select
 
@@ -37,8 +37,10 @@ def worth(frames: dict[str, pd.DataFrame], dataset: str) -> list[dict]:
         where = {"protocol": protocol, "classes": classes, "system": system}
         sides = [choose(frames[t].assign(origin=""), dataset, **where) for t in ("features", "waveform")]
         spreads = [seed_spread(frame, dataset, protocol, classes) for frame in frames.values()]
-        found = over_common_seeds(*sides, np.hypot(*spreads) if system in ALIGNED else None)
-        kind, less = (f"95 %, paired by user, {found[0]} seeds", found[1:]) if found else ("", 3 * (np.nan,))
+        less, kind = 3 * (np.nan,), ""
+        if both := common_seeds(*sides):
+            less = paired(*both, np.hypot(*spreads) if system in ALIGNED else None)
+            kind = f"95 %, paired by user, {len(both[0][1])} seeds"
         cells.append(where | {"tokens": WORTH} | measured(less, kind, origin=""))
     return cells
 
@@ -49,17 +51,15 @@ def sentences(cells: pd.DataFrame) -> list[str]:
     Of networks that read EMG; UPPER_BOUND reads poses.
     """
     cells, said = select(cells, system=(UNTRAINED, "EMG-MAE", *ALIGNED)).dropna(subset="value"), []
+    judged = cells.reindex(columns=dict.fromkeys([*cells, *OVER_LDA])).dropna(subset="over_lda")
     for tokens in TOKENS:
-        found = select(cells.reindex(columns=dict.fromkeys([*cells, *OVER_LDA])), tokens=tokens).dropna(
-            subset="over_lda"
-        )
-        below: dict[str, list[str]] = {}
-        for r in select(found, mark=NOT_ABOVE).itertuples():
-            below.setdefault(r.system, []).append(f"{r.protocol} {r.classes}")
-        n, told = len(found), "; ".join(f"{system} ({', '.join(where)})" for system, where in below.items())
-        text = f"not shown to be above {LOG_POWER_LDA}: {sum(map(len, below.values()))} of {n} scores, {told}."
-        text = text if below else f"above {LOG_POWER_LDA}: all {n} scores."
-        said.append(f"On {NAMES[tokens]} {text if n else 'there is no score yet to judge.'}")
+        found = select(judged, tokens=tokens)
+        below = select(found, mark=NOT_ABOVE)
+        where = (below["protocol"] + " " + below["classes"]).groupby(below["system"], sort=False).agg(", ".join)
+        told = "; ".join(f"{system} ({which})" for system, which in where.items())
+        text = f"not shown to be above {LOG_POWER_LDA}: {len(below)} of {len(found)} scores, {told}."
+        text = text if len(below) else f"above {LOG_POWER_LDA}: all {len(found)} scores."
+        said.append(f"On {NAMES[tokens]} {text if len(found) else 'there is no score yet to judge.'}")
     both = select(cells, tokens=WORTH)
     above, under = (both["low"] > 0).sum(), (both["high"] < 0).sum()
     told = f"Of {len(both)} scores on both, log-power's is the higher in {above} and the lower in {under}; "

@@ -16,34 +16,18 @@ from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, EXPERIMENTS, of_parts
 from embridge.grids import OPEN_CHOICES, Choice
 from embridge.paper import records
+from embridge.paper import table_cells as tc
 from embridge.paper.comparisons import HEADLINE, recorded_seeds
 from embridge.paper.differences import DIFFERENCE, quadrature, score_of, seed_spread
 from embridge.paper.kept import of_whole_run, once
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import as_frame, row
 from embridge.paper.scoring import Outcome, probe_outcome, zero_shot_outcomes
-from embridge.paper.table_cells import (
-    HEADLINE_OPTIONS,
-    MEASURED,
-    MISSING,
-    choose,
-    footnotes,
-    measured,
-    origin_marks,
-    prefer_own,
-    select,
-    summary,
-)
-from embridge.statistics import paired_bootstrap
 from embridge.study import Study
 
-# option of METHOD 9 -> the attribute of an outcome that says it, and its value for an alternative
-_SAID_BY = {
-    "zero-shot query pooling": ("pooling", "{}"),
-    "gallery exclusion": ("gallery", "{}"),
-    "gallery corpus": ("options", "corpus={}"),
-}
 PROMPTED = ("emg2pose", "simulated")  # datasets whose files say which hand was prompted
+LABELS = ("option", "default", "alternative", "system")
+NO_PAPER = {"paper_value": None, "paper_source": ""}
 UNCHANGED = "same"  # a cell that the alternative cannot change
 _CELL_NAMES = {"LP": "probe", "ZS": "zero-shot"}
 
@@ -70,18 +54,13 @@ def evaluated(study: Study) -> list[dict]:
     """
     rows = []
     for choice in applicable(study):
-        named = {"system": choice.system, "param": choice.option, "param_value": choice.alternative}
+        named = _named(choice) | NO_PAPER
         for protocol, classes in [] if choice.experiment else [(p, c) for p in choice.protocols for c in SETS]:
             usual = _outcome(study, choice.system, protocol, classes)
             other = _alternative(study, choice, protocol, classes)
-            scored = {**other.rows[0], **named, "paper_value": None, "paper_source": ""}  # balanced accuracy
-            rows.append(scored)
-            if np.array_equal(other.y, usual.y) and np.array_equal(other.groups, usual.groups):  # the same windows
-                how = {"n_classes": 4, "n_resamples": study.profile.evaluation.n_bootstrap}
-                less = paired_bootstrap(other.y, other.predicted, usual.predicted, other.groups, **how)
-                rows.append(_less(scored, less, "95 % paired bootstrap"))
-            else:
-                rows.append(_less_apart(scored, usual.rows[0]))
+            rows.append(scored := other.rows[0] | named)  # balanced accuracy
+            same = np.array_equal(other.y, usual.y) and np.array_equal(other.groups, usual.groups)  # windows
+            rows.append(other.less(usual.predicted, "") | named if same else _less(scored, usual.rows[0]))
     return rows
 
 
@@ -97,24 +76,21 @@ def defaults(studies: list[Study]) -> pd.DataFrame:
 def trained(study: Study, rows: list[dict], usual: pd.DataFrame) -> list[dict]:
     """Differences of trained alternatives from the mean over their default's seeds.
 
-    Parameters
-    ----------
-    rows : those of the alternatives' experiments, as :func:`embridge.paper.records.read` gives them
-    usual : the default's, as :func:`defaults` gives them. How far seeds of the aligned systems lie apart is also how
-        far an alternative's one training may lie from the mean of its own
+    ``rows``: those of the alternatives' experiments (:func:`embridge.paper.records.read`); ``usual``: the default's
+    (:func:`defaults`). How far seeds of the aligned systems lie apart is also how far an alternative's one training may
+    lie from the mean of its own.
     """
     found, spread = [], {cell: seed_spread(usual, study.dataset, *cell) for cell in CELLS}
     rows = [r for r in rows if r["metric"] == "balanced_accuracy" and r["gallery"] in HEADLINE]
-    rows = [r for r in rows if r["options"] in HEADLINE_OPTIONS]
+    rows, every = [r for r in rows if r["options"] in tc.HEADLINE_OPTIONS], usual.assign(origin="")  # all seeds
     for choice in applicable(study):
         e = EXPERIMENTS.get(choice.experiment)
         for r in rows if e else ():
             if (r["system"], r["param"], r["param_value"]) == (e.system, e.param, e.param_value):
                 cell = r["protocol"], r["classes"]
                 where = {"protocol": cell[0], "classes": cell[1], "system": choice.system}
-                default = summary(choose(usual.assign(origin=""), study.dataset, **where), spread[cell])  # all seeds
-                renamed = {**r, "param": choice.option, "param_value": choice.alternative}
-                found.append(_less_apart(renamed, default, spread[cell]))
+                default = tc.summary(tc.choose(every, study.dataset, **where), spread[cell])
+                found.append(_less(r | _named(choice), default, spread[cell]))
     return found
 
 
@@ -128,9 +104,10 @@ def _outcome(study: Study, system: str, protocol: str, classes: str, **said: str
 
 
 def _alternative(study: Study, choice: Choice, protocol: str, classes: str) -> Outcome:
-    if choice.option in _SAID_BY:
-        name, value = _SAID_BY[choice.option]
-        return _outcome(study, choice.system, protocol, classes, **{name: value.format(choice.alternative)})
+    said = {"zero-shot query pooling": "pooling", "gallery exclusion": "gallery", "gallery corpus": "options"}
+    if choice.option in said:
+        value = f"corpus={choice.alternative}" if choice.option == "gallery corpus" else choice.alternative
+        return _outcome(study, choice.system, protocol, classes, **{said[choice.option]: value})
     if choice.option == "hands":
         return _outcome(_prompted(study), choice.system, protocol, classes)
     return probe_outcome(study, choice.system, classes, features=_after_head(study), options="after h")
@@ -151,39 +128,31 @@ def _prompted(study: Study) -> Study:
     return study if all(np.array_equal(mine[part], theirs[part]) for part in mine) else other
 
 
-def _less(a: dict, found: tuple[float, float, float], kind: str) -> dict:
-    """The row of what ``a`` is above the default."""
-    return row(**a | measured(found, kind) | {"metric": DIFFERENCE, "paper_value": None, "paper_source": ""})
+def _named(choice: Choice) -> dict:
+    return {"system": choice.system, "param": choice.option, "param_value": choice.alternative}
 
 
-def _less_apart(a: dict, b: dict, spread: float = 0.0) -> dict:
+def _less(a: dict, b: dict, spread: float = 0.0) -> dict:
     """The row of a less b from the intervals of both, with ``spread``, that of a's training."""
     kind = "95 %, users and seeds in quadrature" if spread else "95 %, users in quadrature"
-    return _less(a, quadrature([(1, score_of(a)), (-1, score_of(b))], spread), kind)
+    less = tc.measured(quadrature([(1, score_of(a)), (-1, score_of(b))], spread), kind)
+    return row(**a | less | NO_PAPER | {"metric": DIFFERENCE})
 
 
 def numbers(results: pd.DataFrame, dataset: str, choices: Iterable[Choice]) -> pd.DataFrame:
     """Differences in balanced accuracy, alternative less default, as numbers.
 
-    Parameters
-    ----------
-    results : tidy rows, those of metric DIFFERENCE among them
-    choices : the alternatives that the dataset can measure, in order
-
-    Returns
-    -------
-    DataFrame with columns option, default, alternative, system, protocol, classes, value, low, high, interval_kind and
-    origin; a row a cell that the alternative can change, nan where it was not measured yet
+    ``results``: tidy rows, those of metric DIFFERENCE among them; ``choices``: the alternatives that the dataset can
+    measure, in order. Columns option, default, alternative, system, protocol, classes, value, low, high, interval_kind
+    and origin; a row a cell that the alternative can change, nan where it was not measured yet.
     """
-    rows, cells = select(results, dataset=dataset, metric=DIFFERENCE), []
+    rows, cells = tc.select(results, dataset=dataset, metric=DIFFERENCE), []
     for choice, (protocol, classes) in itertools.product(choices, CELLS):
-        if protocol not in choice.protocols:
-            continue
-        how = {"system": choice.system, "param": choice.option, "param_value": choice.alternative}
-        found = prefer_own(select(rows, **how, protocol=protocol, classes=classes), ["system"])
-        labels = {name: getattr(choice, name) for name in ("option", "default", "alternative", "system")}
-        cells.append(labels | {"protocol": protocol, "classes": classes} | summary(found))
-    return pd.DataFrame(cells, columns=["option", "default", "alternative", "system", "protocol", "classes", *MEASURED])
+        if protocol in choice.protocols:
+            where = {"protocol": protocol, "classes": classes}
+            found = tc.prefer_own(tc.select(rows, **_named(choice), **where), ["system"])
+            cells.append({name: getattr(choice, name) for name in LABELS} | where | tc.summary(found))
+    return pd.DataFrame(cells, columns=[*LABELS, "protocol", "classes", *tc.MEASURED])
 
 
 def text(cells: pd.DataFrame) -> pd.DataFrame:
@@ -191,25 +160,25 @@ def text(cells: pd.DataFrame) -> pd.DataFrame:
 
     An option without any cell has a line with its verdict alone.
     """
-    marks, sentences, lines = origin_marks(cells), verdicts(cells), []
+    marks, sentences, lines = tc.origin_marks(cells), verdicts(cells), []
+    known = {*cells[["option", "alternative", "system"]].itertuples(index=False, name=None)}
     for (option, default), group in itertools.groupby(OPEN_CHOICES, lambda c: (c.option, c.default)):
-        having = [c for c in group if len(_of(cells, c))]
-        for choice in having or [c for c in OPEN_CHOICES if c.option == option][:1]:
-            found = {(f["protocol"], f["classes"]): _signed(f, marks) for f in _of(cells, choice).to_dict("records")}
-            other = UNCHANGED if found else MISSING
+        group = list(group)
+        for choice in [c for c in group if (c.option, c.alternative, c.system) in known] or group[:1]:
+            own = tc.select(cells, option=option, alternative=choice.alternative, system=choice.system)
+            found = {(f["protocol"], f["classes"]): _signed(f, marks) for f in own.to_dict("records")}
+            other = UNCHANGED if found else tc.MISSING
             texts = {f"{p} {c}": found.get((p, c), other) for p, c in CELLS}
             line = {"option": option, "default": default, "alternative": choice.alternative, "of": choice.system}
             lines.append(line | texts | {"verdict": sentences.pop(option, "")})
     table = pd.DataFrame(lines)
-    table.attrs["footnotes"] = footnotes(cells)
+    table.attrs["footnotes"] = tc.footnotes(cells)
     return table
 
 
 def verdicts(cells: pd.DataFrame) -> dict[str, str]:
     """A sentence on each option of METHOD 9, from the numbers of :func:`numbers` alone."""
-    return {
-        option: _verdict(cells[cells["option"] == option]) for option in dict.fromkeys(c.option for c in OPEN_CHOICES)
-    }
+    return {c.option: _verdict(cells[cells["option"] == c.option]) for c in OPEN_CHOICES}
 
 
 def clear(cells: pd.DataFrame) -> pd.Series:
@@ -245,14 +214,7 @@ def _told(found: dict, several: bool) -> str:
     return f"{name}, {_CELL_NAMES[found['protocol']]} {found['classes']} {_signed(found)}"
 
 
-def _of(cells: pd.DataFrame, choice: Choice) -> pd.DataFrame:
-    return select(cells, option=choice.option, alternative=choice.alternative, system=choice.system)
-
-
 def _signed(found: dict, marks: dict[str, str] | None = None) -> str:
     """``+0.05 [+0.01, +0.09]``, the interval where it is known."""
-    if np.isnan(found["value"]):
-        return MISSING
-    value, low, high = (f"{found[c]:+.2f}" for c in ("value", "low", "high"))  # "-0.00" leaves zero out
-    text = value if np.isnan(found["low"]) else f"{value} [{low}, {high}]"
+    text = tc.interval(*score_of(found), sign="+")  # "-0.00" leaves zero out
     return f"{text} {marks[found['origin']]}" if marks and found["origin"] else text

@@ -31,15 +31,15 @@ def measured(found: tuple[float, float, float], kind: str = "", **more) -> dict:
     return dict(zip(MEASURED, (*found, kind), strict=False)) | more
 
 
-def number(value, digits: int = 2) -> str:
-    """A number as tables print it; a dash where there is none."""
-    return MISSING if value is None or pd.isna(value) else f"{value:.{digits}f}"
+def number(value, digits: int = 2, sign: str = "") -> str:
+    """A number as tables print it, with ``sign`` "+" of a difference; a dash where there is none."""
+    return MISSING if value is None or pd.isna(value) else f"{value:{sign}.{digits}f}"
 
 
-def interval(value, low, high, digits: int = 2) -> str:
+def interval(value, low, high, digits: int = 2, sign: str = "") -> str:
     """``0.49 [0.41, 0.57]``; the brackets only where the bounds are known."""
-    known = not (pd.isna(low) or pd.isna(high))
-    return number(value, digits) + (f" [{number(low, digits)}, {number(high, digits)}]" if known else "")
+    text, *bounds = (number(v, digits, sign) for v in (value, low, high))
+    return text if MISSING in bounds else f"{text} [{', '.join(bounds)}]"
 
 
 def marked(found: dict, digits: int = 2) -> str:
