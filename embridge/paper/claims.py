@@ -7,54 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from embridge.config import REGRESSORS
 from embridge.datasets import SIMULATED
 from embridge.experiments import ALIGNED
 from embridge.files import write_atomically
-from embridge.paper.claims_list import CLAIMS, MARGIN, Cell, Claim
-from embridge.paper.differences import (
-    comparable,
-    paired,
-    quadrature,
-    score_of,
-    seed_spread,
-    users_needed,
-    users_needed_line,
-)
+from embridge.paper import differences
+from embridge.paper import table_cells as tc
+from embridge.paper.claims_list import CLAIMS, MARGIN, RULE, Cell, Claim
+from embridge.paper.differences import comparable, paired, quadrature, score_of, seed_spread
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import STOPPED
-from embridge.paper.table_cells import (
-    choose,
-    markdown,
-    mean_interval,
-    prefer_own,
-    recall_counts,
-    select,
-    summary,
-    sweep,
-)
-from embridge.statistics import LEVEL, mean_over_groups, spread_over_seeds, widened
+from embridge.statistics import mean_over_groups, spread_over_seeds, widened
 
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
 # whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
 STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
 COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
-RULE = f"""What E (EMBridge's paper) and C (CPEP's, per a third party's summary) claim in words, paraphrased, and what
-the rows of this run say. A claim of several comparisons holds if the 95 % interval of every difference lies above 0,
-and does not hold if any lies below; else this data cannot tell. A claim of robustness holds if every interval lies
-within {MARGIN:g} of 0, and does not hold if any lies beyond. A comparison with a network that regresses pose counts
-only where its validation stopped improving under its own early stopping. "Could have seen 0.05", beside a difference
-that is left open, is its interval's half-width: only a larger difference could have been told from 0 and, of a claim of
-robustness, only a wider margin could have been shown. A system with several seeds, committed ones among them, has their
-mean. Differences have the spread over seeds of both sides in them, as wide as the aligned systems' seeds lie apart
-(Student's, pooled), less for a mean over seeds. "Paired": both systems on the same resampled users; other intervals
-combine the two systems' own in quadrature as if they were independent, which is conservative as far as users go.
-Comparisons of k and of shots within one system are of this run's training alone. LP: linear probe, ZS: zero-shot
-(gallery "all", the papers'), in: known gestures; the numbers are differences in balanced accuracy unless F1 or a share
-of users is named. No interval covers the choice among the claims, nor the spread over seeds where no system has a
-second seed: of many comparisons some are decided by chance alone."""
 # what a user's F1 with EMBridge and with a rival come to
 GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
     "user F1": lambda a, b: a - b,
@@ -91,12 +60,12 @@ class Evidence:
 
     def __init__(self, results: pd.DataFrame, dataset: str):
         metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
-        self.results, self.dataset = select(results, dataset=dataset, metric=metrics), dataset
+        self.results, self.dataset = tc.select(results, dataset=dataset, metric=metrics), dataset
         self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
-        self._ended = select(results, dataset=dataset, protocol="regression", metric="epochs")
+        self._ended = tc.select(results, dataset=dataset, protocol="regression", metric="epochs")
         self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
-        self._sweep = cache(lambda system, param: sweep(self.results, dataset, system, param))
+        self._sweep = cache(lambda system, param: tc.sweep(self.results, dataset, system, param))
 
     def _number(self, cell: Cell, own: bool = False) -> Number | None:
         if cell.measure in GAINS:
@@ -110,33 +79,34 @@ class Evidence:
         if cell.param:
             rows = self._sweep(cell.system, cell.param)
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
-        rows = choose(rows, self.dataset, **where, value=cell.value or None)
-        scores, spread = select(rows, metric="balanced_accuracy")["value"], self._spread[cell.measure, cell.classes]
+        rows = tc.choose(rows, self.dataset, **where, value=cell.value or None)
+        scores, spread = tc.select(rows, metric="balanced_accuracy")["value"], self._spread[cell.measure, cell.classes]
         if not len(scores):
             return None
-        found = summary(rows, spread if cell.system in ALIGNED and not cell.param else None)
+        found = tc.summary(rows, spread if cell.system in ALIGNED and not cell.param else None)
         if len(scores) > 1 and cell.system not in ALIGNED and not cell.param:
             spread = spread_over_seeds([scores])
         origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
-        counts = None if cell.param else recall_counts(rows)
+        counts = None if cell.param else tc.recall_counts(rows)
         return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, counts)
 
     def _few_shot(self, cell: Cell) -> Number | None:
         """The mean over draws and seeds; the users' part (mean square), the draws' and the seeds' are in quadrature."""
         how = {"protocol": "LP", "metric": "balanced_accuracy", "param": "shots_fraction", "options": "unit=recordings"}
-        rows = select(self.results, system=cell.system, classes=cell.classes, param_value=cell.value, **how)
+        rows = tc.select(self.results, system=cell.system, classes=cell.classes, param_value=cell.value, **how)
         if rows.empty:
             return None
-        rows = prefer_own(rows, ["system"])
+        rows = tc.prefer_own(rows, ["system"])
         of_seed = rows.groupby("seed")["value"]
         spread, covered = self._spread["LP", cell.classes] / len(of_seed) ** 0.5, len(of_seed) > 1
-        numbers = widened(*widened(*mean_interval(rows), _of_draws(of_seed)), spread if covered else 0)
+        of_draws = spread_over_seeds(values for _, values in of_seed) / len(rows) ** 0.5
+        numbers = widened(*widened(*tc.mean_interval(rows), of_draws), spread if covered else 0)
         return Number(*numbers, frozenset(rows["origin"]), spread, covered)
 
     def _f1_by_seed(self, unit: str) -> tuple[pd.DataFrame, frozenset[str]]:
         """Zero-shot F1 on unseen gestures by seed and class or user, a column a system, and the rows' origins."""
         where = {"protocol": "ZS", "classes": "unseen", "system": ALIGNED, "metric": f"{unit}_f1"}
-        rows = choose(self._all_seeds, self.dataset, **where)
+        rows = tc.choose(self._all_seeds, self.dataset, **where)
         return rows.groupby(["seed", unit, "system"])["value"].mean().unstack(), frozenset(rows["source"])
 
     def _gain_of_class(self, cell: Cell) -> Number | None:
@@ -146,7 +116,7 @@ class Evidence:
         quadrature to the users' part of the interval, that of this run's difference.
         """
         where = {"metric": "class_f1_difference", "gallery": "all", "protocol": "ZS", "classes": "unseen"}
-        own = select(self.results, system=cell.system, **where, **{"class": int(cell.value)}).to_dict("records")
+        own = tc.select(self.results, system=cell.system, **where, **{"class": int(cell.value)}).to_dict("records")
         if not own:
             return None
         found, f1, pair = own[-1], self._f1("class")[0], cell.system.split(" - ")
@@ -171,7 +141,7 @@ class Evidence:
 
     def unfinished(self, cells: Sequence[Cell]) -> list[str]:
         """Systems that regress pose and of which rows do not say, for each seed, that validation stopped improving."""
-        ended = {c.system: select(self._ended, system=c.system)["options"] for c in cells if c.system in REGRESSORS}
+        ended = {c.system: tc.select(self._ended, system=c.system)["options"] for c in cells if c.system in REGRESSORS}
         return [s for s, how in ended.items() if how.empty or (how != STOPPED).any()]
 
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
@@ -192,15 +162,6 @@ class Evidence:
                 return Number(*widened(*users, np.linalg.norm([a.spread, b.spread])), origins), True
         spread = np.linalg.norm([w * n.spread for w, n in numbers if not (n.covered or evaluated)])
         return Number(*quadrature([(w, (n.value, n.low, n.high)) for w, n in numbers], spread), origins), False
-
-
-def _of_draws(of_seed) -> float:
-    """Half of Student's 95 % interval of a mean over seeds (a grouped series) of their draws, for the draws alone."""
-    n, freedom = of_seed.size().sum(), (of_seed.size() - 1).sum()
-    if not freedom:
-        return 0.0
-    variance = (of_seed.var(ddof=1) * (of_seed.size() - 1)).sum() / freedom
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance / n))
 
 
 def _only_evaluated(cells: list[Cell]) -> bool:
@@ -297,8 +258,9 @@ def write(folder: str | Path, results: pd.DataFrame, dataset: str, profile: str)
     if len(table):
         kinds = table["verdict"].replace({r": no rows.*": ": rows are missing", r" \(.*": ""}, regex=True)
         counts = "; ".join(f"{kind}: {n}" for kind, n in kinds.value_counts().items())
-        text += f" Of {len(table)} claims, {counts}. {users_needed_line(users_needed(results, dataset))}"
-        text += f"\n\n{markdown(table)}"
+        needed = differences.users_needed_line(differences.users_needed(results, dataset))
+        text += f" Of {len(table)} claims, {counts}. {needed}"
+        text += f"\n\n{tc.markdown(table)}"
     write_atomically(folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "claims.md", text.rstrip() + "\n")
     return table

@@ -57,23 +57,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim.
-
-    Attributes
-    ----------
-    text, source : our paraphrase and the section that it stands in
-    comparisons : all must hold
-    about : the paper's dataset, "emg2pose" or "ninapro", for which a simulation may stand
-    robust : the claim is that the sums stay within MARGIN of 0, not that they are above it
-    relative : the numbers tell the ratio of the first cell to the second, too
-    """
+    """One claim, our paraphrase with the section that it stands in; all comparisons must hold."""
 
     text: str
     source: str
     comparisons: tuple[Comparison, ...]
-    about: str = "emg2pose"
-    robust: bool = False
-    relative: bool = False
+    about: str = "emg2pose"  # the paper's dataset, or "ninapro", for which a simulation may stand
+    robust: bool = False  # the claim is that the sums stay within MARGIN of 0, not that they are above it
+    relative: bool = False  # the numbers tell the ratio of the first cell to the second, too
 
 
 def over(a: Cell, b: Cell) -> Comparison:
@@ -137,8 +128,10 @@ def _comparisons(said: dict) -> Iterator[Comparison]:
             )
 
 
+_READ = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+RULE = _READ["rule"].format(margin=MARGIN)
 CLAIMS = tuple(
     Claim(**{k: said[k] for k in ("text", "source", "about", "robust", "relative") if k in said},
           comparisons=tuple(_comparisons(said)))
-    for said in tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))["claim"]
+    for said in _READ["claim"]
 )  # fmt: skip
