@@ -20,7 +20,7 @@ from embridge.experiments import EXPERIMENTS, cost, trained_by
 from embridge.figures.sweeps import growth as figure
 from embridge.grids import ALL, GROWN, GROWTH
 from embridge.objectives import encode
-from embridge.paper import growth, records, tables
+from embridge.paper import records, tables
 from embridge.paper.results import as_frame, row
 from embridge.parallel import _importable
 from embridge.simulator import plan as planning
@@ -296,12 +296,12 @@ def test_waveforms_have_lines_up_to_the_default_s_people_alone():
 
 
 def test_four_times_as_many_users_are_compared_by_user_at_equal_windows():
-    found = growth.more_users(frame(), "simulated")
+    found = tables.more_users(frame(), "simulated")
     assert found["systems"].tolist() == ["CPEP, 76 users - CPEP, 19 users"]
     line = found.iloc[0]
     assert line["difference"] == pytest.approx(0.2, abs=0.05) and line["low"] < line["difference"] < line["high"]
-    assert growth.more_users(frame(without="76, 4000"), "simulated").empty
-    assert growth.more_users(as_frame(scored("CPEP", "38, 8000", 0)), "simulated").empty
+    assert tables.more_users(frame(without="76, 4000"), "simulated").empty
+    assert tables.more_users(as_frame(scored("CPEP", "38, 8000", 0)), "simulated").empty
 
 
 def test_dots_are_not_joined_and_have_the_whiskers_of_the_table():

@@ -28,34 +28,16 @@ from embridge.experiments import (
     TABLE_3_GROUPS,
     TABLE_3_SYSTEMS,
 )
-from embridge.grids import DEFAULTS
+from embridge.grids import DEFAULTS, GROWN, GROWTH
 from embridge.paper import front_ends
-from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_spread
-from embridge.paper.growth import growth_rows
+from embridge.paper import table_cells as tc
+from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_differences, seed_spread
 from embridge.paper.numbers import CELLS, NOT_IN_SOURCE
 from embridge.paper.numbers import TABLES as PRINTED
-from embridge.paper.table_cells import (
-    HEADLINE_OPTIONS,
-    MISSING,
-    NOT_PRINTED,
-    beside,
-    cell_frame,
-    choose,
-    mean_interval,
-    measured,
-    over_seeds,
-    prefer_own,
-    rising,
-    select,
-    summary,
-    sweep,
-    text_table,
-    unswept,
-    usual_k,
-)
 
 POLICIES = ("all", "not-self", "other-repetitions", "other-recordings", "other-users")  # report order
 CPEP_BASELINE = {"Vemg2pose": "Vemg2pose (C: emg2pose)"}  # C's name for it is that of another system of E's
+GROWN_SYSTEMS = ("EMG-MAE", "CPEP", "CPEP on waveforms", "EMBridge")
 CONVENTIONS = ("same epochs", "same steps")  # of Table 4; E trains all batch sizes for the same epochs
 
 # ---- cells as numbers ---------------------------------------------------------------------------------------------
@@ -72,8 +54,8 @@ def headline_rows(
 ) -> pd.DataFrame:
     """Balanced accuracy of each system under both protocols and class sets as numbers, a row a cell.
 
-    Parameters
-    ----------
+    Columns dataset, group, system, protocol, classes, then those of :func:`~embridge.paper.table_cells.cell_frame`.
+
     results : tidy rows
     dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
         its NinaPro; other datasets beside nothing
@@ -82,28 +64,22 @@ def headline_rows(
     gallery : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
     table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has the number
     groups : of the column "group", by system; others are "multi-modal"
-
-    Returns
-    -------
-    DataFrame with columns dataset, group, system, protocol, classes, value, low, high, interval_kind, origin,
-    those of OVER_LDA where there is something to compare with (:func:`~embridge.paper.differences.over_lda`),
-    paper_value, paper_source
     """
     if "ninapro" in dataset:
         systems = tuple(system for system in systems if system not in PUBLISHED)
-    results = select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
+    results = tc.select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
     spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
     lines, cells = lda_lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
-        rows = choose(results, dataset, **how, gallery=gallery)
+        rows = tc.choose(results, dataset, **how, gallery=gallery)
         half = spread[protocol, classes] if system in ALIGNED else None
         over = over_lda(rows, lines[classes], half) if lines and system not in NO_NETWORK else {}
         labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
         cells.append(
-            labels | summary(rows, half) | over | beside(system, protocol, classes, dataset, gallery, table=table)
+            labels | tc.summary(rows, half) | over | tc.beside(system, protocol, classes, dataset, gallery, table=table)
         )
-    return cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
+    return tc.cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -139,63 +115,65 @@ def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
     Empty where C's main table has no line of Vemg2pose, as on NinaPro.
     """
-    probes, cells = select(numbers("cpep_main", results, dataset), protocol="LP"), []
+    probes, cells = tc.select(numbers("cpep_main", results, dataset), protocol="LP"), []
     for rival, classes in itertools.product(CPEP_BASELINE, SETS):
-        both = [select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
+        both = [tc.select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
         for ours, theirs in zip(*both, strict=False):
             gain = ours["value"] / theirs["value"] - 1
             origins = set() if np.isnan(gain) else {ours["origin"], theirs["origin"]} - {""}
-            found = measured((gain, np.nan, np.nan), origin="; ".join(sorted(origins)))
-            paper = beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
+            found = tc.measured((gain, np.nan, np.nan), origin="; ".join(sorted(origins)))
+            paper = tc.beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
             cells.append({"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper)
-    return cell_frame(cells, ["system", "classes"])
+    return tc.cell_frame(cells, ["system", "classes"])
 
 
 def _regression_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Mean angle error in degrees of each network that regresses pose, by class set; those of Table 2 first."""
     how, cells = {"protocol": "regression", "metric": "angle_error_deg"}, []
-    systems = dict.fromkeys([*REGRESSORS[:4], *select(results, dataset=dataset, user="", **how)["system"]])
+    systems = dict.fromkeys([*REGRESSORS[:4], *tc.select(results, dataset=dataset, user="", **how)["system"]])
     for system, classes in itertools.product(systems, SETS):
-        found = summary(choose(results, dataset, classes=classes, system=system, **how))
-        paper = beside(system, "regression", classes, dataset, metric="angle_error_deg")
+        found = tc.summary(tc.choose(results, dataset, classes=classes, system=system, **how))
+        paper = tc.beside(system, "regression", classes, dataset, metric="angle_error_deg")
         cells.append({"system": system, "classes": classes} | found | paper)
-    return cell_frame(cells, ["system", "classes"])
+    return tc.cell_frame(cells, ["system", "classes"])
 
 
 def _gallery_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot balanced accuracy by gallery policy and query pooling (METHOD 8), of what was measured."""
-    rows = select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=ALIGNED)
-    rows, cells = unswept(select(rows, options=HEADLINE_OPTIONS)), []
+    rows = tc.select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=ALIGNED)
+    rows, cells = tc.unswept(tc.select(rows, options=tc.HEADLINE_OPTIONS)), []
     policies = [policy for policy in POLICIES if (rows["gallery"] == policy).any()]
     for classes, system, pooling, gallery in itertools.product(SETS, ALIGNED, ("max", "mean"), policies):
         labels = {"classes": classes, "system": system, "pooling": pooling}
-        if (select(rows, classes=classes, system=system)["pooling"] == pooling).any():
-            found = summary(choose(rows, dataset, protocol="ZS", gallery=gallery, **labels))
-            cells.append(labels | {"gallery": gallery} | found | beside(system, "ZS", classes, dataset, gallery))
-    return cell_frame(cells, ["classes", "system", "pooling", "gallery"])
+        if (tc.select(rows, classes=classes, system=system)["pooling"] == pooling).any():
+            found = tc.summary(tc.choose(rows, dataset, protocol="ZS", gallery=gallery, **labels))
+            cells.append(labels | {"gallery": gallery} | found | tc.beside(system, "ZS", classes, dataset, gallery))
+    return tc.cell_frame(cells, ["classes", "system", "pooling", "gallery"])
 
 
 def _corpus_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6)."""
-    rows = select(results, dataset=dataset, protocol="ZS", system=ALIGNED, gallery="all", pooling="max")
-    rows = prefer_own(unswept(scores_of(rows[rows["batch_size"].isna()])), ["system"])
+    rows = tc.select(results, dataset=dataset, protocol="ZS", system=ALIGNED, gallery="all", pooling="max")
+    rows = tc.prefer_own(tc.unswept(scores_of(rows[rows["batch_size"].isna()])), ["system"])
     corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
     for classes, system, corpus in itertools.product(SETS, ALIGNED, corpora):
-        found = summary(choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
-        paper = beside(system, "ZS", classes, dataset, "all" if corpus in HEADLINE_OPTIONS else corpus)
+        found = tc.summary(tc.choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
+        paper = tc.beside(system, "ZS", classes, dataset, "all" if corpus in tc.HEADLINE_OPTIONS else corpus)
         labels = {"classes": classes, "system": system, "corpus": corpus.removeprefix("corpus=")}
         cells.append(labels | found | paper)
-    return cell_frame(cells, ["classes", "system", "corpus"])
+    return tc.cell_frame(cells, ["classes", "system", "corpus"])
 
 
 def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot F1 of each unseen class and system, mean over seeds (E Fig. 3a, where the text gives it)."""
     how = {"protocol": "ZS", "classes": "unseen", "metric": "class_f1"}
-    rows, cells = choose(results, dataset, system=ALIGNED, **how), []
+    rows, cells = tc.choose(results, dataset, system=ALIGNED, **how), []
     for k, system in itertools.product(sorted(rows["class"].dropna().unique()), ALIGNED):
-        paper = beside(system, "ZS", "unseen", dataset, metric="class_f1", class_=int(k))
-        cells.append({"class": int(k), "system": system} | summary(select(rows, system=system, **{"class": k})) | paper)
-    return cell_frame(cells, ["class", "system"])
+        paper = tc.beside(system, "ZS", "unseen", dataset, metric="class_f1", class_=int(k))
+        cells.append(
+            {"class": int(k), "system": system} | tc.summary(tc.select(rows, system=system, **{"class": k})) | paper
+        )
+    return tc.cell_frame(cells, ["class", "system"])
 
 
 # ---- cells of sweeps ----------------------------------------------------------------------------------------------
@@ -204,28 +182,23 @@ def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot on unseen gestures by system, convention ("same epochs", the paper's, or "same steps"), batch size."""
     keys = list(itertools.product(ALIGNED, CONVENTIONS))
-    rows = {key: sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
-    # a small profile's own may be another
-    sizes = sorted(
-        {
-            *(n.batch_size for n in PRINTED["E Table 4"]),
-            *(int(size) for found in rows.values() for size in found["param_value"]),
-        }
-    )
+    rows = {key: tc.sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
+    sizes = {int(size) for found in rows.values() for size in found["param_value"]}  # a small profile has its own
+    sizes = sorted(sizes | {n.batch_size for n in PRINTED["E Table 4"]})
     cells, line = [], lda_lines(results, dataset)["unseen"]
     for (system, convention), size in itertools.product(keys, sizes):
         of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
-        part = choose(rows[system, convention], dataset, **of_size)
+        part = tc.choose(rows[system, convention], dataset, **of_size)
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
-        paper = beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
+        paper = tc.beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
         labels = {"system": system, "convention": convention, "batch_size": size}
-        cells.append(labels | summary(part) | over_lda(part, line) | paper)
-    return cell_frame(cells, ["system", "convention", "batch_size"])
+        cells.append(labels | tc.summary(part) | over_lda(part, line) | paper)
+    return tc.cell_frame(cells, ["system", "convention", "batch_size"])
 
 
 def defaults(dataset: str) -> dict[str, str]:
     """Fig. 4's parameters in its order, each with the value that everything else has on a dataset."""
-    return DEFAULTS | {"k": str(usual_k(dataset))}
+    return DEFAULTS | {"k": str(tc.usual_k(dataset))}
 
 
 def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -235,17 +208,17 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """
     cells, lines = [], lda_lines(results, dataset)
     for param, usual in defaults(dataset).items():
-        rows = sweep(results, dataset, "EMBridge", param)
-        values = sorted(scores_of(rows)["param_value"].unique(), key=rising)
+        rows = tc.sweep(results, dataset, "EMBridge", param)
+        values = sorted(scores_of(rows)["param_value"].unique(), key=tc.rising)
         for value, (protocol, classes) in itertools.product(values if len(values) > 1 else (), CELLS):
             if (param, protocol) == ("k", "LP"):  # a probe has no neighbours
                 continue
-            part = choose(rows, dataset, protocol=protocol, classes=classes, system="EMBridge", value=value)
-            labels = {"param": param, "param_value": value, "default": rising(value) == rising(usual)}
+            part = tc.choose(rows, dataset, protocol=protocol, classes=classes, system="EMBridge", value=value)
+            labels = {"param": param, "param_value": value, "default": tc.rising(value) == tc.rising(usual)}
             labels |= {"protocol": protocol, "classes": classes}
             # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
-            cells.append(labels | summary(part) | over_lda(part, lines[classes]) | NOT_PRINTED)
-    return cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
+            cells.append(labels | tc.summary(part) | over_lda(part, lines[classes]) | tc.NOT_PRINTED)
+    return tc.cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
 def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -253,15 +226,43 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
     The paper prints numbers for the whole set only, which are Table 2's.
     """
-    rows = {system: sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
-    values = {v for found in rows.values() for v in scores_of(select(found, protocol="ZS"))["param_value"]}
+    rows = {system: tc.sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
+    values = {v for found in rows.values() for v in scores_of(tc.select(found, protocol="ZS"))["param_value"]}
     cells, lines = [], lda_lines(results, dataset)
-    for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=rising)):
-        part = choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
-        paper = beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
+    for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=tc.rising)):
+        part = tc.choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
+        paper = tc.beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
         labels = {"classes": classes, "system": system, "fraction": float(value)}
-        cells.append(labels | summary(part) | over_lda(part, lines[classes]) | paper)
-    return cell_frame(cells, ["classes", "system", "fraction"])
+        cells.append(labels | tc.summary(part) | over_lda(part, lines[classes]) | paper)
+    return tc.cell_frame(cells, ["classes", "system", "fraction"])
+
+
+def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Balanced accuracy by system, and by users and about how many windows all its training saw, in GROWTH's order.
+
+    Ours; no paper has it. Systems with rows of one size alone are left out.
+    """
+    cells, lines = [], lda_lines(results, dataset)
+    for system in GROWN_SYSTEMS:
+        rows = tc.sweep(results, dataset, system, GROWN)
+        sizes = GROWTH if rows["param_value"].nunique() > 1 else ()
+        if system.endswith("waveforms"):  # 288 kB a window: of no more users than the profile has
+            sizes = [value for value in sizes if GROWTH[value][0] <= 1]
+        for value, (protocol, classes) in itertools.product(sizes, CELLS):
+            part = tc.choose(rows, dataset, protocol=protocol, classes=classes, system=system, value=value)
+            users, windows = map(int, value.split(", "))
+            labels = {"system": system, "windows": windows, "users": users, "protocol": protocol, "classes": classes}
+            cells.append(labels | tc.summary(part) | over_lda(part, lines[classes]) | tc.NOT_PRINTED)
+    return tc.cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
+
+
+def more_users(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """76 users less 19 at as many windows; columns as of :func:`~embridge.paper.differences.seed_differences`."""
+    of = {"76, 4000": ", 76 users", "19, 4000": ", 19 users"}
+    rows = tc.select(pd.concat(tc.sweep(results, dataset, s, GROWN) for s in GROWN_SYSTEMS), param_value=(*of,))
+    named = rows.assign(system=rows["system"] + rows["param_value"].map(of), param="", param_value="")
+    pairs = [tuple(system + users for users in of.values()) for system in GROWN_SYSTEMS]
+    return seed_differences(pd.concat([results, named]), dataset, pairs)
 
 
 def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -273,25 +274,25 @@ def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     shots, means over draws, with the users' part of the interval.
     """
     how = {"dataset": dataset, "protocol": "LP", "param": "shots_fraction", "options": "unit=recordings"}
-    rows, gains = (select(results, metric=f"balanced_accuracy{kind}", **how) for kind in ("", "_difference"))
-    rows, gains = (prefer_own(found, ["system", "classes", "param_value"]) for found in (rows, gains))
+    rows, gains = (tc.select(results, metric=f"balanced_accuracy{kind}", **how) for kind in ("", "_difference"))
+    rows, gains = (tc.prefer_own(found, ["system", "classes", "param_value"]) for found in (rows, gains))
     order, cells = {s: i for i, s in enumerate(TABLE_2_SYSTEMS)}, []
     systems = sorted(rows["system"].unique(), key=lambda s: order.get(s, 99))
     for classes, system in itertools.product(SETS, systems):
-        part = select(rows, classes=classes, system=system)
-        for text in sorted(part["param_value"].unique(), key=rising):
-            draws = select(part, param_value=text)
+        part = tc.select(rows, classes=classes, system=system)
+        for text in sorted(part["param_value"].unique(), key=tc.rising):
+            draws = tc.select(part, param_value=text)
             value, sd, fraction = draws["value"].mean(), draws["value"].std(ddof=1), float(text)
-            mean = measured((value, value - sd, value + sd), "± SD over draws" if len(draws) > 1 else "")
+            mean = tc.measured((value, value - sd, value + sd), "± SD over draws" if len(draws) > 1 else "")
             mean |= {"origin": "; ".join(sorted(set(draws["origin"])))}
             labels = {"classes": classes, "system": system, "fraction": fraction, "draws": len(draws)}
             labels["shots"] = int(draws["n_train"].max())
-            over = select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
-            labels |= gain_columns(*mean_interval(over)) if len(over) else {}
-            paper = beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
+            over = tc.select(gains, classes=classes, system=f"{system} - {LOG_POWER_LDA}", param_value=text)
+            labels |= gain_columns(*tc.mean_interval(over)) if len(over) else {}
+            paper = tc.beside(system, "LP" if fraction == 1 else "a part", classes, dataset)
             cells.append(labels | mean | paper)
     labels = ["classes", "system", "fraction", "shots", "draws"]
-    return cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
+    return tc.cell_frame(cells, labels).drop_duplicates(["classes", "system", "shots"], keep="last", ignore_index=True)
 
 
 # ---- tables as data -----------------------------------------------------------------------------------------------
@@ -299,24 +300,14 @@ def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Table:
-    """One table.
-
-    Attributes
-    ----------
-    cells : a function of results and dataset that gives the cells as numbers
-    index, columns : what names a line of the printed table, and what a column
-    named : column to what its values are called in print, by value, or a format for all
-    digits : of our numbers
-    seeds : whether a cell is the mean over all seeds there are (:func:`~embridge.paper.table_cells.over_seeds`) or,
-        False, over this run's alone where it has any
-    """
+    """One table: a function of results and dataset that gives its cells as numbers, and how they are printed."""
 
     cells: Callable[..., pd.DataFrame]
-    index: tuple[str, ...] = ("system",)
+    index: tuple[str, ...] = ("system",)  # what names a line
     columns: tuple[str, ...] = ("protocol", "classes")
-    named: dict[str, dict | str] = field(default_factory=dict)
-    digits: int = 2
-    seeds: bool = False
+    named: dict[str, dict | str] = field(default_factory=dict)  # what a column's values are called, or a format for all
+    digits: int = 2  # of our numbers
+    seeds: bool = False  # the mean over all seeds there are, else over this run's alone where it has any
 
 
 TABLES = {
@@ -331,7 +322,7 @@ TABLES = {
         _table4_rows, ("system", "convention"), ("batch_size",), {"batch_size": "batch size {}"}, seeds=True
     ),
     "fig3c": Table(_fig3c_rows, ("classes", "system"), ("fraction",)),
-    "growth": Table(growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}, seeds=True),
+    "growth": Table(_growth_rows, ("system", "windows", "users"), named={"windows": "about {:,}"}, seeds=True),
     "fig4": Table(_fig4_rows, ("param", "param_value"), seeds=True),
     "fig8": Table(_fig8_rows, ("classes", "fraction", "shots"), ("system",)),
     "class_f1": Table(_class_f1_rows, ("class",), ("system",)),
@@ -352,7 +343,7 @@ TABLES = {
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
     table = TABLES[name]
-    return table.cells(over_seeds(results) if table.seeds else results, dataset, **options)
+    return table.cells(tc.over_seeds(results) if table.seeds else results, dataset, **options)
 
 
 def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
@@ -369,6 +360,6 @@ def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
     index = [*["dataset"] * ("dataset" in cells and cells["dataset"].nunique() > 1), *table.index]
     if "seeds" in cells:
         of_line = cells.groupby(index, sort=False)["seeds"]
-        least, most = (of_line.transform(end).map("{:g}".format).replace("nan", MISSING) for end in ("min", "max"))
+        least, most = (of_line.transform(end).map("{:g}".format).replace("nan", tc.MISSING) for end in ("min", "max"))
         cells, index = cells.assign(seeds=least.where(least == most, least + " to " + most)), [*index, "seeds"]
-    return text_table(cells, index, list(table.columns), digits=table.digits)
+    return tc.text_table(cells, index, list(table.columns), digits=table.digits)
