@@ -17,9 +17,8 @@ from embridge.data.batches import noise
 from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
 from embridge.experiments import EXPERIMENTS, NO_NETWORK, trained_by
-from embridge.grids import JOINT
 from embridge.models.transformer import split_heads, unpatchify
-from embridge.paper import constants, records
+from embridge.paper import records
 from embridge.paper.results import Page
 from embridge.provenance import ROOT
 from embridge.study import Study
@@ -32,20 +31,6 @@ def joint_names(study: Study) -> tuple[str, ...]:
     return tuple(f"glove sensor {i + 1}" for i in range(study.store.config.n_joints))
 
 
-def windows_summary(study: Study) -> str:
-    """Markdown list of what the store holds and what was left out of it, and why."""
-    store, config = study.store, study.store.config
-    counts = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in store.manifest["counts"].items())
-    counts += "".join(f"\n- left out, for it cannot be read: {file}" for file, _ in store.manifest["broken"])
-    seconds = config.window / config.sample_rate
-    counts = counts if study.whole else f"Of all windows, of which these are a part:\n\n{counts}"
-    return (
-        f"**{len(store)} windows** of {seconds:g} s "
-        f"({config.n_channels} EMG channels, {config.n_joints} pose channels, "
-        f"{config.sample_rate:g} Hz) in store `{store.key}`:\n\n{counts}"
-    )
-
-
 def filtered_window(study: Study, window: int) -> np.ndarray:
     """The filtered EMG (C, T) of one window, in robust SDs of its recording, cut from that anew."""
     row, keys = study.store.table.iloc[window], {r.key: r for r in study.source.recordings}
@@ -56,12 +41,10 @@ def filtered_window(study: Study, window: int) -> np.ndarray:
 
 
 def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.ndarray]:
-    """For each gesture the window that moves most, as ``n_frames`` poses.
+    """For each gesture the window that moves most, as ``n_frames`` poses, and their times.
 
-    Returns
-    -------
-    poses : gesture to (n_frames, 20) joint angles, rad; empty where the pose is a glove's raw sensors
-    times : (n_frames,) s within the window
+    Gesture to (n_frames, 20) joint angles, rad, empty where the pose is a glove's raw sensors; (n_frames,) s within the
+    window.
     """
     config, poses = study.store.config, {}
     frames = np.linspace(0, study.store.pose_f16.shape[2] - 1, n_frames).round().astype(int)
@@ -256,10 +239,7 @@ def pose_beside_queries(
 
     ratio: the share of tokens that is hidden; None: the objective's. What is hidden depends on the place in ``ids``
     alone, and is what :func:`hidden_patch_errors` hides from Pose-MAE in a first batch.
-
-    Returns
-    -------
-    truth, filled : (n, J, steps), z-scored; in ``filled`` the hidden steps are guesses. hidden : (n, steps) bool
+    Returns truth and filled, (n, J, steps), z-scored, the hidden steps of the second guessed, and hidden (n, steps).
     """
     model, reader = study.run(name).model, study.reader()
     pose, emg = reader.pose(ids), model.encode(reader.emg(ids if of is None else of))
@@ -277,24 +257,6 @@ def pose_beside_queries(
 def hidden_error(truth: torch.Tensor, filled: torch.Tensor, hidden: torch.Tensor) -> float:
     """Mean squared error over the hidden steps of what :func:`pose_beside_queries` returns; 1 is about the variance."""
     return float((filled - truth).square().mean(1)[hidden].mean())
-
-
-def hidden_hands(study: Study, guesses: dict[str, tuple], n_frames: int = 6) -> tuple[dict, np.ndarray]:
-    """The first window of each of ``guesses`` (see :func:`pose_beside_queries`) as hands, at steps that were hidden.
-
-    Returns what ``figures.hands_of_classes`` draws: the truth and each guess to (n_frames, 20) rad, and the times, s;
-    nothing of a glove's sensors.
-    """
-    reader, shape = study.reader(), study.profile.model
-    (truth, _, hidden), *_ = guesses.values()
-    steps = np.flatnonzero(hidden[0])
-    steps = steps[np.linspace(0, len(steps) - 1, n_frames).round().astype(int)]
-    shown = {"what was hidden": truth} | {name: filled for name, (_, filled, _) in guesses.items()}
-    if truth.shape[1] != len(JOINTS):
-        return {}, steps
-    rad = {name: x[0] * reader.pose_std.cpu() + reader.pose_mean.cpu() for name, x in shown.items()}
-    times = steps * shape.window / shape.sample_rate / shape.pose.steps
-    return {name: x[:, steps].T.numpy() for name, x in rad.items()}, times
 
 
 @torch.inference_mode()
@@ -322,10 +284,8 @@ def tuned_epochs(names: Iterable[str]) -> dict[str, pd.DataFrame]:
 def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     """The spread of an experiment's soft targets on a batch of windows ``ids``; nothing but Pose-MAE is trained.
 
-    Returns
-    -------
-    dict with ``perplexity``, how many poses share a row's weight, and ``own gesture``, the share of the weight that
-    falls on poses of the row's gesture; means over rows
+    ``perplexity``: how many poses share a row's weight, ``own gesture``: the share of the weight that falls on poses of
+    the row's gesture; means over rows.
     """
     objective = EXPERIMENTS[name].objective
     of_communities = objective.soft_targets in losses.OF_COMMUNITIES
@@ -336,21 +296,13 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     return {"perplexity": losses.perplexity(y), "own gesture": float((y * same).sum(1).mean())}
 
 
-def target_spreads(study: Study, ids: np.ndarray) -> pd.DataFrame:
-    """:func:`target_spread` of every value of what shapes the targets: a row each, by system, param and value."""
-    names = {key: name for key, name in constants.names().items() if key[1] in (JOINT, "tau_s", "k_c", "metric")}
-    found = pd.DataFrame([target_spread(study, name, ids) for name in names.values()])
-    return found.set_index(pd.MultiIndex.from_tuples(names, names=["system", "param", "param_value"]))
-
-
 def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
     """A table whose columns param and then value come first, with the perplexity of the targets that these shape.
 
-    ``spread``: as :func:`target_spreads` gives it; ``system``: the table's.
+    ``spread``: perplexities by system, param and value (:func:`target_spread`); ``system``: the table's.
     """
-    values = table.iloc[:, 1].astype(str).str.removesuffix(" (default)")
+    values, table = table.iloc[:, 1].astype(str).str.removesuffix(" (default)"), table.copy()
     soft = (spread["perplexity"].get((system, *key), np.nan) for key in zip(table.iloc[:, 0], values, strict=True))
-    table = table.copy()
     table.insert(2, "perplexity", ["" if np.isnan(value) else f"{value:.1f}" for value in soft])
     return table
 
@@ -358,11 +310,8 @@ def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = 
 def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
     """A sentence for a page whose comparison has nothing to compare on this dataset; "" where it has.
 
-    Parameters
-    ----------
-    cells : from a function of :mod:`embridge.paper.tables` that ends in ``_rows``
-    what : its lines in a word or two, such as "systems"
-    over : the column that tells them apart; those of networks count that have a number, ours or the papers'
+    ``cells``: of :func:`embridge.paper.tables.numbers`; ``what``: its lines in a word or two, such as "systems";
+    ``over``: the column that tells them apart. Those of networks count that have a number, ours or the papers'.
     """
     cells = cells[~cells["system"].isin(NO_NETWORK)]
     if cells["value"].isna().all():

@@ -58,28 +58,19 @@ _DATASETS = {"simulated": "emg2pose", "simulated-ninapro": "ninapro"}  # whose n
 
 
 def lookup(
-    system: str,
-    protocol: str,
-    classes: str,
-    dataset: str = "emg2pose",
-    *,
-    metric: str = "balanced_accuracy",
-    class_: int | None = None,
-    batch_size: int = BATCH_SIZE,
-    table: str | None = None,
+    system: str, protocol: str, classes: str, dataset: str = "emg2pose", *, table: str | None = None, **more
 ) -> tuple[float | None, str]:
     """The published number for a cell and its source; (None, "not in the source") where there is none.
 
-    Parameters
-    ----------
     protocol, classes : "LP" or "ZS", "in" or "unseen"
     dataset : "simulated" stands for "emg2pose", "simulated-ninapro" for "ninapro"
     table : a key of TABLES: its numbers alone, approximate ones too, whose source says so. None: all tables, and no
         approximate number (METHOD: printed, never scored)
+    more : metric, class_ and batch_size, where they are not those of most numbers
     """
-    wanted = (system, protocol, classes, _DATASETS.get(dataset, dataset), metric, class_, batch_size)
+    wanted = {"system": system, "protocol": protocol, "classes": classes, "dataset": _DATASETS.get(dataset, dataset)}
+    wanted |= {"metric": "balanced_accuracy", "class_": None, "batch_size": BATCH_SIZE} | more
     for n in NUMBERS if table is None else TABLES[table]:
-        cell = (n.system, n.protocol, n.classes, n.dataset, n.metric, n.class_, n.batch_size)
-        if cell == wanted and n.value is not None and not (n.approx and table is None):
+        if wanted.items() <= vars(n).items() and n.value is not None and not (n.approx and table is None):
             return n.value, n.source
     return None, NOT_IN_SOURCE

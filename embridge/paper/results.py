@@ -114,8 +114,6 @@ class Record:
 class Page:
     """The results of one notebook: rows, figures, tables and notes in ``folder/name/``.
 
-    Parameters
-    ----------
     name : the notebook's stem
     folder : of all pages of one dataset and profile
     context : goes into results.json. ``simulated`` (true) marks every caption and stamps every figure;
@@ -178,14 +176,7 @@ class Page:
         return Markdown(f"> {entry['caption']}")  # the last thing of a cell: it stands below the picture
 
     def table(
-        self,
-        df: pd.DataFrame,
-        name: str,
-        caption: str,
-        source: str = "",
-        *,
-        numbers: pd.DataFrame | None = None,
-        data: bool = True,
+        self, df: pd.DataFrame, name: str, caption: str, source: str = "", *, numbers=None, data: bool = True
     ) -> pd.DataFrame:
         """Save a frame as ``name.csv`` and ``name.md`` with its caption; returns the frame. A named index is kept.
 
@@ -239,14 +230,8 @@ class Page:
         for left in self.folder.iterdir():
             if left.suffix in (".png", ".csv", ".md") and left.name not in made:
                 left.unlink()
-        page = {
-            "notebook": self.name,
-            "context": self.context,
-            "figures": self._figures,
-            "tables": self._tables,
-            "notes": self._notes,
-            "records": {name: record.origin for name, record in self._records.items()},
-        }
+        page = {"notebook": self.name, "context": self.context, "figures": self._figures, "tables": self._tables}
+        page |= {"notes": self._notes, "records": {name: record.origin for name, record in self._records.items()}}
         path = self.folder / "results.json"
         write_atomically(path, as_text(page, self._rows))
         return path
