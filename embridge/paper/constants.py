@@ -39,9 +39,9 @@ def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         means = widened(*tc.mean_interval(cell[BOTH]), spread / n**0.5) if n else 3 * [np.nan]
         origins = {origin for rows in cell.values() for origin in rows["made"]} - {""}
         own = [cell[c]["value"].mean() for c in SETS]
-        lines.append([system, param, value, default, *own, *means, n, "; ".join(sorted(origins))])
-    columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "origin"]
-    cells = pd.DataFrame(lines, columns=columns).reindex(columns=[*columns[:-1], "gain", "chosen", "origin"])
+        lines.append([system, param, value, default, *own, *means, n, None, None, "; ".join(sorted(origins))])
+    columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "gain", "chosen"]
+    cells = pd.DataFrame(lines, columns=[*columns, "origin"])
     parts = [_judged(part) for _, part in cells.groupby(["system", "param"], sort=False) if len(part) > 1]
     return pd.concat(parts, ignore_index=True) if parts else cells[:0]
 
