@@ -29,8 +29,7 @@ from embridge.data.recordings import LEAVE_OUT, Source
 from embridge.data.store import OF_RECORDING, window_bytes
 from embridge.data.windows import find_store
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, Experiment, headline_alone, trained_by
-from embridge.grids import MOST_USERS
+from embridge.experiments import EXPERIMENTS, MOST_USERS, Experiment, headline_alone, trained_by
 from embridge.models import new_model, pose_encoder, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask
 from embridge.paper.records import recorded

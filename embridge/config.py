@@ -170,8 +170,8 @@ class ObjectiveConfig:
 
     symmetric: bool = False  # E: EMG -> pose only; CPEP: symmetric (C)
     soft_targets: str | None = None  # None, "smoothing", or one of losses.TARGETS, such as "communities" (CASCLe)
-    alpha: float = 0.0  # weight of the soft term; ours where it is used: embridge.grids
-    lam: float = 0.0  # lambda, weight of MPRL; ours where it is used: embridge.grids
+    alpha: float = 0.0  # weight of the soft term; ours where it is used: embridge.experiments
+    lam: float = 0.0  # lambda, weight of MPRL; ours where it is used: embridge.experiments
     tau_init: float = 0.02  # A.6, learnable
     tau_learned: bool = True
     tau_s: float = 0.1  # E eq. 4; value only in an image, ours from METHOD 6

@@ -1,13 +1,14 @@
 """Every row of every table as one named experiment (METHOD 3-9); :mod:`embridge.study` trains them.
 
-``system``, ``param`` and ``param_value`` are how the rows
-of a result name a member of a sweep; its own name is unique. Groups and colours stand here, too: a table, a figure and
-a claim that show the same systems take them from here.
+``system``, ``param`` and ``param_value`` are how the rows of a result name a member of a sweep; its own name is unique.
+Groups and colours stand here, too, for the tables, figures and claims that show the same systems.
 """
 
 import difflib
-from collections.abc import Iterator
+import tomllib
 from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
 
 from embridge.config import (
     REGRESSORS,
@@ -20,24 +21,11 @@ from embridge.config import (
     with_tokens,
 )
 from embridge.errors import InputError
-from embridge.grids import (
-    ALL,
-    BATCH_SIZES,
-    BEFORE,
-    CASCLE,
-    CONSTANTS,
-    EMBRIDGE,
-    FRACTIONS,
-    GRIDS,
-    GROWN,
-    GROWTH,
-    JOINT,
-    MOST_USERS,
-    OPEN_CHOICES,
-    OTHER_TARGETS,
-    SOFTCLIP,
-    varied,
-)
+
+# CASCLe's constants and MPRL's, which D_tune chose: steps 1 to 4 of docs/constants.md
+CASCLE = {"soft_targets": "communities", "affinity": "dot", "tau_s": 0.5, "alpha": 0.25}
+EMBRIDGE = ObjectiveConfig(**CASCLE, lam=2.0, mask_ratio=0.75)
+ALL, MOST_USERS = (1.0, 1.0), 176 / 38  # an Experiment's users and share; the most users that one has
 
 
 @dataclass(frozen=True)
@@ -163,111 +151,36 @@ TABLE_3_GROUPS = GROUPS | dict.fromkeys(REMOVED, "component removed") | dict.fro
 CPEP_MAIN = (*NO_NETWORK, "Vemg2pose", "EMG-MAE", "PoseT", "CPEP", UPPER_BOUND)
 
 
-def _variant(base: Experiment, name: str, about: str, part: str, objective: dict | None = None, **changes):
-    objective = replace(base.objective, **objective or {})
-    return replace(base, name=name, about=about, part=part, objective=objective, **changes)
-
-
-def _experiments() -> Iterator[Experiment]:
-    """All of them, in the order in which tables show and sweeps train them."""
-    maes = (
+def _experiments() -> dict[str, Experiment]:
+    """All by name, in the order in which tables show and sweeps train them: these five and experiments.toml's."""
+    symmetric = ObjectiveConfig(symmetric=True)
+    five = (
         Experiment("Pose-MAE", "pose-mae", "masked autoencoder on pose; its probe is the upper bound"),
         Experiment("EMG-MAE", "emg-mae", "masked autoencoder on EMG alone"),
+        Experiment("CPEP", "cpep", "contrastive pose-EMG pre-training on [CLS] (C)", "headline", symmetric),
+        Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", "headline", ObjectiveConfig()),
+        Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", "headline", EMBRIDGE),
     )
-    yield from maes
-    about, symmetric = "contrastive pose-EMG pre-training on [CLS] (C)", ObjectiveConfig(symmetric=True)
-    cpep = Experiment("CPEP", "cpep", about, objective=symmetric)
-    qformer = Experiment("Q-Former", "qformer", "learned queries, InfoNCE only", objective=ObjectiveConfig())
-    embridge = Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", objective=EMBRIDGE)
-    yield from (cpep, qformer, embridge)
-    # a quarter of the epochs is enough to learn if there were anything to learn
-    about = "control: another window's pose"
-    yield _variant(cpep, "CPEP, pairs shuffled", about, "headline", shuffled=True, epochs=0.25)
-
-    for name in REGRESSORS[:4]:
-        yield Experiment(name, "regressor", "regresses pose from EMG (E 3.3)", "Table 2")
-    for base in (cpep, qformer):
-        about = f"{base.name}, targets smoothed by 0.1 (E 3.3)"
-        yield _variant(base, f"{base.name}-LS", about, "Table 2", {"soft_targets": "smoothing"})
-
-    for base, name, about, changes in (
-        (cpep, REMOVED[0], "CPEP with CASCLe, InfoNCE one-way", CASCLE | {"symmetric": False}),
-        (embridge, REMOVED[1], "Q-Former with CASCLe", {"lam": 0.0}),
-        (embridge, REMOVED[2], "Q-Former with MPRL", {"soft_targets": None, "alpha": 0.0}),
-        (embridge, OBJECTIVES[0], "smoothed InfoNCE with MPRL", {"soft_targets": "smoothing", "alpha": 0.0}),
-        (embridge, OBJECTIVES[1], "soft targets of instances, with MPRL", SOFTCLIP),
-    ):
-        yield _variant(base, name, about, "Table 3", changes)
-
-    def ablation(name: str, about: str, **changes) -> Experiment:
-        return _variant(cpep, f"CPEP, {name}", about, "C ablation", **changes)
-
-    yield ablation("EMG encoder frozen", "only the head learns", emg_frozen=True)
-    yield ablation("random initialisation", "no masked autoencoding of EMG first", emg_start=None)
-    means = {"model": {"emg_pooling": "mean", "pose_embedding": "mean"}}
-    yield ablation("average pooling", "means of tokens on both sides", **means)
-    longer = Experiment("EMG-MAE, longer patches", "emg-mae", "patches of four times the length", "C ablation", patch=4)
-    yield longer
-    about = "four times the length (in the paper profile E 2.1's 200)"
-    yield ablation("longer EMG patches", about, patch=4, emg_start=longer.name)
-    about = "the pose encoder moves, too: the source reports divergence"
-    yield ablation("both encoders trained", about, pose_trained=True)
-
-    for base in (cpep, qformer, embridge):
-        for share in FRACTIONS:
-            how = {"system": base.name, "param": "paired_fraction", "param_value": f"{share:g}"}
-            name = f"{base.name}, {share:.0%} of pairs"
-            yield _variant(base, name, "data efficiency", "Fig. 3c", paired_fraction=share, **how)
-
-    for targets, affinity, tau_s, alpha in CONSTANTS:
-        system = {"communities": "EMBridge", "instances": "SoftCLIP"}[targets]
-        how = {"system": system, "param": JOINT, "param_value": f"{affinity}, {tau_s:g}, {alpha:g}"}
-        objective = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha, **BEFORE}
-        name = f"{system}, {affinity}, tau_s = {tau_s:g}, alpha = {alpha:g}"
-        yield _variant(embridge, name, "for D_tune to choose from", "constants", objective, **how)
-
-    for param, values in GRIDS.items():
-        for value in values:
-            how = {"system": "EMBridge", "param": param, "param_value": f"{value}"}
-            change = varied(param, value)
-            yield _variant(embridge, f"EMBridge, {param} = {value}", "sensitivity", "Fig. 4", **change, **how)
-
-    for base in (cpep, qformer, embridge):
-        for size in BATCH_SIZES:
-            for options, epochs in (("same epochs", 1), ("same steps", size / 256)):
-                how = {"train": {"batch_size": size}, "epochs": epochs, "system": base.name, "options": options}
-                yield _variant(base, f"{base.name}, B = {size}, {options}", "Table 4", "Table 4", **how)
-
-    for value, (users, share) in GROWTH.items():
-        of = "{1} windows of {0} users".format(*value.split(", "))
-        how = {"about": "how it grows", "part": "growth", "users": users, "share": share}
-        how |= {"epochs": max(1.0, 1 / (users * share))}  # as many steps as all windows have, or more
-        how |= {"param": GROWN, "param_value": value, "pose_start": f"Pose-MAE, {of}", "emg_start": f"EMG-MAE, {of}"}
-        for base in (*maes, cpep, embridge) if (users, share) != ALL else ():
-            yield replace(base, name=f"{base.name}, {of}", system=base.name, **how)
-
-    for choice in OPEN_CHOICES:
-        if not choice.changes:
-            continue
-        how = {"param": choice.option, "param_value": choice.alternative}
-        about, starts = f"{choice.option}: {choice.alternative} (METHOD 9)", {}
-        for start in choice.starts:  # an autoencoder that saw its signal otherwise would be a poor start, or none
-            starts[f"{start.removesuffix('-MAE').lower()}_start"] = choice.name_of(start)
-            kind = start.lower()
-            yield Experiment(choice.name_of(start), kind, about, "open choices", system=start, **choice.changes, **how)
-        base = {"CPEP": cpep, "EMBridge": embridge}[choice.system]
-        named = {"system": choice.system, **how, **starts}
-        yield _variant(base, choice.experiment, about, "open choices", **choice.changes, **named)
-
-    for system, (param, values, change) in OTHER_TARGETS.items():
-        for value in values:
-            how = {"system": system, "param": param, "param_value": f"{value:g}"}
-            objective = change | ({"tau_init": 1 / value} if param == "t" else {param: value})
-            name = f"{system}, {param} = {value:g}"
-            yield _variant(embridge, name, "other soft targets (METHOD 6)", "soft targets", objective, **how)
+    made = {experiment.name: experiment for experiment in five}
+    parts = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    for part, table in ((part, table) for part, tables in parts.items() for table in tables):
+        rows, systems = table.pop("rows", [{}]), table.pop("of", [""])
+        for of, row in product(systems, rows):
+            fields, changes = {"of": of, **table, **row}, table.get("objective", {}) | row.get("objective", {})
+            quoted = fields | changes
+            fields = {k: v.format(**quoted) if isinstance(v, str) else v for k, v in fields.items()}
+            base = made.get(fields.pop("of")) or Experiment("", "", "")
+            if changes:
+                fields["objective"] = replace(base.objective, **_plain(changes))
+            made[fields["name"]] = replace(base, part=part, **_plain(fields))
+    return made
 
 
-EXPERIMENTS = {experiment.name: experiment for experiment in _experiments()}
+def _plain(fields: dict) -> dict:
+    return {name: None if value == "" else value for name, value in fields.items()}
+
+
+EXPERIMENTS = _experiments()
 CPEP_ABLATION = (*NO_NETWORK, *(e.name for e in EXPERIMENTS.values() if e.part == "C ablation" and e.aligned), "CPEP")
 
 

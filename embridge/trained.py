@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from embridge import distributed
 from embridge.data.batches import Reader
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.experiments import Experiment
+from embridge.experiments import MOST_USERS, Experiment
 from embridge.files import exclusive, read_npz, write_atomically
-from embridge.grids import MOST_USERS
 from embridge.losses import OF_COMMUNITIES
 from embridge.models import Encoder, embedding, new_model, own, regressor
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode

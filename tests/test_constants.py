@@ -5,7 +5,7 @@ import pytest
 
 from embridge import figures
 from embridge.experiments import EXPERIMENTS
-from embridge.grids import BEFORE, CONSTANTS, JOINT
+from embridge.grids import CONSTANTS, JOINT
 from embridge.paper import constants
 from embridge.paper.results import as_frame, row
 
@@ -107,5 +107,7 @@ def test_every_constant_is_an_experiment_that_differs_from_embridge_in_its_three
     assert len(members) == len(CONSTANTS) == len({str(e.objective) for e in members})
     for e, (targets, affinity, tau_s, alpha) in zip(members, CONSTANTS, strict=True):
         wanted = {"soft_targets": targets, "affinity": affinity, "tau_s": tau_s, "alpha": alpha}
-        assert vars(e.objective) == vars(bridge) | wanted | BEFORE
+        assert vars(e.objective) == vars(bridge) | wanted | {"lam": 1.0, "mask_ratio": 0.5}  # what it had before them
+        assert e.param_value == f"{affinity}, {tau_s:g}, {alpha:g}"
+        assert e.system == {"communities": "EMBridge", "instances": "SoftCLIP"}[targets]
         assert constants.names()[e.system, JOINT, e.param_value] == e.name

@@ -9,8 +9,7 @@ import torch
 import embridge
 from embridge.config import ObjectiveConfig, as_json
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, trained_by
-from embridge.grids import EMBRIDGE
+from embridge.experiments import EMBRIDGE, EXPERIMENTS, trained_by
 from embridge.losses import (
     OF_COMMUNITIES,
     TARGETS,

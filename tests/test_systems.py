@@ -16,8 +16,8 @@ from embridge import provenance
 from embridge import study as study_module
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, NINAPRO, of_parts, trained_by
-from embridge.grids import CASCLE, DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
+from embridge.experiments import CASCLE, EXPERIMENTS, NINAPRO, of_parts, trained_by
+from embridge.grids import DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE
@@ -85,6 +85,8 @@ def test_a_sweep_changes_one_thing_and_never_to_what_it_is_already():
             e = EXPERIMENTS[f"EMBridge, {param} = {value}"]
             changed = [f for f in vars(bridge.objective) if getattr(e.objective, f) != getattr(bridge.objective, f)]
             assert len(changed) + len(e.model) == 1 and (e.param, e.param_value) == (param, str(value))
+            to = getattr(e.objective, changed[0]) if changed else next(iter(e.model.values()))
+            assert str(to) == {"all": "None", "renormalised": "True"}.get(value, value)
 
 
 def test_table_4_trains_for_the_same_epochs_or_the_same_steps():
