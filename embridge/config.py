@@ -8,7 +8,10 @@ Only the standard library is imported here: the command line reads the names bef
 import hashlib
 import json
 import operator
+import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
 
 from embridge.errors import InputError
 
@@ -265,62 +268,28 @@ class Profile:
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
-_SMALL = ModelConfig(
-    d=64, n_heads=4, emg_tokens="log-power", pose_tokens="frames", emg_patch=0.1, pose_patch=0.1
-)  # 20 tokens of 100 ms each, METHOD 10
-_NORM = "window"  # ours: keeps the electrodes' relative strength; METHOD 1, and better in CALIBRATION.md's proxies
-# ours: their networks keep the published size, 3 to 100 times a small model's work, so epochs are set by the clock
-_REGRESSORS = {"PoseT": 20, "emg2pose": 4, "Vemg2pose": 2, "NeuroPose": 1}
-# ours: until validation stops improving; the patience, a tenth, must outlast PoseT's restarts every ten epochs
-_CAPS = {"PoseT": 200, "emg2pose": 100, "Vemg2pose": 100, "NeuroPose": 100}
-_LR = 1e-3  # ours: the papers' 1e-4 is for 250 times as many steps; METHOD 10 allows it, docs/not_reproduced.md says so
+@cache
+def _profiles() -> dict:
+    return tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
 
 
 def profile(name: str) -> Profile:
-    """Return the named profile; raises KeyError for an unknown name (command lines check first)."""
-    quick = Profile(
-        name="quick",
-        model=_SMALL,
-        mae=TrainConfig(epochs=40, lr=_LR, emg_norm=_NORM),
-        align=TrainConfig(epochs=30, lr=_LR, emg_norm=_NORM),
-        simulation=SimulationConfig(),
-        evaluation=EvalConfig(tune_users=8),
-        regressor_epochs=_REGRESSORS,
+    """Return the named profile of profiles.toml; raises KeyError for an unknown name (command lines check first)."""
+    said = _profiles()[name]
+    said = _profiles().get(said.get("like"), {}) | said
+    stage = said.get("training", {})
+    evaluation = {key: tuple(v) if isinstance(v, list) else v for key, v in said.get("evaluation", {}).items()}
+    return Profile(
+        name=name,
+        model=ModelConfig(**said.get("model", {})),
+        mae=TrainConfig(**stage | said.get("mae", {})),
+        align=TrainConfig(**stage | said.get("align", {})),
+        simulation=SimulationConfig(**said.get("simulation", {})),
+        evaluation=EvalConfig(**evaluation),
+        regressor_epochs=said.get("regressor_epochs", {}),
+        regressor_caps=said.get("regressor_caps"),
+        ninapro=NinaProSimulationConfig(**said.get("ninapro", {})),
     )
-    return {
-        "smoke": Profile(
-            name="smoke",
-            model=replace(_SMALL, d=32, n_layers=2, n_decoder_layers=1),
-            **dict.fromkeys(("mae", "align"), TrainConfig(epochs=1, batch_size=64, lr=_LR, emg_norm=_NORM)),
-            simulation=SimulationConfig(
-                train_users=2, val_users=2, test_users=2, train_seconds=5, eval_seconds=6, held_out_stage_users=1
-            ),
-            evaluation=EvalConfig(n_bootstrap=200, probe_c=(0.1, 1.0)),
-            ninapro=NinaProSimulationConfig(db2_subjects=2, db7_subjects=2, repetitions=2, movement_seconds=2.4),
-        ),
-        "quick": quick,
-        "long": replace(quick, name="long", regressor_caps=_CAPS),
-        "paper": Profile(
-            name="paper",
-            model=ModelConfig(),
-            mae=TrainConfig(),
-            align=TrainConfig(epochs=40),
-            simulation=SimulationConfig(
-                train_users=158,
-                val_users=15,
-                test_users=20,
-                sessions=4,
-                train_seconds=50,
-                eval_seconds=50,
-                held_out_stage_users=158,
-                all_eval_stages=True,
-            ),
-            # the size of the real ones (METHOD 1)
-            ninapro=NinaProSimulationConfig(
-                db2_subjects=40, db7_subjects=20, repetitions=6, movement_seconds=5.0, rest_seconds=3.0
-            ),
-        ),
-    }[name]
 
 
 def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], caps: dict | None = None) -> TrainConfig:

@@ -7,6 +7,7 @@ opens recordings or splits windows is imported when it is asked for.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from embridge.config import NinaProSimulationConfig, Profile, SimulationConfig, TrainConfig, WindowConfig
@@ -25,16 +26,16 @@ class NamedDataset:
 
     Attributes
     ----------
+    reader : what opens its recordings, as pkgutil.resolve_name takes it
     windows : how its recordings are filtered and cut
     simulated : whether we write it ourselves, so that no folder need be given
-    paper : the dataset whose numbers the papers print, which stand beside this one's; "" for none
     development : the user with whom in view choices were made; "" for none
     """
 
     name: str
-    windows: WindowConfig = WindowConfig(exclude_ik_failures=True)
+    reader: str
     simulated: bool = False
-    paper: str = "emg2pose"
+    windows: WindowConfig = WindowConfig(exclude_ik_failures=True)
     development: str = ""
 
     def developed_on(self, source: "Source") -> bool | str:
@@ -45,19 +46,14 @@ class NamedDataset:
 
     def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
         """Its recordings below ``folder``; of simulated ones what is missing of ``simulation`` is written first."""
-        if self.simulated:
-            from embridge.simulator.recordings import open_simulated
-
-            return open_simulated(folder, simulation)
-        from embridge.data.emg2pose_bids import open_either
-
-        return open_either(folder, skip_broken=skip_broken)
+        read = resolve_name(self.reader)
+        return read(folder, simulation) if self.simulated else read(folder, skip_broken=skip_broken)
 
     def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
         """The amount that the simulator writes at a profile."""
         return size.simulation
 
-    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
         """As :func:`make_splits` asks for it."""
         from embridge.data.splits import split_emg2pose
 
@@ -65,9 +61,7 @@ class NamedDataset:
 
     def adapted(self, size: Profile) -> Profile:
         """The profile with the stages and patches that this dataset dictates."""
-        if self.simulated:
-            return size
-        return replace(size, evaluation=replace(size.evaluation, tune_users=None))
+        return size if self.simulated else replace(size, evaluation=replace(size.evaluation, tune_users=None))
 
 
 @dataclass(frozen=True)
@@ -75,21 +69,11 @@ class DB2AndDB7(NamedDataset):
     """NinaPro's DB2 and DB7 differ from emg2pose in their channels alone; of the twelve eight round the arm rotate."""
 
     windows: WindowConfig = WindowConfig(n_channels=12, n_joints=18, notch=50.0)
-    paper: str = "ninapro"
-
-    def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
-        if self.simulated:
-            from embridge.simulator.recordings import open_simulated_ninapro
-
-            return open_simulated_ninapro(folder, simulation)
-        from embridge.data.ninapro import open_ninapro
-
-        return open_ninapro(folder, skip_broken=skip_broken)
 
     def simulation(self, size: Profile) -> NinaProSimulationConfig:
         return size.ninapro
 
-    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
         from embridge.data.splits import split_ninapro
 
         return split_ninapro(self.name, table, seed)
@@ -98,29 +82,17 @@ class DB2AndDB7(NamedDataset):
         return _each_stage(size, lambda stage: replace(stage, ring=8))
 
 
+_ENVELOPES = {"sample_rate": 100.0, "n_channels": 10, "n_joints": 22, "bandpass": None, "notch": None}
+
+
 @dataclass(frozen=True)
 class DB1(NamedDataset):
     """NinaPro's DB1: an envelope at 100 Hz, not filtered; 1 s windows, every 0.1 s in training, 0.5 s in evaluation."""
 
-    windows: WindowConfig = WindowConfig(
-        sample_rate=100.0,
-        n_channels=10,
-        n_joints=22,
-        window=100,
-        stride_train=10,
-        stride_eval=50,
-        bandpass=None,
-        notch=None,
-    )
-    paper: str = ""
+    windows: WindowConfig = WindowConfig(**_ENVELOPES, window=100, stride_train=10, stride_eval=50)
     development: str = "S1"
 
-    def open(self, folder: Path, *, simulation=None, skip_broken: bool = False) -> "Source":
-        from embridge.data.ninapro import open_db1
-
-        return open_db1(folder, skip_broken=skip_broken)
-
-    def split(self, table: "pd.DataFrame", *, seed: int, hands: str, n_tune: int | None) -> "Splits":
+    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
         from embridge.data.splits import split_db1
 
         return split_db1(table)
@@ -144,16 +116,14 @@ def _each_stage(size: Profile, change: Callable[[TrainConfig], TrainConfig]) -> 
     return replace(size, mae=change(size.mae), align=change(size.align))
 
 
-DATASETS = {
-    record.name: record
-    for record in (
-        NamedDataset("simulated", simulated=True),
-        NamedDataset("emg2pose"),
-        DB2AndDB7("ninapro"),
-        DB2AndDB7("simulated-ninapro", simulated=True),
-        DB1("ninapro-db1"),
-    )
-}
+_RECORDS = (
+    NamedDataset("simulated", "embridge.simulator.recordings:open_simulated", simulated=True),
+    NamedDataset("emg2pose", "embridge.data.emg2pose_bids:open_either"),
+    DB2AndDB7("ninapro", "embridge.data.ninapro:open_ninapro"),
+    DB2AndDB7("simulated-ninapro", "embridge.simulator.recordings:open_simulated_ninapro", simulated=True),
+    DB1("ninapro-db1", "embridge.data.ninapro:open_db1"),
+)
+DATASETS = {record.name: record for record in _RECORDS}
 SIMULATED = tuple(name for name, record in DATASETS.items() if record.simulated)
 
 
@@ -188,10 +158,9 @@ def make_splits(
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
     if not len(table):
-        raise InputError(
-            f"{dataset}: none of the 0 windows is for pre-training; look at the recordings{missing(table)}"
-        )
-    splits = split(table) if split else DATASETS[dataset].split(table, seed=seed, hands=hands, n_tune=n_tune)
+        told = f"{dataset}: none of the 0 windows is for pre-training"
+        raise InputError(f"{told}; look at the recordings{missing(table)}")
+    splits = split(table) if split else DATASETS[dataset].split(table, seed, hands, n_tune)
     if not isinstance(splits, Splits):
         raise InputError(f"{dataset}: expected split to return Splits, found {type(splits).__name__}")
     return splits
