@@ -92,12 +92,9 @@ def check_description(folder: Path, describe: dict, *, write: bool = False) -> N
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not readable JSON ({error}); delete the folder to train again.") from error
-    differences = list(_differences(describe, found))
-    if differences:
-        raise InputError(
-            f"{folder} belongs to another configuration: {'; '.join(differences[:5])}. "
-            f"Ask for what was trained there, or use another folder."
-        )
+    if differences := list(_differences(describe, found)):
+        told = f"{folder} belongs to another configuration: {'; '.join(differences[:5])}"
+        raise InputError(f"{told}. Ask for what was trained there, or use another folder.")
 
 
 def _differences(expected, found, name: str = "") -> Iterator[str]:
@@ -140,9 +137,8 @@ def load_weights(folder: Path, model: nn.Module, describe: dict) -> None:
         done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
         model.load_state_dict(model.state_dict() | load_file(path))
     except FileNotFoundError as error:
-        raise InputError(
-            f"{folder} holds no finished run ({error.filename or path} is missing); train it first."
-        ) from error
+        told = f"{folder} holds no finished run ({error.filename or path} is missing); train it first."
+        raise InputError(told) from error
     except (SafetensorError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit the model: {reason}. Delete the folder to train again.") from error

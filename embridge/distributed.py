@@ -41,10 +41,8 @@ def session(device: str) -> Iterator[str]:
         yield device
         return
     if absent := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
-        raise InputError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(absent)} not set: start several processes with "
-            "torchrun (docs/cluster.md), or unset WORLD_SIZE to train in one"
-        )
+        told = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(absent)} not set: start several processes"
+        raise InputError(f"{told} with torchrun (docs/cluster.md), or unset WORLD_SIZE to train in one")
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"

@@ -113,25 +113,10 @@ def slug(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")
 
 
-# E Table 2's rows in order, as tables and figures call them: group, and a colour of Okabe and Ito's or Tol's palettes,
-# made for colour-blind readers. Networks that regress pose share one, -LS rows have their base's: figures name them.
-# Ours are the lines without a network beside every linear probe: what guessing gives, and the classifier to beat.
-ONE_CLASS, LOG_POWER_LDA, UPPER_BOUND = "One class", "Log-power + LDA", "Upper bound"
-TABLE_2 = {
-    ONE_CLASS: ("no network", ""),
-    LOG_POWER_LDA: ("no network", "#000000"),
-    UPPER_BOUND: ("unimodal", "#A8A8A8"),  # the probe of Pose-MAE
-    "EMG-MAE": ("unimodal", "#56B4E9"),
-    "NeuroPose": ("unimodal", "#AA4499"),
-    "emg2pose": ("unimodal", "#AA4499"),
-    "Vemg2pose": ("unimodal", "#AA4499"),
-    "PoseT": ("unimodal", "#AA4499"),
-    "CPEP": ("multi-modal", "#E69F00"),
-    "CPEP-LS": ("multi-modal", "#E69F00"),
-    "Q-Former": ("multi-modal", "#332288"),
-    "Q-Former-LS": ("multi-modal", "#332288"),
-    "EMBridge": ("multi-modal", "#009E73"),
-}
+# E Table 2's rows in order; ours are the lines without a network: what guessing gives, and the classifier to beat
+ONE_CLASS, LOG_POWER_LDA, UPPER_BOUND = "One class", "Log-power + LDA", "Upper bound"  # the last: the probe of Pose-MAE
+_FILE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+TABLE_2 = _FILE.pop("rows of Table 2")
 TABLE_2_SYSTEMS = tuple(TABLE_2)
 NO_NETWORK, UNIMODAL, MULTIMODAL = (
     tuple(name for name, (group, _) in TABLE_2.items() if group == wanted)
@@ -162,14 +147,13 @@ def _experiments() -> dict[str, Experiment]:
         Experiment("EMBridge", "qformer", "Q-Former with MPRL and CASCLe (E)", "headline", EMBRIDGE),
     )
     made = {experiment.name: experiment for experiment in five}
-    parts = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    for part, table in ((part, table) for part, tables in parts.items() for table in tables):
+    for part, table in ((part, table) for part, tables in _FILE.items() for table in tables):
         rows, systems = table.pop("rows", [{}]), table.pop("of", [""])
         for of, row in product(systems, rows):
             fields, changes = {"of": of, **table, **row}, table.get("objective", {}) | row.get("objective", {})
             quoted = fields | changes
             fields = {k: v.format(**quoted) if isinstance(v, str) else v for k, v in fields.items()}
-            base = made.get(fields.pop("of")) or Experiment("", "", "")
+            base = made[of] if (of := fields.pop("of")) else Experiment("", "", "")
             if changes:
                 fields["objective"] = replace(base.objective, **_plain(changes))
             made[fields["name"]] = replace(base, part=part, **_plain(fields))

@@ -91,17 +91,15 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(path, timeout=0))
         except Timeout:
-            told = busy.replace(
-                "HOLDER", path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
-            )
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            told = busy.replace("HOLDER", holder)
             if not wait:
                 raise InputError(told) from None
             print(told, flush=True)
             held.enter_context(exclusive(path))
         except OSError as error:
-            raise InputError(
-                f"Cannot write to {path.parent} ({error.strerror}); give a folder that can be written"
-            ) from error
+            told = f"Cannot write to {path.parent} ({error.strerror}); give a folder that can be written"
+            raise InputError(told) from error
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
 

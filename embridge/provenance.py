@@ -27,16 +27,15 @@ def commit() -> str:
     if not (ROOT / ".git").exists():  # an installed package may lie in another project's repository
         return "unknown"
     try:
-        told = [
-            subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-            for command in (
-                ["rev-parse", "--short=7", "HEAD"],
-                ["status", "--porcelain", "-uno", "--", ".", ":!figures"],
-            )
-        ]
+        head, differs = (
+            subprocess.run(
+                ["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in ("rev-parse --short=7 HEAD", "status --porcelain -uno -- . :!figures")
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told[0] + ("+" if told[1] else "")
+    return head + "+" * bool(differs)
 
 
 @cache
@@ -57,7 +56,5 @@ def provenance(device: str = "cpu", *, threads: int | None = None) -> dict:
         threads = torch.get_num_threads()
         if torch.device(device).type == "cuda":
             name = torch.cuda.get_device_name(device)
-    return {
-        "commit": commit(),
-        "made_on": {"device": name, "threads": threads, "embridge": __version__, **libraries()},
-    }
+    made_on = {"device": name, "threads": threads, "embridge": __version__, **libraries()}
+    return {"commit": commit(), "made_on": made_on}

@@ -106,11 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     action("--plan", action="store_true", help="print every experiment, what it would take here and what is done")
     action("--bench", action="store_true", help="measure speed and memory on this machine")
     action("--check", action="store_true", help="run all in check/ (or --out) and compare with the committed results")
-    action(
-        "--demo",
-        action="store_true",
-        help="write demo.html, to play with, and demo.gif of EMBridge's finished run",
-    )
+    action("--demo", action="store_true", help="write demo.html, to play with, and demo.gif of EMBridge's finished run")
     action("--clean", action="store_true", help="remove what can be made again below --out, and stop")
     one = parser.add_argument_group("only with one of these")
     add("--seed", "train", one, metavar="S", type=_number(0, 999), default=0, help="--train: the seed (default: 0)")
@@ -252,6 +248,5 @@ def make_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as problem:
-        raise InputError(
-            f"cannot write below {folder} ({problem.strerror}): give a folder that you may write to with --out"
-        ) from problem
+        told = f"cannot write below {folder} ({problem.strerror}): give a folder that you may write to with --out"
+        raise InputError(told) from problem
