@@ -28,14 +28,12 @@ def commit() -> str:
         return "unknown"
     try:
         head, differs = (
-            subprocess.run(
-                ["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True
-            ).stdout.strip()
+            subprocess.check_output(["git", *command.split()], cwd=ROOT, stderr=subprocess.PIPE, text=True).strip()
             for command in ("rev-parse --short=7 HEAD", "status --porcelain -uno -- . :!figures")
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head + "+" * bool(differs)
+    return f"{head}+" if differs else head
 
 
 @cache
