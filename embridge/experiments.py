@@ -183,11 +183,9 @@ def cost(experiment: Experiment, size: Profile) -> float:
     shape, train = experiment.configs(size, 0)
     with_pose = experiment.objective is not None and experiment.objective.lam > 0  # MPRL: a second pass
     kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
+    usual = kinds.get(experiment.kind, 1.0) * (3.5 if shape.kind == "waveform" else 1.0)
     # these always read waveforms
-    published = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}
-    an_epoch = published.get(experiment.name, kinds.get(experiment.kind, 1.0))
-    if shape.kind == "waveform" and experiment.name not in published:
-        an_epoch *= 3.5
+    an_epoch = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}.get(experiment.name, usual)
     return train.epochs * experiment.paired_fraction * experiment.users * experiment.share * an_epoch
 
 
