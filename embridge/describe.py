@@ -9,6 +9,7 @@ Joints, their order and signs are emg2pose's (``embridge.data``). Nothing here k
 """
 
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -22,16 +23,7 @@ from embridge.data.hand import FINGERS
 from embridge.errors import InputError
 
 GROUPS = {"fingers": FINGERS[1:], "all": FINGERS}
-POSTURES = {  # deg; of one of the four fingers, and of the thumb
-    "rest": ("MCP_FE 20 PIP_FE 30 DIP_FE 15", "CMC_FE 10 MCP_FE 10 IP_FE 15"),
-    "straight": ("MCP_FE 0 PIP_FE 5 DIP_FE 0", "CMC_FE -10 CMC_AA -10 MCP_FE 0 IP_FE 0"),
-    "curled": ("MCP_FE 80 PIP_FE 95 DIP_FE 55", "CMC_FE 30 CMC_AA -10 MCP_FE 40 IP_FE 45"),
-    "half": ("MCP_FE 45 PIP_FE 55 DIP_FE 30", "CMC_FE 20 CMC_AA -15 MCP_FE 20 IP_FE 20"),
-    "clawed": ("MCP_FE 0 PIP_FE 70 DIP_FE 45", "CMC_FE 5 CMC_AA -25 MCP_FE 10 IP_FE 40"),
-    "pinching": ("MCP_FE 60 PIP_FE 50 DIP_FE 30", "CMC_FE 20 CMC_AA 0 MCP_FE 15 IP_FE 25"),
-    "tucked": ("MCP_FE 85 PIP_FE 100 DIP_FE 60", "CMC_FE 40 CMC_AA -5 MCP_FE 45 IP_FE 50"),
-    "up": ("MCP_FE 0 PIP_FE 0 DIP_FE 0", "CMC_FE -20 CMC_AA 0 MCP_FE -5 IP_FE -10"),
-}
+POSTURES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # of a finger and the thumb
 LOWEST, HIGHEST = -60.0, 130.0  # deg: no joint of a hand goes beyond
 
 
