@@ -10,7 +10,7 @@ import torch
 from embridge.config import ModelConfig, ObjectiveConfig, TrainConfig
 from embridge.data.batches import Ahead, Reader, Statistics, Windows
 from embridge.losses import alignment_loss, pick_queries
-from embridge.models import CPEP, QFormerModel, emg_mae, pose_mae, transformer
+from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, pose_encoder, transformer
 from embridge.objectives import AlignTask, MAETask
 
 MODEL = ModelConfig(
@@ -49,8 +49,8 @@ def tasks():
     align = dict(config=train, centroids=np.random.default_rng(1).standard_normal((4, 16), np.float32))
     v = torch.randn(20, 16)
     return {
-        "emg": MAETask(emg_mae(MODEL), reader(), ids, "emg", train),
-        "pose": MAETask(pose_mae(MODEL), reader(), ids, "pose", train),
+        "emg": MAETask(MAE(emg_encoder(MODEL), MODEL), reader(), ids, "emg", train),
+        "pose": MAETask(MAE(pose_encoder(MODEL), MODEL), reader(), ids, "pose", train),
         "cpep": AlignTask(CPEP(MODEL), reader(), ids, v, objective=ObjectiveConfig(symmetric=True), **align),
         "embridge": AlignTask(QFormerModel(MODEL), reader(), ids, v, objective=objective, **align),
     }

@@ -9,7 +9,7 @@ from torch import nn
 
 from embridge.config import ModelConfig
 from embridge.errors import InputError
-from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, emg_mae, pose_mae, transformer
+from embridge.models import CPEP, MAE, QFormerModel, emg_encoder, pose_encoder, transformer
 from embridge.models.transformer import (
     Block,
     CrossAttention,
@@ -245,9 +245,9 @@ def test_wrong_shapes_are_named():
 # ---- MAE --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("make", "data"), [(emg_mae, emg), (pose_mae, pose)])
+@pytest.mark.parametrize(("make", "data"), [(emg_encoder, emg), (pose_encoder, pose)])
 def test_mae_loss_is_the_masked_error_of_its_reconstruction_by_loops(make, data):
-    model, x = make(CFG), data()
+    model, x = MAE(make(CFG), CFG), data()
     tokenizer = model.encoder.tokenizer
     noise = torch.rand(4, tokenizer.n_tokens)
     predicted, mask = model.reconstruct(x, noise)
@@ -263,7 +263,7 @@ def test_mae_loss_is_the_masked_error_of_its_reconstruction_by_loops(make, data)
 
 
 def test_mae_predictions_do_not_depend_on_masked_patches_and_the_loss_does():
-    model, x = pose_mae(CFG), pose()
+    model, x = MAE(pose_encoder(CFG), CFG), pose()
     noise = torch.rand(4, L_POSE)
     predicted, mask = model.reconstruct(x, noise)
     patches = patchify(x, 8)
@@ -274,7 +274,7 @@ def test_mae_predictions_do_not_depend_on_masked_patches_and_the_loss_does():
 
 
 def test_the_decoder_knows_positions_and_not_the_order_of_its_tokens():
-    model, x = emg_mae(CFG), emg()
+    model, x = MAE(emg_encoder(CFG), CFG), emg()
     keep, masked, _ = mask_from_noise(torch.rand(4, L_EMG), 0.5)
     shuffled = keep[:, torch.randperm(keep.shape[1])]
     behind = slice(-masked.shape[1], None)
@@ -285,7 +285,7 @@ def test_the_decoder_knows_positions_and_not_the_order_of_its_tokens():
 
 
 def test_a_last_block_for_some_tokens_gives_the_states_that_it_gives_them_among_all():
-    model, x = emg_mae(CFG), emg()
+    model, x = MAE(emg_encoder(CFG), CFG), emg()
     keep, masked, mask = mask_from_noise(torch.rand(4, L_EMG), 0.5)
     tokens = model.encoder(x, keep)
     whole = model.decode(tokens, keep, masked)  # [CLS], visible, masked
@@ -295,14 +295,14 @@ def test_a_last_block_for_some_tokens_gives_the_states_that_it_gives_them_among_
 
 
 def test_a_reconstruction_puts_every_patch_back_in_its_place():
-    model, x, noise = emg_mae(CFG), emg(), torch.rand(4, L_EMG)
+    model, x, noise = MAE(emg_encoder(CFG), CFG), emg(), torch.rand(4, L_EMG)
     predicted, mask = model.reconstruct(x, noise)
     error = (predicted - patchify(x, model.encoder.tokenizer.patch)).square().mean(-1)
     torch.testing.assert_close(error[mask].mean(), model(x, noise))
 
 
 def test_the_mae_loss_reaches_the_encoder_s_cls_output():
-    model = emg_mae(CFG)
+    model = MAE(emg_encoder(CFG), CFG)
     outputs = []
     model.encoder.register_forward_hook(lambda _, __, out: outputs.append(out) or out.retain_grad())
     model(emg(), torch.rand(4, L_EMG)).backward()
@@ -347,8 +347,8 @@ def test_aligned_models_train_a_copy_and_start_from_tau(model):
 def test_paper_sized_models_have_the_expected_parameters():
     cfg = ModelConfig()
     count = {
-        "EMG-MAE": sum(p.numel() for p in emg_mae(cfg).parameters()),
-        "Pose-MAE": sum(p.numel() for p in pose_mae(cfg).parameters()),
+        "EMG-MAE": sum(p.numel() for p in MAE(emg_encoder(cfg), cfg).parameters()),
+        "Pose-MAE": sum(p.numel() for p in MAE(pose_encoder(cfg), cfg).parameters()),
         "trained in alignment": sum(p.numel() for p in QFormerModel(cfg).parameters() if p.requires_grad),
     }
     assert count == {"EMG-MAE": 5_216_544, "Pose-MAE": 6_858_144, "trained in alignment": 10_188_961}

@@ -2,18 +2,19 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from embridge.config import ModelConfig, profile
 from embridge.errors import InputError
-from embridge.models import QFormerModel, emg_encoder, emg_mae, pose_encoder, pose_mae
+from embridge.models import emg_encoder, new_model, pose_encoder
 from embridge.models.regressors import PoseT
 from embridge.models.transformer import patchify, sin_cos, unpatchify
 
 QUICK = profile("quick").model
-MAKERS = {"EMG-MAE": emg_mae, "Pose-MAE": pose_mae, "Q-Former": QFormerModel, "PoseT": PoseT}
+MAKERS = {name: partial(new_model, name) for name in ("emg-mae", "pose-mae", "qformer")} | {"PoseT": PoseT}
 
 
 @pytest.fixture(scope="module")

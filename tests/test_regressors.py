@@ -13,7 +13,7 @@ from torch import nn
 from embridge.config import REGRESSORS, ModelConfig, TrainConfig, as_json, profile, regression_config
 from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, cost
-from embridge.models.mae import emg_mae
+from embridge.models import MAE, emg_encoder
 from embridge.models.regressors import TDS, NeuroPose, PoseT, Rollout, TDSBlock, emg2pose, regressor, unit, vemg2pose
 
 TINY = ModelConfig(
@@ -329,7 +329,7 @@ def test_poset_gives_each_patch_its_angles():
 
 
 def test_poset_is_the_mae_s_encoder_and_decoder_with_nothing_masked():
-    mae, model = emg_mae(TINY).eval(), PoseT(TINY).eval()
+    mae, model = MAE(emg_encoder(TINY), TINY).eval(), PoseT(TINY).eval()
     shared = {name: value for name, value in mae.state_dict().items() if name in model.state_dict()}
     shared = {name: value for name, value in shared.items() if not name.startswith("head")}
     missing = model.load_state_dict(shared, strict=False).missing_keys

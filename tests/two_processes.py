@@ -12,7 +12,7 @@ from toy_run import DESCRIBE, MODEL, TRAIN, Toy
 from embridge import distributed, training
 from embridge.config import TrainConfig, as_json
 from embridge.data.batches import noise
-from embridge.models import emg_mae
+from embridge.models import MAE, emg_encoder
 from embridge.models.regressors import PoseT
 
 
@@ -21,7 +21,7 @@ class ToyMAE:
 
     def __init__(self, config: TrainConfig):
         torch.manual_seed(1)
-        self.model, self.n_samples, self.config = emg_mae(MODEL), 44, config
+        self.model, self.n_samples, self.config = MAE(emg_encoder(MODEL), MODEL), 44, config
         self.x = torch.randn(44, 3, 40)
 
     def load(self, samples, epoch):

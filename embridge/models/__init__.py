@@ -4,7 +4,7 @@ from torch import nn
 
 from embridge.config import ModelConfig
 from embridge.models.cpep import CPEP
-from embridge.models.mae import MAE, emg_mae, pose_mae
+from embridge.models.mae import MAE
 from embridge.models.qformer import QFormer, QFormerModel
 from embridge.models.regressors import regressor
 from embridge.models.transformer import Encoder, embedding, emg_encoder, pose_encoder
@@ -25,7 +25,7 @@ def new_model(
     ``emg_frozen``, ``pose_trained`` : of CPEP; its pose encoder stays outside where that does not train
     """
     if kind.endswith("-mae"):
-        return emg_mae(shape) if kind == "emg-mae" else pose_mae(shape)
+        return MAE((emg_encoder if kind == "emg-mae" else pose_encoder)(shape), shape)
     if kind == "cpep":
         return CPEP(shape, emg, pose if pose_trained else None, emg_frozen=emg_frozen, **temperature)
     return QFormerModel(shape, emg, pose, **temperature)

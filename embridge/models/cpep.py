@@ -14,6 +14,7 @@ class CPEP(nn.Module):
     encoder: a pre-trained EMG Encoder, of which a copy is trained; None draws a new one (C's "RandInit").
     pose_encoder: one to train as well (C's divergent case), of which a copy is held.
     emg_frozen: only the head trains. ``cfg.emg_pooling`` "mean": the mean of the tokens instead of [CLS].
+    temperature: see new_temperature.
     """
 
     def __init__(
@@ -23,9 +24,7 @@ class CPEP(nn.Module):
         pose_encoder: Encoder | None = None,
         *,
         emg_frozen: bool = False,
-        tau_init: float = 0.02,
-        tau_learned: bool = True,
-        bias: float | None = None,
+        **temperature,
     ):
         super().__init__()
         one_of("emg_pooling", cfg.emg_pooling, "cls", "mean")
@@ -37,7 +36,7 @@ class CPEP(nn.Module):
         initialise(self.head)
         self.encoder = (copy.deepcopy(encoder) if encoder else emg_encoder(cfg)).requires_grad_(not emg_frozen)
         self.pose_encoder = copy.deepcopy(pose_encoder).requires_grad_(True) if pose_encoder else None
-        self.log_scale, self.logit_bias = new_temperature(tau_init, tau_learned, bias)
+        self.log_scale, self.logit_bias = new_temperature(**temperature)
 
     def encode(self, x: Tensor) -> Tensor:
         """The part of EMG windows x (B, C, T) that :meth:`query` reads: [CLS] alone, or the tokens' mean, (B, 1, d)."""

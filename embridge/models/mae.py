@@ -61,13 +61,3 @@ class MAE(nn.Module):
         states = self.decode(self.encoder(x, keep), keep, masked, slice(1, None))  # without [CLS]
         order = torch.cat([keep, masked], dim=1).argsort(dim=1)  # (B, L)
         return self.head(states.take_along_dim(order[..., None], dim=1)), mask
-
-
-def emg_mae(cfg: ModelConfig) -> MAE:
-    """EMG-MAE with a freshly drawn encoder."""
-    return MAE(transformer.emg_encoder(cfg), cfg)
-
-
-def pose_mae(cfg: ModelConfig) -> MAE:
-    """Pose-MAE with a freshly drawn encoder."""
-    return MAE(transformer.pose_encoder(cfg), cfg)

@@ -117,7 +117,8 @@ class QFormer(nn.Module):
 class QFormerModel(nn.Module):
     """EMG encoder, Q-Former, temperature, and Pose-MAE's frozen tokenizer for MPRL.
 
-    emg_encoder, pose_encoder: pre-trained Encoders, copied here; None draws new ones, as before weights are loaded.
+    emg_encoder, pose_encoder: pre-trained Encoders, copied here; None draws new ones, as before weights are loaded;
+    temperature: see new_temperature.
     MPRL's own parts (pose feed-forwards, mask token, g) exist in the plain Q-Former, too, so that all start from the
     same weights.
     """
@@ -127,10 +128,7 @@ class QFormerModel(nn.Module):
         cfg: ModelConfig,
         emg_encoder: nn.Module | None = None,
         pose_encoder: Encoder | None = None,
-        *,
-        tau_init: float = 0.02,
-        tau_learned: bool = True,
-        bias: float | None = None,
+        **temperature,
     ):
         super().__init__()
         one_of("mprl_pass", cfg.mprl_pass, "queries", "rerun")
@@ -143,7 +141,7 @@ class QFormerModel(nn.Module):
         self.pose_tokenizer = copy.deepcopy(pose_encoder.tokenizer).requires_grad_(False)
         self.decode_pose = nn.Linear(cfg.d, cfg.n_joints * cfg.pose.patch if cfg.mprl_target == "patch" else cfg.d)  # g
         initialise(self.decode_pose)
-        self.log_scale, self.logit_bias = transformer.new_temperature(tau_init, tau_learned, bias)
+        self.log_scale, self.logit_bias = transformer.new_temperature(**temperature)
 
     def encode(self, x: Tensor) -> Tensor:
         """All EMG tokens of x (B, C, T), which :meth:`query` attends to: (B, 1 + L, d)."""

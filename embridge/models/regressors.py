@@ -16,17 +16,7 @@ from embridge.config import REGRESSORS, ModelConfig
 from embridge.errors import InputError
 from embridge.models.transformer import Block, add_positions, emg_encoder, initialise, unpatchify
 
-# NeuroPose
-WIDTHS = (32, 128, 256)
-POOLS = ((10, 2), (8, 2), (4, 4))  # time, channels
-UPSAMPLES = ((10, 4), (8, 4), (4, 2))
-N_CONVS = 3  # of a residual block
-# time-depth separable networks
-STEM = ((11, 5), (5, 2))  # kernel, stride
-STAGES = ((17, 4, 9), (9, 2, 5))  # kernel and stride that open a stage, kernel of its blocks
-N_BLOCKS = 2  # a stage
 SCALE = 0.01  # of the decoder's output
-STEP = 40  # samples between two decoder steps: 50 Hz
 N_POSITION = 12  # steps whose output is a position: round(0.25 s * 50 Hz), half to even as published
 
 
@@ -129,7 +119,7 @@ class Residual(nn.Module):
 
     def __init__(self, d: int, dropout: float):
         super().__init__()
-        self.units = nn.Sequential(*(unit(d, d, dropout) for _ in range(N_CONVS)))
+        self.units = nn.Sequential(*(unit(d, d, dropout) for _ in range(3)))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.units(x)
@@ -143,7 +133,15 @@ class NeuroPose(Regressor):
     """
 
     def __init__(
-        self, n_channels=16, n_joints=20, *, widths=WIDTHS, pools=POOLS, upsamples=UPSAMPLES, n_residual=5, dropout=0.05
+        self,
+        n_channels=16,
+        n_joints=20,
+        *,
+        widths=(32, 128, 256),
+        pools=((10, 2), (8, 2), (4, 4)),  # time, channels
+        upsamples=((10, 4), (8, 4), (4, 2)),
+        n_residual=5,
+        dropout=0.05,
     ):
         super().__init__()
         self.n_channels, self.cell = n_channels, math.prod(time for time, _ in pools)
@@ -209,10 +207,13 @@ class TDSBlock(nn.Module):
 class TDS(nn.Module):
     """Time-depth separable convolutions without padding (Hannun et al. 2019; Salter et al. 2024).
 
-    EMG (B, C, T) to features (B, d_out, T'), 25 Hz at 2 kHz; published sizes by default.
+    EMG (B, C, T) to features (B, d_out, T'), 25 Hz at 2 kHz; published sizes by default. Kernels and strides are those
+    of the stem, and of what opens each of the stages, beside the kernel of its two blocks.
     """
 
-    def __init__(self, n_channels=16, *, channels=16, width=16, stem=STEM, stages=STAGES, d_out=64):
+    def __init__(
+        self, n_channels=16, *, channels=16, width=16, stem=((11, 5), (5, 2)), stages=((17, 4, 9), (9, 2, 5)), d_out=64
+    ):
         super().__init__()
         self.n_channels, self.d_out, d = n_channels, d_out, channels * width
         self.left_context, self.stride = 0, 1  # samples that the first feature needs before its own; between features
@@ -222,7 +223,7 @@ class TDS(nn.Module):
             layers.append(nn.Sequential(convolution, nn.ReLU(), ChannelNorm(d)))
             self.left_context += (kernel - 1) * self.stride
             self.stride *= stride
-            for size in within * N_BLOCKS:
+            for size in within * 2:
                 layers.append(TDSBlock(channels, width, size))
                 self.left_context += (size - 1) * self.stride
         self.layers = nn.Sequential(*layers)
@@ -260,13 +261,13 @@ class MLPStep(nn.Module):
 class Rollout(Regressor):
     """TDS features, linearly interpolated to one a step, decoded one after another beside the previous pose.
 
-    A step gives SCALE times a linear layer of the decoder's state. For ``n_position`` steps the first J of these
-    numbers are the pose; from then on the last J are added to the pose before, which at first is zero or, where the
-    network ``tracks``, the true one of sample ``left_context``.
+    A step (published: 40 samples, 50 Hz) gives SCALE times a linear layer of the decoder's state. For ``n_position``
+    steps the first J of these numbers are the pose; from then on the last J are added to the pose before, which at
+    first is zero or, where the network ``tracks``, the true one of sample ``left_context``.
     """
 
     def __init__(
-        self, tds: TDS, decoder: nn.Module, *, hidden: int, n_joints: int, n_out: int, n_position: float, step=STEP
+        self, tds: TDS, decoder: nn.Module, *, hidden: int, n_joints: int, n_out: int, n_position: float, step=40
     ):
         super().__init__()
         self.tds, self.decoder, self.readout = tds, decoder, nn.Linear(hidden, n_out)

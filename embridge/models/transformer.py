@@ -81,9 +81,11 @@ def new_tokens(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape) * TOKEN_STD)
 
 
-def new_temperature(tau: float, learned: bool, bias: float | None) -> tuple[nn.Parameter, nn.Parameter | None]:
+def new_temperature(
+    tau_init: float = 0.02, tau_learned: bool = True, bias: float | None = None
+) -> tuple[nn.Parameter, nn.Parameter | None]:
     """The parameter log(1 / tau), C: learned from tau = 0.02; and SigLIP's, which is added to logits, or None."""
-    log_scale = nn.Parameter(torch.tensor(math.log(1 / tau)), requires_grad=learned)
+    log_scale = nn.Parameter(torch.tensor(math.log(1 / tau_init)), requires_grad=tau_learned)
     return log_scale, None if bias is None else nn.Parameter(torch.tensor(bias))
 
 
