@@ -15,9 +15,9 @@ import time
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
 from embridge.data import store as stores
 from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
 from embridge.data.recordings import LEAVE_OUT, Recording, Source, leave_out
-from embridge.data.store import OF_RECORDING, STORE_VERSION, WindowStore, check, seal
+from embridge.data.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
@@ -58,14 +58,12 @@ def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Re
             files[recording.key] = SourceFile(0, 0, recording.made_from, recording.n_samples(), fresh=True)
             continue
         known = cache.get(str(recording.path.resolve()))
-        try:
+        with suppress(OSError):  # there is none, or no permission to look
             status = recording.path.stat()
-        except OSError:  # there is none, or no permission to look
-            status = None
-        if known and status and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
-            files[recording.key] = SourceFile(**known)
-        else:
-            todo.append(recording)
+            if known and (known["size"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+                files[recording.key] = SourceFile(**known)
+                continue
+        todo.append(recording)
     return files, todo
 
 
@@ -103,12 +101,10 @@ def survey(
             try:
                 status = path.stat()
                 file = SourceFile(status.st_size, status.st_mtime_ns, total.result(), recording.n_samples())
-            except InputError as error:
+            except (InputError, OSError) as error:
+                if isinstance(error, OSError):
+                    error = f"{path}: cannot be read ({error.strerror}); fetch it again, or ask its owner"
                 leave_out(broken, path.name, error, skip_broken)
-                continue
-            except OSError as error:
-                why = f"cannot be read ({error.strerror}); fetch it again, or ask its owner"
-                leave_out(broken, path.name, f"{path}: {why}", skip_broken)
                 continue
             files[recording.key] = replace(file, fresh=True)
             cache[str(path.resolve())] = {k: v for k, v in asdict(file).items() if k != "fresh"}
@@ -209,12 +205,8 @@ class _Build:
     kind: str
     broken: list[tuple[str, str]]
     skip_broken: bool
-    logs: list[dict] = field(default_factory=list)  # one a recording, without its windows
-    columns: list[dict[str, np.ndarray]] = field(default_factory=list)  # one a recording: OF_WINDOW
+    logs: list[dict] = field(default_factory=list)  # one a recording: the journal's entry, of windows as arrays
     n_windows: int = 0
-    n_segments: int = 0
-    gestures: dict[str, int] = field(default_factory=dict)
-    lost: dict[str, dict] = field(default_factory=dict)  # by the name of what is odd, how much of each recording
 
     def run(self, workers: int, progress: bool) -> None:
         """Reserve, go on from the journal, append what is missing, and give the store its name."""
@@ -254,7 +246,7 @@ class _Build:
         A torn last line, or blocks that a power cut kept from the disk, end what is taken over.
         """
         good = 0
-        for line, recording in zip(journal, self.recordings, strict=False):
+        for line in islice(journal, len(self.recordings)):
             try:
                 log = json.loads(line)
                 n, blocks = len(log["checksums"]), []
@@ -265,7 +257,7 @@ class _Build:
             whole = [checksum(*window) for window in zip(*blocks, strict=True)] == log["checksums"]
             if not whole or (log.get("error") and not self.skip_broken):
                 break
-            self._take(recording, log)
+            self._take(log)
             good += len(line)
         journal.seek(good)
         journal.truncate()
@@ -288,53 +280,55 @@ class _Build:
                     file.flush()
                 journal.write(json.dumps(part.log).encode() + b"\n")
                 journal.flush()
-                self._take(recording, part.log)
+                self._take(part.log)
                 bar.update(hours[recording.key])
 
-    def _take(self, recording: Recording, log: dict) -> None:
-        """Add one recording's journal entry to the table and the manifest under way."""
-        segment, start, offset = np.array(log["windows"], np.int64).reshape(-1, 3).T
-        labels = [(self.gestures.setdefault(g, len(self.gestures)), repetition) for g, repetition in log["segments"]]
-        gesture, repetition = np.array(labels, np.int64).reshape(-1, 2)[segment].T
-        columns = {"recording": np.full(len(segment), len(self.logs)), "segment": segment + self.n_segments}
-        columns |= {"start": start, "offset": offset, "gesture": gesture, "repetition": repetition}
-        columns |= {name: np.array(log[f"{name}s"], np.uint64) for name in ("digest", "checksum")}
-        self.columns.append(columns)
-        self.n_segments += len(labels)
-        self.n_windows += len(segment)
-        if log.get("error"):
-            self.broken.append((recording.path.name, log["error"]))
-        found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
-        for name in (*stores.LOST, *stores.SHORT, *stores.KEPT):
-            if found.get(name):
-                self.lost.setdefault(name, {})[recording.key] = found[name]
-        file = self.files[recording.key]
-        self.logs.append(
-            {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
-            | {"file": recording.path.name, "size": file.size, "sha256": file.sha256, "n_samples": file.n_samples}
-            | {"windows": len(segment), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
-        )
+    def _take(self, log: dict) -> None:
+        """Add the next recording's journal entry; as arrays its windows take a fraction of the memory."""
+        log["windows"] = np.array(log["windows"], np.int64).reshape(-1, 3)
+        log |= {name: np.array(log[name], np.uint64) for name in ("digests", "checksums")}
+        self.logs.append(log)
+        self.n_windows += len(log["windows"])
 
     def _finish(self) -> None:
-        table = self.partial / "windows.npz"
-        none = dict.fromkeys(stores.OF_WINDOW, np.zeros(0, int))
-        columns = {name: np.concatenate([part[name] for part in self.columns or [none]]) for name in none}
+        """Write the table and the manifest, and give the store its name."""
+        parts, gestures, lost, recordings, n_segments = [], {}, {}, [], 0
+        totals = Counter(recordings=len(self.logs), windows=self.n_windows)
+        for number, (recording, log) in enumerate(zip(self.recordings, self.logs, strict=True)):
+            segment, start, offset = log["windows"].T
+            labels = [(gestures.setdefault(g, len(gestures)), repetition) for g, repetition in log["segments"]]
+            label = np.array(labels, np.int64).reshape(-1, 2)[segment].T
+            at = np.full(len(segment), number), segment + n_segments, start, offset
+            parts.append([*at, *label, log["digests"], log["checksums"]])
+            n_segments += len(labels)
+            if log.get("error"):
+                self.broken.append((recording.path.name, log["error"]))
+            found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
+            for name in (*stores.LOST, *stores.SHORT, *stores.KEPT):
+                if found.get(name):
+                    lost.setdefault(name, {})[recording.key] = found[name]
+            totals.update(log["counts"], dead_channels=len(log["dead_channels"]))
+            file = self.files[recording.key]
+            recordings.append(
+                {name: getattr(recording, name) for name in ("key", "gesture", *OF_RECORDING)}
+                | {"file": recording.path.name, "size": file.size, "sha256": file.sha256, "n_samples": file.n_samples}
+                | {"windows": len(segment), **{name: log[name] for name in ("scale", "dead_channels", "counts")}}
+            )
+        totals["broken_files"] = len(self.broken)
+        none = [[np.zeros(0, int)] * len(OF_WINDOW)]
+        columns = dict(zip(OF_WINDOW, map(np.concatenate, zip(*(parts or none), strict=True)), strict=True))
+        table, source = self.partial / "windows.npz", self.source
         np.savez(table, **columns)
         of_both_kinds = b"".join(columns[name].tobytes() for name in sorted(columns) if name != "checksum")
-        totals = Counter(recordings=len(self.logs), windows=self.n_windows)
-        for log in self.logs:
-            totals.update(log["counts"], dead_channels=len(log["dead_channels"]))
-        totals["broken_files"] = len(self.broken)
-        source = self.source
-        for text in stores.odd(self.lost, totals, source.failures_known):
+        for text in stores.odd(lost, totals, source.failures_known):
             warnings.warn(f"{source.folder}: {text}", EMBridgeWarning, stacklevel=5)
         body = {"key": self.path.name, "kind": self.kind, "sources": self.sources, "source": source.name}
         body |= {"simulated": source.simulated, "reader_version": source.reader_version}
         body |= {"store_version": STORE_VERSION, "config": as_json(self.config), "n_windows": self.n_windows}
-        body |= {"counts": totals, "lost": self.lost, "gestures": list(self.gestures), "table_sha256": sha256(table)}
+        body |= {"counts": totals, "lost": lost, "gestures": list(gestures), "table_sha256": sha256(table)}
         body |= {"windows_sha256": hashlib.sha256(of_both_kinds).hexdigest(), "skipped": source.skipped}
         # one thread cuts a window; and what fills a store need not load torch
-        body |= {"broken": self.broken, "recordings": self.logs, **provenance(threads=1)}
+        body |= {"broken": self.broken, "recordings": recordings, **provenance(threads=1)}
         write_atomically(self.partial / "manifest.json", seal(body))
         (self.partial / "journal.jsonl").unlink()
         os.replace(self.partial, self.path)
