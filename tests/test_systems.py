@@ -263,7 +263,7 @@ def test_what_is_only_evaluated_otherwise_is_compared_on_the_same_windows(study,
         assert differences[cell]["low"] <= differences[cell]["value"] <= differences[cell]["high"]
         assert differences[cell]["interval_kind"] == "95 % paired bootstrap"
     cpep, ids = study.run("CPEP").model, study.splits.evaluation["in"]
-    head = cpep.features(study.reader().emg(ids), after_head=True)
+    head = cpep.head(cpep.features(study.reader().emg(ids)))
     torch.testing.assert_close(open_choices._after_head(study)(ids), head.detach())
     # every file of the simulator is of a prompted hand
     assert {(d["value"], d["low"], d["high"]) for k, d in differences.items() if k[0] == "hands"} == {(0.0, 0.0, 0.0)}

@@ -52,10 +52,9 @@ class CPEP(nn.Module):
         """The same from EMG windows x (B, C, T)."""
         return self.query(self.encode(x))
 
-    def features(self, x: Tensor, *, after_head: bool = False) -> Tensor:
-        """The probe's features of x (B, C, T): [CLS] (or the mean) before the head, or after it; (B, d)."""
-        pooled = self.encode(x)[:, 0]
-        return self.head(pooled) if after_head else pooled
+    def features(self, x: Tensor) -> Tensor:
+        """The probe's features of x (B, C, T): [CLS] (or the mean) before the head, (B, d)."""
+        return self.encode(x)[:, 0]
 
     def pose_embedding(self, p: Tensor) -> Tensor:
         """v (B, d) of normalised poses p (B, J, T), by the pose encoder that trains."""
