@@ -120,7 +120,7 @@ _RECORDS = (
     NamedDataset("simulated", "embridge.simulator.recordings:open_simulated", simulated=True),
     NamedDataset("emg2pose", "embridge.data.emg2pose_bids:open_either"),
     DB2AndDB7("ninapro", "embridge.data.ninapro:open_ninapro"),
-    DB2AndDB7("simulated-ninapro", "embridge.simulator.recordings:open_simulated_ninapro", simulated=True),
+    DB2AndDB7("simulated-ninapro", "embridge.simulator.recordings:open_simulated", simulated=True),
     DB1("ninapro-db1", "embridge.data.ninapro:open_db1"),
 )
 DATASETS = {record.name: record for record in _RECORDS}

@@ -8,6 +8,7 @@ import hashlib
 import os
 import socket
 import tempfile
+import tomllib
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -108,6 +109,12 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_toml(module: str, name: str = "") -> dict:
+    """The .toml file that lies beside a module, by its ``__file__``: the one called ``name``, or as the module is."""
+    path = Path(module).with_name(name or f"{Path(module).stem}.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ from embridge.simulator import gestures
 from embridge.simulator import ninapro as simulator
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, draw_forearm
 from embridge.simulator.kinematics import couple, draw_style
-from embridge.simulator.recordings import open_simulated_ninapro, planned_ninapro
+from embridge.simulator.recordings import open_simulated, planned_ninapro
 from embridge.study import Study
 
 COMMON = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 21, 22]  # of DB2's sensors, counted from 1
@@ -378,7 +378,7 @@ def test_printed_table_1(table):
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     """A whole simulated DB2 and DB7 of one subject each, not to be changed."""
-    return open_simulated_ninapro(tmp_path_factory.mktemp("in"), LITTLE, progress=False, workers=1)
+    return open_simulated(tmp_path_factory.mktemp("in"), LITTLE, progress=False, workers=1)
 
 
 def test_simulated_files_have_the_real_ones_fields_shapes_and_units(simulated):
@@ -464,10 +464,10 @@ def test_the_glove_fits_each_hand_in_its_own_way(simulated):
         relaxed = draw_style(0, r.user, simulator.PHYSIOLOGY).poses[[gestures.POSE_NAMES.index("rest")]]
         nominal = simulator.glove_values(couple(relaxed, simulator.PHYSIOLOGY))[0]
         written = scipy.io.loadmat(r.path)["glove"][:100].mean(axis=0)  # before the first movement
-        np.testing.assert_allclose(written, (fit.offset + fit.gain * nominal)[list(columns)], atol=1.0)
+        np.testing.assert_allclose(written, (fit[0] + fit[1] * nominal)[list(columns)], atol=1.0)
     many = [simulator.draw_fit(0, str(i)) for i in range(200)]
-    assert np.std([f.offset for f in many]) == pytest.approx(8, rel=0.1)
-    assert np.std(np.log([f.gain for f in many])) == pytest.approx(0.15, rel=0.1)
+    assert np.std([offset for offset, _ in many]) == pytest.approx(8, rel=0.1)
+    assert np.std(np.log([gain for _, gain in many])) == pytest.approx(0.15, rel=0.1)
 
 
 def test_electrodes_on_named_muscles_hear_them():
@@ -476,7 +476,7 @@ def test_electrodes_on_named_muscles_hear_them():
         mixing = simulator._electrodes(seed, "DB2-S1", forearm, simulator.PHYSIOLOGY).mixing
         assert mixing.shape == (12, TERRITORIES * len(MUSCLE_NAMES))
         share = mixing.reshape(12, -1, TERRITORIES).sum(axis=2) / mixing.sum(axis=1, keepdims=True)  # (12, n_muscles)
-        own = [MUSCLE_NAMES.index(name) for name in simulator.SPOTS]
+        own = [MUSCLE_NAMES.index(name) for name in simulator.HERE.spots]
         for electrode, muscle in zip((8, 9), own[:2], strict=True):
             assert share[electrode, muscle] > 3 * share[:8, muscle].mean()
         assert share[[10, 11], own[2:]].tolist() == pytest.approx([1, 1]), "the upper arm is far from the forearm"
@@ -496,21 +496,21 @@ def test_its_subjects_rest_their_arms_on_the_table(monkeypatch):
 
 
 def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, tmp_path, monkeypatch):
-    source = open_simulated_ninapro(tmp_path, LITTLE, progress=False, workers=2)
+    source = open_simulated(tmp_path, LITTLE, progress=False, workers=2)
     whole, paths = digests(simulated.folder), [r.path for r in source.recordings]
     assert len(whole) == 4 and digests(tmp_path) == whole
     os.truncate(paths[0], 100)
     paths[0].rename(paths[0].with_name(paths[0].name + ".part"))  # a writer killed half-way leaves this
     before = {p: p.stat().st_mtime_ns for p in paths[1:]}
-    open_simulated_ninapro(tmp_path, LITTLE, progress=False, workers=1)
+    open_simulated(tmp_path, LITTLE, progress=False, workers=1)
     assert digests(tmp_path) == whole and not list(tmp_path.rglob("*.part"))
     assert {p: p.stat().st_mtime_ns for p in paths[1:]} == before
     manifest = json.loads((tmp_path / "simulation.json").read_text(encoding="utf-8"))
     assert manifest["simulated"] is True and manifest["config"]["db7_subjects"] == 1
     with pytest.raises(InputError, match="different in seed;"):
-        open_simulated_ninapro(tmp_path, replace(LITTLE, seed=1), progress=False)
+        open_simulated(tmp_path, replace(LITTLE, seed=1), progress=False)
     with pytest.raises(InputError, match="at least 2 repetitions"):
-        open_simulated_ninapro(tmp_path, replace(LITTLE, repetitions=1), progress=False)
+        open_simulated(tmp_path, replace(LITTLE, repetitions=1), progress=False)
     paths[1].unlink()
 
     def full(*args):
@@ -518,7 +518,7 @@ def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, 
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match="S1_E2_A1.mat: could not write"):
-        open_simulated_ninapro(tmp_path, LITTLE, progress=False)
+        open_simulated(tmp_path, LITTLE, progress=False)
     assert not list(tmp_path.rglob("*.part"))
 
 

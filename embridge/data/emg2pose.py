@@ -4,7 +4,6 @@ The CSV is trusted over the attributes in the files: their ``stage`` may carry a
 one file is open in a process, and none between calls.
 """
 
-import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from embridge.data import recordings as reading
 from embridge.data.hand import FINGERS
 from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
-from embridge.files import sha256
+from embridge.files import read_toml, sha256
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
 COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split", "generalization")
@@ -31,7 +30,7 @@ MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the w
 BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
 
-_STAGES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_STAGES = read_toml(__file__)
 IN_CLASSES, UNSEEN_CLASSES = tuple(_STAGES["in_classes"]), tuple(_STAGES["unseen_classes"])
 HELD_OUT_STAGES = (*UNSEEN_CLASSES, *_STAGES["also_held_out"])
 STAGES = tuple(sorted((*IN_CLASSES, *HELD_OUT_STAGES, *_STAGES["others"])))
@@ -67,9 +66,9 @@ def open_emg2pose(
     tables = [path for path in below if path.name in METADATA_NAMES]
     tables.sort(key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name)))
     if tables:
-        recordings, skipped = _from_csv(*read_metadata(tables), files, simulated)
+        recordings, skipped = _from_csv(*read_metadata(tables), files)
     else:
-        recordings, skipped = _from_attributes(folder, files, simulated, skip_broken)
+        recordings, skipped = _from_attributes(folder, files, skip_broken)
     return source(folder, recordings, READER_VERSION, simulated, (*skipped, *left))
 
 
@@ -105,7 +104,7 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
     raise InputError(lacking[0])
 
 
-def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: bool):
+def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path]):
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
     if unknown := sorted(set(files) - set(rows.filename)):
         told = f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}"
@@ -113,11 +112,11 @@ def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path], simulated: 
     if rows.empty:
         raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
     named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
-    recordings = [_recording(files[row.pop("filename")], simulated, **row) for row in named]
+    recordings = [_recording(files[row.pop("filename")], **row) for row in named]
     return recordings, [(f"{stem}.hdf5", f"no row in {csv.name}") for stem in unknown]
 
 
-def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip_broken: bool):
+def _from_attributes(folder: Path, files: dict[str, Path], skip_broken: bool):
     told = f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split"
     warnings.warn(told, EMBridgeWarning, stacklevel=3)
     recordings, skipped = [], []
@@ -132,13 +131,12 @@ def _from_attributes(folder: Path, files: dict[str, Path], simulated: bool, skip
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
             warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
         gesture = stage.removesuffix("_both")
-        recordings.append(_recording(path, simulated, user=user, session=session, gesture=gesture, hand=hand))
+        recordings.append(_recording(path, user=user, session=session, gesture=gesture, hand=hand))
     return recordings, skipped
 
 
-def _recording(path: Path, simulated: bool, **columns: str) -> Recording:
-    read = {"sample_rate": SAMPLE_RATE, "simulated": simulated, "loader": _load, "counter": _count}
-    return Recording(key=path.stem, path=path, **read, **columns)
+def _recording(path: Path, **columns: str) -> Recording:
+    return Recording(key=path.stem, path=path, sample_rate=SAMPLE_RATE, loader=_load, counter=_count, **columns)
 
 
 def _verify(folder: Path, files: dict[str, Path]) -> None:

@@ -92,7 +92,7 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
             skipped.append((path.name, UNFETCHED))
             continue
         try:
-            recording, said = _recording(tree, path, users, scans.get(path.name, {}), rows, simulated)
+            recording, said = _recording(tree, path, users, scans.get(path.name, {}), rows)
         except InputError as error:
             leave_out(skipped, path.name, error, skip_broken)
             continue
@@ -124,9 +124,7 @@ def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[st
         warnings.warn(f"{said}: recordings have no split", EMBridgeWarning, stacklevel=4)
 
 
-def _recording(
-    tree: Tree, path: Path, users: dict, scan: dict, rows: dict | None, simulated: bool
-) -> tuple[Recording, Described]:
+def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | None) -> tuple[Recording, Described]:
     """One recording by its row of the metadata CSV, else by its sidecars, and what its loader must know."""
     sidecar, named = tree.sidecar(path, "emg.json"), entities(path.name)
 
@@ -162,7 +160,7 @@ def _recording(
     )
     about |= {"key": key, "path": path, "hand": hand, "gesture": gesture, "sample_rate": emg2pose.SAMPLE_RATE}
     read = {"loader": partial(_load, said=said), "counter": partial(_count, said=said)}
-    return Recording(simulated=simulated, **about, **read), said
+    return Recording(**about, **read), said
 
 
 def _last(name: str) -> str:

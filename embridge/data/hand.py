@@ -17,23 +17,16 @@ it against the side of the index finger, negative lifts it out of the palm. All 
 import numpy as np
 
 from embridge.errors import InputError
+from embridge.files import read_toml
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 N_ANGLES = 20
 FINGERTIPS = (4, 8, 12, 16, 20)
 # Landmark 0 is the wrist; then four a finger, from its root to its tip: CMC, MCP, IP, tip (thumb), MCP, PIP, DIP, tip.
 
-METACARPALS = np.array([46.22, 68.12, 64.60, 58.00, 53.69])  # thumb to little finger
-# The three moving segments of each digit; the last one with its soft tissue. The thumb's first is its metacarpal.
-SEGMENTS = np.array(
-    [
-        [46.22, 31.57, 21.67 + 5.67],
-        [39.78, 22.38, 15.82 + 3.84],
-        [44.63, 26.33, 17.40 + 3.95],
-        [41.37, 25.65, 17.30 + 3.95],
-        [32.74, 18.11, 15.96 + 3.73],
-    ]
-)
+_TABLE = read_toml(__file__)
+METACARPALS, SEGMENTS = np.array(_TABLE["metacarpals"]), np.array(_TABLE["segments"])
+SEGMENTS[:, 2] += _TABLE["soft_tissue"]
 _CARPUS = 0.54 * METACARPALS[2]
 
 

@@ -9,16 +9,15 @@ subject 12 end 272 samples before its EMG.
 """
 
 import re
-import tomllib
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
@@ -26,6 +25,7 @@ from scipy.io.matlab import MatReadError
 from embridge.data import recordings as reading
 from embridge.data.recordings import Recording, Segment, Signals, Source
 from embridge.errors import EMBridgeWarning, InputError
+from embridge.files import read_toml
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
 NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -55,7 +55,7 @@ class Database:
     names_decide: bool = False  # the field `subject` is not compared: in some real files it is wrong
 
 
-_TOLD = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_TOLD = read_toml(__file__)
 DB1, DB2, DB7 = (
     Database(**told | {"exercises": {int(number): about for number, about in told["exercises"].items()}})
     for told in (_TOLD[name] for name in ("DB1", "DB2", "DB7"))
@@ -164,24 +164,15 @@ def _recording(database: Database, path: Path, subject: int, exercise: int) -> R
     return Recording(key, path, user, user, "", "", database.sample_rate, split=database.split, **read)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Tell whatever scipy raises for a damaged file in one sentence."""
-    try:
-        yield
-    except NotImplementedError as error:  # scipy's word for HDF5
-        remedy = "save it again with -v7, or fetch the site's own file, which is v5"
-        raise InputError(f"{path}: a MATLAB v7.3 file; {remedy}") from error
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable .mat file ({error!r}); fetch it again") from error
-
-
 def _shapes(database: Database, path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
     """The shape of each array of numbers, from the headers alone, and how many samples all fields have.
 
     InputError for a missing field or a wrong shape. A cell's header says nothing of how much it holds.
     """
-    with _readable(path):
+    if h5py.is_hdf5(path):
+        remedy = "save it again with -v7, or fetch the site's own file, which is v5"
+        raise InputError(f"{path}: a MATLAB v7.3 file; {remedy}")
+    with reading.readable(path, ".mat file", *UNREADABLE):
         found = scipy.io.whosmat(path)
     names = [name for name, _, _ in found]
     shapes = {name: shape for name, shape, kind in found if kind in NUMBERS and names.count(name) == 1}
@@ -236,7 +227,7 @@ def _labels(database: Database, exercise: int, recording: Recording) -> tuple[Se
 
 
 def _read(path: Path, names: Sequence[str]) -> dict:
-    with _readable(path):
+    with reading.readable(path, ".mat file", *UNREADABLE):
         content = scipy.io.loadmat(path, variable_names=list(names))
     if imaginary := [name for name in names if name in content and np.iscomplexobj(content[name])]:
         raise InputError(f"{path}: expected real numbers in {imaginary[0]}, found complex ones; fetch it again")

@@ -131,7 +131,6 @@ class Recording:
     moving_hand: str = ""  # emg2pose: which hand was prompted: left, right or both
     split: str = ""  # the source's own column: one of SPLITS
     generalization: str = ""  # emg2pose's column: "none", "stage", "user", "user_stage", or ""
-    simulated: bool = False
     # where ``loader`` makes the samples, a hash of what makes them; nothing looks at ``path`` then
     made_from: str = field(default="", repr=False, compare=False)
     loader: Callable[["Recording"], Signals] = field(default=None, repr=False, compare=False)

@@ -12,8 +12,12 @@ import pandas as pd
 
 from embridge.data.emg2pose import HELD_OUT_STAGES, IN_CLASSES, UNSEEN_CLASSES
 from embridge.errors import InputError
+from embridge.files import read_toml
 
 SETS = ("in", "unseen")
+_TOLD = read_toml(__file__)
+PAPER = {part: (*counts, None)[:3] for part, counts in _TOLD["paper"].items()}  # (gestures, users, sessions)
+DB1_CLASSES, NINAPRO_CLASSES = ({name: tuple(_TOLD[of][name]) for name in SETS} for of in ("db1", "ninapro"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Splits:
     classes: dict[str, tuple[str, ...]]  # gesture names in class order, by class set
     table: pd.DataFrame
     remedy: str  # the sentence that tells what to add where evaluation lacks something
-    tune: dict[str, np.ndarray] = field(default_factory=lambda: {name: where([]) for name in SETS})
+    tune: dict[str, np.ndarray] = field(default_factory=lambda: {name: np.flatnonzero([]) for name in SETS})
     has_tuning: bool = False  # whether there is a D_tune; without one hyper-parameters come from emg2pose (METHOD 1)
     group_kind: str = "user"  # what the bootstrap resamples, or "recording" or "movement-repetition"
     # the gallery policies that apply, in the order of reports; "other-users" and "other-recordings" are left out, with
@@ -169,11 +173,6 @@ def repetition_of(rows: pd.DataFrame) -> pd.Series:
     return user + "/" + gesture + "/" + repetition
 
 
-def where(mask) -> np.ndarray:
-    """The ids at which a mask over the table is true, ascending."""
-    return row_ids(np.flatnonzero(mask))
-
-
 def joined(part: dict[str, np.ndarray]) -> np.ndarray:
     """The ids of both class sets of a part."""
     return np.concatenate([part[classes] for classes in SETS])
@@ -189,13 +188,6 @@ def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None
                 raise InputError(f"leak: the {what} {value} is {both}; correct the metadata or the split")
 
 
-# emg2pose. E Table 1 and A.2.2: (gestures, users, sessions) where they are printed
-PAPER = {"pre-training": (23, 158, None), "probe-train, in": (4, 158, None), "probe-train, unseen": (4, 12, None)}
-PAPER |= {"D_tune, in": (4, 3, None), "D_tune, unseen": (4, 3, None)}
-PAPER |= {"D_eval, in": (4, 20, 320), "D_eval, unseen": (4, 20, 280)}
-PAPER_SESSIONS = {"in": (80, 80, 80, 80), "unseen": (80, 80, 80, 40)}  # a class, E A.2.2
-
-
 def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[str]:
     """D_tune's users among val's: n, or 3 of 15 (E Table 1), 2 of 6, 1 of 2; which ones the paper does not say."""
     users = sorted(users)
@@ -205,38 +197,38 @@ def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[st
     return sorted(users[:n])
 
 
-def _splits(dataset: str, table: pd.DataFrame, classes: dict, train, probe, evaluated, **how) -> Splits:
+def _splits(dataset: str, table: pd.DataFrame, classes: dict, train, probe, evaluated, tuned=None, **how) -> Splits:
     """Splits by masks (N,), those of the probe and of evaluation also by class set; the unseen never pre-train."""
     classes = class_sets(dataset, classes)
     rows = {name: table.gesture.isin(classes[name]) for name in SETS}
     probe, evaluated = (mask if isinstance(mask, dict) else dict.fromkeys(SETS, mask) for mask in (probe, evaluated))
-    parts = {"pretrain": where(train & ~rows["unseen"])}
-    parts["probe_train"] = {name: where(probe[name] & rows[name]) for name in SETS}
-    parts["evaluation"] = {name: where(evaluated[name] & rows[name] & table.eval_grid) for name in SETS}
+    parts = {"pretrain": np.flatnonzero(train & ~rows["unseen"])}
+    parts["probe_train"] = {name: np.flatnonzero(probe[name] & rows[name]) for name in SETS}
+    parts["evaluation"] = {name: np.flatnonzero(evaluated[name] & rows[name] & table.eval_grid) for name in SETS}
+    if tuned is not None:
+        parts |= {"tune": {name: np.flatnonzero(tuned & rows[name]) for name in SETS}, "has_tuning": True}
     return Splits(dataset=dataset, classes=classes, table=table, **parts, **how)
 
 
 def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None = None) -> Splits:
     """E Table 1: pre-training users, val's users tuned or probed on, the held-out users of test evaluated on."""
     classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
-    held_out = table.gesture[(table.split == "train") & table.gesture.isin(HELD_OUT_STAGES)]
-    if len(held_out):
+    train, val, test = (table.split == name for name in ("train", "val", "test"))
+    if len(held_out := table.gesture[train & table.gesture.isin(HELD_OUT_STAGES)]):
         raise InputError(f"the held-out stage {held_out.iloc[0]} is among the training files; correct the metadata")
-    for_tune = table.user.isin(tune_users(table.user[table.split == "val"].unique().tolist(), seed, n_tune))
+    for_tune = val & table.user.isin(tune_users(table.user[val].unique().tolist(), seed, n_tune))
     labelled = table.eval_grid
     if hands == "prompted":
         if not table.moving_hand.any():  # EMG-BIDS without emg2pose's own table
             needs = "hands 'prompted' needs moving_hand, which emg2pose's metadata CSV alone has, found none"
             raise InputError(f"{dataset}: {needs}; put emg2pose_metadata.csv into the folder or ask for all hands")
         labelled = labelled & ((table.moving_hand == "both") | (table.moving_hand == table.hand))
-    train, val, test = (table.split == name for name in ("train", "val", "test"))
     kinds = {"in": "user", "unseen": "user_stage"}  # of test rows: training users recorded held-out stages, too
-    rows = {name: labelled & table.gesture.isin(classes[name]) for name in SETS}
     probe = {"in": labelled & train, "unseen": labelled & val & ~for_tune}
-    evaluated = {name: rows[name] & test & (table.generalization == kind) for name, kind in kinds.items()}
-    how = {"tune": {name: where(rows[name] & val & for_tune) for name in SETS}, "has_tuning": True, "paper": PAPER}
+    evaluated = {name: labelled & test & (table.generalization == kind) for name, kind in kinds.items()}
+    how = {"tuned": labelled & for_tune, "paper": PAPER, "remedy": _remedy(table)}
     how["notes"] = tuple(_session_note(name, table[evaluated[name]], classes[name]) for name in SETS)
-    splits = _splits(dataset, table, classes, train, probe, evaluated, remedy=_remedy(table), **how)
+    splits = _splits(dataset, table, classes, train, probe, evaluated, **how)
     sides = {"pre-training": splits.pretrain, "D_tune": joined(splits.tune)}
     sides |= {"probe-train, unseen": splits.probe_train["unseen"], "D_eval": joined(splits.evaluation)}
     disjoint(sides, table.user, "user")
@@ -256,24 +248,10 @@ def _remedy(table: pd.DataFrame) -> str:
 def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) -> str:
     """Sessions a class of D_eval against A.2.2's 80, and 40 for unseen class 3."""
     sessions = evaluated.groupby("gesture").session.nunique()
-    found, paper = [int(sessions.get(gesture, 0)) for gesture in classes], PAPER_SESSIONS[name]
+    found, paper = [int(sessions.get(gesture, 0)) for gesture in classes], _TOLD["paper_sessions"][name]
     counts, printed = (" / ".join(map(str, numbers)) for numbers in (found, paper))
     difference = " / ".join(f"{f - p:+d}" for f, p in zip(found, paper, strict=True))
     return f"D_eval, {name}: {counts} sessions a class; the paper counts {printed} (difference {difference})."
-
-
-# NinaPro
-
-
-DB1_CLASSES = {"in": ("E1-02", "E1-04", "E1-07", "E1-10"), "unseen": ("E1-01", "E1-05", "E1-09", "E1-12")}
-DB1_EVALUATION_REPETITIONS = (2, 5, 7)
-# movements 1, 5, 10 and 15 of exercises C and B
-NINAPRO_CLASSES = {"in": ("E2-01", "E2-05", "E2-10", "E2-15"), "unseen": ("E1-01", "E1-05", "E1-10", "E1-15")}
-NINAPRO_NOTES = (
-    "The paper prints the in-distribution classes as 1, 5, 10 and 10 of exercise C; the second 10 is read as 15.",
-    "Of DB2's 22 glove sensors the four distal ones (columns 7, 10, 14, 18) are dropped: DB7's glove has the other 18.",
-    "Repetitions of DB7 are split at random within a movement and user: the probe has seen the users it is tested on.",
-)
 
 
 def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
@@ -290,7 +268,8 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
     how = {"policies": ("all", "not-self", "other-repetitions", "other-users"), "probe_apart": "repetition"}
     how["remedy"] = "Add whole files of exercises 1 and 2 of DB7, whose movements have two repetitions or more"
     sides = downstream & probed, downstream & ~probed
-    splits = _splits(dataset, table, NINAPRO_CLASSES, train, *sides, notes=NINAPRO_NOTES, **how)
+    how["notes"] = tuple(_TOLD["ninapro"]["notes"])
+    splits = _splits(dataset, table, NINAPRO_CLASSES, train, *sides, **how)
     parts = {"probe-train": joined(splits.probe_train), "D_eval": joined(splits.evaluation)}
     # the same users are probed on and evaluated on: the paper's protocol
     both = {"pre-training": splits.pretrain, "DB7's parts": np.concatenate(list(parts.values()))}
@@ -302,7 +281,7 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
 
 def split_db1(table: pd.DataFrame) -> Splits:
     """DB1: three repetitions of each movement evaluate, the others train (METHOD 1)."""
-    evaluated = table.repetition.isin(DB1_EVALUATION_REPETITIONS)
+    evaluated = table.repetition.isin(_TOLD["db1"]["evaluation_repetitions"])
     how = {"group_kind": "movement-repetition", "probe_apart": "repetition", "remedy": "Add complete exercise 1 files"}
     how["policies"] = ("all", "other-repetitions", "other-users")
     if "S1" in set(table.user):
@@ -343,7 +322,7 @@ def split_by_column(dataset: str, table: pd.DataFrame, classes: dict[str, tuple[
     if none := (table.split == "").sum():
         how["notes"] = (f"{none} windows have no split and are in no part.",)
     splits = _splits(dataset, table, classes, train, {"in": train, "unseen": val}, test, **how)
-    sides = {"train": where(train), "val": where(val), "test": where(test)}
+    sides = {"train": np.flatnonzero(train), "val": np.flatnonzero(val), "test": np.flatnonzero(test)}
     disjoint(sides, table.user, "user")
     disjoint(sides, table.recording, "recording")
     return splits

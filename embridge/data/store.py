@@ -18,7 +18,7 @@ from embridge.config import WindowConfig, fingerprint
 from embridge.data.cutting import arrays_of, checksum, window_bytes
 from embridge.data.signals import POWER_FLOOR, POWER_PARTS, log_power
 from embridge.errors import InputError
-from embridge.files import read_npz, sha256, write_atomically
+from embridge.files import read_npz, read_toml, sha256, write_atomically
 
 STORE_VERSION = 2  # raise it when the same windows would be kept in other files
 VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
@@ -26,19 +26,7 @@ VERIFY_BYTES = 2**32  # read at each opening: 10 s to a minute
 OF_RECORDING = ("user", "session", "hand", "moving_hand", "split", "generalization")
 OF_WINDOW = ("recording", "segment", "start", "offset", "gesture", "repetition", "digest", "checksum")
 # why windows are left out, by the name of their count; and what is kept although it is odd
-LOST = {
-    "ik_failure": "of a pose that is exactly 0 or marked as failed (exclude_ik_failures)",
-    "nan_pose": "with a NaN in the pose",
-    "huge_pose": "with a pose beyond 65504, the largest float16, in which windows are stored",
-    "nan_emg": "with a NaN in the EMG, or as near to one as the filter rings",
-    "no_signal": "without a signal in any channel",
-}
-SHORT = {"short": "of {recordings} recordings", "short_segments": "labelled stretches"}
-KEPT = {
-    "failure_kept": "windows hold a pose of exactly 0 or marked as failed, which exclude_ik_failures leaves out",
-    "dead_channels": "channels are constant or NaN throughout, and zeros in the store",
-    "still_joints": "joints never move",
-}
+LOST, SHORT, KEPT = read_toml(__file__).values()
 NO_NEWS = ("ik_failure", "short_segments", *KEPT)  # of named datasets, whose pages count them
 
 
@@ -51,8 +39,7 @@ def left_out(lost: dict[str, dict], counts: dict[str, int]) -> str:
     """Why windows were left out, and of which recordings, in words, or ""; of the manifest's two entries."""
     windows = ", ".join(_told(lost, LOST))
     told = [f"windows left out of {counts.get('grid', 0)}: {windows}"] if windows else []
-    short = {name: f"{what.format(**counts)} are shorter than a window and give none" for name, what in SHORT.items()}
-    return "; ".join(told + _told(lost, short))
+    return "; ".join(told + _told(lost, {name: what.format(**counts) for name, what in SHORT.items()}))
 
 
 def odd(lost: dict[str, dict], counts: dict[str, int], known: bool) -> list[str]:

@@ -5,8 +5,6 @@ names.toml beside this module holds the names that figures print for the data's 
 
 import re
 import textwrap
-import tomllib
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from embridge.experiments import COLOURS, ONE_CLASS
+from embridge.files import read_toml
 
 WIDTH = 7.2  # inches: the text width of an A4 page, so that a point on the screen is a point on paper
 SMALL = 9  # pt, the smallest type in any figure
@@ -36,7 +35,7 @@ DASHED = {"color": GREY, "ls": "--", "lw": 1}  # chance, an even share, no diffe
 TO_BEAT = {"color": "#000000", "ls": "-.", "lw": 1.4}  # the line of LOG_POWER_LDA: no system has black or this pattern
 COMMITTED = "† committed rows"  # what the tables' mark says, for legends
 
-_TABLE = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+_TABLE = read_toml(__file__, "names.toml")
 SHORT_NAMES = _TABLE["gestures"]  # emg2pose's 29 stages
 NAMES = _TABLE["results"]  # of what results are told apart by, in the order in which figures show them
 _MOVES = {"FE": "flexion", "AA": "abduction"}

@@ -8,7 +8,6 @@ released.toml beside this module maps names.
 
 import os
 import pickle
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -18,20 +17,12 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from embridge.config import ModelConfig
 from embridge.errors import InputError
+from embridge.files import read_toml
 from embridge.models.regressors import Regressor, regressor
 
 VARIABLE = "EMBRIDGE_EMG2POSE_CKPT"
-MODULES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # by class: ours to published
-FILES = {  # METHOD 7 knows of no emg2pose checkpoint, others have re-hosted one under this name
-    "Vemg2pose": "regression_vemg2pose.ckpt",
-    "Vemg2pose tracking": "tracking_vemg2pose.ckpt",
-    "NeuroPose": "regression_neuropose.ckpt",
-    "emg2pose": "regression_emg2pose.ckpt",
-}
-# What a Lightning checkpoint names beside tensors: omegaconf's nodes and the types that these mention.
-_INERT = {"typing.Any", "collections.defaultdict"} | {
-    f"builtins.{name}" for name in ("bool", "bytes", "dict", "float", "int", "list", "object", "str", "tuple")
-}
+_TABLE = read_toml(__file__)
+FILES, INERT, MODULES = _TABLE["files"], _TABLE["inert"], _TABLE["modules"]  # modules by class: ours to published
 
 
 class Inert:
@@ -53,7 +44,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     refused = set()
     try:
         named = set(get_unsafe_globals_in_checkpoint(file))
-        inert = {name for name in named if name in _INERT or name.startswith("omegaconf.")}
+        inert = {name for name in named if name in INERT or name.startswith("omegaconf.")}
         refused = named - inert
         if refused:
             raise pickle.UnpicklingError

@@ -7,8 +7,6 @@ muscles and the glove are tables in .toml files.
 """
 
 import hashlib
-import tomllib
-from pathlib import Path
 
 import numpy as np
 
@@ -22,8 +20,3 @@ def stream(seed: int, *key: str | int) -> np.random.Generator:
     """
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
     return np.random.Generator(np.random.SFC64([seed, *np.frombuffer(digest, dtype="<u4").tolist()]))
-
-
-def table(name: str) -> dict:
-    """The content of a .toml file beside this one."""
-    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embridge.simulator import stream, table
+from embridge.files import read_toml
+from embridge.simulator import stream
 from embridge.simulator.gestures import DOFS, N_DOFS
 from embridge.simulator.physiology import Physiology
 
@@ -14,7 +15,7 @@ TERRITORIES = 2  # independent groups of motor units in a muscle, side by side
 # name: (angle, depth, width, strength, moment arm of each degree of freedom that it moves); units are in the table
 MUSCLES: dict[str, tuple[float, float, float, float, dict[int, float]]] = {
     name: (*place, {DOFS.index(moved): arm for moved, arm in arms.items()})
-    for name, (*place, arms) in table("muscles.toml").items()
+    for name, (*place, arms) in read_toml(__file__, "muscles.toml").items()
 }
 MUSCLE_NAMES = tuple(MUSCLES)
 _PLACE = np.array([m[:4] for m in MUSCLES.values()], dtype=float)

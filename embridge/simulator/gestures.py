@@ -8,7 +8,7 @@ Flexion is positive; a finger's abduction is positive towards the thumb.
 import numpy as np
 
 from embridge.data.emg2pose import JOINTS
-from embridge.simulator import table
+from embridge.files import read_toml
 
 DOFS = (*JOINTS, "wrist_flexion", "wrist_deviation", "pronation", "effort")
 N_JOINTS, N_DOFS = len(JOINTS), len(DOFS)
@@ -16,14 +16,10 @@ WRIST_FLEXION, WRIST_DEVIATION, _, EFFORT = range(N_JOINTS, N_DOFS)
 # Which joints move together in time: the thumb, four fingers, and the wrist with the effort.
 GROUPS = np.repeat(np.arange(6), 4)
 
-_FINGER_LIMITS = ((-0.45, 0.45), (-0.50, 1.60), (-0.10, 1.90), (-0.20, 1.40))
-LIMITS = np.array(
-    [(-0.50, 1.00), (-0.40, 1.10), (-0.30, 1.10), (-0.50, 1.40), *(_FINGER_LIMITS * 4), (-1.2, 1.2), (-0.4, 0.6),
-     (-1.4, 1.4), (0.0, 1.0)]
-)  # (24, 2) rad, last row: effort  # fmt: skip
-_CURL = np.array([1.35, 1.70, 0.95])  # MCP, PIP, DIP of a fully curled finger, rad
-_SPREAD = np.array([0.32, 0.06, -0.16, -0.38])  # MCP abduction of a fully spread hand, rad
-_TABLE = table("poses.toml")
+_TABLE = read_toml(__file__, "poses.toml")
+_CURL, _SPREAD = np.array(_TABLE["curl"]), np.array(_TABLE["spread"])
+_THUMB, _FINGER, _OTHERS = _TABLE["limits"].values()
+LIMITS = np.array([*_THUMB, *(_FINGER * 4), *_OTHERS])  # (24, 2)
 
 
 def _pose(made: dict, thumb="", fingers=(), spread=0.0, wrist=(0.0, 0.0, 0.0), effort=0.0, like=None) -> np.ndarray:

@@ -9,6 +9,7 @@ gyroscope, magnetometer, force.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import scipy.io
@@ -18,7 +19,8 @@ from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.data.ninapro import DB2, gesture_name
 from embridge.data.recordings import Segment
 from embridge.errors import InputError
-from embridge.simulator import stream, table
+from embridge.files import read_toml
+from embridge.simulator import stream
 from embridge.simulator.anatomy import MUSCLE_NAMES, TERRITORIES, Band, Forearm, draw_forearm, place_electrodes
 from embridge.simulator.gestures import DOFS, EFFORT, N_DOFS, POSE_NAMES
 from embridge.simulator.kinematics import SPAN_SCALE, Programme, Style, draw_style, to_rate
@@ -26,43 +28,20 @@ from embridge.simulator.physiology import PHYSIOLOGY, Physiology
 from embridge.simulator.session import perform
 from embridge.simulator.write import whole, write_missing
 
-_TABLE = table("ninapro.toml")
+_TABLE = read_toml(__file__)
 MOVEMENTS = {int(exercise): tuple(poses) for exercise, poses in _TABLE["movements"].items()}
 _OFFSETS = np.array([offset for offset, _ in _TABLE["glove"]])  # raw units
 _GAINS = np.array([[moved_by.get(dof, 0.0) for dof in DOFS] for _, moved_by in _TABLE["glove"]])  # (22, 24)
-FIRST_LABEL = {1: 1, 2: 18}  # the labels run on, as in the real files
-MAINS = 50  # Hz
-VOLT = 1e-6  # V a unit of sensor noise: about what good amplifiers have
-RING = 8  # electrodes at equal distances round the forearm
-# Then four on named muscles: flexor and extensor of the fingers, biceps, triceps. There is no upper arm here: for the
-# biceps stands the brachioradialis, which flexes the elbow with it, for the triceps the extensor carpi ulnaris. These
-# two electrodes hear nothing else, as upper-arm ones are far from the forearm.
-SPOTS = (
-    "flexor digitorum superficialis, middle",
-    "extensor digitorum, middle",
-    "brachioradialis",
-    "extensor carpi ulnaris",
-)
-UPPER_ARM = 2  # the last ones
-SPOT_SD = 3.0  # degrees: how well a muscle is found under the skin
-GLOVE_NOISE = 0.2  # raw units, at 60 Hz
-MADE, LEFT = (0.1, 0.3), (0.0, 0.2)  # s, from..to: the hand's delay when a movement is shown, and no longer shown
-FIT_OFFSET_SD = 8.0  # raw units, between users
-FIT_GAIN_SD = 0.15  # between users (SD of log gain)
+HERE = SimpleNamespace(**_TABLE["constants"])
 
 
-@dataclass(frozen=True)
-class Fit:
-    """The glove's fit on one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated."""
+def draw_fit(seed: int, user: str) -> tuple[np.ndarray, np.ndarray]:
+    """The glove's fit on one hand: raw = offset + gain * (the nominal value); both (22,). It is never calibrated.
 
-    offset: np.ndarray
-    gain: np.ndarray
-
-
-def draw_fit(seed: int, user: str) -> Fit:
-    """One user's fit: hands differ in size, and sensors shift on them."""
+    Hands differ in size, and sensors shift on them.
+    """
     rng = stream(seed, "glove", user)
-    return Fit(FIT_OFFSET_SD * rng.standard_normal(22), np.exp(FIT_GAIN_SD * rng.standard_normal(22)))
+    return HERE.fit_offset_sd * rng.standard_normal(22), np.exp(HERE.fit_gain_sd * rng.standard_normal(22))
 
 
 def glove_values(poses: np.ndarray) -> np.ndarray:
@@ -116,7 +95,7 @@ def expected_segments(file: PlannedMat, config: NinaProSimulationConfig) -> tupl
     found = []
     for k in range(len(MOVEMENTS[file.exercise]) * config.repetitions):
         shown = k * cycle + first
-        made, left = shown + np.mean(MADE), shown + config.movement_seconds + np.mean(LEFT)
+        made, left = shown + np.mean(HERE.made), shown + config.movement_seconds + np.mean(HERE.left)
         gesture = gesture_name(file.exercise, 1 + k // config.repetitions)
         found.append(Segment(round(made * SAMPLE_RATE), round(left * SAMPLE_RATE), gesture, 1 + k % config.repetitions))
     return tuple(found)
@@ -124,13 +103,13 @@ def expected_segments(file: PlannedMat, config: NinaProSimulationConfig) -> tupl
 
 def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
     rng = stream(seed, "ninapro electrodes", user)
-    ring = np.arange(RING) * (360.0 / RING) + p.band_shift_sd * rng.standard_normal()
+    ring = np.arange(HERE.ring) * (360.0 / HERE.ring) + p.band_shift_sd * rng.standard_normal()
     angles = forearm.angle.reshape(-1, TERRITORIES).mean(axis=1)  # (n_muscles,)
-    own = [MUSCLE_NAMES.index(name) for name in SPOTS]
-    spots = angles[own] + SPOT_SD * rng.standard_normal(len(SPOTS))
+    own = [MUSCLE_NAMES.index(name) for name in HERE.spots]
+    spots = angles[own] + HERE.spot_sd * rng.standard_normal(len(own))
     band = place_electrodes(rng, np.concatenate([ring, spots]), forearm.angle, forearm, p)
     muscle = np.arange(len(forearm.angle)) // TERRITORIES  # of each source
-    band.mixing[-UPPER_ARM:] *= muscle == np.array(own)[-UPPER_ARM:, None]
+    band.mixing[-HERE.upper_arm :] *= muscle == np.array(own)[-HERE.upper_arm :, None]
     return band
 
 
@@ -149,7 +128,7 @@ def _draw_programme(file: PlannedMat, config: NinaProSimulationConfig, style: St
             target = style.poses[POSE_NAMES.index(names[rng.integers(len(names))] if stray else name)]
             shown = len(times) * (config.movement_seconds + config.rest_seconds) + config.rest_seconds / 2
             over = shown + config.movement_seconds
-            made, left = shown + rng.uniform(*MADE), over + rng.uniform(*LEFT)
+            made, left = shown + rng.uniform(*HERE.made), over + rng.uniform(*HERE.left)
             amplitude = np.exp(p.amplitude_repetition_sd * rng.standard_normal())
             held, back = p.repetition_sd * rng.standard_normal((2, N_DOFS)) * SPAN_SCALE
             held += relaxed + amplitude * (target - relaxed)
@@ -171,17 +150,17 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
     """
     seed, p, user = config.seed, PHYSIOLOGY, file.user
     style, forearm = draw_style(seed, user, p), draw_forearm(seed, user, p)
-    band, fit = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
+    band, (offset, gain) = _electrodes(seed, user, forearm, p), draw_fit(seed, user)
     programme, times = _draw_programme(file, config, style)
     rng = stream(seed, "ninapro recording", user, file.exercise)
     lags = np.clip(p.finger_lag * rng.standard_normal(6), -0.08, 0.08)
     n = _block_samples(config)  # one movement, which bounds memory
-    emg, glove = [], []
+    emg, glove, first = [], [], HERE.first_label[file.exercise - 1]
     for k in range(len(MOVEMENTS[file.exercise])):
         start = k * n / SAMPLE_RATE
-        signal, _, poses = perform(rng, programme, lags, start, n, forearm, band, p, MAINS, supported=True)
-        seen = fit.offset + fit.gain * glove_values(poses) + GLOVE_NOISE * rng.standard_normal((len(poses), 22))
-        emg.append(signal * np.float32(VOLT))
+        signal, _, poses = perform(rng, programme, lags, start, n, forearm, band, p, HERE.mains, supported=True)
+        seen = offset + gain * glove_values(poses) + HERE.glove_noise * rng.standard_normal((len(poses), 22))
+        emg.append(signal * np.float32(HERE.volt))
         glove.append(to_rate(np.clip(seen, 0, 255).T, n, SAMPLE_RATE).T)
     columns = [i for i in range(22) if file.database == "DB2" or i + 1 not in DB2.dropped]
     return {
@@ -189,7 +168,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
         "exercise": np.array([[file.exercise]], np.uint8),
         "emg": np.concatenate(emg),
         "glove": np.concatenate(glove)[:, columns],
-        **_labels(np.round(times * SAMPLE_RATE).astype(int), n * len(emg), FIRST_LABEL[file.exercise], config),
+        **_labels(np.round(times * SAMPLE_RATE).astype(int), n * len(emg), first, config),
         "simulated": np.array([[1]], np.uint8),  # no field of the real files
     }
 
@@ -204,13 +183,11 @@ def _labels(times: np.ndarray, n: int, first: int, config: NinaProSimulationConf
     return out
 
 
-def write_ninapro(
-    folder: Path, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
-) -> tuple[PlannedMat, ...]:
+def write_ninapro(folder: Path, config: NinaProSimulationConfig, **how) -> tuple[PlannedMat, ...]:
     """Write what is missing of a simulated DB2 and DB7 into ``folder``; returns its files.
 
-    Arguments as of :func:`embridge.simulator.write.write_missing`, and errors; InputError for rests that leave no time
-    to relax, too.
+    ``how`` and errors as of :func:`embridge.simulator.write.write_dataset`; InputError for rests that leave no time to
+    relax, too.
     """
     if config.repetitions < 2 or config.rest_seconds < 0.8 or config.movement_seconds < 2.2:
         raise InputError(
@@ -218,8 +195,7 @@ def write_ninapro(
             f"and rests of 0.8 s, found {config.repetitions}, {config.movement_seconds:g} s, {config.rest_seconds:g} s"
         )
     files, write = plan_ninapro(config), partial(_write_file, folder, config)
-    how = {"per_worker": 1, "progress": progress, "workers": workers}
-    write_missing(folder, config, files, write, lambda file: file_bytes(n_samples(file, config)), **how)
+    write_missing(folder, config, files, write, lambda file: file_bytes(n_samples(file, config)), per_worker=1, **how)
     return files
 
 

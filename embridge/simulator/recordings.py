@@ -17,16 +17,17 @@ from embridge.simulator.session import simulate
 from embridge.simulator.write import write_dataset
 
 
-def open_simulated(
-    folder: Path | str, config: SimulationConfig, *, progress: bool = True, workers: int | None = None
-) -> Source:
-    """Write what is missing of the simulated dataset below ``folder``, then open it as emg2pose's files are opened.
+def open_simulated(folder: Path | str, config: SimulationConfig | NinaProSimulationConfig, **how) -> Source:
+    """Write what is missing of a simulated dataset below ``folder``, then open it as the real one's files are opened.
 
-    A killed run goes on where it stopped. InputError for a folder made with another configuration or a full disk.
+    Of emg2pose, or of DB2 and DB7 by the class of ``config``. A killed run goes on where it stopped. ``how``:
+    ``progress``, a bar, and ``workers``, of which :func:`embridge.simulator.write.write_missing` tells. InputError for
+    a folder made with another configuration or a full disk.
     """
-    folder = Path(folder)
-    write_dataset(folder, config, progress=progress, workers=workers)
-    return open_emg2pose(folder, simulated=True)
+    of_ninapro = isinstance(config, NinaProSimulationConfig)
+    write, read = (write_ninapro, open_ninapro) if of_ninapro else (write_dataset, open_emg2pose)
+    write(Path(folder), config, **how)
+    return read(folder, simulated=True)
 
 
 def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
@@ -41,7 +42,7 @@ def planned_simulated(folder: Path | str, config: SimulationConfig) -> Source:
         about |= {"key": file.filename, "path": Path(folder, file.path), "gesture": file.stage, "hand": file.side}
         about |= {"loader": partial(_simulated, file, config.seed), "counter": partial(_length, file)}
         made_from = fingerprint(made_by, as_json(file), length=64)
-        recordings.append(Recording(sample_rate=SAMPLE_RATE, simulated=True, made_from=made_from, **about))
+        recordings.append(Recording(sample_rate=SAMPLE_RATE, made_from=made_from, **about))
     return Source("simulated", folder, recordings, READER_VERSION, True, failures_known=True)
 
 
@@ -56,17 +57,8 @@ def _simulated(file: PlannedFile, seed: int, recording: Recording) -> Signals:
     return Signals(emg, pose, (Segment(0, len(emg), recording.gesture),))
 
 
-def open_simulated_ninapro(
-    folder: Path | str, config: NinaProSimulationConfig, *, progress: bool = True, workers: int | None = None
-) -> Source:
-    """As :func:`open_simulated`, but DB2 and DB7, in NinaPro's format and through its reader."""
-    folder = Path(folder)
-    write_ninapro(folder, config, progress=progress, workers=workers)
-    return open_ninapro(folder, simulated=True)
-
-
 def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Source:
-    """As :func:`planned_simulated`, of :func:`open_simulated_ninapro`; labels lie where they do on average."""
+    """As :func:`planned_simulated`, of DB2 and DB7; labels lie where they do on average."""
     splits = {database.name: database.split for database in (DB2, DB7)}
     recordings = []
     for file in plan_ninapro(config):

@@ -28,17 +28,15 @@ _EPOCH = 1_700_000_000.0  # s: emg2pose's clock counts seconds since 1970
 PART = ".part"  # an unfinished file; never taken for a whole one
 
 
-def write_dataset(
-    folder: Path, config: SimulationConfig, *, progress: bool = True, workers: int | None = None
-) -> tuple[PlannedFile, ...]:
+def write_dataset(folder: Path, config: SimulationConfig, **how) -> tuple[PlannedFile, ...]:
     """Write what is missing of a simulated dataset in emg2pose's format into ``folder``; returns its files.
 
-    ``metadata.csv`` comes last. Arguments and errors as of :func:`write_missing`.
+    ``metadata.csv`` comes last. ``how``: ``progress`` and ``workers``, which are, as errors, those of
+    :func:`write_missing`.
     """
     files, write = plan(config), partial(write_recording, folder, config.seed)
     # a pool takes a second to start, in which one process writes eight files
-    how = {"per_worker": 8, "progress": progress, "workers": workers}
-    n = write_missing(folder, config, files, write, lambda file: file_bytes(file.n_samples), **how)
+    n = write_missing(folder, config, files, write, lambda file: file_bytes(file.n_samples), per_worker=8, **how)
     metadata = folder / "metadata.csv"
     if n or not metadata.exists():
         write_table(metadata, COLUMNS, (file.row() for file in files))
@@ -58,7 +56,7 @@ def write_json(path: Path, content: dict, **how) -> None:
 
 
 def write_missing(
-    folder: Path, config, files, write: Callable, size: Callable, *, per_worker, progress, workers
+    folder: Path, config, files, write: Callable, size: Callable, *, per_worker: int, progress=True, workers=None
 ) -> int:
     """Write those of the planned ``files`` that are not below ``folder`` yet; returns how many these were.
 
