@@ -1,12 +1,11 @@
 """A trained system in one ONNX file: its network, and in the metadata what is left of a Recogniser (extra "onnx").
 
-The network maps one window as it was scaled for training, "x" (1, C, steps) float32, to its queries (1, M, d), not
-normalised. Metadata "embridge" is JSON: ``windows`` (a WindowConfig: how raw EMG is filtered and cut), ``emg_norm`` and
-``emg_scales`` (how it is scaled then), ``k``, ``pooling``, ``scale``, ``names`` and ``labels`` of the gallery's poses,
-and ``gallery``, (G, d) normalised as base64 of little-endian float32.
+The network maps windows as they were scaled for training, "x" (B, C, steps) float32, to "queries" (B, M, d), not
+normalised, and "cosine" (B, G), the highest that a query of each window has with each pose of "gallery" (G, d), which
+is normalised. Metadata "embridge" is JSON: ``windows`` (a WindowConfig: how raw EMG is filtered and cut), ``emg_norm``
+and ``emg_scales`` (how it is scaled then), ``k``, ``pooling``, ``scale``, and ``names`` and ``labels`` of the poses.
 """
 
-import base64
 import importlib.util
 import json
 import logging
@@ -26,18 +25,20 @@ from embridge.errors import InputError
 from embridge.inference import Embedder, Recogniser, load
 
 TOLERANCE = 1e-4  # by which normalised queries may differ from torch's
-FIELDS = ("name", "d", "windows", "emg_norm", "emg_scales", "k", "pooling", "scale", "names", "labels", "gallery")
+OUTPUTS = ["queries", "cosine", "gallery"]
+FIELDS = ("name", "d", "windows", "emg_norm", "emg_scales", "k", "pooling", "scale", "names", "labels")
 
 
-class _Queries(nn.Module):
-    """What is exported: :attr:`Embedder.emg`, always with an axis of queries."""
+class _Graph(nn.Module):
+    """What is exported: windows to queries and cosines, and the gallery."""
 
-    def __init__(self, embedder: Embedder):
+    def __init__(self, run: Recogniser):
         super().__init__()
-        self.model, self.function, self.d = embedder.model, embedder.emg, embedder.d
+        self.model, self.run = run.embedder.model, run
 
     def forward(self, x):
-        return self.function(x).reshape(1, -1, self.d)
+        queries = self.run.embedder.emg(x).reshape(x.shape[0], -1, self.run.embedder.d)
+        return queries, self.run.highest_of(queries), self.run.gallery.clone()
 
 
 def export(run, file, *, names=None) -> Path:
@@ -54,7 +55,7 @@ def export(run, file, *, names=None) -> Path:
     ------
     InputError
         without the packages of the extra "onnx", for a Pose-MAE, another ending, and where onnxruntime's normalised
-        queries of random windows differ from torch's by more than 1e-4
+        queries of random windows, or their cosines, differ from torch's by more than 1e-4
     """
     _need("onnx", "onnxscript", "onnxruntime")
     file = Path(file)
@@ -70,24 +71,27 @@ def export(run, file, *, names=None) -> Path:
         )
     windows, reader = embedder.windows, embedder.reader
     steps = n_bins(windows) if reader.emg_norm == "log-power" else windows.window
-    graph, x = _Queries(embedder).eval(), torch.randn(4, windows.n_channels, steps)
+    x, batch = torch.randn(4, windows.n_channels, steps), ({0: torch.export.Dim("batch")},)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(graph, (x[:1],), input_names=["x"], dynamo=True, verbose=False)
+        program = torch.onnx.export(
+            _Graph(run).eval(), (x,), input_names=["x"], output_names=OUTPUTS, dynamic_shapes=batch, dynamo=True,
+            verbose=False,
+        )  # fmt: skip
     stats = None if reader.emg_stats is None else {k: v.flatten().tolist() for k, v in reader.emg_stats.items()}
     values = [embedder.name, embedder.d, as_json(windows), reader.emg_norm, stats, run.k, run.pooling, run.scale]
-    packed = base64.b64encode(run.gallery.numpy().astype("<f4").tobytes()).decode("ascii")
-    values += [list(names or ()), run.classes[run.votes].tolist(), packed]
+    values += [list(names or ()), run.classes[run.votes].tolist()]
     about = {"version": __version__} | dict(zip(FIELDS, values, strict=True))
     program.model.metadata_props["embridge"] = json.dumps(about)
     part = file.with_name(f".{file.name}.part")
     try:
         program.save(part)
-        found = recogniser(part).embedder
+        found = recogniser(part)
         with torch.inference_mode():
-            ours, theirs = (nn.functional.normalize(f(x), dim=-1) for f in (_each(graph), found.emg))
-        error = float((ours - theirs).abs().max())
+            ours, theirs = (nn.functional.normalize(one.embedder.emg(x), dim=-1) for one in (run, found))
+            errors = (ours.reshape(theirs.shape) - theirs, run.highest(x) - found.highest(x))
+        error = max(float(error.abs().max()) for error in errors)
         if not error <= TOLERANCE:
             raise InputError(f"export: onnxruntime is {error:.1g} off torch; try another version of it")
         os.replace(part, file)
@@ -110,8 +114,9 @@ def recogniser(file, *, threads: int = 1) -> Recogniser:
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         about = json.loads(session.get_modelmeta().custom_metadata_map["embridge"])
-        name, d, windows, norm, stats, k, pooling, scale, _, labels, packed = (about[field] for field in FIELDS)
-        found = np.frombuffer(base64.b64decode(packed, validate=True), "<f4").reshape(-1, d)
+        name, d, windows, norm, stats, k, pooling, scale, _, labels = (about[field] for field in FIELDS)
+        size = [1, *session.get_inputs()[0].shape[1:]]
+        gallery = session.run(["gallery"], {"x": np.zeros(size, np.float32)})[0]
         if windows["bandpass"]:
             windows["bandpass"] = tuple(windows["bandpass"])
         config = WindowConfig(**windows)
@@ -121,16 +126,13 @@ def recogniser(file, *, threads: int = 1) -> Recogniser:
     if stats:
         scales["emg"] = Statistics((), (), tuple(stats["mean"]), tuple(stats["std"]))
 
-    def emg(x):
-        return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+    def by(output: str):
+        return lambda x: torch.from_numpy(session.run([output], {"x": x.numpy()})[0])
 
-    embedder = Embedder(name, config, Reader(None, None, scales, norm), d, _each(emg))
-    return Recogniser(embedder, found.copy(), labels, scale=scale, k=k, pooling=pooling)
-
-
-def _each(function):
-    """A function of one window, for (B, C, steps)."""
-    return lambda x: torch.cat([function(one) for one in x.split(1)])
+    embedder = Embedder(name, config, Reader(None, None, scales, norm), d, by("queries"))
+    found = Recogniser(embedder, gallery, labels, scale=scale, k=k, pooling=pooling)
+    found.highest = by("cosine")
+    return found
 
 
 def _need(*packages: str) -> None:

@@ -26,7 +26,7 @@ from embridge.data.cutting import robust_scale
 from embridge.data.live import live_windows
 from embridge.data.signals import emg_features, pose_frames, sections
 from embridge.errors import InputError
-from embridge.evaluation import majority
+from embridge.evaluation import TILE, majority
 from embridge.experiments import slug
 from embridge.files import read_npz
 from embridge.models import new_model, own, pose_encoder
@@ -98,17 +98,20 @@ class Embedder:
         """
         return normalize(self.queries(x, scale), dim=-1)
 
-    def queries(self, x, scale: float | None = None) -> Tensor:
-        """The same before they are normalised, as "mean" pooling reads them; arguments as of :meth:`encode_emg`."""
+    def queries(self, x, scale: float | None = None, function: Callable | None = None) -> Tensor:
+        """The same before they are normalised, as "mean" pooling reads them; arguments as of :meth:`encode_emg`.
+
+        function: what is made of scaled windows instead.
+        """
         if self.emg is None:
             raise InputError(f"{self.name} embeds poses alone and has no EMG encoder; use encode_pose or another run")
         windows = self.windows
         x = _checked("raw EMG", x, (windows.n_channels, windows.window))
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
-        return self.of_filtered(np.stack([filter_window(window.T, windows) for window in x]), scale)
+        return self.of_filtered(np.stack([filter_window(window.T, windows) for window in x]), scale, function)
 
-    def of_filtered(self, filtered: np.ndarray, scale: float | None = None) -> Tensor:
+    def of_filtered(self, filtered: np.ndarray, scale: float | None = None, function: Callable | None = None) -> Tensor:
         """Those of windows (B, C, T) float32 that are filtered already; errors of windows without a signal alone."""
         if self.reader.emg_norm == "log-power":
             x = [emg_features(window, n_bins(self.windows)) for window in filtered]
@@ -120,7 +123,7 @@ class Embedder:
         else:
             live = np.ptp(filtered, axis=(0, 2)) > 0
             x = filtered / np.float32(robust_scale(filtered[:, live]) if scale is None else scale)
-        return self._encode(self.emg, self.reader.scale_emg, np.stack(x))
+        return self._encode(function or self.emg, self.reader.scale_emg, np.stack(x))
 
     def encode_pose(self, p) -> Tensor:
         """(B, d) l2-normalised v of poses p (B, J, T), rad (or the recordings' unit), float32 on the CPU.
@@ -177,12 +180,12 @@ class Recogniser:
         if pooling not in ("max", "mean"):
             raise InputError(f"recogniser: expected pooling 'max' or 'mean', found {pooling!r}")
         self.embedder, self.scale, self.k, self.pooling = embedder, scale, min(k, len(gallery)), pooling
-        self.gallery = normalize(gallery.detach(), dim=-1)
+        self.gallery = normalize(gallery.detach(), dim=-1).T.contiguous().T  # a dimension at a time: a faster product
         self.classes, self.votes = labels.unique(return_inverse=True)
 
     def label(self, window) -> int:
         """The label that the window's k nearest poses vote for; arguments and errors as :meth:`neighbours`."""
-        return self._vote(*self.neighbours(window))
+        return self._labels(self._cosines(window))[0]
 
     def stream(self, chunks: Iterable, every: float = 0.05) -> Iterator[Decision]:
         """Label raw EMG as it comes: a decision every ``every`` s of signal, in steady memory, by the past alone.
@@ -194,9 +197,10 @@ class Recogniser:
         """
         for due in live_windows(chunks, self.embedder.windows, every):
             windows = [window for _, window in due if window is not None]
-            queries = iter(self.embedder.of_filtered(np.stack(windows), self.scale) if windows else ())
+            cosines = self.embedder.of_filtered(np.stack(windows), self.scale, self.highest) if windows else None
+            found = iter(self._labels(cosines) if windows else ())
             for sample, window in due:
-                yield Decision(sample, -1 if window is None else self._vote(*self._nearest(next(queries))))
+                yield Decision(sample, -1 if window is None else next(found))
 
     def neighbours(self, window) -> tuple[Tensor, Tensor]:
         """Cosines (k,) and gallery indices (k,) of the nearest poses, best first.
@@ -204,23 +208,34 @@ class Recogniser:
         ``window`` is (T, C), raw, in the recording's unit. Raises InputError for another shape or a number that is
         not finite, and where log-power is read for a window without a signal: the store leaves such windows out, too.
         """
+        return self._cosines(window)[0].topk(self.k)
+
+    def highest(self, x: Tensor) -> Tensor:
+        """The highest cosine (B, G) that a query of each scaled window (B, C, steps) has with each pose."""
+        queries = self.embedder.emg(x).reshape(len(x), -1, self.embedder.d)
+        parts = queries.split(max(1, TILE // (queries.shape[1] * len(self.gallery))))
+        return torch.cat([self.highest_of(part) for part in parts])
+
+    def highest_of(self, queries: Tensor) -> Tensor:
+        """The same of queries (B, M, d) of windows, in one tile."""
+        if self.pooling == "mean":
+            queries = queries.mean(1, keepdim=True)
+        return (normalize(queries, dim=-1) @ self.gallery.T).amax(1)
+
+    def _cosines(self, window) -> Tensor:
+        """Those (1, G) of a raw window (T, C)."""
         window, windows = np.asarray(window), self.embedder.windows
         if window.shape != (windows.window, windows.n_channels):
             raise InputError(
                 f"window of raw EMG: expected {windows.window} samples x {windows.n_channels} channels, found "
                 f"{' x '.join(map(str, window.shape))}; cut it to {windows.window / windows.sample_rate:g} s"
             )
-        return self._nearest(self.embedder.queries(window.T[None], self.scale))
+        return self.embedder.queries(window.T[None], self.scale, self.highest)
 
-    def _nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines (k,) and gallery indices (k,) for one window's queries (1, M, d) or (1, d)."""
-        queries = queries.reshape(-1, self.embedder.d)  # (M, d)
-        if self.pooling == "mean":
-            queries = queries.mean(0, keepdim=True)
-        return (normalize(queries, dim=-1) @ self.gallery.T).amax(0).topk(self.k)
-
-    def _vote(self, cosine: Tensor, index: Tensor) -> int:
-        return int(self.classes[majority(self.votes[index][None], cosine[None], len(self.classes))])
+    def _labels(self, cosines: Tensor) -> list[int]:
+        """What the k nearest poses of each row of cosines (B, G) vote for."""
+        cosine, index = cosines.topk(self.k)
+        return self.classes[majority(self.votes[index], cosine, len(self.classes))].tolist()
 
 
 @cache

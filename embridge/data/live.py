@@ -31,9 +31,11 @@ class CausalFilter:
 
         first = np.zeros(emg.shape[1]) if self.last is None else self.last
         x = np.concatenate([first[None], emg], dtype=np.float64)
-        good = np.where(np.abs(x) < HUGE, np.arange(len(x))[:, None], 0)
-        x = np.take_along_axis(x, np.maximum.accumulate(good, axis=0), axis=0)[1:]
-        if len(x):
+        good = np.abs(x) < HUGE
+        if not good.all():
+            good = np.where(good, np.arange(len(x))[:, None], 0)
+            x = np.take_along_axis(x, np.maximum.accumulate(good, axis=0), axis=0)
+        if len(x := x[1:]):
             self.last = x[-1]
             if self.sos is not None:
                 if self.state is None:
@@ -99,8 +101,8 @@ def live_windows(
             if age < config.window or clear < spread:
                 due.append((received, None))
                 continue
-            silent = still >= config.window - 1
-            live = np.where(silent[:, None], np.float32(0), window)  # a copy: the buffer is written over
+            live = window.copy()  # the buffer is written over
+            live[still >= config.window - 1] = 0
             due.append((received, None if is_flat(live) else live))
         if due:
             yield due

@@ -184,7 +184,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """x: (B or 1, M, d); memory: (B, L, d); returns (B, M, d)."""
-        q = split_heads(self.q(x).expand(len(memory), -1, -1), self.n_heads)
+        q = split_heads(self.q(x).expand(memory.shape[0], -1, -1), self.n_heads)
         k, v = (split_heads(part, self.n_heads) for part in self.kv(memory).chunk(2, dim=-1))
         return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
 
@@ -247,7 +247,7 @@ class Encoder(nn.Module):
         cls_only: (B, 1, d), the same [CLS], for a fifth less work: the last block runs for it alone.
         """
         tokens = self.tokenizer(x, keep)  # (B, K, d)
-        tokens = torch.cat([self.cls.expand(len(x), -1, -1), tokens], dim=1)  # (B, 1 + K, d)
+        tokens = torch.cat([self.cls.expand(x.shape[0], -1, -1), tokens], dim=1)  # (B, 1 + K, d)
         for block in self.blocks[:-1]:
             tokens = block(tokens)
         return self.norm(self.blocks[-1](tokens, slice(0, 1) if cls_only else ALL))
