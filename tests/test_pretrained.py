@@ -24,6 +24,7 @@ from embridge.files import read_npz
 from embridge.paper import all_stages, comparisons, decoded, kept, new_user, open_choices, open_set, records, scoring
 from embridge.paper.described import DESCRIBED, described_rows
 from embridge.paper.results import Page, as_frame
+from embridge.paper.streamed import streamed_rows
 from embridge.pretrained import SYSTEMS, Shipped, open_study
 from embridge.run import cli
 from embridge.run.pages import STEMS
@@ -253,7 +254,7 @@ def committed(run, tmp_path_factory):
         "open_choices": open_choices.evaluated(run),
         "beyond": [r for r in described_rows(run) if r["gallery"] == DESCRIBED] + open_set.open_set_rows(run)
         + all_stages.all_stages_rows(run) + new_user.moved_rows(run) + new_user.own_rows(run)
-        + new_user.recentred_rows(run) + decoded.decoded_rows(run),
+        + new_user.recentred_rows(run) + decoded.decoded_rows(run) + streamed_rows(run),
     }  # fmt: skip
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(run.figures / "rows", root / "figures" / run.figures.name / "rows")
