@@ -9,7 +9,8 @@ import pytest
 from embridge.run.cli import NOTEBOOKS
 from embridge.run.pages import STEMS
 
-CHAPTERS = ("mae_pretraining", "contrast", "qformer", "mprl", "communities", "objective", "beyond")
+CHAPTERS = ("data", "mae_pretraining", "contrast", "qformer", "mprl", "communities", "objective", "results")
+CHAPTERS += ("ablations", "sensitivity", "open_choices", "beyond")
 SOLVED = [STEMS[name] for name in CHAPTERS]
 
 
