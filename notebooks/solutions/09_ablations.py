@@ -16,7 +16,7 @@ def answers(study: Study) -> None:
     """Print them, of a study at any profile."""
     # 1. A line that differs from EMBridge by nothing but chance keeps its sign in three seeds one time in four, for the
     #    second and the third must fall on the first one's side; more often, as the users are the same in all. So hold
-    #    the cells that keep it against a quarter. One seed, as in smoke, says nothing. (Two lines stand here for all.)
+    #    the cells that keep it against a quarter. One seed says nothing. (Two lines stand here for all.)
     kept, _ = records.read(comparisons.with_seeds([study]), REMOVED)
     kept += records.read([study], ["EMBridge"])[0]
     results = as_frame([r for record in kept for r in record.rows] + comparisons.recorded_seeds([study], ["EMBridge"]))
