@@ -145,6 +145,12 @@ def over_seeds(results: pd.DataFrame) -> pd.DataFrame:
     return results.assign(made=results["origin"], origin="")
 
 
+def of_own_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without committed ones of seeds that this run has not: lines beside its own are of the same seeds."""
+    own = rows.loc[rows["origin"] == "", "seed"].dropna().unique()
+    return rows[rows["seed"].isin(own) | rows["seed"].isna()] if len(own) else rows
+
+
 @cache
 def usual_k(dataset: str) -> int:
     """Number of neighbours that vote in zero-shot on a dataset."""

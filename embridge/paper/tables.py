@@ -69,6 +69,7 @@ def headline_rows(
         systems = tuple(system for system in systems if system not in PUBLISHED)
     results = tc.select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
     spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
+    results = tc.of_own_seeds(results)
     lines, cells = lda_lines(results, dataset) if LOG_POWER_LDA in systems else {}, []
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
