@@ -87,7 +87,8 @@ def test_the_animation_shows_them_in_little_room(study, tmp_path):
     assert off == pytest.approx(decoded.errors(study, ids[1:])[SYSTEM].mean(), rel=1e-4)
     png = figures.decoded_hands(hands, seconds=2.0, stamp="simulated data")
     page = Page("99_hands", tmp_path, context={"simulated": True})
-    assert page.animation(png, "hands", "Two hands.").data == (tmp_path / "99_hands" / "hands.png").read_bytes() == png
+    assert page.animation(png, "hands", "Two hands.").data == "> Simulated data. Two hands."
+    assert (tmp_path / "99_hands" / "hands.png").read_bytes() == png
     page.write()
     assert (tmp_path / "99_hands" / "hands.png").exists() and "Simulated data. Two hands." in (
         tmp_path / "99_hands" / "results.json"

@@ -295,7 +295,7 @@ def test_fault_06_broken_recordings_are_skipped_from_the_command_line_and_named_
     names = {"open_study": open_study, "Page": Page, "STEMS": STEMS, "train": True} | parameters_of(
         cli.parse([*common, "--skip-broken"])
     )
-    wanted = ("study = ", "page = ", "source = ", "store = ", "page.note(", "page.write(")
+    wanted = ("study = ", "page = ", "source = ", "store, config = ", "page.note(", "page.write(")
     exec("".join(line.rstrip("\n") + "\n" for line in lines if line.startswith(wanted)), names)  # what its page does
     notes = json.loads(next(tmp_path.glob(f"figures/*/{STEMS['data']}/results.json")).read_text())["notes"]
     assert notes["left_out"] == [broken.name] and notes["dropped"]["broken_files"] == 1
