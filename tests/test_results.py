@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, row
+from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, read_rows, row
 from embridge.paper.scoring import Outcome, evaluate_predictions
 
 matplotlib.use("Agg")
@@ -382,3 +382,16 @@ def test_a_page_that_cannot_be_read_is_named(tmp_path, text):
 def test_no_pages_give_an_empty_table(tmp_path):
     assert collect(tmp_path).empty
     assert (tmp_path / "results.csv").read_text("utf-8").strip() == ",".join(COLUMNS)
+
+
+def test_what_every_row_says_stands_once_and_comes_back(tmp_path):
+    rows = [row(**BASE, metric="f1", value=v, n=n, user=u) for v, n, u in ((1.0, 1, "a"), (1.0, 2, ""), (0.0, 2, "b"))]
+    for some in (rows, rows[:2], rows[:1], []):
+        file = tmp_path / "results.json"
+        file.write_text(as_text({"notebook": "07"}, some), encoding="utf-8")
+        assert read_rows(file, "a page's results.json", "run it again") == ({"notebook": "07"}, some)
+    file.write_text(text := as_text({}, rows), encoding="utf-8")
+    assert text.count('"simulated"') == 1 and json.loads(text)["every row"].keys() == {*BASE, "metric", "version"}
+    file.write_text(text.replace('"every row": {', '"every row": [{').replace('},\n "rows"', '}],\n "rows"'), "utf-8")
+    with pytest.raises(InputError, match="expected a page's results.json"):
+        read_rows(file, "a page's results.json", "run it again")

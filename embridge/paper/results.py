@@ -273,17 +273,24 @@ def read_rows(file: Path, what: str, remedy: str, origin: str = "") -> tuple[dic
     """A file of :func:`as_text`, each row checked and with its origin; InputError says ``what`` it should be."""
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
+        same = {"version": 1} | about.pop("every row", {})  # 1 wrote none
         given = {"origin": origin} if origin else {}
-        return about, [row(**{"version": 1} | fields | given) for fields in about.pop("rows")]  # 1 wrote none
+        return about, [row(**same | fields | given) for fields in about.pop("rows")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or a row that is none
         raise InputError(f"{file}: expected {what}, found {error!r}; {remedy}") from error
 
 
 def as_text(about: dict, rows: list[dict]) -> str:
-    """JSON of ``about`` and its ``rows``, without empty fields, a row a line: a file that git can show, and small."""
+    """JSON of ``about`` and its ``rows``, a row a line: a file that git can show, and small.
+
+    Fields that are empty are left out, and what is the same in every row stands once, in "every row".
+    """
     full = [{c: v for c, v in fields.items() if v not in (None, "")} for fields in rows]
-    lines = ",\n".join(json.dumps(fields, ensure_ascii=False, allow_nan=False) for fields in full)
-    head = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False)[:-2]
+    same = dict(set.intersection(*(set(fields.items()) for fields in full))) if len(full) > 1 else {}
+    same = {c: same[c] for c in COLUMNS if c in same}
+    own = ({c: v for c, v in fields.items() if c not in same} for fields in full)
+    lines = ",\n".join(json.dumps(fields, ensure_ascii=False, allow_nan=False) for fields in own)
+    head = json.dumps(about | {"every row": same}, indent=1, ensure_ascii=False, allow_nan=False)[:-2]
     return f'{head},\n "rows": [\n{lines}\n]}}\n'
 
 
