@@ -178,7 +178,7 @@ def text(cells: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts(cells: pd.DataFrame) -> dict[str, str]:
     """A sentence on each option of METHOD 9, from the numbers of :func:`numbers` alone."""
-    return {c.option: _verdict(cells[cells["option"] == c.option]) for c in OPEN_CHOICES}
+    return {o: _verdict(cells[cells["option"] == o]) for o in dict.fromkeys(c.option for c in OPEN_CHOICES)}
 
 
 def clear(cells: pd.DataFrame) -> pd.Series:
