@@ -74,6 +74,14 @@ def filtered(study: Study, window: int) -> np.ndarray:
     return emg[where.start : where.start + config.window].T
 
 
+def user_labels(study: Study, users: pd.Series) -> list[str]:
+    """What the page calls users: "user 54" for the simulation's "sim054" and "user 55" for its "0055".
+
+    Every fourth id of the simulation looks like a number, as some of emg2pose's do. Real ids stay as they are.
+    """
+    return ("user " + users.str.extract(r"(?:sim)?0*(\d+)$")[0] if study.context["simulated"] else users).tolist()
+
+
 def traces(study: Study, ids: np.ndarray) -> np.ndarray:
     """(n, C, T') filtered windows at EMG_HZ; 1 is what 0.5 % of a window's samples exceed, in whichever channel."""
     step = max(1, round(study.windows.sample_rate / EMG_HZ))
@@ -113,7 +121,7 @@ def class_set(study: Study, system: str, classes: str) -> dict:
         "accuracy": accuracy,
         "window": ids.tolist(),
         "label": splits.labels(classes, ids).tolist(),
-        "user": table["user"].tolist(),
+        "user": user_labels(study, table["user"]),
         "hand": table["hand"].tolist(),
         "v": packed(v, "i2"),
         "frames": packed(bin_means(poses, bins // COARSER), "i1"),

@@ -146,7 +146,8 @@ def test_what_is_played_with_is_drawn_from_d_eval_gestures_in_turn(study, page):
         n = len(study.splits.classes[classes])
         assert gestures[ids[:n]].nunique() == n and found["u"]["shape"][0] == demo.QUERIES
         assert found["label"] == study.splits.labels(classes, ids).tolist()
-        assert found["user"] == study.splits.table.user[ids].tolist()
+        users = study.splits.table.user[ids]  # "sim001", and every fourth of another form
+        assert found["user"] == [f"user {int(user.removeprefix('sim'))}" for user in users]
         assert 0 < unpacked(found["emg"]).std() and unpacked(found["emg"]).shape == (demo.QUERIES, 16, 2000)
         angles = study.store.read_pose(ids[: demo.QUERIES]).numpy()
         np.testing.assert_allclose(unpacked(found["pose"]), angles, atol=1e-4)
@@ -360,5 +361,5 @@ def test_it_is_one_small_file(study, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "ANIMATED", 1)
     file = demo.animate(study, tmp_path / "a.gif")
     with Image.open(file) as movie:
-        assert 2 < movie.n_frames <= 2 * 2 * FRAMES and movie.info["loop"] == 0 and movie.size == (760, 330)
-    assert file.stat().st_size < 2e6 / 3
+        assert 2 < movie.n_frames <= 2 * 2 * FRAMES and movie.info["loop"] == 0 and movie.size == (760, 400)
+    assert file.stat().st_size < 1.5e6 / 3
