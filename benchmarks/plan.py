@@ -318,7 +318,7 @@ def foot(study: Study, data: Data, found: pd.DataFrame, options: argparse.Namesp
     if any(EXPERIMENTS[name].kind == "regressor" for name in found.index):
         yield "Regressors may stop early; their steps and time are the most (of long: --hours H trains them in pieces)."
     if headline_alone(study.profile.name, study.tokens) and study.profile.name == "long":
-        pages = f"page {NUMBERS['results']}'s table and CPEP's growth ({NUMBERS['efficiency']})"
+        pages = f"page {NUMBERS['appendix']}'s table and CPEP's growth ({NUMBERS['efficiency']})"
         yield f"On another front end than its own long trains the headline for {pages}."
     elif study.dataset == "simulated" and study.profile.name != "quick":
         yield "Without names a run and a sweep train NinaPro's columns, too: --plan --dataset simulated-ninapro."

@@ -40,7 +40,7 @@ def lines(file: str) -> list[str]:
 
 def seeds() -> list[str]:
     """The rows of the page's table of seeds: the mean over them and, in round brackets, the lowest and highest."""
-    cells, found = pd.read_csv(FIGURES / STEMS["results"] / "seeds.csv", keep_default_na=False, dtype=str), []
+    cells, found = pd.read_csv(FIGURES / STEMS["appendix"] / "seeds.csv", keep_default_na=False, dtype=str), []
     cells["text"] = [f"{r['mean over seeds']} ({r['lowest']} to {r['highest']})" for r in cells.to_dict("records")]
     for system, rows in cells.groupby("system", sort=False):
         texts = rows.set_index(["protocol", "classes"])["text"]
@@ -115,7 +115,7 @@ def test_epochs_are_the_first_after_which_ten_more_gain_little():
 
 def clear_differences() -> list[str]:
     """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
-    pairs = pd.read_csv(FIGURES / STEMS["results"] / "seed_differences.csv")
+    pairs = pd.read_csv(FIGURES / STEMS["appendix"] / "seed_differences.csv")
     clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
     return [
         f"- {r.protocol} {r.classes}, {r.systems}: {r.difference:+.2f} [{r.low:.2f}, {r.high:.2f}]"

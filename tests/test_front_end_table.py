@@ -61,7 +61,7 @@ def test_a_sweep_of_it_has_three_seeds_and_no_ninapro(tmp_path, monkeypatch):
 def test_the_plan_says_that_it_is_the_headline_alone(tmp_path, capsys, monkeypatch):
     step = dict.fromkeys(("parameters", "trained", "weights", "seconds", "measured", "window"), 1)
     monkeypatch.setattr(plan, "measure", lambda *_: step)
-    said = f"On another front end than its own long trains the headline for page {NUMBERS['results']}'s table"
+    said = f"On another front end than its own long trains the headline for page {NUMBERS['appendix']}'s table"
     for tokens, other in (("waveform", True), ("features", False)):  # long's own are features
         argv = ["--profile", "long", "--tokens", tokens, "--device", "cpu", "--out", str(tmp_path / "out")]
         assert plan.main(argv) == 0

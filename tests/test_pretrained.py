@@ -248,7 +248,8 @@ def committed(run, tmp_path_factory):
         records.record(run, name)
     pairs = [("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("Q-Former", "CPEP")]
     made = {
-        "results": scoring.no_network_rows(run) + comparisons.audit(run, [run], pairs) + scoring.mean_pose_rows(run)
+        "results": scoring.no_network_rows(run),
+        "appendix": comparisons.audit(run, [run], pairs) + scoring.mean_pose_rows(run)
         + [r for classes in SETS for r in comparisons.shuffled_labels(run, classes)],
         "efficiency": [r for classes in SETS for r in scoring.few_shot(run, LOG_POWER_LDA, classes)],
         "open_choices": open_choices.evaluated(run),

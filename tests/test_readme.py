@@ -57,7 +57,7 @@ def test_chapters_are_the_notebooks_and_their_names_stand_in_one_table():
 
 def test_what_holds_is_what_the_committed_tables_say():
     said = flat(section("What holds, and what does not"))
-    seeds = pd.read_csv(FIGURES / STEMS["results"] / "seeds.csv")
+    seeds = pd.read_csv(FIGURES / STEMS["appendix"] / "seeds.csv")
     mean = seeds["mean over seeds"]
     rows = seeds[seeds["system"].isin(ALIGNED)]
     assert len(rows) == 4 * len(ALIGNED) and set(rows["seeds"]) == {3}
@@ -65,7 +65,7 @@ def test_what_holds_is_what_the_committed_tables_say():
     assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance is 0.25)" in said
     assert not mean[rows.index].str.contains(table_cells.NOT_ABOVE).any()
     assert "every aligned system beats the classical line" in said and LOG_POWER_LDA in set(seeds["system"])
-    pairs = pd.read_csv(FIGURES / STEMS["results"] / "seed_differences.csv")
+    pairs = pd.read_csv(FIGURES / STEMS["appendix"] / "seed_differences.csv")
     assert ((pairs["low"] < 0) & (pairs["high"] > 0)).all()
     assert "Between CPEP, Q-Former and EMBridge no difference is clear." in said
     verdicts = pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["verdict"]

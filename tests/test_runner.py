@@ -194,7 +194,8 @@ def test_the_rules_find_this_package_s_modules_wherever_they_lie():
     known = {path.stem: Job(path, path.parent) for path in cli.notebooks()}
     keys = [{stem: job.key({}, "", records) for stem, job in known.items()} for records in ("", "new")]
     shown = {stem for stem in known if keys[0][stem] != keys[1][stem]}
-    assert shown == {STEMS[n] for n in ("results", "ablations", "sensitivity", "efficiency", "open_choices", "beyond")}
+    read = ("results", "ablations", "sensitivity", "efficiency", "open_choices", "beyond", "appendix")
+    assert shown == {STEMS[name] for name in read}
     code = ["from embridge.experiments import Study"]
     assert (
         notebooks.code_key(code) != notebooks.code_key([]) == notebooks.code_key(["from embridge.nowhere import Study"])

@@ -10,7 +10,7 @@ from embridge.run.cli import NOTEBOOKS
 from embridge.run.pages import STEMS
 
 CHAPTERS = ("data", "mae_pretraining", "contrast", "qformer", "mprl", "communities", "objective", "results")
-CHAPTERS += ("ablations", "sensitivity", "open_choices", "beyond")
+CHAPTERS += ("ablations", "sensitivity", "open_choices", "beyond", "appendix")
 SOLVED = [STEMS[name] for name in CHAPTERS]
 
 

@@ -1,4 +1,4 @@
-"""What the page of results compares: systems, galleries, this run with other seeds or another front end, controls."""
+"""What the pages of results compare: systems, galleries, this run with other seeds or another front end, controls."""
 
 import itertools
 from collections.abc import Iterable
@@ -72,7 +72,7 @@ def difference_rows(outcomes: list[Outcome], pairs: list[tuple[str, str]], study
     ]
 
 
-@of_whole_run("_results", protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
+@of_whole_run("_appendix", protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
 def audit(study: Study, studies: list[Study], pairs: list[tuple[str, str]]) -> list[dict]:
     """Rows of :func:`difference_rows` for the aligned systems, of the ``studies`` of all seeds, window by window."""
     asked = itertools.product(studies, ALIGNED, SETS)

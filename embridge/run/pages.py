@@ -18,6 +18,7 @@ TITLES = {  # name: title, the notebook's first heading
     "tsne": "What alignment does to the space",
     "open_choices": "What the papers do not say",
     "beyond": "Beyond the papers",
+    "appendix": "Appendix: how far the results carry",
 }
 NUMBERS = {name: f"{number:02d}" for number, name in enumerate(TITLES, 1)}
 STEMS = {name: f"{number}_{name}" for name, number in NUMBERS.items()}

@@ -19,7 +19,7 @@ def answers(study: Study) -> None:
     """Print them, of a study at any profile."""
     # 1. If the order turns, the papers' order is one of the protocol as much as of the systems: a product, which has
     #    no pose of the window that asks nor of its user, would take the other one. Hold the distance against chapter
-    #    08's intervals first. That "not-self" never gains is no finding: it takes right votes away and no others.
+    #    15's intervals first. That "not-self" never gains is no finding: it takes right votes away and no others.
     of = {name: readings(study, name, "unseen") for name in ("EMBridge", "CPEP", "Q-Former")}
     scores = {p: [of[name][p, "max"].rows[0]["value"] for name in ("EMBridge", "CPEP")] for p in study.splits.policies}
     assert scores["not-self"] <= scores["all"]
