@@ -19,8 +19,9 @@ def test_the_table_is_the_notebooks_in_order():
     assert [path.stem for path in notebooks()] == list(STEMS.values())
     for path in notebooks():
         name = path.stem[3:]
-        first = nbformat.read(path, as_version=4).cells[0].source
-        assert first.startswith(f"# {NUMBERS[name]} · {TITLES[name]}\n"), path.stem
+        cells = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+        assert cells[0].startswith(f"# {NUMBERS[name]} · {TITLES[name]}\n"), path.stem
+        assert sum(f'Page(STEMS["{name}"], ' in source for source in cells) == 1, f"{path.stem} writes another page"
 
 
 @pytest.mark.parametrize("file", CODE, ids=lambda file: file.relative_to(ROOT).as_posix())
