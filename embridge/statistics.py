@@ -6,7 +6,6 @@ of it. Those of a resample are sums over its groups, so that thousands of resamp
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -16,21 +15,8 @@ from embridge.errors import InputError
 LEVEL = 0.95  # of every interval
 
 
-@dataclass(frozen=True)
-class GroupCounts:
-    """Confusion counts of each group: ``counts`` (G, K, K + 1), last column none of the classes; ``names`` (G,)."""
-
-    counts: np.ndarray
-    names: np.ndarray
-
-    @property
-    def single_class(self) -> bool:
-        """True where every group holds windows of one class only (a repetition of one movement)."""
-        return bool(((self.counts.sum(-1) > 0).sum(-1) == 1).all())
-
-
-def group_counts(y, pred, groups, n_classes: int) -> GroupCounts:
-    """Count (true, predicted) pairs in every group.
+def group_counts(y, pred, groups, n_classes: int) -> np.ndarray:
+    """(G, K, K + 1) confusion counts of every group, in their sorted order: true class by predicted one.
 
     ``y``, ``pred``, ``groups`` are (N,); predictions outside 0..n_classes-1 (no vote, another gesture) go to the
     last column, so they stay in the denominator. Raises InputError for lengths that differ, no windows, or a true
@@ -47,12 +33,12 @@ def group_counts(y, pred, groups, n_classes: int) -> GroupCounts:
     column = np.where((pred >= 0) & (pred < n_classes), pred, n_classes).astype(np.int64)
     flat = (codes * n_classes + y) * (n_classes + 1) + column
     size = (len(names), n_classes, n_classes + 1)
-    return GroupCounts(np.bincount(flat, minlength=np.prod(size)).reshape(size), names)
+    return np.bincount(flat, minlength=np.prod(size)).reshape(size)
 
 
 def class_counts(y, pred, groups, n_classes: int) -> np.ndarray:
     """(G, K, 3) of each group and class: windows that are right, all of the class, all predictions of the class."""
-    counts = group_counts(y, pred, groups, n_classes).counts
+    counts = group_counts(y, pred, groups, n_classes)
     return np.stack([np.diagonal(counts, axis1=1, axis2=2), counts.sum(-1), counts[..., :-1].sum(-2)], axis=-1)
 
 
@@ -85,7 +71,7 @@ def confusion(y, pred, n_classes: int) -> np.ndarray:
 
     Predictions that are none of the classes are in no column: a row may sum to less than the class has windows.
     """
-    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes).counts[0, :, :n_classes]
+    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes)[0, :, :n_classes]
 
 
 def balanced_accuracy(y, pred, n_classes: int) -> float:
@@ -120,11 +106,11 @@ def bootstrap_over_groups(
     n_classes: int | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
-    strata=None,
 ) -> tuple[float, float, float]:
     """A score with its 95 % interval over groups.
 
-    Returns (value, low, high); low and high are nan where a stratum has one group, whose spread cannot be seen. The
+    Groups are resampled within their class where each holds one class only, since plain resampling could lose a class.
+    Returns (value, low, high); low and high are nan where there is one group, or one of a class so resampled. The
     interval is the percentile one: unlike BCa it is defined when every resample scores the same (a perfect or a
     constant classifier) and it stays within the score's range. With a dozen groups it is somewhat too narrow.
     A class absent from a resample is left out of that resample's mean.
@@ -133,21 +119,10 @@ def bootstrap_over_groups(
     minus : (N,) predictions whose score is taken off, on the same resampled groups; None: none is
     metric : a key of METRICS
     n_classes : None: the largest label + 1
-    strata : (N,) or None. Groups are resampled within their stratum. None: where every group holds one class only,
-        the class, since plain resampling could lose a class; else no strata
     """
     n_classes = n_classes if n_classes is not None else int(np.max(y)) + 1
     sides = [class_counts(y, p, groups, n_classes)[None] for p in (pred, minus) if p is not None]
-    blocks = _blocks(sides[0][0, ..., 1] > 0)
-    if strata is not None:
-        names, codes = np.unique(groups, return_inverse=True)
-        member = np.zeros((len(names), len(np.unique(strata))), dtype=bool)
-        member[codes, np.unique(strata, return_inverse=True)[1]] = True
-        if (member.sum(1) > 1).any():
-            name = names[member.sum(1) > 1][0]
-            raise InputError(f"bootstrap: expected every group in one stratum, found group {name!r} in several")
-        blocks = _blocks(member)
-    return _bootstrap(lambda rows: _scores(sides, METRICS[metric], rows)[0], blocks, n_resamples, seed)
+    return _bootstrap(lambda rows: _scores(sides, METRICS[metric], rows)[0], _blocks(sides[0]), n_resamples, seed)
 
 
 def paired_bootstrap(y, pred_a, pred_b, groups, **how) -> tuple[float, float, float]:
@@ -174,8 +149,7 @@ def bootstrap_over_seeds(
     sides = [np.asarray(side, dtype=float) for side in ([counts] if minus is None else [counts, minus])]
     n_seeds, n_groups = sides[0].shape[:2]
     score = METRICS["balanced_accuracy"] if f1_of is None else lambda n: _f1(n)[..., f1_of]
-    blocks = _blocks(sides[0][..., 1].sum(0) > 0)
-    found = _bootstrap(lambda rows: _scores(sides, score, rows).mean(0), blocks, n_resamples, seed)
+    found = _bootstrap(lambda rows: _scores(sides, score, rows).mean(0), _blocks(sides[0]), n_resamples, seed)
     if n_seeds == 1 and spread is None:
         return found
     spread = spread_over_seeds([_scores(sides, score, np.arange(n_groups))]) if spread is None else spread
@@ -245,11 +219,12 @@ def _scores(sides: list[np.ndarray], score: Callable, rows: np.ndarray) -> np.nd
     return each[0] - each[1] if len(sides) == 2 else each[0]
 
 
-def _blocks(member: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of the groups, one array a stratum: by what each group is the only member of, else all in one.
+def _blocks(counts: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of the groups, an array a class where each group holds one class only, else all in one.
 
-    member: (G, n) bool, such as which classes a group holds.
+    counts: (S, G, K, 3), as :func:`class_counts` of each seed.
     """
+    member = counts[..., 1].sum(0) > 0  # (G, K)
     stratum = member.argmax(1) if (member.sum(1) == 1).all() else np.zeros(len(member))
     return [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
 

@@ -71,7 +71,7 @@ def test_bootstrap_is_a_loop_over_users(predictions, metric):
     expected = resampled(y, pred, None, users, lambda a, b: score(a, b, 4), 800, seed=7)
     assert [low, high] == pytest.approx(expected, abs=0.02)
     assert high - low > 0.1  # users differ: this is the spread between them, not between windows
-    windows = st.bootstrap_over_groups(y, pred, np.arange(len(y)), metric=metric, strata=np.zeros(len(y)))
+    windows = st.bootstrap_over_groups(y, pred, np.arange(len(y)), metric=metric)
     assert windows[2] - windows[1] < 0.8 * (high - low)
 
 
@@ -106,9 +106,6 @@ def test_groups_of_one_class_are_resampled_within_their_class():
     groups = np.repeat(np.arange(4), 4)
     pred = np.ones(16, dtype=int)  # class 0 always wrong, class 1 always right: 0.5 whatever is resampled
     assert st.bootstrap_over_groups(y, pred, groups) == (0.5, 0.5, 0.5)
-    assert st.bootstrap_over_groups(y, pred, groups, strata=y) == (0.5, 0.5, 0.5)
-    # one draw in eight holds a single class and would score 0 or 1
-    assert st.bootstrap_over_groups(y, pred, groups, strata=np.zeros(16)) == (0.5, 0, 1)
     assert st.paired_bootstrap(y, pred, y, groups) == (-0.5, -0.5, -0.5)
 
 
@@ -152,11 +149,6 @@ def test_a_mean_over_groups_is_that_of_all_values_and_its_interval_covers_groups
 def test_bad_input_is_told(y, pred, groups, message):
     with pytest.raises(InputError, match=message):
         st.group_counts(y, pred, groups, 4)
-
-
-def test_a_group_in_two_strata_is_refused():
-    with pytest.raises(InputError, match="one stratum"):
-        st.bootstrap_over_groups([0, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", "b"], strata=[0, 1, 0, 0])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Figures of embedding spaces: scatter plots by class and user, cosines, communities."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from embridge.figures import style
@@ -14,12 +15,6 @@ def _scatter(ax, xy: np.ndarray, labels: np.ndarray, looks, *, size: float) -> N
         ax.scatter(*xy[labels == label].T, c=colour, marker=marker, s=size, lw=0, alpha=0.85, rasterized=True)
     ax.set(xticks=[], yticks=[])
     ax.set_box_aspect(1)  # each embedding has a scale of its own, and no unit
-
-
-def _numbers(labels, names) -> np.ndarray:
-    """The place of each of ``labels`` in ``names``, -1 for those that are not there."""
-    place = {name: i for i, name in enumerate(names)}
-    return np.array([place.get(label, -1) for label in np.asarray(labels).tolist()])
 
 
 def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray, dict]]) -> Figure:
@@ -39,7 +34,7 @@ def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray,
     for ax, title in zip(axes[0], panels, strict=True):
         ax.set_title(title)
     for line, (by, (labels, names)) in zip(axes, rows.items(), strict=True):
-        looks, numbers = style.class_looks(len(names)), _numbers(labels, names)
+        looks, numbers = style.class_looks(len(names)), pd.Index([*names]).get_indexer(labels)
         size = float(np.clip(5000 / len(labels), 5, 18))
         for ax, xy in zip(line, panels.values(), strict=True):
             _scatter(ax, np.asarray(xy), numbers, looks, size=size)
@@ -103,7 +98,7 @@ def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np
     drawn = all(angles is not None for angles in mean_poses.values())
     figure, axes = style.new_figure(1, 2 if drawn else 1, width=7.2 if drawn else 4.2, height=3.7)
     ax, hands = axes[0, 0], axes[0, -1]
-    _scatter(ax, np.asarray(xy), _numbers(assignment, mean_poses), looks, size=26)
+    _scatter(ax, np.asarray(xy), pd.Index([*mean_poses]).get_indexer(assignment), looks, size=26)
     ax.set(title="pose embeddings", xlabel="t-SNE axis 1 (a.u.)", ylabel="t-SNE axis 2 (a.u.)")
     for i, ((community, angles), (colour, _)) in enumerate(zip(mean_poses.items(), looks, strict=True)):
         letter = {"text": chr(ord("A") + i), "ha": "center", "va": "center", "textcoords": "offset points"}

@@ -31,11 +31,6 @@ def _norm(*targets: np.ndarray) -> LogNorm:
     return LogNorm(top * 1e-2, top)
 
 
-def _mark_diagonal(ax, n: int) -> None:
-    """A thin line through the entries that are left out."""
-    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color=style.GREY, lw=0.6, ls=":")
-
-
 def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names, sets=None) -> Figure:
     """EMG against pose of the same windows: means of blocks of gestures, and beside them every pair of windows.
 
@@ -223,6 +218,7 @@ def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.n
         ax.set_aspect("auto")
         ax.set_box_aspect(1)
         figure.colorbar(image, ax=ax, label=label, shrink=0.85, extend="min" if norm else "neither")
-    for ax in axes[1]:
-        _mark_diagonal(ax, len(similarity))
+    ends = [-0.5, len(similarity) - 0.5]
+    for ax in axes[1]:  # a thin line through the entries that are left out
+        ax.plot(ends, ends, color=style.GREY, lw=0.6, ls=":")
     return figure

@@ -50,7 +50,9 @@ def evaluate_predictions(
     """
     y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
     found = st.group_counts(y, pred, groups, n_classes)
-    kind = group_kind or ("movement-repetition" if found.single_class else "user")
+    counts, of_groups = found.sum(0), found.sum(-1)  # (K, K + 1), (G, K)
+    single_class = ((of_groups > 0).sum(-1) == 1).all()
+    kind = group_kind or ("movement-repetition" if single_class else "user")
     rows, paper = [], {column: fields.pop(column, None) for column in ("paper_value", "paper_source")}
     for metric in st.METRICS:
         resampled = {"n_classes": n_classes, "n_resamples": n_resamples}
@@ -58,20 +60,20 @@ def evaluate_predictions(
         rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {kind}"))
     rows[0] |= paper  # the balanced accuracy's
 
-    counts, of_groups = found.counts.sum(0), found.counts.sum(-1)
     for k, value in enumerate(st.per_class_f1(y, pred, n_classes)):
         rows.append({"metric": "class_f1", "class": k, "value": value, "n": counts[k].sum()})
     for (true, predicted), n in np.ndenumerate(counts):
         if predicted < n_classes or n:
             column = predicted if predicted < n_classes else OTHER
             rows.append({"metric": "confusion", "true": true, "predicted": column, "value": n, "n": counts[true].sum()})
-    if not found.single_class:
+    if not single_class:
         f1 = zip(st.per_group_f1(y, pred, groups, n_classes).items(), of_groups.sum(1), strict=True)
         rows += [{"metric": "user_f1", "user": user, "value": value, "n": n} for (user, value), n in f1]
+    names = np.unique(groups)
     for (g, k), n in np.ndenumerate(of_groups) if recalls else ():
         if n:
-            value = found.counts[g, k, k] / n
-            rows.append({"metric": "user_recall", "user": found.names[g], "class": k, "value": value, "n": n})
+            value = found[g, k, k] / n
+            rows.append({"metric": "user_recall", "user": names[g], "class": k, "value": value, "n": n})
     return [row(**fields, **own) for own in rows]
 
 
