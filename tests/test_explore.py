@@ -1,7 +1,6 @@
-"""The t-SNE map: the same each time, and neighbours stay neighbours; the perplexity beside a parameter's values."""
+"""The t-SNE map: the same each time, and neighbours stay neighbours."""
 
 import numpy as np
-import pandas as pd
 from openTSNE import TSNE
 
 from embridge.paper import explore
@@ -29,13 +28,3 @@ def test_the_map_is_the_same_each_time_and_keeps_clusters(monkeypatch):
         assert settings["random_state"] == 0
         assert settings["n_jobs"] == 1
         assert settings["metric"] == "euclidean"  # of unit vectors: openTSNE's "cosine" changes at 1,000 points
-
-
-def test_perplexity_stands_beside_the_values_that_shape_targets():
-    keys = [("EMBridge", "tau_s", "0.1"), ("EMBridge", "tau_s", "0.5"), ("SoftCLIP", "M", "8")]
-    spread = pd.DataFrame({"perplexity": [2.94, 14.0, 9.9]}, index=pd.MultiIndex.from_tuples(keys))
-    table = pd.DataFrame({"param": ["tau_s", "tau_s", "M"], "value": ["0.1 (default)", "0.5", "8"], "mean": [1, 2, 3]})
-    shown = explore.with_perplexity(table, spread)
-    assert shown.columns.tolist() == ["param", "value", "perplexity", "mean"]
-    assert shown["perplexity"].tolist() == ["2.9", "14.0", ""]
-    assert explore.with_perplexity(table[:0].astype({"value": float}), spread).empty  # no D_tune, nothing swept

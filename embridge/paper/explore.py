@@ -14,7 +14,6 @@ from torch.nn.functional import normalize
 from embridge import figures, losses
 from embridge.config import RESULTS_VERSION
 from embridge.data.batches import noise
-from embridge.data.cutting import cut_signals
 from embridge.data.emg2pose import JOINTS
 from embridge.experiments import EXPERIMENTS, NO_NETWORK, trained_by
 from embridge.models.transformer import split_heads, unpatchify
@@ -29,15 +28,6 @@ def joint_names(study: Study) -> tuple[str, ...]:
     if study.store.config.n_joints == len(JOINTS):
         return JOINTS
     return tuple(f"glove sensor {i + 1}" for i in range(study.store.config.n_joints))
-
-
-def filtered_window(study: Study, window: int) -> np.ndarray:
-    """The filtered EMG (C, T) of one window, in robust SDs of its recording, cut from that anew."""
-    row, keys = study.store.table.iloc[window], {r.key: r for r in study.source.recordings}
-    recording = keys[row["recording"]]
-    part = cut_signals(recording, recording.load(), study.windows, "waveform")
-    (at,) = np.flatnonzero([start == row["start"] for _, start, _ in part.log["windows"]])
-    return part.arrays[0][at].astype(np.float32)
 
 
 def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.ndarray]:
@@ -58,13 +48,6 @@ def hands_through_time(study: Study, gestures, n_frames: int) -> tuple[dict, np.
 def most_moving(study: Study, ids: np.ndarray) -> np.ndarray:
     """(1,) the one of the windows ``ids`` whose joints move most."""
     return ids[[int(study.store.read_pose(ids).diff(dim=2).abs().sum((1, 2)).argmax())]]
-
-
-def mean_hands(study: Study, members: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """The mean pose (20,), rad, of each group of windows; empty where the pose is a glove's raw sensors."""
-    if study.store.config.n_joints != len(JOINTS):
-        return {}
-    return {c: study.store.read_pose(ids[:64]).mean((0, 2)).numpy() for c, ids in members.items() if len(ids)}
 
 
 def tsne(x: np.ndarray, *, seed: int) -> np.ndarray:
@@ -294,17 +277,6 @@ def target_spread(study: Study, name: str, ids: np.ndarray) -> dict[str, float]:
     gesture = study.store.table["gesture"].to_numpy()[ids]
     same = torch.from_numpy(gesture[:, None] == gesture[None, :])
     return {"perplexity": losses.perplexity(y), "own gesture": float((y * same).sum(1).mean())}
-
-
-def with_perplexity(table: pd.DataFrame, spread: pd.DataFrame, *, system: str = "EMBridge") -> pd.DataFrame:
-    """A table whose columns param and then value come first, with the perplexity of the targets that these shape.
-
-    ``spread``: perplexities by system, param and value (:func:`target_spread`); ``system``: the table's.
-    """
-    values, table = table.iloc[:, 1].astype(str).str.removesuffix(" (default)"), table.copy()
-    soft = (spread["perplexity"].get((system, *key), np.nan) for key in zip(table.iloc[:, 0], values, strict=True))
-    table.insert(2, "perplexity", ["" if np.isnan(value) else f"{value:.1f}" for value in soft])
-    return table
 
 
 def alone(cells: pd.DataFrame, what: str, over: str = "system") -> str:
