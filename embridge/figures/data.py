@@ -21,8 +21,7 @@ def _stack_traces(ax, signals: np.ndarray, time: np.ndarray, step: float) -> Non
     """Draw (T, C) signals one above the other, each over its zero, ``step`` apart, the first on top."""
     n = signals.shape[1]
     ax.hlines(np.arange(n) * step, time[0], time[-1], color=style.GREY, lw=0.3)
-    for c in range(n):
-        ax.plot(time, signals[:, c] + (n - 1 - c) * step, color=style.MODALITY["emg"], lw=0.5)
+    ax.plot(time, signals + np.arange(n)[::-1] * step, color=style.MODALITY["emg"], lw=0.5)
     ax.set_yticks(np.arange(n) * step, [str(n - c) for c in range(n)])
     top, bottom = signals[:, 0].max() + (n - 1) * step, signals[:, -1].min()
     ax.set_ylim(min(-step, bottom), max(n * step, top))  # nothing of the outer traces is cut off

@@ -18,8 +18,7 @@ def _show(ax, matrix: np.ndarray, norm=None, cmap: str = "magma_r", **options):
     cmap = cmap.with_extremes(under="white") if isinstance(norm, LogNorm) else cmap
     image = ax.imshow(matrix, norm=norm, cmap=cmap, interpolation="nearest", **options)
     ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(visible=True, color=style.GREY, lw=0.6)
+    ax.spines[:].set(visible=True, color=style.GREY, lw=0.6)
     return image
 
 
@@ -161,8 +160,7 @@ def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray, class_names, h
     ax.text(n + 0.15 * size, 0.2 * size, "within", va="bottom")
     ax.set(xlim=(-3.4 * size, n + 1.1 * size), ylim=(-n - 0.1, 1.15 * size if hands else 0.7 * size))
     ax.set(xlabel="pose j in the batch, in the same order", ylabel="pose i in the batch")
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.spines[:].set_visible(False)
     figure.colorbar(image, ax=ax, label="soft target ỹ$_{ij}$ (probability)", shrink=0.6, extend="min")
     return figure
 

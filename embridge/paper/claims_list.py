@@ -6,13 +6,12 @@ supposes (averaged queries behind CPEP's better probe) and how fast a loss falls
 """
 
 import itertools
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from embridge import experiments as registry
 from embridge.experiments import MULTIMODAL, REMOVED
+from embridge.files import read_toml
 from embridge.grids import GRIDS
 from embridge.paper.numbers import CELLS
 
@@ -128,7 +127,7 @@ def _comparisons(said: dict) -> Iterator[Comparison]:
             )
 
 
-_READ = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+_READ = read_toml(__file__, "claims.toml")
 RULE = _READ["rule"].format(margin=MARGIN)
 CLAIMS = tuple(
     Claim(**{k: said[k] for k in ("text", "source", "about", "robust", "relative") if k in said},
