@@ -249,6 +249,11 @@ def test_a_committed_seed_counts_and_a_reading_of_the_same_weights_has_no_luck()
     found, _ = evidence.difference(((1, k), (-1, Cell("EMBridge", "ZS", "unseen"))))
     assert found.value == pytest.approx(0.05) and found.low == pytest.approx(0.05 - 0.001 * 2**0.5)
     assert found.origins == {""} and evidence.number(k).spread > 0.5  # beside another system it would count
+    rows.append({**other, "origin": origin, "value": 0.71, "low": 0.709, "high": 0.711, "param_value": "50"})
+    found, _ = Evidence(frame(*rows), "simulated").difference(((1, k), (-1, Cell("EMBridge", "ZS", "unseen"))))
+    seeds = st.spread_over_seeds([[0.05, 0.01]]) / 2**0.5  # of differences: how far the seeds lie apart is in neither
+    assert found.value == pytest.approx(0.03) and found.origins == {"", origin}
+    assert found.low == pytest.approx(0.03 - np.linalg.norm([0.001, 0.001, seeds]))
 
 
 def test_committed_rows_are_named_and_ratios_told():

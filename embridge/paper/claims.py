@@ -144,6 +144,22 @@ class Evidence:
         ended = {c.system: tc.select(self._ended, system=c.system)["options"] for c in cells if c.system in REGRESSORS}
         return [s for s, how in ended.items() if how.empty or (how != STOPPED).any()]
 
+    def _other_k(self, *cells: Cell) -> Number:
+        """One cell less the other, of the same trainings with another k: a mean over the seeds that have both.
+
+        The users' parts of both are in quadrature, as if they were independent; the seeds' part is their differences'.
+        """
+        sides = []
+        for cell in cells:
+            rows = tc.sweep(self._all_seeds, self.dataset, cell.system, "k") if cell.param else self._all_seeds
+            where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
+            rows = tc.choose(rows, self.dataset, **where, value=cell.value or None)
+            sides.append(tc.select(rows, metric="balanced_accuracy").set_index("seed"))
+        one, other = (side.loc[sides[0].index.intersection(sides[1].index)] for side in sides)
+        users = quadrature([(1, tc.mean_interval(one)), (-1, tc.mean_interval(other))], 0.0)
+        half = spread_over_seeds([one["value"] - other["value"]]) / len(one) ** 0.5
+        return Number(*widened(*users, half), frozenset(one["source"]) | frozenset(other["source"]))
+
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
         """A weighted sum of cells and constants, and whether its interval is a paired one.
 
@@ -152,7 +168,10 @@ class Evidence:
         (:func:`~embridge.paper.differences.quadrature`). Either way both sides' spread over seeds is in it, unless
         the same weights are on both sides.
         """
-        evaluated = _only_evaluated([c for _, c in terms if isinstance(c, Cell)])
+        cells = [c for _, c in terms if isinstance(c, Cell)]
+        evaluated = _only_evaluated(cells)
+        if evaluated and [w for w, _ in terms] == [1, -1] and {c.param for c in cells} <= {"", "k"}:
+            return self._other_k(*cells), False
         numbers = [(w, self.number(c, evaluated) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
         origins = frozenset().union(*(n.origins for _, n in numbers))
         if [w for w, _ in terms] == [1, -1] and not evaluated:

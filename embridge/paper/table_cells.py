@@ -171,12 +171,11 @@ def sweep(
     """Rows of one system by the value of one setting, which ``param_value`` holds, its usual value among them.
 
     Members of a sweep have rows of their own. The usual value's are the system's own, since nothing was trained for it
-    twice; those of single users are taken for "k" and GROWN alone, whose members have them, too. ``param``: one of
+    twice; users' recalls come with whatever has them. ``param``: one of
     DEFAULTS, GROWN, "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``:
     of batch sizes, the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
     """
-    metrics = ("balanced_accuracy", "user_recall") if param in ("k", GROWN) else "balanced_accuracy"
-    rows = select(results, dataset=dataset, system=system, metric=metrics)
+    rows = select(results, dataset=dataset, system=system, metric=("balanced_accuracy", "user_recall"))
     own = unswept(select(rows, options=(*HEADLINE_OPTIONS, "D_tune")))
     if param == "batch_size":
         usual = own["profile"].map({name: str(profile(name).align.batch_size) for name in PROFILES})
