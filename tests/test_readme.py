@@ -64,6 +64,9 @@ def test_what_holds_is_what_the_committed_tables_say():
     unseen = [float(text.split()[0]) for text in mean[rows.query("protocol == 'ZS' and classes == 'unseen'").index]]
     assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance is 0.25)" in said
     assert not mean[rows.index].str.contains(table_cells.NOT_ABOVE).any()
+    strict = pd.read_csv(FIGURES / STEMS["appendix"] / "strict.csv").query("classes == 'unseen'")
+    assert len(strict) == len(ALIGNED) and not (strict["mark"] == table_cells.NOT_ABOVE).any()
+    assert f"with other users' poses alone {strict['value'].min():.2f} to {strict['value'].max():.2f}." in said
     assert "CPEP, Q-Former and EMBridge beat the classical line" in said and LOG_POWER_LDA in set(seeds["system"])
     pairs = pd.read_csv(FIGURES / STEMS["appendix"] / "seed_differences.csv")
     assert ((pairs["low"] < 0) & (pairs["high"] > 0)).all()
