@@ -29,6 +29,7 @@ BOTH = "in and unseen"  # classes of a row on D_tune
 TUNED = ("constants", "Fig. 4", "soft targets")  # parts that D_tune chooses from
 CONTROLS = ("not-self", "other-repetitions")  # without the query's own window, whose pose a control might know
 BESIDE_HEADLINE = ("balanced_accuracy", "macro_f1", "user_recall")  # metrics of the other systems
+OF_MEMBERS = ("balanced_accuracy", "user_recall")  # metrics of a sweep's members
 
 
 def score(study: Study, name: str, *, tune: bool = False) -> list[dict]:
@@ -36,9 +37,9 @@ def score(study: Study, name: str, *, tune: bool = False) -> list[dict]:
 
     A system of the headline has all metrics under every gallery, other systems BESIDE_HEADLINE under the class set's;
     Table 2's have probes on fewer shots; EMG-MAE's come with the probe of its encoder before any training, UNTRAINED.
-    A sweep's member has its balanced accuracy, called by its base system and the setting that differs; a control only
-    galleries without the query's own pose. TUNED parts and EMBridge have zero-shot on D_tune, too, and EMBridge for
-    every k on D_eval, which needs no training.
+    A sweep's member has OF_MEMBERS, called by its base system and the setting that differs; a control only galleries
+    without the query's own pose. TUNED parts and EMBridge have zero-shot on D_tune, too, and EMBridge for every k on
+    D_eval, which needs no training.
 
     tune : D_tune's rows alone, so that constants can be chosen before D_eval is read; CONSTANTS never have others
     """
@@ -83,7 +84,7 @@ def evaluation_rows(study: Study, name: str) -> list[dict]:
     """Rows of one experiment on D_eval, as :func:`score` says."""
     experiment, rows = EXPERIMENTS[name], []
     headline, usual = experiment.part == "headline", study.profile.evaluation.k
-    metrics = ("balanced_accuracy",) if experiment.system and experiment.part != "growth" else BESIDE_HEADLINE
+    metrics = OF_MEMBERS if experiment.system and experiment.part != "growth" else BESIDE_HEADLINE
     for classes in SETS:
         outcomes = [] if experiment.shuffled else [probe_outcome(study, name, classes)]
         if experiment.aligned:
