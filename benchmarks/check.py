@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from embridge.errors import InputError
-from embridge.paper.results import KEY, read_results
+from embridge.paper.results import KEY, MERGED, read_results
 from embridge.run import cli
 from embridge.run.pages import STEMS
 from runner import notebooks
@@ -115,13 +115,14 @@ def main(argv: list[str]) -> int:
     options = cli.parse(argv, action="check")
     folder, page = cli.results_folder(options), f"{STEMS['results']}/results.json"
     # kept as bytes until they are parsed: git's copy never lies on the disk; read before the run, which takes long
-    committed, made = (_committed(f"figures/{folder.name}/{name}") for name in ("results.csv", page))
+    *committed, made = (_committed(f"figures/{folder.name}/{name}") for name in (*MERGED, page))
     rest = [argument for argument in argv if argument != "--check"]
     if code := notebooks.main([*rest, "--out", str(options.out)]):
         return code
     made_on = [json.loads(text)["context"].get("made_on") for text in (made, (folder / page).read_bytes())]
     same = made_on[0] is not None and made_on[0] == made_on[1]
-    found = compare(read_results(io.BytesIO(committed)), read_results(folder / "results.csv"), same_machine=same)
+    before, after = read_results(*map(io.BytesIO, committed)), read_results(*(folder / name for name in MERGED))
+    found = compare(before, after, same_machine=same)
     how = "the same machine and versions: exact"
     if not same:
         how = f"elsewhere: scores and the ends of their intervals within {TOLERANCE}, degrees within {DEGREES:g}, means"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import check
-from embridge.paper.results import Page, collect, read_results, row
+from embridge.paper.results import MERGED, Page, collect, read_results, row
 from embridge.run import cli
 from embridge.run.pages import STEMS
 from runner import notebooks
@@ -71,7 +71,7 @@ def test_early_stopping_elsewhere_may_stop_elsewhere_but_must_stop():
 @pytest.fixture(scope="module")
 def committed():
     """What a quick run computes itself: rows of the long profile are not expected to move at all."""
-    frame = read_results(cli.ROOT / "figures" / "simulated-quick" / "results.csv")
+    frame = read_results(*(cli.ROOT / "figures" / "simulated-quick" / name for name in MERGED))
     return frame[frame["origin"] == ""]
 
 

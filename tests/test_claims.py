@@ -13,7 +13,7 @@ from embridge.paper import claims
 from embridge.paper.claims import Evidence, Number
 from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import IMPROVING, STOPPED, read_results, row
+from embridge.paper.results import IMPROVING, MERGED, STOPPED, read_results, row
 from embridge.paper.scoring import evaluate_predictions
 from embridge.run.cli import ROOT
 from runner import report
@@ -29,7 +29,7 @@ ZS = {
     "param": "k",
     "param_value": 10,
 }
-COMMITTED = ROOT / "figures" / "simulated-quick" / "results.csv"
+COMMITTED = [ROOT / "figures" / "simulated-quick" / name for name in MERGED]
 
 
 def one(system, value, half=0.1, **fields):
@@ -388,7 +388,7 @@ def test_comparisons_say_what_they_compare():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
-    return folder, claims.write(folder, read_results(COMMITTED), "simulated", "quick")
+    return folder, claims.write(folder, read_results(*COMMITTED), "simulated", "quick")
 
 
 def test_the_committed_rows_answer_every_claim(made):
@@ -400,7 +400,7 @@ def test_the_committed_rows_answer_every_claim(made):
     assert {"holds", "cannot tell on this dataset"} <= set(table["verdict"])
     assert (table.loc[known, "numbers"] != "").all() and (table.loc[known, "origin"] != "").all()
     # one by hand, from the CSV's own lines
-    with COMMITTED.open(newline="", encoding="utf-8") as file:
+    with COMMITTED[0].open(newline="", encoding="utf-8") as file:
         wanted = {"user": "", "metric": "balanced_accuracy", "classes": "unseen", **ZS}
         wanted |= {"param_value": "10", "dataset": "simulated", "batch_size": ""}
         rows = [r for r in csv.DictReader(file) if all(r[c] == v for c, v in wanted.items())]

@@ -9,11 +9,12 @@ import pytest
 from embridge.experiments import ALIGNED, UNTRAINED
 from embridge.paper import differences, front_ends, table_cells, tables
 from embridge.paper.differences import seed_differences
-from embridge.paper.results import read_results, real_results
+from embridge.paper.results import MERGED, read_results, real_results
 from embridge.run.cli import ROOT
 from embridge.run.pages import STEMS
 
 FIGURES = ROOT / "figures" / "simulated-quick"
+RESULTS = [FIGURES / name for name in MERGED]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
 TABLES = {"Table 2": f"{STEMS['results']}/table2.csv", "Table 3": f"{STEMS['ablations']}/table3.csv"}
@@ -75,7 +76,7 @@ def test_what_the_page_says_of_the_real_recordings():
 
 
 def test_what_the_page_says_of_the_untrained_encoder():
-    rows = read_results(FIGURES / "results.csv")
+    rows = read_results(*RESULTS)
     known = [name for name in (*ALIGNED, "EMG-MAE") if name in set(rows["system"])]
     over = seed_differences(rows, "simulated", [(name, UNTRAINED) for name in known])
     over = over[over["protocol"] == "LP"].set_index("systems")
@@ -124,7 +125,7 @@ def clear_differences() -> list[str]:
 
 
 def test_the_page_tells_the_luck_of_a_training():
-    assert differences.seed_spread_line(read_results(FIGURES / "results.csv"), "simulated") in PAGE
+    assert differences.seed_spread_line(read_results(*RESULTS), "simulated") in PAGE
     shown = re.search(r"leave zero out:\n\n((?:- .*\n)+)", PAGE)
     expected = clear_differences() or ["- none"]
     assert shown and shown[1].splitlines() == expected, "docs/results.md should list:\n" + "\n".join(expected)

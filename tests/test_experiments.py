@@ -16,7 +16,7 @@ from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, of_parts
 from embridge.grids import NEIGHBOURS
 from embridge.paper import comparisons, explore, records, scoring
-from embridge.paper.results import COLUMNS, Page, read_results
+from embridge.paper.results import COLUMNS, MERGED, Page, read_results
 from embridge.paper.scoring import few_shot
 from embridge.paper.tables import numbers
 from embridge.run import cli
@@ -284,7 +284,7 @@ def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(stu
 
 
 def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():
-    results = read_results(ROOT / "figures" / "simulated-quick" / "results.csv")
+    results = read_results(*(ROOT / "figures" / "simulated-quick" / name for name in MERGED))
     told = comparisons.judge_controls(results, "simulated")
     assert told == "All 4 means of shuffled controls are within 0.05 of chance (0.25)."
     for name in comparisons.SHUFFLED:

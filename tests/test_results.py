@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from embridge import statistics as st
 from embridge.config import RESULTS_VERSION
 from embridge.errors import InputError
-from embridge.paper.results import COLUMNS, Page, Record, as_text, collect, read_results, read_rows, row
+from embridge.paper.results import COLUMNS, MERGED, Page, Record, as_text, collect, read_results, read_rows, row
 from embridge.paper.scoring import Outcome, evaluate_predictions
 
 matplotlib.use("Agg")
@@ -314,19 +314,22 @@ def write_page(folder, name, rows):
 
 def test_collect_merges_sorted_and_reads_back(tmp_path):
     first = [row(**BASE, metric="f1", seed=s, user=u, value=s / 3) for s in (10, 9) for u in ("7", "012")]
-    second = [row(**BASE, metric="balanced_accuracy", value=None, **{"class": 2})]
+    second = [row(**BASE, metric=m, value=None, **{"class": 2}) for m in ("balanced_accuracy", "user_recall")]
     write_page(tmp_path, "02", first)
     write_page(tmp_path, "01", second)
     found = collect(tmp_path)
-    assert tuple(found.columns) == COLUMNS and len(found) == 5
-    assert found["seed"].tolist() == [pd.NA, 9, 9, 10, 10]
-    assert found["user"].tolist() == ["", "012", "7", "012", "7"]  # text, though they look like numbers
-    assert np.isnan(found["value"][0]) and found["value"][1] == 3.0
-    text = (tmp_path / "results.csv").read_text("utf-8")
-    pd.testing.assert_frame_equal(read_results(tmp_path / "results.csv"), found)
+    assert tuple(found.columns) == COLUMNS and len(found) == 6
+    assert found["seed"].tolist() == [pd.NA, pd.NA, 9, 9, 10, 10]
+    assert found["user"].tolist() == ["", "", "012", "7", "012", "7"]  # text, though they look like numbers
+    assert np.isnan(found["value"][0]) and found["value"][2] == 3.0
+    files = [tmp_path / name for name in MERGED]
+    text = [file.read_text("utf-8") for file in files]
+    pd.testing.assert_frame_equal(read_results(*files), found)
+    scores, recalls = map(read_results, files)
+    assert set(scores["metric"]) == {"f1", "balanced_accuracy"} and recalls["metric"].tolist() == ["user_recall"]
     write_page(tmp_path, "02", first[::-1])
     collect(tmp_path)
-    assert (tmp_path / "results.csv").read_text("utf-8") == text
+    assert [file.read_text("utf-8") for file in files] == text
 
 
 def kept_record(folder, name, origin="", **fields):

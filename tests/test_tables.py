@@ -15,7 +15,7 @@ from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK
 from embridge.grids import OPEN_CHOICES
 from embridge.paper import comparisons, constants, differences, numbers, open_choices, table_cells, tables
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import Page, as_frame, collect, read_results, row
+from embridge.paper.results import MERGED, Page, as_frame, collect, read_results, row
 from embridge.paper.scoring import evaluate_predictions
 
 BASE = {"dataset": "simulated", "profile": "smoke"}
@@ -372,7 +372,7 @@ def gathered(tmp_path):
         page.rows(rows)
         page.write()
         collect(tmp_path)
-        return read_results(tmp_path / "results.csv")
+        return read_results(*(tmp_path / name for name in MERGED))
 
     return gather
 

@@ -87,8 +87,7 @@ class Evidence:
         if len(scores) > 1 and cell.system not in ALIGNED and not cell.param:
             spread = spread_over_seeds([scores])
         origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
-        counts = None if cell.param else tc.recall_counts(rows)
-        return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, counts)
+        return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, tc.recall_counts(rows))
 
     def _few_shot(self, cell: Cell) -> Number | None:
         """The mean over draws and seeds; the users' part (mean square), the draws' and the seeds' are in quadrature."""

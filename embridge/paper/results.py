@@ -2,7 +2,8 @@
 
 A row lies in one place: an experiment's in its record (:mod:`embridge.paper.records`), what a notebook compares or
 computes itself in ``folder/<notebook>/results.json``, which also names the records that the page read.
-``folder/results.csv`` (:func:`collect`) merges both, and tables and figures are made from it alone.
+``folder/results.csv`` and, of single users' recalls, ``folder/user_recalls.csv`` (:func:`collect`) merge both, and
+tables and figures are made from these alone.
 ``folder/provenance.json`` says what merged them.
 """
 
@@ -37,6 +38,7 @@ NUMBERS = ("value", "low", "high", "paper_value")
 # what a row measures: two rows that agree in all of these contradict each other
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
+MERGED = ("results.csv", "user_recalls.csv")  # the second: single users' recalls, of which there are most
 STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
@@ -246,7 +248,7 @@ def versions() -> str:
 
 
 def collect(folder: str | Path) -> pd.DataFrame:
-    """Merge the rows of every page below ``folder``, and of the records that these read, into ``folder/results.csv``.
+    """Merge the rows of every page below ``folder``, and of the records that these read, into the files of MERGED.
 
     Returns them, sorted. Those of another RESULTS_VERSION, which an earlier run left, are not taken: they measure
     something else. Raises InputError where a file cannot be read, or two rows claim the same measurement (naming both
@@ -265,7 +267,9 @@ def collect(folder: str | Path) -> pd.DataFrame:
     found = [(name, fields) for name, fields in found if fields["version"] == RESULTS_VERSION]
     _refuse_repeats(found)
     results = as_frame([fields for _, fields in found])
-    write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+    recalls = results["metric"] == "user_recall"
+    for name, rows in zip(MERGED, (results[~recalls], results[recalls]), strict=True):
+        write_atomically(folder / name, rows.to_csv(index=False, lineterminator="\n"))
     return results
 
 
@@ -295,7 +299,7 @@ def as_text(about: dict, rows: list[dict]) -> str:
 
 
 def write_provenance(folder: Path, parameters: dict) -> Path:
-    """Write ``provenance.json``: what merged the pages into ``results.csv`` and the claims, and each page's SHA-256.
+    """Write ``provenance.json``: what merged the pages into MERGED and the claims, and each page's SHA-256.
 
     ``parameters``: the run's, of which dataset, profile and seeds are kept. Each page's results.json says what made its
     own numbers.
@@ -304,7 +308,7 @@ def write_provenance(folder: Path, parameters: dict) -> Path:
     dataset, tokens = parameters["dataset"], parameters.get("tokens", "")
     size = for_windows(for_dataset(profile(parameters["profile"]), dataset), window_config(dataset), tokens)
     about = {
-        "made": [name for name in ("results.csv", "claims.csv", "claims.md") if (folder / name).exists()],
+        "made": [name for name in (*MERGED, "claims.csv", "claims.md") if (folder / name).exists()],
         **{name: parameters.get(name) for name in ("dataset", "profile", "seeds", "tokens")},
         **provenance(),
         "inputs": {f"{page.parent.name}/{page.name}": sha256(page) for page in pages},
@@ -314,10 +318,10 @@ def write_provenance(folder: Path, parameters: dict) -> Path:
     return folder / "provenance.json"
 
 
-def read_results(path: str | Path) -> pd.DataFrame:
-    """Read a ``results.csv`` into the types that :func:`collect` returns."""
+def read_results(*files) -> pd.DataFrame:
+    """Read the files of MERGED (paths, or open ones), or some of them, into the types that :func:`collect` returns."""
     kinds = dict.fromkeys(INTEGERS, int) | dict.fromkeys(NUMBERS, float)
-    lines = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    lines = [fields for f in files for fields in pd.read_csv(f, dtype=str, keep_default_na=False).to_dict("records")]
     return as_frame([row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines])
 
 
