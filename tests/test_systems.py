@@ -430,6 +430,10 @@ def test_rows_of_sweeps_carry_the_base_systems_name(study):
     rows = records.score(study, "EMBridge, k_c = all")
     assert {(r["system"], r["param"], r["param_value"]) for r in rows} == {("EMBridge", "k_c", "all")}
     assert {r["options"] for r in rows} == {"", "corpus=class set", "D_tune"}
+    of_probe = pd.DataFrame([r for r in rows if r["protocol"] == "LP" and r["classes"] == "unseen"])
+    users = of_probe[of_probe["metric"] == "user_recall"].astype({"class": int, "n": int})
+    hits = (users["value"] * users["n"]).groupby(users["class"]).sum() / users.groupby("class")["n"].sum()
+    assert of_probe.set_index("metric")["value"]["balanced_accuracy"] == pytest.approx(hits.mean())
     rows += records.score(study, "EMBridge") + records.score(study, "CPEP, B = 512, same steps")
     assert {r["batch_size"] for r in rows if "same" in r["options"]} == {512}
     keys = [tuple(r[c] for c in KEY) for r in rows]
