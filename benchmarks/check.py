@@ -25,6 +25,7 @@ DEGREES = 1.0  # of an error in degrees
 COUNTS = ("n", "n_train")
 NUMBERS = (*COUNTS, "value", "low", "high")
 MATCHED = [column for column in KEY if column != "profile"]
+CHOSEN = ("C", "threshold", "score")  # parameters whose values follow from a run's own numbers
 DETAILS = ("class", "user", "true", "predicted")  # rows without an interval are compared by their mean over these
 SHOWN = 20  # differences printed
 
@@ -40,12 +41,14 @@ class Comparison(NamedTuple):
 def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool) -> Comparison:
     """Compare two tidy frames row by row; rows are matched by what they measure (KEY without the profile).
 
-    Elsewhere (not ``same_machine``) a score and its interval's ends may move by TOLERANCE, degrees by DEGREES. One
-    class or user may move far, so rows without an interval may where their mean over classes and users stays within
-    TOLERANCE and 1 / sqrt(n) more, two standard errors of a share of their n windows. Confusion counts follow from the
-    same predictions as these: only their mean, and so their sum, is compared.
+    Elsewhere (not ``same_machine``) a score and its interval's ends may move by TOLERANCE (of a share of the windows,
+    "coverage", by as much more as fewer windows are noisier), degrees by DEGREES. Values of CHOSEN parameters may be
+    others, and so may the number of wrong or accepted answers, of which some rows are a share. One class or user may
+    move far, so rows without an interval may where their mean over classes and users stays within TOLERANCE and
+    1 / sqrt(n) more, two standard errors of a share of their n windows. Confusion counts follow from the same
+    predictions as these: only their mean, and so their sum, is compared.
     """
-    old, new = _by_key(committed), _by_key(fresh)
+    old, new = (_by_key(frame, same_machine) for frame in (committed, fresh))
     equal, near, moved = 0, 0, []
     alone: dict[str, list[tuple[dict, dict]]] = {}  # rows without an interval, by what their mean is of
     for key in dict.fromkeys([*old, *new]):
@@ -57,7 +60,7 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
         differ = [c for c in NUMBERS if not (before[c] == after[c] or (pd.isna(before[c]) and pd.isna(after[c])))]
         equal += not differ
         bare = pd.isna(before["low"]), pd.isna(after["low"])
-        if same_machine or set(differ) & set(COUNTS) or before["origin"]:
+        if same_machine or (set(differ) & set(COUNTS) and not _of_answers(before)) or before["origin"]:
             problem = ", ".join(f"{c} {before[c]:.6g} is now {after[c]:.6g}" for c in differ)
         elif before["metric"] == "epochs":  # early stopping elsewhere may stop elsewhere
             problem = ""
@@ -69,9 +72,10 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
             problem = f"has an interval only in the {'fresh' if bare[0] else 'committed'} results"
         else:
             tolerance = DEGREES if "_deg" in before["metric"] else TOLERANCE
-            far = [c for c in differ if not abs(before[c] - after[c]) <= tolerance]
+            tolerance /= float(before["param_value"]) ** 0.5 if before["param"] == "coverage" else 1
+            far = [c for c in differ if c not in COUNTS and not abs(before[c] - after[c]) <= tolerance]
             problem = ", ".join(f"{c} {before[c]:.3f} is now {after[c]:.3f}" for c in far)
-            problem += f", tolerance {tolerance}" if far else ""
+            problem += f", tolerance {round(tolerance, 3)}" if far else ""
         moved += [f"{_said(told)}: {problem}"] if problem else []
         near += bool(differ) and not problem
     for group, pairs in alone.items():
@@ -90,9 +94,29 @@ def _said(columns: dict[str, str]) -> str:
     return ", ".join(f"{column} {value}" for column, value in columns.items())
 
 
-def _by_key(frame: pd.DataFrame) -> dict[tuple[str, ...], dict]:
-    rows = frame.to_dict("records")
-    return {tuple("" if pd.isna(row[column]) else str(row[column]) for column in MATCHED): row for row in rows}
+def _of_answers(row: dict) -> bool:
+    """Whether ``n`` counts a system's wrong or accepted answers, not the windows that it was asked about."""
+    share = row["metric"].startswith("family_share") or row["param"] == "threshold"
+    return share or "answered" in row["system"]
+
+
+def _by_key(frame: pd.DataFrame, same_machine: bool) -> dict[tuple[str, ...], dict]:
+    """Rows by MATCHED; elsewhere the value of a CHOSEN parameter counts by its place among those that a run has."""
+    told = frame[MATCHED].astype(object).where(frame[MATCHED].notna(), "").astype(str)
+    mine = frame["param"].isin(CHOSEN) & (frame["origin"] == "")
+    if mine.any() and not same_machine:
+        values = pd.to_numeric(told.loc[mine, "param_value"])
+        place = values.groupby([told.loc[mine, c] for c in MATCHED if c != "param_value"]).rank().astype(int)
+        told.loc[mine, "param_value"] = "no. " + place.astype(str)
+    return dict(zip(told.itertuples(index=False, name=None), frame.to_dict("records"), strict=True))
+
+
+def verdicts(committed: pd.DataFrame, fresh: pd.DataFrame) -> str:
+    """Which claims of two tables of :mod:`embridge.paper.claims` have another verdict, in words."""
+    both = committed.merge(fresh, on="claim", how="outer", suffixes=("", "_now")).fillna("no such claim")
+    other = both[both["verdict"] != both["verdict_now"]]
+    said = f"verdicts of {len(both) - len(other)} of {len(both)} claims as committed"
+    return said + "".join(f"\n  {r.claim}: {r.verdict} is now {r.verdict_now}" for r in other.itertuples())
 
 
 def _committed(name: str) -> bytes:
@@ -115,7 +139,7 @@ def main(argv: list[str]) -> int:
     options = cli.parse(argv, action="check")
     folder, page = cli.results_folder(options), f"{STEMS['results']}/results.json"
     # kept as bytes until they are parsed: git's copy never lies on the disk; read before the run, which takes long
-    *committed, made = (_committed(f"figures/{folder.name}/{name}") for name in (*MERGED, page))
+    *committed, claims, made = (_committed(f"figures/{folder.name}/{name}") for name in (*MERGED, "claims.csv", page))
     rest = [argument for argument in argv if argument != "--check"]
     if code := notebooks.main([*rest, "--out", str(options.out)]):
         return code
@@ -133,6 +157,7 @@ def main(argv: list[str]) -> int:
     if len(found.moved) > SHOWN:
         print(f"  and {len(found.moved) - SHOWN:,} more")
     print(f"{len(found.moved):,} rows moved" if found.moved else "nothing moved")
+    print(verdicts(*(pd.read_csv(file, keep_default_na=False) for file in (io.BytesIO(claims), folder / "claims.csv"))))
     return 1 if found.moved else 0
 
 

@@ -57,6 +57,35 @@ def test_errors_in_degrees_have_a_tolerance_of_their_own():
     assert "value 14.000 is now 15.100" in moved and moved.endswith("tolerance 1.0")
 
 
+def test_what_a_run_chooses_may_be_another_value_elsewhere():
+    """The probe's C, the threshold and its histogram's places follow from the run's own numbers."""
+    places = [
+        {"param": "score", "param_value": v, "metric": "score_share", "value": s}
+        for v, s in (("-2", 0.1), ("-10", 0.2))
+    ]
+    moved = [p | {"param_value": v} for p, v in zip(places, ("-2.1", "-9.9"), strict=True)]
+    before, after = [
+        ACCURACY | {"system": "CPEP", "value": 0.3, "param": "C", "param_value": c} for c in ("1.0", "0.1")
+    ]
+    committed, fresh = frame(before, *(ACCURACY | p for p in places)), frame(after, *(ACCURACY | p for p in moved))
+    assert check.compare(committed, fresh, same_machine=False) == (3, 0, [])
+    assert len(check.compare(committed, fresh, same_machine=True).moved) == 6
+    kept, other = (frame(r | {"origin": "long run, 2026-11-21, abc"}) for r in (before, after))
+    assert len(check.compare(kept, other, same_machine=False).moved) == 2
+
+
+def test_how_many_answers_were_wrong_may_differ_elsewhere_and_a_part_of_the_windows_is_noisier():
+    wrong, coverage = {"metric": "family_share"}, {"param": "coverage", "param_value": "0.25"}
+    assert check.compare(frame(*rows(**wrong)), frame(*rows(n=99, **wrong)), same_machine=False).near == 1
+    assert (
+        "value 0.300"
+        in check.compare(frame(*rows(**wrong)), frame(*rows(n=99, value=0.39, **wrong)), same_machine=False).moved[0]
+    )
+    for value, n in ((0.45, 0), (0.47, 1)):  # 0.08 / sqrt(0.25) = 0.16
+        found = check.compare(frame(*rows(**coverage)), frame(*rows(value=value, **coverage)), same_machine=False)
+        assert len(found.moved) == n
+
+
 def test_early_stopping_elsewhere_may_stop_elsewhere_but_must_stop():
     def ended(epochs, options="stopped improving", **more):
         fields = {"dataset": "simulated", "profile": "quick", "system": "PoseT", "metric": "epochs", "n": 9}
@@ -128,6 +157,8 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
         page = Page(STEMS["results"], folder, context=context)
         page.rows(rows(value))
         page.write()
+        verdict = "holds" if value == 0.3 else "cannot tell on this dataset"
+        pd.DataFrame({"claim": ["A is best", "B is not"], "verdict": [verdict, "holds"]}).to_csv(folder / "claims.csv")
         collect(folder)
 
     def run(argv):
@@ -144,6 +175,7 @@ def test_the_command_runs_all_elsewhere_and_compares(tmp_path, monkeypatch, caps
         assert check.main(argv) == code
         told = capsys.readouterr().out
         assert ("exact" in told, "nothing moved" in told) == (code == 1, code == 0)
+        assert "verdicts of 1 of 2 claims as committed\n  A is best: holds is now cannot tell on this dataset\n" in told
     assert "value 0.3 is now 0.31" in told and made[0] == [
         "--out",
         str(tmp_path / "out"),
