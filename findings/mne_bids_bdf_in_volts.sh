@@ -5,8 +5,8 @@
 # Input:     one EMG channel, a sine of 1 mV (in MNE 0.001, which knows volts only), put into BIDS by write_raw_bids()
 #            as EDF, as BDF and, from a .fif file, in the format that mne-bids chooses itself.
 # Behaviour: MNE exports EDF and BDF alike, in microvolts; mne-bids' source says so of both. The table channels.tsv has
-#            the unit that the file has for EDF, and V for BDF. BDF is also what mne-bids chooses for EMG. No warning is
-#            given. read_raw_bids() is right, as it takes the unit of the BDF file itself.
+#            the unit that the file has for EDF, and V for BDF. BDF is also what mne-bids chooses for EMG. Nothing warns
+#            of it. read_raw_bids() is right, as it takes the unit of the BDF file itself.
 # Output:    EDF: channels.tsv says µV, the .edf file up to 1000 uV
 #            BDF: channels.tsv says V, the .bdf file up to 1000 uV
 #            auto: channels.tsv says V, the .bdf file up to 1000 uV

@@ -4,12 +4,12 @@
 # Versions:  pyedflib 0.1.42, edfio 0.4.18, numpy 2.4.6.
 # Input:     ten seconds of one EMG channel, written by EdfWriter at the sampling rates of Delsys' Trigno sensors, which
 #            take 58, 52 or 34 samples in 27 ms: as 58 / 0.027, and with two and with three decimals. Read by edfio.
-# Behaviour: EDF keeps no rate, only the length of a data record and the samples in it. pyEDFlib takes the shortest
-#            length that holds a whole number of samples. At 2148.148 Hz this is one sample, 0.47 ms; its C library
-#            refuses lengths below 1 ms, the refusal goes unnoticed, and the one sample is left in a record of 1 s. At
-#            1259.259 Hz it is three samples, 2.3823 ms, of which the file keeps 2.38. setSamplefrequency() is
-#            documented to take "int or float", and there is a warning for rates that EDF cannot hold; here none is
-#            given. 58 / 0.027 is right, in records of 27 s.
+# Behaviour: EDF keeps no rate, only the length of a data record and the samples in it. pyEDFlib looks for the longest
+#            up to 60 s that holds a whole number of samples. 2148.148 Hz are 537,037 samples in 250 s, a prime number,
+#            so it is one sample, 0.47 ms; its C library refuses lengths below 1 ms, the refusal goes unnoticed, and the
+#            one sample is left in a record of 1 s. 1259.259 Hz gets three samples, 2.3823 ms, of which the file keeps
+#            2.38. setSamplefrequency() is documented to take "int or float", and there is a warning for rates that EDF
+#            cannot hold; here none is given. 58 / 0.027 is right, in records of 27 s.
 # Output:    58/0.027 Hz: 58000 samples in 27 s, 2148.148 Hz, ten seconds last 10 s
 #            2148.15 Hz: 42963 samples in 20 s, 2148.150 Hz, ten seconds last 10 s
 #            2148.148 Hz: 1 samples in 1 s, 1.000 Hz, ten seconds last 21481 s
