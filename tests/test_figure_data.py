@@ -289,6 +289,7 @@ def test_data_efficiency_draws_percentages_and_baselines():
         for curve, (_, part) in zip(curves, rows.groupby("system", sort=False), strict=True):
             np.testing.assert_allclose(curve[:, 0], [20, 40, 60, 80, 100], atol=2)  # side by side
             np.testing.assert_allclose(curve[:, 1], part["value"])
+        assert {bar[0].get_linestyle() for bar in ax.containers} == {"None"}, "a training each: not joined"
         dotted = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
         np.testing.assert_allclose(sorted(dotted), sorted(BASELINES.loc[BASELINES["classes"] == classes, "value"]))
     twice = pd.concat([FRACTIONS, FRACTIONS])
@@ -348,6 +349,7 @@ def test_batch_sizes_are_drawn_where_there_are_two_and_no_panel_is_empty():
         part = SIZES[SIZES["convention"] == convention]
         np.testing.assert_allclose(np.concatenate(errorbars(ax))[:, 1], part["value"])
         assert [t.get_text() for t in ax.get_xticklabels()] == ["256", "512", "1024"]
+        assert {bar[0].get_linestyle() for bar in ax.containers} == {"None"}, "a training each: not joined"
     gone = (SIZES["convention"] == "same steps") & (SIZES["batch_size"] > 256)
     (epochs,) = f.batch_size(SIZES.assign(value=SIZES["value"].where(~gone))).axes
     assert epochs.get_title() == "trained for the same epochs"
@@ -365,6 +367,8 @@ def test_sensitivity_has_a_panel_each_with_its_default_marked():
         marked = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
         assert marked == [values.index(USUAL[param])]
     assert {bar[0].get_linestyle() for ax in axes for bar in ax.containers} == {"None"}, "a training each: not joined"
+    middle = [np.mean([curve[0, 0] for curve in errorbars(ax)]) for ax in axes]
+    np.testing.assert_allclose(middle, 0, atol=1e-9, err_msg="dots lie around their value, two as well as four")
     marked = f.sensitivity(SWEPT.assign(origin=np.where(SWEPT["param_value"] == "0.02", "long run", "")))
     assert [t.get_text() for t in marked.axes[0].get_xticklabels()] == ["0.02†", "0.05", "0.1", "0.2", "0.5"]
 

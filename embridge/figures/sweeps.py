@@ -11,11 +11,11 @@ from embridge.figures import style
 from embridge.figures.results import ACCURACY, errors, interval, measured
 
 
-def _styles(systems) -> dict[str, dict]:
-    """The look of each system's curve: its colour and a marker, LOG_POWER_LDA in its own line."""
+def _styles(systems, **more) -> dict[str, dict]:
+    """The look of each system's curve: its colour and a marker, LOG_POWER_LDA in its own line; ``more`` for all."""
     colours = style.system_colours(systems)
     return {
-        system: (style.TO_BEAT if system == LOG_POWER_LDA else {"color": colour}) | {"marker": marker, "ms": 4.5}
+        system: (style.TO_BEAT if system == LOG_POWER_LDA else {"color": colour}) | {"marker": marker, "ms": 4.5} | more
         for marker, (system, colour) in zip(cycle(style.MARKERS), colours.items(), strict=False)
     }
 
@@ -54,16 +54,16 @@ def _legend(figure: Figure, entries: dict, *, n_columns: int, marked: bool = Fal
 
 
 def _panels_by_class_set(
-    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, **curves
+    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, looks: dict, **curves
 ) -> tuple[Figure, dict]:
     """A panel a class set with a curve a system over ``x`` and dotted baselines; each bears its name at its right end.
 
-    ``lines``: what is said behind a baseline's name; ``curves``: options of :func:`_curves`. Returns the figure and the
-    axes of each class set.
+    ``lines``: what is said behind a baseline's name; ``looks``: what all curves share; ``curves``: options of
+    :func:`_curves`. Returns the figure and the axes of each class set.
     """
     baselines = rows[:0] if baselines is None else baselines.dropna(subset="value")
     baselines = baselines[baselines["system"] != ONE_CLASS]  # that is the line at chance
-    colours, styles = style.system_colours([*rows["system"], *baselines["system"]]), _styles(rows["system"])
+    colours, styles = style.system_colours([*rows["system"], *baselines["system"]]), _styles(rows["system"], **looks)
     figure, panels = style.panels(style.in_order(rows["classes"]), height=3.9, sharey=True)
     names, notes, ends = _marked(rows), _marked(baselines), {}
     for classes, ax in panels.items():
@@ -87,7 +87,7 @@ def _panels_by_class_set(
 def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figure:
     """Zero-shot accuracy over the fraction of paired sessions, a panel a class set (Fig. 3c).
 
-    A curve that is still rising at 100 % would gain from more pairs.
+    Dots that no line joins: each is a training of its own, and where whiskers overlap there is no slope to see.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
     """
     rows = measured(rows, ["system", "classes", "fraction"], "data_efficiency")
     rows = rows.assign(fraction=100 * rows["fraction"])
-    figure, panels = _panels_by_class_set(rows, "fraction", baselines, "zero-shot", ", probe", step=1.6)
+    figure, panels = _panels_by_class_set(rows, "fraction", baselines, "zero-shot", ", probe", {"ls": ""}, step=2)
     for ax in panels.values():
-        ax.set(xlabel="paired recordings used in alignment (%)", xticks=range(0, 101, 20), xlim=(0, 105))
+        ax.set(xlabel="paired recordings\nused in alignment (%)", xticks=range(20, 101, 20), xlim=(13, 107))
     return figure
 
 
@@ -113,7 +113,7 @@ def growth(rows: pd.DataFrame) -> Figure:
     rows = measured(rows, ["system", "windows", "users", "protocol", "classes"], "growth")
     sizes = sorted(set(zip(rows["windows"], rows["users"], strict=True)))
     rows = rows.assign(at=[sizes.index(size) for size in zip(rows["windows"], rows["users"], strict=True)])
-    styles = {system: look | {"ls": ""} for system, look in _styles(rows["system"]).items()}
+    styles = _styles(rows["system"], ls="")
     cells = list(product(style.in_order(rows["protocol"]), style.in_order(rows["classes"])))
     figure, axes = style.grid(len(cells), 2, row=2.4, margin=0.5, sharex=True, sharey=True)
     for ax, (protocol, classes) in zip(axes, cells, strict=True):
@@ -143,7 +143,7 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
     """
     rows = measured(rows, ["system", "classes", "shots"], "few_shot")
     rows = rows.assign(shots=rows["shots"].astype(int))
-    figure, panels = _panels_by_class_set(rows, "shots", baselines, "linear-probe", ", full set", band=True)
+    figure, panels = _panels_by_class_set(rows, "shots", baselines, "linear-probe", ", full set", {}, band=True)
     for classes, ax in panels.items():
         ax.set(xlabel="recordings a class to train on", xlim=(0, None))
         ax.set_xticks(sorted(rows.loc[rows["classes"] == classes, "shots"].unique()))
@@ -153,7 +153,8 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
 def batch_size(rows: pd.DataFrame) -> Figure:
     """Zero-shot accuracy on unseen gestures over batch size, a panel a convention that has two sizes (Table 4).
 
-    A curve that falls alike in both panels means that the batch itself matters, not the number of updates.
+    Dots that no line joins. A fall that both panels show alike would mean that the batch itself matters, not the
+    number of updates.
 
     ``rows``: columns system, convention, batch_size, value, low, high, origin, as of embridge.paper.tables. Raises
     InputError where no convention has two sizes with a value.
@@ -161,12 +162,12 @@ def batch_size(rows: pd.DataFrame) -> Figure:
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size")
     rows = rows[rows.groupby("convention")["batch_size"].transform("nunique") > 1]
     rows = measured(rows, ["system", "convention", "batch_size"], "batch_size, two sizes")
-    sizes, styles = sorted(rows["batch_size"].unique()), _styles(rows["system"])
+    sizes, styles = sorted(rows["batch_size"].unique()), _styles(rows["system"], ls="")
     rows = rows.assign(at=rows["batch_size"].map(sizes.index))
     conventions = list(dict.fromkeys(rows["convention"]))
     figure, panels = style.panels(conventions, height=3.3, sharey=True, width=3.6 * len(conventions))
     for convention, ax in panels.items():
-        _curves(ax, rows[rows["convention"] == convention], "at", styles, step=0.07)
+        _curves(ax, rows[rows["convention"] == convention], "at", styles, step=0.14)
         _chance(ax)
         ax.set(title=f"trained for the {convention}", xlabel="batch size (windows)", xlim=(-0.3, len(sizes) - 0.7))
         ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
@@ -200,11 +201,11 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
         panel = rows[rows["param"] == param]
         values = list(dict.fromkeys(panel["param_value"]))
         sizes = pd.to_numeric(pd.Series(values), errors="coerce")
-        for k, ((protocol, classes), look) in enumerate(styles.items()):
-            part = panel[(panel["protocol"] == protocol) & (panel["classes"] == classes)]
-            if len(part):
-                x = part["param_value"].map(values.index).to_numpy() + 0.03 * len(values) * (k - (len(styles) - 1) / 2)
-                ax.errorbar(x, part["value"], yerr=errors(part), capsize=0, elinewidth=1.1, **look)
+        parts = {key: panel[(panel["protocol"] == key[0]) & (panel["classes"] == key[1])] for key in styles}
+        parts = {key: part for key, part in parts.items() if len(part)}
+        for k, (key, part) in enumerate(parts.items()):
+            x = part["param_value"].map(values.index).to_numpy() + 0.03 * len(values) * (k - (len(parts) - 1) / 2)
+            ax.errorbar(x, part["value"], yerr=errors(part), capsize=0, elinewidth=1.1, **styles[key])
         for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
             ax.axvline(values.index(value), **default, zorder=0)
         _chance(ax)

@@ -80,12 +80,11 @@ class Evidence:
             rows = self._sweep(cell.system, cell.param)
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
         rows = tc.choose(rows, self.dataset, **where, value=cell.value or None)
-        scores, spread = tc.select(rows, metric="balanced_accuracy")["value"], self._spread[cell.measure, cell.classes]
+        scores = tc.select(rows, metric="balanced_accuracy")["value"]
         if not len(scores):
             return None
-        found = tc.summary(rows, spread if cell.system in ALIGNED and not cell.param else None)
-        if len(scores) > 1 and cell.system not in ALIGNED and not cell.param:
-            spread = spread_over_seeds([scores])
+        spread = self._spread[cell.measure, cell.classes] or spread_over_seeds([scores])
+        found = tc.summary(rows, spread)
         origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
         return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, tc.recall_counts(rows))
 

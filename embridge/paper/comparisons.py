@@ -237,14 +237,14 @@ def controls_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """
     lines = []
     for system, should in EXPECTED.items():
-        rows = tc.select(results, dataset=dataset, metric="balanced_accuracy", system=system)
+        rows = tc.select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"), system=system)
         rows = rows[~rows["options"].str.startswith(OPTION)]
         for (protocol, gallery), part in rows.groupby(["protocol", "gallery"], sort=False):
             draws, seeds, name = part["draw"].nunique(), part["seed"].nunique(), system
             line = {"protocol": protocol, "gallery": gallery or tc.MISSING, "should be": should}
             for classes in SETS:
                 of_set = tc.select(part, classes=classes)
-                v = of_set["value"]
+                v = tc.select(of_set, metric="balanced_accuracy")["value"]
                 if draws:
                     name, told = f"{system}, {draws} draws", (v.mean(), *v.quantile([0.025, 0.975]))
                 elif system == "CPEP, pairs shuffled" and seeds > 1:
