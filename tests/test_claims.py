@@ -330,6 +330,20 @@ def test_cells_of_sweeps_are_found_by_their_setting():
     assert found["shots_fraction", "0.5"].low == pytest.approx(0.3 - np.hypot(0.1, draws))
 
 
+def test_what_stands_beside_a_sweeps_member_has_its_seed():
+    member = one("EMBridge", 0.4, seed=1, param="k_c", param_value="10")
+    rows = [*(one("EMBridge", 0.5 + s / 10, seed=s) for s in range(3)), member]
+    terms = ((1, Cell("EMBridge", "ZS", "unseen")), (-1, Cell("EMBridge", "ZS", "unseen", "k_c", "10")))
+    found, _ = Evidence(frame(*rows), "simulated").difference(terms)
+    spread = 4.302653 * 0.1  # of each of the two trainings; the users' intervals are 0.1 to either side
+    half = (2 * 0.1**2 + 2 * spread**2) ** 0.5
+    assert (found.value, found.low) == pytest.approx((0.2, 0.2 - half))
+    elsewhere = [r | {"seed": 7} if r["param"] == "k_c" else r for r in rows]  # it has no such seed: its mean
+    assert Evidence(frame(*elsewhere), "simulated").difference(terms)[0].value == pytest.approx(0.2)
+    rows[1] |= {"value": 0.9, "low": 0.8, "high": 1.0}
+    assert Evidence(frame(*rows), "simulated").difference(terms)[0].value == pytest.approx(0.5)
+
+
 def test_cascle_in_cpep_is_judged_beside_cpep_with_the_same_info_nce():
     (improves,) = (c for c in CLAIMS if c.text.startswith("CASCLe improves CPEP"))
     one_way, rows = EXPERIMENTS["CPEP, InfoNCE = one-way"], []

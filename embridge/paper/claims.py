@@ -55,7 +55,7 @@ class Evidence:
     """The numbers that a frame of :func:`embridge.paper.results.collect` has of one dataset.
 
     :meth:`number` tells a cell's number, None where it has no row. A system as it is has its mean over all seeds,
-    committed ones among them, or (``own``) over this run's alone; one with a setting has this run's.
+    committed ones among them, or over this run's alone (``own``), or over those of ``seeds`` that it has.
     """
 
     def __init__(self, results: pd.DataFrame, dataset: str):
@@ -67,19 +67,27 @@ class Evidence:
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
         self._sweep = cache(lambda system, param: tc.sweep(self.results, dataset, system, param))
 
-    def _number(self, cell: Cell, own: bool = False) -> Number | None:
+    def _number(self, cell: Cell, own: bool = False, seeds: frozenset = frozenset()) -> Number | None:
         if cell.measure in GAINS:
             return self._gain_of_users(cell)
         if cell.measure == "F1":
             return self._gain_of_class(cell)
-        return self._few_shot(cell) if cell.param == "shots_fraction" else self._balanced_accuracy(cell, own)
+        return self._few_shot(cell) if cell.param == "shots_fraction" else self._balanced_accuracy(cell, own, seeds)
 
-    def _balanced_accuracy(self, cell: Cell, own: bool) -> Number | None:
-        rows = self.results if own else self._all_seeds
-        if cell.param:
-            rows = self._sweep(cell.system, cell.param)
+    def _rows(self, cell: Cell, own: bool = False) -> pd.DataFrame:
+        rows = self._sweep(cell.system, cell.param) if cell.param else self.results if own else self._all_seeds
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
-        rows = tc.choose(rows, self.dataset, **where, value=cell.value or None)
+        return tc.choose(rows, self.dataset, **where, value=cell.value or None)
+
+    def _seeds(self, cells: Sequence[Cell]) -> frozenset:
+        """Seeds of all members of sweeps among the cells: a seed's trainings share their autoencoders, and its luck."""
+        members = [c for c in cells if c.param and c.param not in ("k", "shots_fraction")]
+        return frozenset.intersection(*(frozenset(self._rows(c)["seed"]) for c in members)) if members else frozenset()
+
+    def _balanced_accuracy(self, cell: Cell, own: bool, seeds: frozenset) -> Number | None:
+        rows = self._rows(cell, own)
+        if (same := rows["seed"].isin(seeds)).any():
+            rows = rows[same]
         scores = tc.select(rows, metric="balanced_accuracy")["value"]
         if not len(scores):
             return None
@@ -161,8 +169,9 @@ class Evidence:
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
         """A weighted sum of cells and constants, and whether its interval is a paired one.
 
-        Two cells of the same users, one less the other, are compared on the same resamples of both (of the same seeds,
-        too, or of all seeds of one and the only one of the other), otherwise as if they were independent
+        What stands beside a sweep's member has that one's seeds, if it has them. Two cells of the same users, one less
+        the other, are compared on the same resamples of both (of the same seeds, too, or of all seeds of one and the
+        only one of the other), otherwise as if they were independent
         (:func:`~embridge.paper.differences.quadrature`). Either way both sides' spread over seeds is in it, unless
         the same weights are on both sides.
         """
@@ -170,7 +179,8 @@ class Evidence:
         evaluated = _only_evaluated(cells)
         if evaluated and [w for w, _ in terms] == [1, -1] and {c.param for c in cells} <= {"", "k"}:
             return self._other_k(*cells), False
-        numbers = [(w, self.number(c, evaluated) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
+        seeds = self._seeds(cells)
+        numbers = [(w, self.number(c, evaluated, seeds) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
         origins = frozenset().union(*(n.origins for _, n in numbers))
         if [w for w, _ in terms] == [1, -1] and not evaluated:
             (_, a), (_, b) = numbers

@@ -29,7 +29,7 @@ def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     usual |= {("EMBridge", param): value for param, value in DEFAULTS.items() if param != "k"}
     results, found, lines = tc.over_seeds(results), {}, []
     for system, param in usual:
-        rows = tc.select(tc.sweep(results, dataset, system, param), options="D_tune")
+        rows = tc.select(tc.sweep(results, dataset, system, param, every=True), options="D_tune")
         for value in sorted(rows["param_value"].unique(), key=tc.rising):
             how = {"protocol": "ZS", "system": system, "options": "D_tune", "value": value}
             found[system, param, value] = {c: tc.choose(rows, dataset, classes=c, **how) for c in (*SETS, BOTH)}

@@ -166,14 +166,22 @@ def unswept(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def sweep(
-    results: pd.DataFrame, dataset: str, system: str, param: str, *, convention: str = "same epochs"
+    results: pd.DataFrame,
+    dataset: str,
+    system: str,
+    param: str,
+    *,
+    convention: str = "same epochs",
+    every: bool = False,
 ) -> pd.DataFrame:
     """Rows of one system by the value of one setting, which ``param_value`` holds, its usual value among them.
 
     Members of a sweep have rows of their own. The usual value's are the system's own, since nothing was trained for it
-    twice; users' recalls come with whatever has them. ``param``: one of
-    DEFAULTS, GROWN, "paired_fraction", "batch_size" or an open choice, whose default has no rows here; ``convention``:
-    of batch sizes, the words that ``options`` hold ("same epochs", as in the paper, or "same steps").
+    twice: of the members' seeds, if it has these, or, with ``every``, of all; trainings of one seed start from the same
+    autoencoders, and a mean beside one of them would differ by that seed's luck, too. Users' recalls come with whatever
+    has them. ``param``: one of DEFAULTS, GROWN, "paired_fraction", "batch_size" or an open choice, whose default has no
+    rows here; ``convention``: of batch sizes, the words that ``options`` hold ("same epochs", as in the paper, or "same
+    steps").
     """
     rows = select(results, dataset=dataset, system=system, metric=("balanced_accuracy", "user_recall"))
     own = unswept(select(rows, options=(*HEADLINE_OPTIONS, "D_tune")))
@@ -188,6 +196,8 @@ def sweep(
         rows, usual = select(rows, param=param), usual.get(param)
     if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
         return rows
+    if (same := own["seed"].isin(rows["seed"])).any() and not every:
+        own = own[same]
     own = own.assign(param=param, param_value=usual)
     # results of older versions hold it twice
     there = rows["param_value"].map(rising).isin(set(own["param_value"].map(rising)))
