@@ -497,7 +497,8 @@ def test_an_ablation_compares_means_over_all_seeds_there_are_and_says_how_many(g
 def test_other_tables_keep_to_this_run_s_seed_where_it_has_one(gathered):
     rows = gathered(*trained_with_seeds("CPEP", (0.3, 0.7)))
     first = value(rows, system="CPEP", seed=0, **ZS)["value"]
-    for name in ("table2", "galleries", "corpora"):
+    assert set(tables.numbers("table2", rows, "simulated")["seeds"].dropna()) == {2}
+    for name in ("galleries", "corpora"):
         cells = tables.numbers(name, rows, "simulated")
         assert "seeds" not in cells and cells.loc[cells["value"].notna(), "origin"].eq("").all()
         assert first in cells["value"].tolist()
@@ -760,7 +761,7 @@ def test_a_row_of_this_run_stands_for_committed_ones(gathered):
     committed = [one(0.9, profile="long", seed=s, system="EMBridge", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
     committed += [one(0.8, profile="long", seed=s, system="CPEP", classes="in", origin=ORIGIN, **ZS) for s in (0, 1)]
     rows = gathered(one(0.5, system="EMBridge", classes="in", **ZS), *committed)
-    table = printed("table2", rows, "simulated").set_index("system")
+    table = tables.text("table2", tables.headline_rows(rows, "simulated")).set_index("system")
     assert table.loc["EMBridge", "ZS in"] == "0.50 [0.40, 0.60] | paper 0.777"
     assert table.loc["CPEP", "ZS in"].startswith("0.80 [") and table.loc["CPEP", "ZS in"].endswith("| paper 0.757 †")
     kinds = tables.headline_rows(rows, "simulated").dropna(subset="value").set_index("system")["interval_kind"]
