@@ -12,6 +12,7 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import filelock
 import pytest
@@ -431,3 +432,8 @@ def test_durations_and_last_lines_and_what_a_heartbeat_shows():
     heartbeat.news = "epoch 2"
     assert heartbeat.line() == "      0 s, about 1 min 40 s to go: epoch 2"
     assert "longer than expected" in Heartbeat(expected=0).line()
+
+
+def test_a_heartbeat_that_nobody_reads_any_more_ends_without_a_traceback(monkeypatch):
+    monkeypatch.setattr(Heartbeat, "print", Mock(side_effect=BrokenPipeError))  # as "run_all.sh --plan | head -1"
+    Heartbeat(every=0.01)._beat()
