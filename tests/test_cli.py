@@ -437,3 +437,10 @@ def test_durations_and_last_lines_and_what_a_heartbeat_shows():
 def test_a_heartbeat_that_nobody_reads_any_more_ends_without_a_traceback(monkeypatch):
     monkeypatch.setattr(Heartbeat, "print", Mock(side_effect=BrokenPipeError))  # as "run_all.sh --plan | head -1"
     Heartbeat(every=0.01)._beat()
+
+
+def test_notebooks_are_refused_a_folder_whose_name_is_no_utf8():
+    odd = os.fsdecode(b"/tmp/caf\xe9")
+    with pytest.raises(InputError, match=r"--out: expected a name in UTF-8.*found '/tmp/caf\\udce9'"):
+        cli.parse(["--out", odd])
+    assert str(cli.parse(["--train", "EMBridge", "--out", odd]).out) == odd
