@@ -440,7 +440,7 @@ def test_a_heartbeat_that_nobody_reads_any_more_ends_without_a_traceback(monkeyp
 
 
 def test_notebooks_are_refused_a_folder_whose_name_is_no_utf8():
-    odd = os.fsdecode(b"/tmp/caf\xe9")
-    with pytest.raises(InputError, match=r"--out: expected a name in UTF-8.*found '/tmp/caf\\udce9'"):
+    odd = os.fsdecode(b"/disk/caf\xe9")
+    with pytest.raises(InputError, match=r"--out: expected a name in UTF-8.*found '/disk/caf\\udce9'"):
         cli.parse(["--out", odd])
     assert str(cli.parse(["--train", "EMBridge", "--out", odd]).out) == odd
