@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 
 from embridge import files
@@ -135,7 +135,8 @@ def load_weights(folder: Path, model: nn.Module, describe: dict) -> None:
     path = folder / "weights.safetensors"
     try:
         done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        model.load_state_dict(model.state_dict() | load_file(path))
+        # load_file refuses a path that is no UTF-8
+        model.load_state_dict(model.state_dict() | load(path.read_bytes()))
     except FileNotFoundError as error:
         told = f"{folder} holds no finished run ({error.filename or path} is missing); train it first."
         raise InputError(told) from error

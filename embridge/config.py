@@ -46,7 +46,7 @@ class WindowConfig:
     window: int = 4000  # samples: 2 s, E 3.2
     stride_train: int = 4000  # samples: non-overlapping, E 3.2
     stride_eval: int = 4000  # samples: non-overlapping, E 3.2
-    bandpass: tuple[float, float] | None = (2.0, 250.0)  # Hz, E 3.2; None: an envelope is not filtered
+    bandpass: tuple[float, float] | None = (2.0, 250.0)  # Hz, E 3.2; None: an envelope is notched at most
     bandpass_order: int = 4  # ours: paper silent
     notch: float | None = 60.0  # Hz, E 3.2; 50 for NinaPro (Europe)
     notch_q: float = 30.0  # ours: paper silent
@@ -340,7 +340,9 @@ def for_windows(size: Profile, windows: WindowConfig, tokens: str = "") -> Profi
 
 def other_tokens(size: Profile, windows: WindowConfig, tokens: str) -> str:
     """``tokens`` where they are another front end than the profile has on these windows anyway, else ""."""
-    return tokens if for_windows(size, windows, tokens) != for_windows(size, windows) else ""
+    found = for_windows(size, windows, tokens).model  # or says why not; the profile's own need not fit these windows
+    own = with_tokens(size, "" if windows.bandpass else "waveform").model
+    return tokens if (found.emg_tokens, found.pose_tokens) != (own.emg_tokens, own.pose_tokens) else ""
 
 
 def as_json(config) -> dict:

@@ -33,7 +33,7 @@ def read(file: Path | str) -> dict[str, str]:
     Raises InputError for a file that cannot be read and for a line without a name above it.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")  # as Windows' editors may save it
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: expected described gestures, found no text ({error}); copy describe.txt") from error
     found: dict[str, str] = {}

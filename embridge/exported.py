@@ -22,7 +22,8 @@ from embridge.config import WindowConfig, as_json, n_bins
 from embridge.data.batches import Reader, Statistics
 from embridge.describe import DESCRIPTIONS, gallery
 from embridge.errors import InputError
-from embridge.inference import Embedder, Recogniser, load
+from embridge.inference import Embedder, Recogniser
+from embridge.pretrained import load
 
 TOLERANCE = 1e-4  # by which normalised queries may differ from torch's
 OUTPUTS = ["queries", "cosine", "gallery"]
@@ -59,8 +60,8 @@ def export(run, file, *, names=None) -> Path:
     """
     _need("onnx", "onnxscript", "onnxruntime")
     file = Path(file)
-    if file.suffix != ".onnx":
-        raise InputError(f"export: expected a file that ends in .onnx, found {file}; rename it")
+    if file.suffix != ".onnx" or not file.parent.is_dir():
+        raise InputError(f"export: expected a folder that is there and in it a file that ends in .onnx, found {file}")
     if not isinstance(run, Recogniser):
         embedder, names = load(run), list(DESCRIPTIONS) if names is None else names
         run = Recogniser(embedder, *gallery(embedder))
@@ -81,7 +82,7 @@ def export(run, file, *, names=None) -> Path:
         )  # fmt: skip
     stats = None if reader.emg_stats is None else {k: v.flatten().tolist() for k, v in reader.emg_stats.items()}
     values = [embedder.name, embedder.d, as_json(windows), reader.emg_norm, stats, run.k, run.pooling, run.scale]
-    values += [list(names or ()), run.classes[run.votes].tolist()]
+    values += [[] if names is None else [*map(str, names)], run.classes[run.votes].tolist()]
     about = {"version": __version__} | dict(zip(FIELDS, values, strict=True))
     program.model.metadata_props["embridge"] = json.dumps(about)
     part = file.with_name(f".{file.name}.part")

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from embridge.checkpoint import load_weights
-from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins
+from embridge.config import ModelConfig, WindowConfig, kind_of, n_bins, positive
 from embridge.data.batches import Reader, Statistics
 from embridge.data.cutting import robust_scale
 from embridge.data.live import live_windows
+from embridge.data.recordings import plain
 from embridge.data.signals import emg_features, pose_frames, sections
 from embridge.errors import InputError
 from embridge.evaluation import TILE, majority
@@ -107,8 +108,7 @@ class Embedder:
             raise InputError(f"{self.name} embeds poses alone and has no EMG encoder; use encode_pose or another run")
         windows = self.windows
         x = _checked("raw EMG", x, (windows.n_channels, windows.window))
-        if scale is not None and not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"raw EMG: expected a positive scale, found {scale}; take the recording's, or None")
+        scale = None if scale is None else positive("raw EMG: ", "a positive scale (the recording's, or None)", scale)
         return self.of_filtered(np.stack([filter_window(window.T, windows) for window in x]), scale, function)
 
     def of_filtered(self, filtered: np.ndarray, scale: float | None = None, function: Callable | None = None) -> Tensor:
@@ -166,7 +166,7 @@ class Recogniser:
     """
 
     def __init__(self, embedder: Embedder, gallery, labels, *, scale: float = 1.0, k: int = 10, pooling: str = "max"):
-        gallery, labels = torch.as_tensor(gallery, dtype=torch.float32), torch.as_tensor(labels, dtype=torch.int64)
+        gallery, labels = torch.from_numpy(_array("gallery", gallery).astype(np.float32)), _array("labels", labels)
         if gallery.shape[1:] != (embedder.d,) or not len(gallery) or len(labels) != len(gallery):
             raise InputError(
                 f"recogniser: expected a gallery (G, {embedder.d}) and labels (G,), G at least 1, found "
@@ -175,13 +175,16 @@ class Recogniser:
             )
         if not gallery.isfinite().all():
             raise InputError("recogniser: expected a finite gallery, found NaN or infinity; look at the poses' windows")
-        if not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"recogniser: expected a positive scale, found {scale}; take it from the recording's log")
+        if len(odd := labels[labels % 1 != 0]):
+            raise InputError(f"recogniser: expected whole numbers as labels, found {odd[0]}; number the gestures")
+        if not (isinstance(k, (int, np.integer)) and k > 0):
+            raise InputError(f"recogniser: expected k neighbours, a whole number above 0, found {k!r}")
         if pooling not in ("max", "mean"):
             raise InputError(f"recogniser: expected pooling 'max' or 'mean', found {pooling!r}")
-        self.embedder, self.scale, self.k, self.pooling = embedder, scale, min(k, len(gallery)), pooling
-        self.gallery = normalize(gallery.detach(), dim=-1).T.contiguous().T  # a dimension at a time: a faster product
-        self.classes, self.votes = labels.unique(return_inverse=True)
+        self.scale = positive("recogniser: ", "a positive scale (the recording's)", scale)
+        self.embedder, self.k, self.pooling = embedder, min(int(k), len(gallery)), pooling
+        self.gallery = normalize(gallery, dim=-1).T.contiguous().T  # a dimension at a time: a faster product
+        self.classes, self.votes = torch.from_numpy(labels.astype(np.int64)).unique(return_inverse=True)
 
     def label(self, window) -> int:
         """The label that the window's k nearest poses vote for; arguments and errors as :meth:`neighbours`."""
@@ -224,7 +227,7 @@ class Recogniser:
 
     def _cosines(self, window) -> Tensor:
         """Those (1, G) of a raw window (T, C)."""
-        window, windows = np.asarray(window), self.embedder.windows
+        window, windows = _array("window of raw EMG", window), self.embedder.windows
         if window.shape != (windows.window, windows.n_channels):
             raise InputError(
                 f"window of raw EMG: expected {windows.window} samples x {windows.n_channels} channels, found "
@@ -260,9 +263,22 @@ def filter_window(emg: np.ndarray, config: WindowConfig) -> np.ndarray:
     return x.astype(np.float32)
 
 
+def _array(what: str, x) -> np.ndarray:
+    """x as an array of real numbers."""
+    try:
+        found = plain(x.detach().cpu() if isinstance(x, Tensor) else x)
+    except (TypeError, ValueError) as error:  # torch's bfloat16; windows of several lengths
+        raise InputError(
+            f"{what}: expected an array of numbers ({error}); convert it or cut it to one length"
+        ) from error
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"{what}: expected real numbers, found {found.dtype}; convert it")
+    return found
+
+
 def _checked(what: str, x, shape: tuple[int, int]) -> np.ndarray:
     """x as an array of (B, *shape) finite numbers, B at least 1."""
-    x = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+    x = _array(what, x)
     if x.ndim != 3 or x.shape[1:] != shape or not len(x):
         raise InputError(
             f"{what}: expected windows (B, {shape[0]}, {shape[1]}), B at least 1, found {x.shape}; "

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from embridge.run.cli import human
@@ -77,6 +78,7 @@ class Heartbeat:
         return "      " + ", ".join(parts) + (f": {news}" if news else "")
 
     def _beat(self):
-        while not self._stop.wait(self.every):
-            width = shutil.get_terminal_size((110, 24)).columns - 1
-            self.print(self.line()[:width], end="" if self.terminal else "\n")
+        with suppress(BrokenPipeError):  # of "... | head": the body ends at its own next line, and tells it in one
+            while not self._stop.wait(self.every):
+                width = shutil.get_terminal_size((110, 24)).columns - 1
+                self.print(self.line()[:width], end="" if self.terminal else "\n")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +132,15 @@ def test_a_finished_run_leaves_weights_log_and_done_and_is_not_trained_again(fol
 def test_weights_load_into_a_fresh_model(folder, uninterrupted):
     run(folder)
     torch.manual_seed(99)
+    model = QFormerModel(MODEL)
+    load_weights(folder, model, DESCRIBE)
+    assert weights_hash(model) == uninterrupted[0]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has UTF-8 names alone")
+def test_a_folder_whose_name_is_no_utf8_is_as_any_other(tmp_path, uninterrupted):
+    folder = tmp_path / os.fsdecode("café".encode("latin-1"))  # of an old disk
+    run(folder)
     model = QFormerModel(MODEL)
     load_weights(folder, model, DESCRIBE)
     assert weights_hash(model) == uninterrupted[0]

@@ -12,6 +12,7 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import filelock
 import pytest
@@ -431,3 +432,15 @@ def test_durations_and_last_lines_and_what_a_heartbeat_shows():
     heartbeat.news = "epoch 2"
     assert heartbeat.line() == "      0 s, about 1 min 40 s to go: epoch 2"
     assert "longer than expected" in Heartbeat(expected=0).line()
+
+
+def test_a_heartbeat_that_nobody_reads_any_more_ends_without_a_traceback(monkeypatch):
+    monkeypatch.setattr(Heartbeat, "print", Mock(side_effect=BrokenPipeError))  # as "run_all.sh --plan | head -1"
+    Heartbeat(every=0.01)._beat()
+
+
+def test_notebooks_are_refused_a_folder_whose_name_is_no_utf8():
+    odd = os.fsdecode(b"/disk/caf\xe9")
+    with pytest.raises(InputError, match=r"--out: expected a name in UTF-8.*found '/disk/caf\\udce9'"):
+        cli.parse(["--out", odd])
+    assert str(cli.parse(["--train", "EMBridge", "--out", odd]).out) == odd

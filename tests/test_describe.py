@@ -112,6 +112,8 @@ def test_a_copy_of_the_text_file_can_be_edited_and_read(tmp_path):
     )
     assert read(file) == {"Nod": "1-1.5 all straight\n2 index half\n", "Fist": "1 all curled\n"}
     assert len(keyframes(read(file)["Nod"])[0]) == 2
+    file.write_text("Nod\n    1 all straight\n", "utf-8-sig")
+    assert read(file) == {"Nod": "1 all straight\n"}
     file.write_text("    1 all curled\nFist\n", "utf-8")
     with pytest.raises(InputError, match=r"line '    1 all curled': expected a gesture's name above it"):
         read(file)

@@ -21,7 +21,7 @@ GALLERY, LABELS = RNG.standard_normal((50, 32)).astype(np.float32), RNG.integers
 def made(name="Q-Former", emg_norm="train", **how) -> Recogniser:
     found = embedder(MODELS[name], emg_norm)
     found.model = MODELS[name]
-    return Recogniser(found, GALLERY, LABELS, scale=1.7, k=7, **how)
+    return Recogniser(found, GALLERY, LABELS, scale=np.float64(1.7), k=np.int64(7), **how)
 
 
 @needs_onnx
@@ -39,6 +39,13 @@ def test_the_file_alone_gives_torchs_neighbours_to_1e_4(tmp_path, name, emg_norm
     torch.testing.assert_close(*queries, rtol=0, atol=1e-4)
     assert theirs.embedder.windows == ours.embedder.windows
     torch.testing.assert_close(theirs.gallery, ours.gallery)
+
+
+@needs_onnx
+def test_numpys_numbers_and_names_are_kept_and_a_shipped_system_goes_by_its_name(tmp_path):
+    file = embridge.export(made("CPEP"), tmp_path / "m.onnx", names=np.arange(4))
+    assert '"names": ["0", "1", "2", "3"]' in file.read_bytes().decode("latin-1")
+    assert embridge.export("simulated-quick/CPEP", tmp_path / "shipped.onnx").exists()
 
 
 @needs_onnx
@@ -62,6 +69,8 @@ def test_what_differs_from_torch_is_not_kept(tmp_path, monkeypatch):
 def test_another_ending_and_a_system_without_emg_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"ends in \.onnx, found .*model\.pt"):
         embridge.export(made(), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"a folder that is there .* found .*gone/model\.onnx"):
+        embridge.export(made(), tmp_path / "gone" / "model.onnx")
     poses = made()
     poses.embedder.emg = None
     with pytest.raises(InputError, match="EMG encoder"):

@@ -15,7 +15,7 @@ from conftest import SMOKE, noise_study, series, write_dataset, write_db1, write
 from torch.nn.functional import normalize
 
 import embridge
-from embridge.config import ModelConfig, WindowConfig, for_windows, n_bins, profile, with_tokens
+from embridge.config import ModelConfig, WindowConfig, for_windows, n_bins, other_tokens, profile, with_tokens
 from embridge.data.emg2pose import open_emg2pose
 from embridge.data.signals import bin_edges, emg_features, is_flat, log_power, pose_frames
 from embridge.data.windows import build_store
@@ -117,6 +117,13 @@ def test_fewer_than_two_samples_a_bin_are_refused():
     with pytest.raises(InputError, match="use --tokens waveform"):
         for_windows(profile("quick"), WindowConfig(sample_rate=60.0, window=120, **SLOW))
     assert for_windows(profile("quick"), WindowConfig(60.0, window=120, **SLOW), "waveform").model.emg.patch == 6
+
+
+def test_another_front_end_may_be_asked_for_where_the_profiles_own_does_not_fit():
+    slow, odd = WindowConfig(60.0, window=120, **SLOW), WindowConfig(2000 / 0.931, window=4296, **SLOW)
+    assert other_tokens(profile("quick"), slow, "waveform") == "waveform"
+    assert other_tokens(profile("paper"), odd, "features") == "features"  # 25 ms are 53.7 samples
+    assert other_tokens(profile("quick"), replace(slow, bandpass=None), "waveform") == ""
 
 
 def test_frames_are_mean_angles_in_the_same_bins():

@@ -336,6 +336,7 @@ def test_what_an_own_loader_gives_is_refused_by_the_file_s_name(tmp_path, name):
         ({"count": None}, "its counter ended in TypeError"),
         ({"sample_rate": "fast"}, "expected a sample_rate in Hz, .* found 'fast'"),
         ({"sample_rate": 250}, "expected 200 Hz, found 250"),
+        ({"sample_rate": 200.00004}, "expected 200 Hz, found 200.00004;"),
         ({"sample_rate": 0}, "expected a sample_rate in Hz, a number above 0, found 0"),
         ({"user": float("nan")}, "user: expected text, found nan"),
     ],
@@ -371,6 +372,14 @@ def test_a_loader_may_give_small_numbers(tmp_path, number):
     assert len(made) == 9 and [str(w.message).partition(": ")[2] for w in caught] == [
         "3 joints never move (a [0, 1, 2])"
     ]
+
+
+def test_the_smallest_integer_is_no_pose_either(tmp_path):
+    """It stands for what is missing in others' files, and has no absolute value."""
+    given = signals("a", ("fist",))
+    pose = np.where(np.arange(N)[:, None] == 950, np.iinfo(np.int32).min, given.pose * 1000).astype(np.int32)
+    with pytest.warns(EMBridgeWarning, match=r"1 with a pose beyond 65504, .* \(a 1\)$"):
+        assert len(store(source(tmp_path / "in", "a", load=lambda key: replace(given, pose=pose), count=N))) == 8
 
 
 @pytest.mark.parametrize(

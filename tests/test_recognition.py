@@ -157,10 +157,41 @@ def test_a_bad_window_is_told(data, change, message):
         ({"gallery": np.full((300, 32), np.nan)}, "finite gallery"),
         ({"scale": 0.0}, "positive scale"),
         ({"scale": np.nan}, "positive scale"),
+        ({"scale": None}, "positive scale"),
         ({"pooling": "median"}, "pooling"),
+        ({"k": 0}, "above 0, found 0"),
+        ({"k": 2.5}, "found 2.5"),
+        ({"labels": ["fist"] * 300}, "labels: expected real numbers, found <U4"),
+        ({"labels": [0.5] * 300}, "whole numbers as labels, found 0.5"),
     ],
 )
 def test_bad_settings_are_told(data, change, message):
     setting = {name: data[name] for name in ("gallery", "labels")} | change
     with pytest.raises(InputError, match=message):
         Recogniser(embedder(MODELS["CPEP"]), setting.pop("gallery"), setting.pop("labels"), **setting)
+
+
+def test_arrays_of_other_libraries_count_as_what_they_are(data):
+    model, window = embedder(MODELS["CPEP"]), data["windows"][0]
+    whole = np.round(window.T[None] * 1000)
+    expected = model.encode_emg(whole)
+    for kind in ("<i2", ">i2", ">f4", "<f8"):  # of ADCs, other machines, MATLAB
+        torch.testing.assert_close(model.encode_emg(whole.astype(kind)), expected)
+    labels = np.asarray(data["labels"], ">f8")  # a .mat file's
+    made = Recogniser(model, data["gallery"].astype(">f4"), labels, scale=np.float32(2), k=np.int64(3))
+    assert (type(made.k), type(made.scale)) == (int, float)
+    assert made.label(window) == Recogniser(model, data["gallery"], data["labels"], scale=2.0, k=3).label(window)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: np.ma.masked_greater(w, w.max() - 1e-3), "found 1 that are not"),  # a mask hides what is no sample
+        (lambda w: [w[0], w[1][:, 1:]], "raw EMG: expected an array of numbers .*cut it to one length"),
+        (lambda w: w.astype(object), "raw EMG: expected real numbers, found object"),
+        (lambda w: torch.tensor(w, dtype=torch.bfloat16), "raw EMG: expected an array of numbers .*BFloat16"),
+    ],
+)
+def test_what_hides_or_holds_no_numbers_is_refused(data, change, message):
+    with pytest.raises(InputError, match=message):
+        embedder(MODELS["CPEP"]).encode_emg(change(data["windows"][:2].transpose(0, 2, 1)))

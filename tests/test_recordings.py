@@ -163,6 +163,7 @@ def test_fault_15_clock_at_another_rate_is_refused(tmp_path):
 def test_fault_15_other_sample_rate_is_refused(tmp_path):
     with pytest.raises(InputError, match="2000 Hz, found 1000"):
         one(tmp_path, series(5000), sample_rate=1000.0).load()
+    assert len(one(tmp_path, series(5000), sample_rate=np.array([2000.0])).load().emg) == 5000
 
 
 def test_fault_15_gaps_split_a_recording(tmp_path):

@@ -77,6 +77,13 @@ def test_a_dead_channel_is_zeros_and_nothing_at_all_is_no_window():
     assert [n for n, w in ends([emg]).items() if w is not None][0] == 1020
 
 
+def test_what_a_mask_hides_is_no_sample():
+    masked, emg = np.ma.array(EMG, mask=np.zeros(EMG.shape, bool)), EMG.copy()
+    masked[500, 1], emg[500, 1] = np.ma.masked, np.nan
+    for (n, found), (_, expected) in zip(ends([masked]).items(), ends([emg]).items(), strict=True):
+        assert (found is None) == (expected is None), n
+
+
 @pytest.mark.parametrize("chunk", [EMG[:, :2], EMG[0], EMG.T, [["a", "b", "c"]], EMG > 0])
 def test_a_chunk_of_another_shape_or_kind_is_refused(chunk):
     with pytest.raises(InputError, match="samples x 3 channels.*behind 10 samples"):

@@ -138,14 +138,15 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
     """
     signals = signals.checked(recording.path, config.n_channels, config.n_joints)
     if recording.sample_rate != config.sample_rate:
-        rates = f"expected {config.sample_rate:g} Hz, found {recording.sample_rate:g}"
+        rates = f"expected {config.sample_rate:.10g} Hz, found {recording.sample_rate:.10g}"
         raise InputError(f"{recording.path}: {rates}; choose the window settings of this dataset")
     failed, pose = signals.failed, signals.pose
     if failed is None:  # by two comparisons, for int8 has no absolute of -128
         failed = ((pose > -IK_ZERO) & (pose < IK_ZERO)).all(axis=1)
     raw = np.where(np.abs(signals.emg) < HUGE, signals.emg, np.nan)
     marks = {"nan_emg": processing.unusable(raw, config), "nan_pose": ~np.isfinite(pose).all(axis=1)}
-    marks["huge_pose"] = (np.abs(pose) > F16_MAX).any(axis=1) & ~marks["nan_pose"]
+    # by two comparisons again, for the smallest int32 has no absolute value either
+    marks["huge_pose"] = ((pose > F16_MAX) | (pose < -F16_MAX)).any(axis=1) & ~marks["nan_pose"]
     broken = np.any(list(marks.values()), axis=0)
     if not config.exclude_ik_failures:
         marks["failure_kept"], failed = failed, np.zeros_like(failed)

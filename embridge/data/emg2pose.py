@@ -216,7 +216,7 @@ def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
     with np.errstate(invalid="ignore"):  # what is not finite is told below
         step = np.diff(time.astype(np.float64)) * SAMPLE_RATE
     problem = ""
-    if np.ndim(rate) or rate != SAMPLE_RATE:
+    if np.size(rate) != 1 or rate != SAMPLE_RATE:  # MATLAB's numbers are arrays
         problem = f"expected a sample_rate of {SAMPLE_RATE:g} Hz, found {rate}"
     elif not np.isfinite(step).all():
         problem = "its clock holds NaN"

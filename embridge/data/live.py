@@ -6,6 +6,7 @@ import numpy as np
 
 from embridge.config import WindowConfig, positive
 from embridge.data.cutting import HUGE
+from embridge.data.recordings import plain
 from embridge.data.signals import is_flat, ring, sections
 from embridge.errors import InputError
 
@@ -76,7 +77,7 @@ def live_windows(
         if chunk is None:
             (causal, age, clear, still), filled = afresh(), 0
             continue
-        chunk = np.asarray(chunk)
+        chunk = plain(chunk)
         if chunk.ndim != 2 or chunk.shape[1] != n_channels or chunk.dtype.kind not in "iuf":
             found = f"found {chunk.dtype} of shape {chunk.shape} behind {received} samples; pass None for a gap"
             raise InputError(f"stream: expected chunks of numbers, samples x {n_channels} channels, {found}")

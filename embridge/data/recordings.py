@@ -27,7 +27,7 @@ def _text(what: str, value) -> str:
     return str(value)
 
 
-def _plain(array) -> np.ndarray:
+def plain(array) -> np.ndarray:
     """An array, NaN where numpy's mask hides a value."""
     masked = isinstance(array, np.ma.MaskedArray)
     return array.astype(np.float64).filled(np.nan) if masked else np.asarray(array)
@@ -67,7 +67,7 @@ class Signals:
 
     def __post_init__(self):
         """What cannot be arrays and tuples raises TypeError or ValueError, of which :meth:`Recording.load` tells."""
-        made = {"emg": _plain(self.emg), "pose": _plain(self.pose), "segments": tuple(self.segments)}
+        made = {"emg": plain(self.emg), "pose": plain(self.pose), "segments": tuple(self.segments)}
         if odd := [segment for segment in made["segments"] if not isinstance(segment, Segment)]:
             raise TypeError(f"expected segments to be of class Segment, found {odd[0]!r}")
         made["breaks"] = tuple(sorted(map(operator.index, self.breaks)))

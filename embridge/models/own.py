@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import nn
 
 from embridge.checkpoint import weights_hash
@@ -129,7 +129,7 @@ def made(encoder: nn.Module | str | Path | None, shape: ModelConfig, kind: str) 
         return encoder
     model = emg_encoder(shape)
     try:
-        state = load_file(encoder)
+        state = load(Path(encoder).read_bytes())
         inner = {name.removeprefix("encoder."): w for name, w in state.items() if name.startswith("encoder.")}
         model.load_state_dict(inner or state)
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -172,6 +172,10 @@ def parse(argv: list[str], folder: Path = NOTEBOOKS, *, action: str = "") -> arg
         options.data = Path(options.data).expanduser().absolute()
         if not options.data.is_dir():
             raise InputError(f"--data {options.data} is not a folder: give the one that holds {dataset}'s files")
+    for name, path in (("--out", str(options.out)), ("--data", str(options.data))):
+        if options.action in ("run", "check") and any("\udc80" <= c <= "\udcff" for c in path):
+            found = f"found {ascii(path)}; rename the folder, or train without notebooks (--sweep)"
+            raise InputError(f"{name}: expected a name in UTF-8, for notebooks hold no other, {found}")
     size = datasets.for_dataset(cfg.profile(options.profile), dataset)
     options.tokens = cfg.other_tokens(size, datasets.window_config(dataset), options.tokens)  # or says why not
     options.notebooks = notebooks(folder, options.only) if options.action == "run" else []
