@@ -20,6 +20,7 @@ from embridge.experiments import (
     ALIGNED,
     CPEP_ABLATION,
     CPEP_MAIN,
+    EXPERIMENTS,
     GROUPS,
     LOG_POWER_LDA,
     NO_NETWORK,
@@ -74,13 +75,19 @@ def headline_rows(
     for system, (protocol, classes) in itertools.product(systems, CELLS):
         how = {"protocol": protocol, "classes": classes, "system": system}
         rows = tc.choose(results, dataset, **how, gallery=gallery)
-        half = spread[protocol, classes] if system in ALIGNED else None
+        half = _spread(system, spread[protocol, classes])
         over = over_lda(rows, lines[classes], half) if lines and system not in NO_NETWORK else {}
         labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
         cells.append(
             labels | tc.summary(rows, half) | over | tc.beside(system, protocol, classes, dataset, gallery, table=table)
         )
     return tc.cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
+
+
+def _spread(system: str, pooled: float) -> float | None:
+    """Of an aligned system the spread over seeds of ALIGNED, which has the more degrees of freedom; None: its own."""
+    aligned = system in EXPERIMENTS and EXPERIMENTS[system].aligned
+    return pooled if system in ALIGNED or (aligned and pooled) else None
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -183,9 +190,9 @@ def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 def _of_sweep(part: pd.DataFrame, line: pd.DataFrame, system: str, spread: float) -> dict:
     """A cell of a sweep, and its distance above the probe without a network (``line``), with the headline's intervals.
 
-    ``spread``: of the aligned systems' seeds in the cell; others, as in the headline, have that of their own seeds.
+    ``spread``: of the aligned systems' seeds in the cell; those that are not aligned have that of their own seeds.
     """
-    half = spread if system in ALIGNED else None
+    half = _spread(system, spread)
     return tc.summary(part, half) | over_lda(part, line, half)
 
 
