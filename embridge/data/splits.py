@@ -73,7 +73,7 @@ class Splits:
         sides = {"pre-training": self.pretrain, "probe-train": probed, "D_tune": joined(self.tune)}
         sides["D_eval"] = joined(self.evaluation)
         disjoint(sides, self.table.segment, "labelled stretch")
-        disjoint(sides, self.table.digest, "window content")
+        disjoint(sides, self.table.digest, "window content", self.table.recording)
         if (apart := self.probe_apart) not in ("user", "recording", "repetition"):
             raise InputError(f"splits: expected probe_apart 'user', 'recording' or 'repetition', found {apart!r}")
         self.probe_from(probed)  # hours before the first probe is fitted; pre-training's windows pass learn_from
@@ -178,14 +178,18 @@ def joined(part: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([part[classes] for classes in SETS])
 
 
-def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str) -> None:
-    """Raise InputError if a value occurs on two sides."""
+def disjoint(sides: dict[str, np.ndarray], values: pd.Series, what: str, recordings: pd.Series | None = None) -> None:
+    """Raise InputError if a value occurs on two sides; with ``recordings`` it names those of the two windows."""
     seen: dict = {}
     for side, ids in sides.items():
-        for value in values.iloc[ids].unique():
-            if seen.setdefault(value, side) != side:
-                both = f"both in {seen[value]} and in {side}"
-                raise InputError(f"leak: the {what} {value} is {both}; correct the metadata or the split")
+        for row, value in values.iloc[ids].drop_duplicates().items():
+            other, first = seen.setdefault(value, (side, row))
+            if other != side:
+                told, remedy = f"both in {other} and in {side}", "correct the metadata or the split"
+                if recordings is not None:
+                    told += f", of the recordings {recordings[first]} and {recordings[row]}"
+                    remedy = "if one is the other's copy, or both are without a signal there, leave one out"
+                raise InputError(f"leak: the {what} {value} is {told}; {remedy}")
 
 
 def tune_users(users: list[str], seed: int = 0, n: int | None = None) -> list[str]:
