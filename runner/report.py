@@ -41,11 +41,15 @@ def _table(file: Path) -> dict:
 
 
 def _result(table: dict, dataset: str) -> None:
-    """Keep of Table 2 the dataset's own lines and of these the system's name, its scores and the papers' values."""
+    """Keep of Table 2 the dataset's own lines and of these the system's name, its scores and the papers' values.
+
+    A mark that stands behind both is ours, and goes behind ours: the paper's stand in a line of their own here.
+    """
     head, *rows = table["rows"]
     own = [row for row in rows if (head[0], row[0]) == ("dataset", dataset)] or rows  # one dataset has no such column
     columns = slice(head.index("system"), head.index("source"))
-    table["rows"] = [[cell.replace(" | not in the source", "") for cell in row[columns]] for row in (head, *own)]
+    cells = [[cell.replace(" | not in the source", "") for cell in row[columns]] for row in (head, *own)]
+    table["rows"] = [[re.sub(r"( \| paper \S+)( †\d*)$", r"\2\1", cell) for cell in row] for row in cells]
 
 
 def _time(seconds: float) -> str:

@@ -72,7 +72,7 @@ def test_it_opens_with_the_result_then_come_claims_and_pages(tree):
         "dataset == 'simulated' and system == 'EMBridge' and protocol == 'LP' and classes == 'in'"
     )
     ours = "{value:.2f} [{low:.2f}, {high:.2f}]".format(**one.iloc[0])
-    assert any(cell.startswith(f"{ours}\npaper 0.785") for cell in cells)
+    assert any(cell.startswith(f"{ours} †") and cell.endswith("\npaper 0.785") for cell in cells)
     assert not any("not in the source" in cell for cell in cells)
     assert len(tree.of("img", inside="result")) == 1
 
@@ -82,10 +82,10 @@ def test_table_2_of_one_dataset_has_no_column_for_it(tmp_path):
     table = {"name": "table2", "csv": "t.csv", "md": "t.md", "caption": "All.", "source": ""}
     (tmp_path / "05" / "results.json").write_text(json.dumps({"notebook": "05", "figures": [], "tables": [table]}))
     lines = "| group | system | LP in | source |\n| --- | --- | --- | --- |\n"
-    lines += "| ours | CPEP \\| x | 0.5 \\| paper 0.7 | E |\n"
+    lines += "| ours | CPEP \\| x | 0.5 \\| paper 0.7 †2 | E |\n"
     (tmp_path / "05" / "t.md").write_text(f"All.\n\n{lines}\nSource: E\n")
     found = Tree(report.write(tmp_path, {"dataset": "ninapro-db1"}).read_text(encoding="utf-8"))
-    assert [text for _, _, _, text in found.of("th", "td")] == ["system", "LP in", "CPEP\nx", "0.5\npaper 0.7"]
+    assert [text for _, _, _, text in found.of("th", "td")] == ["system", "LP in", "CPEP\nx", "0.5 †2\npaper 0.7"]
 
 
 def test_it_counts_the_verdicts(made, tree):
