@@ -80,7 +80,7 @@ class Evidence:
         return tc.choose(rows, self.dataset, **where, value=cell.value or None)
 
     def _seeds(self, cells: Sequence[Cell]) -> frozenset:
-        """Seeds of all members of sweeps among the cells: a seed's trainings share their autoencoders, and its luck."""
+        """Seeds of all members of sweeps among the cells: a seed's trainings share its luck."""
         members = [c for c in cells if c.param and c.param not in ("k", "shots_fraction")]
         return frozenset.intersection(*(frozenset(self._rows(c)["seed"]) for c in members)) if members else frozenset()
 

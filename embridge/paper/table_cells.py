@@ -177,8 +177,8 @@ def sweep(
     """Rows of one system by the value of one setting, which ``param_value`` holds, its usual value among them.
 
     Members of a sweep have rows of their own. The usual value's are the system's own, since nothing was trained for it
-    twice: of the members' seeds, if it has these, or, with ``every``, of all; trainings of one seed start from the same
-    autoencoders, and a mean beside one of them would differ by that seed's luck, too. Users' recalls come with whatever
+    twice: of the members' seeds, if it has these, or, with ``every``, of all; trainings of one seed share first weights
+    and batches, so a mean beside one of them would differ by that seed's luck, too. Users' recalls come with whatever
     has them. ``param``: one of DEFAULTS, GROWN, "paired_fraction", "batch_size" or an open choice, whose default has no
     rows here; ``convention``: of batch sizes, the words that ``options`` hold ("same epochs", as in the paper, or "same
     steps").
