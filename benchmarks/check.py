@@ -4,6 +4,7 @@ Counts must agree everywhere. Scores must agree to the bit where the run was mad
 threads and the same versions; elsewhere sums come in another order, and training turns last bits into other weights.
 """
 
+import gzip
 import io
 import json
 import subprocess
@@ -120,17 +121,21 @@ def verdicts(committed: pd.DataFrame, fresh: pd.DataFrame) -> str:
 
 
 def _committed(name: str) -> bytes:
-    """A file of the last commit, or of the folder where this is no repository; InputError where there is none."""
+    """A file of the last commit, or of the folder where this is no repository; InputError where there is none.
+
+    What is packed (.gz) is unpacked.
+    """
     try:
         command = ["git", "show", f"HEAD:{name}"]
-        return subprocess.run(command, cwd=cli.ROOT, capture_output=True, check=True).stdout
+        found = subprocess.run(command, cwd=cli.ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):  # no git, or a copy without its history
-        if (cli.ROOT / name).is_file():
-            return (cli.ROOT / name).read_bytes()
-    raise InputError(
-        f"--check: no committed results in {name}; there are those of {', '.join(COMMITTED)}: choose --profile and "
-        "--dataset of one of them"
-    )
+        if not (cli.ROOT / name).is_file():
+            raise InputError(
+                f"--check: no committed results in {name}; there are those of {', '.join(COMMITTED)}: choose --profile "
+                "and --dataset of one of them"
+            ) from None
+        found = (cli.ROOT / name).read_bytes()
+    return gzip.decompress(found) if name.endswith(".gz") else found
 
 
 @cli.command(notebooks.KEPT)

@@ -323,13 +323,13 @@ def test_collect_merges_sorted_and_reads_back(tmp_path):
     assert found["user"].tolist() == ["", "", "012", "7", "012", "7"]  # text, though they look like numbers
     assert np.isnan(found["value"][0]) and found["value"][2] == 3.0
     files = [tmp_path / name for name in MERGED]
-    text = [file.read_text("utf-8") for file in files]
+    merged = [file.read_bytes() for file in files]
     pd.testing.assert_frame_equal(read_results(*files), found)
     scores, recalls = map(read_results, files)
     assert set(scores["metric"]) == {"f1", "balanced_accuracy"} and recalls["metric"].tolist() == ["user_recall"]
     write_page(tmp_path, "02", first[::-1])
     collect(tmp_path)
-    assert [file.read_text("utf-8") for file in files] == text
+    assert [file.read_bytes() for file in files] == merged
 
 
 def kept_record(folder, name, origin="", **fields):
@@ -393,6 +393,14 @@ def test_what_every_row_says_stands_once_and_comes_back(tmp_path):
         file = tmp_path / "results.json"
         file.write_text(as_text({"notebook": "07"}, some), encoding="utf-8")
         assert read_rows(file, "a page's results.json", "run it again") == ({"notebook": "07"}, some)
+    kinds = [row(**BASE, metric=m, user=u, value=v) for m in ("f1", "user_f1") for u, v in (("a", 0.5), ("b", None))]
+    file.write_text(text := as_text({}, kinds), encoding="utf-8")  # a block a metric, a short line a row
+    assert [block["values"] for block in json.loads(text)["rows"]] == [[["a", 0.5], ["b", None]]] * 2
+    assert '["a", 0.5],\n["b", null]' in text and read_rows(file, "a page's results.json", "run it again")[1] == kinds
+    for columns in ('"columns": ["user"]', '"columns": ["user", "values"]', '"rows": []'):
+        file.write_text(text.replace('"columns": ["user", "value"]', columns), "utf-8")
+        with pytest.raises(InputError, match="expected a page's results.json"):
+            read_rows(file, "a page's results.json", "run it again")
     file.write_text(text := as_text({}, rows), encoding="utf-8")
     assert text.count('"simulated"') == 1 and json.loads(text)["every row"].keys() == {*BASE, "metric", "version"}
     file.write_text(text.replace('"every row": {', '"every row": [{').replace('},\n "rows"', '}],\n "rows"'), "utf-8")

@@ -2,17 +2,20 @@
 
 A row lies in one place: an experiment's in its record (:mod:`embridge.paper.records`), what a notebook compares or
 computes itself in ``folder/<notebook>/results.json``, which also names the records that the page read.
-``folder/results.csv`` and, of single users' recalls, ``folder/user_recalls.csv`` (:func:`collect`) merge both, and
+``folder/results.csv`` and, of single users' recalls, ``folder/user_recalls.csv.gz`` (:func:`collect`) merge both, and
 tables and figures are made from these alone.
 ``folder/provenance.json`` says what merged them.
 """
 
+import gzip
 import io
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +41,8 @@ NUMBERS = ("value", "low", "high", "paper_value")
 # what a row measures: two rows that agree in all of these contradict each other
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
-MERGED = ("results.csv", "user_recalls.csv")  # the second: single users' recalls, of which there are most
+EACH = ("class", "user", "true", "predicted", "draw", "value", "low", "high", "n")  # differ from row to row of a kind
+MERGED = ("results.csv", "user_recalls.csv.gz")  # the second: single users' recalls, of which there are most
 STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
@@ -269,7 +273,8 @@ def collect(folder: str | Path) -> pd.DataFrame:
     results = as_frame([fields for _, fields in found])
     recalls = results["metric"] == "user_recall"
     for name, rows in zip(MERGED, (results[~recalls], results[recalls]), strict=True):
-        write_atomically(folder / name, rows.to_csv(index=False, lineterminator="\n"))
+        text = rows.to_csv(index=False, lineterminator="\n").encode()
+        write_atomically(folder / name, gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
     return results
 
 
@@ -279,23 +284,43 @@ def read_rows(file: Path, what: str, remedy: str, origin: str = "") -> tuple[dic
         about = json.loads(file.read_text(encoding="utf-8"))
         same = {"version": 1} | about.pop("every row", {})  # 1 wrote none
         given = {"origin": origin} if origin else {}
-        return about, [row(**same | fields | given) for fields in about.pop("rows")]
+        found = (fields for block in about.pop("rows") for fields in _rows_of(**block))
+        return about, [row(**same | fields | given) for fields in found]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or a row that is none
         raise InputError(f"{file}: expected {what}, found {error!r}; {remedy}") from error
+
+
+def _rows_of(columns=(), values=((),), **same) -> Iterator[dict]:
+    """The rows of a block: what is the same in all, and each one's values in columns; without these one row."""
+    return (same | dict(zip(columns, own, strict=True)) for own in values)
 
 
 def as_text(about: dict, rows: list[dict]) -> str:
     """JSON of ``about`` and its ``rows``, a row a line: a file that git can show, and small.
 
-    Fields that are empty are left out, and what is the same in every row stands once, in "every row".
+    Fields that are empty are left out, and what is the same in every row stands once, in "every row". Neighbours that
+    differ in fields of EACH alone are a block: what they share, the "columns" that differ, and a list of "values" each.
     """
     full = [{c: v for c, v in fields.items() if v not in (None, "")} for fields in rows]
     same = dict(set.intersection(*(set(fields.items()) for fields in full))) if len(full) > 1 else {}
     same = {c: same[c] for c in COLUMNS if c in same}
     own = ({c: v for c, v in fields.items() if c not in same} for fields in full)
-    lines = ",\n".join(json.dumps(fields, ensure_ascii=False, allow_nan=False) for fields in own)
-    head = json.dumps(about | {"every row": same}, indent=1, ensure_ascii=False, allow_nan=False)[:-2]
+    blocks = groupby(own, lambda fields: {c: v for c, v in fields.items() if c not in EACH})
+    lines = ",\n".join(_block(shared, list(members)) for shared, members in blocks)
+    head = _json(about | {"every row": same}, indent=1)[:-2]
     return f'{head},\n "rows": [\n{lines}\n]}}\n'
+
+
+def _block(shared: dict, members: list[dict]) -> str:
+    """JSON of rows with the same fields but EACH's."""
+    if len(members) == 1:
+        return _json(members[0])
+    columns = [c for c in EACH if any(c in fields for fields in members)]
+    lines = ",\n".join(_json([fields.get(c) for c in columns]) for fields in members)
+    return f'{_json(shared | {"columns": columns})[:-1]}, "values": [\n{lines}\n]}}'
+
+
+_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 def write_provenance(folder: Path, parameters: dict) -> Path:
