@@ -16,7 +16,7 @@
 #            average of all  - 0.88 1.39 - 1.56 2.26
 #            openhdemg       - 0.88 1.28 - - 1.50
 # Why it matters: delta F is the standard estimate of persistent inward currents, per motor unit and in spikes per
-#            second, and this average is openhdemg's default. One unit that stops before another begins suffices, as
+#            second, and this average is openhdemg's default. One unit that stops before another begins can do it, as
 #            when a file holds two ramps or two fingers; the results stay within what delta F may be.
 # Exits 1 if this changes.
 set -euo pipefail
