@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import TINY, write_db1
@@ -281,6 +282,23 @@ def test_labels_are_shuffled_several_times_for_a_mean_to_compare_with_chance(stu
     assert {(r["system"], r["protocol"], r["gallery"]) for r in pairs} == {("CPEP, pairs shuffled", "ZS", "not-self")}
     assert [r["draw"] for r in drawn] == [0, 1, 2] and len({r["value"] for r in drawn}) > 1
     assert drawn == comparisons.shuffled_labels(study, "in", 3)
+
+
+def test_the_true_pose_asks_in_emgs_place_where_it_is_not_in_the_gallery(study):
+    rows = pd.DataFrame(scoring.true_pose_rows(study))
+    score = rows[rows["metric"] == "balanced_accuracy"].set_index(["classes", "gallery"])["value"]
+    assert set(score.index) == {(c, g) for c in ("in", "unseen") for g in ("not-self", "other-users")}
+    ids = study.splits.evaluation["in"]
+    y, users = study.splits.labels("in", ids), study.splits.table["user"].to_numpy()[ids]
+    poses = torch.nn.functional.normalize(study.pose_embeddings(ids).double(), dim=1).numpy()
+    cosine = np.where(users[:, None] == users, -np.inf, poses @ poses.T)
+    nearest = np.argsort(-cosine, axis=1)[:, : study.profile.evaluation.k]
+    votes = np.stack([((y[nearest] == c) + 1e-6 * (y[nearest] == c) * np.take_along_axis(cosine, nearest, 1)).sum(1)
+                      for c in range(4)], axis=1)  # fmt: skip
+    right = votes.argmax(1) == y
+    assert score["in", "other-users"] == pytest.approx(np.mean([right[y == c].mean() for c in range(4)]))
+    recalls = rows[(rows["metric"] == "user_recall") & (rows["classes"] == "in") & (rows["gallery"] == "other-users")]
+    assert np.average(recalls["value"], weights=recalls["n"]) == pytest.approx(right.mean())
 
 
 def test_controls_that_leave_chance_are_told_and_the_committed_ones_do_not():

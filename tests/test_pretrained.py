@@ -249,7 +249,7 @@ def committed(run, tmp_path_factory):
     pairs = [("EMBridge", "CPEP"), ("EMBridge", "Q-Former"), ("Q-Former", "CPEP")]
     made = {
         "results": scoring.no_network_rows(run),
-        "appendix": comparisons.audit(run, [run], pairs) + scoring.mean_pose_rows(run)
+        "appendix": comparisons.audit(run, [run], pairs) + scoring.mean_pose_rows(run) + scoring.true_pose_rows(run)
         + [r for classes in SETS for r in comparisons.shuffled_labels(run, classes)],
         "efficiency": [r for classes in SETS for r in scoring.few_shot(run, LOG_POWER_LDA, classes)],
         "open_choices": open_choices.evaluated(run),
@@ -280,6 +280,7 @@ def test_scores_are_committed_ones_of_all_windows_and_none_is_of_the_shipped(run
     ]
     assert scoring.no_network_rows(study) == scoring.no_network_rows(run)
     assert comparisons.shuffled_labels(study, "in") == comparisons.shuffled_labels(run, "in")
+    assert scoring.true_pose_rows(study) == scoring.true_pose_rows(run)
     assert open_choices.evaluated(study) == open_choices.evaluated(run)
     for score in (lambda: scoring.zero_shot_outcomes(study, "EMBridge", "in"), lambda: scoring.no_network(study, "in")):
         with pytest.raises(InputError, match="a part of D_eval is here, which is not scored; set train = True"):

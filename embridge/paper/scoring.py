@@ -8,6 +8,7 @@ arithmetic is in :mod:`embridge.evaluation` and :mod:`embridge.statistics`, whic
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from embridge.study import Study
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
 UPPER_BOUND = {"Pose-MAE": "Upper bound"}  # what rows call its probe
+TRUE_POSE = "True pose"  # a control
 OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the classes
 
 
@@ -261,6 +263,28 @@ def no_network(study: Study, classes: str) -> list[Outcome]:
 def no_network_rows(study: Study) -> list[dict]:
     """Tidy rows of :func:`no_network` on both class sets."""
     return [r for classes in SETS for outcome in no_network(study, classes) for r in outcome.rows]
+
+
+@of_whole_run(system=TRUE_POSE)
+def true_pose_rows(study: Study) -> list[dict]:
+    """Tidy rows of retrieval with the true pose in EMG's place, under each gallery that lacks it.
+
+    It is what an alignment with these pose embeddings that misses nothing would score: another recording of a gesture,
+    or another person's, need not look alike.
+    """
+    splits, k, rows = study.splits, study.profile.evaluation.k, []
+    for classes, policy in product(SETS, [policy for policy in splits.policies if policy != "all"]):
+        ids = splits.evaluation[classes]
+        poses, labels, own = (
+            gallery_embeddings(study, "Pose-MAE", ids),
+            splits.labels(classes, ids),
+            splits.exclusion(policy, ids),
+        )
+        predicted = ev.zero_shot(poses[:, None], poses, labels, k=k, query_group=own, gallery_group=own)
+        how = {"gallery": policy, "pooling": "max", "param": "k", "param_value": k, "recalls": True}
+        found = _outcome(study, TRUE_POSE, "ZS", classes, ids, predicted, options="corpus=class set", **how)
+        rows += [r for r in found.rows if r["metric"] in ("balanced_accuracy", "user_recall")]
+    return rows
 
 
 @of_whole_run(param="shots_fraction")
