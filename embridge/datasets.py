@@ -20,22 +20,52 @@ if TYPE_CHECKING:
     from embridge.data.splits import Splits
 
 
+def _as_published(size: Profile) -> Profile:
+    return replace(size, evaluation=replace(size.evaluation, tune_users=None))
+
+
+def _with_ring(size: Profile) -> Profile:
+    """Of the twelve or ten channels those eight rotate that are round the arm."""
+    return replace(size, mae=replace(size.mae, ring=8), align=replace(size.align, ring=8))
+
+
+def _of_one_subject(size: Profile) -> Profile:
+    """One subject gives a sixth of quick's steps an epoch, and there is no D_tune to choose epochs on.
+
+    They are set by the clock: twice as many, 80 at least, which is under half of quick's updates.
+    """
+
+    def longer(stage: TrainConfig) -> TrainConfig:
+        if size.name != "smoke":
+            stage = replace(stage, epochs=max(80, 2 * stage.epochs), t_0=2 * stage.t_0)
+        return replace(stage, emg_norm="train")
+
+    changes = {"mae": longer(size.mae), "align": longer(size.align), "evaluation": replace(size.evaluation, k=5)}
+    return _with_ring(replace(size, model=replace(size.model, emg_patch=0.05, pose_patch=0.2), **changes))
+
+
 @dataclass(frozen=True)
 class NamedDataset:
-    """One dataset by its name; the methods are those of emg2pose and of its simulation.
+    """One dataset by its name; the defaults are those of emg2pose and of its simulation.
 
     Attributes
     ----------
     reader : what opens its recordings, as pkgutil.resolve_name takes it
+    splitter : the function of embridge.data.splits that splits its windows
     windows : how its recordings are filtered and cut
+    adapted : gives a profile the stages and patches that this dataset dictates
     simulated : whether we write it ourselves, so that no folder need be given
+    amount : the field of a Profile that says how much of it the simulator writes
     development : the user with whom in view choices were made; "" for none
     """
 
     name: str
     reader: str
-    simulated: bool = False
+    splitter: str = "split_emg2pose"
     windows: WindowConfig = WindowConfig(exclude_ik_failures=True)
+    adapted: Callable[[Profile], Profile] = lambda size: size
+    simulated: bool = False
+    amount: str = "simulation"
     development: str = ""
 
     def developed_on(self, source: "Source") -> bool | str:
@@ -51,77 +81,22 @@ class NamedDataset:
 
     def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
         """The amount that the simulator writes at a profile."""
-        return size.simulation
-
-    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
-        """As :func:`make_splits` asks for it."""
-        from embridge.data.splits import split_emg2pose
-
-        return split_emg2pose(self.name, table, seed, hands, n_tune)
-
-    def adapted(self, size: Profile) -> Profile:
-        """The profile with the stages and patches that this dataset dictates."""
-        return size if self.simulated else replace(size, evaluation=replace(size.evaluation, tune_users=None))
+        return getattr(size, self.amount)
 
 
-@dataclass(frozen=True)
-class DB2AndDB7(NamedDataset):
-    """NinaPro's DB2 and DB7 differ from emg2pose in their channels alone; of the twelve eight round the arm rotate."""
-
-    windows: WindowConfig = WindowConfig(n_channels=12, n_joints=18, notch=50.0)
-
-    def simulation(self, size: Profile) -> NinaProSimulationConfig:
-        return size.ninapro
-
-    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
-        from embridge.data.splits import split_ninapro
-
-        return split_ninapro(self.name, table, seed)
-
-    def adapted(self, size: Profile) -> Profile:
-        return _each_stage(size, lambda stage: replace(stage, ring=8))
-
-
+# NinaPro's DB2 and DB7 differ from emg2pose in their channels alone
+_DB2_AND_DB7 = {"windows": WindowConfig(n_channels=12, n_joints=18, notch=50.0), "adapted": _with_ring}
+_DB2_AND_DB7 |= {"splitter": "split_ninapro", "amount": "ninapro"}
+# DB1 is an envelope at 100 Hz, not filtered; 1 s windows, every 0.1 s in training, 0.5 s in evaluation
 _ENVELOPES = {"sample_rate": 100.0, "n_channels": 10, "n_joints": 22, "bandpass": None, "notch": None}
-
-
-@dataclass(frozen=True)
-class DB1(NamedDataset):
-    """NinaPro's DB1: an envelope at 100 Hz, not filtered; 1 s windows, every 0.1 s in training, 0.5 s in evaluation."""
-
-    windows: WindowConfig = WindowConfig(**_ENVELOPES, window=100, stride_train=10, stride_eval=50)
-    development: str = "S1"
-
-    def split(self, table: "pd.DataFrame", seed: int, hands: str, n_tune: int | None) -> "Splits":
-        from embridge.data.splits import split_db1
-
-        return split_db1(table)
-
-    def adapted(self, size: Profile) -> Profile:
-        """One subject gives a sixth of quick's steps an epoch, and there is no D_tune to choose epochs on.
-
-        They are set by the clock: twice as many, 80 at least, which is under half of quick's updates.
-        """
-
-        def longer(stage: TrainConfig) -> TrainConfig:
-            if size.name != "smoke":
-                stage = replace(stage, epochs=max(80, 2 * stage.epochs), t_0=2 * stage.t_0)
-            return replace(stage, emg_norm="train", ring=8)
-
-        patches = replace(size.model, emg_patch=0.05, pose_patch=0.2)
-        return replace(_each_stage(size, longer), model=patches, evaluation=replace(size.evaluation, k=5))
-
-
-def _each_stage(size: Profile, change: Callable[[TrainConfig], TrainConfig]) -> Profile:
-    return replace(size, mae=change(size.mae), align=change(size.align))
-
-
+_DB1 = {"windows": WindowConfig(**_ENVELOPES, window=100, stride_train=10, stride_eval=50), "adapted": _of_one_subject}
+_DB1 |= {"splitter": "split_db1", "development": "S1"}
 _RECORDS = (
     NamedDataset("simulated", "embridge.simulator.recordings:open_simulated", simulated=True),
-    NamedDataset("emg2pose", "embridge.data.emg2pose_bids:open_either"),
-    DB2AndDB7("ninapro", "embridge.data.ninapro:open_ninapro"),
-    DB2AndDB7("simulated-ninapro", "embridge.simulator.recordings:open_simulated", simulated=True),
-    DB1("ninapro-db1", "embridge.data.ninapro:open_db1"),
+    NamedDataset("emg2pose", "embridge.data.emg2pose_bids:open_either", adapted=_as_published),
+    NamedDataset("ninapro", "embridge.data.ninapro:open_ninapro", **_DB2_AND_DB7),
+    NamedDataset("simulated-ninapro", "embridge.simulator.recordings:open_simulated", simulated=True, **_DB2_AND_DB7),
+    NamedDataset("ninapro-db1", "embridge.data.ninapro:open_db1", **_DB1),
 )
 DATASETS = {record.name: record for record in _RECORDS}
 SIMULATED = tuple(name for name, record in DATASETS.items() if record.simulated)
@@ -153,14 +128,14 @@ def make_splits(
     (pre-training uses all files). ``split``: a function of the table, for a Source of one's own. Raises InputError
     where there is no window, or a rule is broken.
     """
-    from embridge.data.splits import Splits, missing
+    from embridge.data import splits as made
 
     if hands not in ("all", "prompted"):
         raise InputError(f"hands: expected all or prompted, found {hands}")
     if not len(table):
         told = f"{dataset}: none of the 0 windows is for pre-training"
-        raise InputError(f"{told}; look at the recordings{missing(table)}")
-    splits = split(table) if split else DATASETS[dataset].split(table, seed, hands, n_tune)
-    if not isinstance(splits, Splits):
+        raise InputError(f"{told}; look at the recordings{made.missing(table)}")
+    splits = split(table) if split else getattr(made, DATASETS[dataset].splitter)(dataset, table, seed, hands, n_tune)
+    if not isinstance(splits, made.Splits):
         raise InputError(f"{dataset}: expected split to return Splits, found {type(splits).__name__}")
     return splits

@@ -214,7 +214,7 @@ def _splits(dataset: str, table: pd.DataFrame, classes: dict, train, probe, eval
     return Splits(dataset=dataset, classes=classes, table=table, **parts, **how)
 
 
-def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None = None) -> Splits:
+def split_emg2pose(dataset: str, table: pd.DataFrame, seed: int, hands: str, n_tune: int | None) -> Splits:
     """E Table 1: pre-training users, val's users tuned or probed on, the held-out users of test evaluated on."""
     classes = {"in": IN_CLASSES, "unseen": UNSEEN_CLASSES}
     train, val, test = (table.split == name for name in ("train", "val", "test"))
@@ -258,7 +258,7 @@ def _session_note(name: str, evaluated: pd.DataFrame, classes: tuple[str, ...]) 
     return f"D_eval, {name}: {counts} sessions a class; the paper counts {printed} (difference {difference})."
 
 
-def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
+def split_ninapro(dataset: str, table: pd.DataFrame, seed: int, *_) -> Splits:
     """DB2 pre-trains, but for the unseen movements; DB7's repetitions are probed on or evaluated on, half and half.
 
     Which half is drawn with ``seed`` for each user and movement alone; of an odd number evaluation gets one more.
@@ -283,14 +283,14 @@ def split_ninapro(dataset: str, table: pd.DataFrame, seed: int) -> Splits:
     return splits
 
 
-def split_db1(table: pd.DataFrame) -> Splits:
+def split_db1(dataset: str, table: pd.DataFrame, *_) -> Splits:
     """DB1: three repetitions of each movement evaluate, the others train (METHOD 1)."""
     evaluated = table.repetition.isin(_TOLD["db1"]["evaluation_repetitions"])
     how = {"group_kind": "movement-repetition", "probe_apart": "repetition", "remedy": "Add complete exercise 1 files"}
     how["policies"] = ("all", "other-repetitions", "other-users")
     if "S1" in set(table.user):
         how["notes"] = ("Subject 1 is a development subject: choices were made with it in view.",)
-    return _splits("ninapro-db1", table, DB1_CLASSES, ~evaluated, ~evaluated, evaluated, **how)
+    return _splits(dataset, table, DB1_CLASSES, ~evaluated, ~evaluated, evaluated, **how)
 
 
 def split_by_recording(dataset: str, table: pd.DataFrame, classes: dict, left_out: Iterable[str]) -> Splits:
