@@ -9,7 +9,6 @@ Joints, their order and signs are emg2pose's (``embridge.data``). Nothing here k
 """
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -21,9 +20,10 @@ from embridge.config import WindowConfig
 from embridge.data.emg2pose import JOINTS
 from embridge.data.hand import FINGERS
 from embridge.errors import InputError
+from embridge.files import read_toml
 
 GROUPS = {"fingers": FINGERS[1:], "all": FINGERS}
-POSTURES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # of a finger and the thumb
+POSTURES = read_toml(__file__)  # of a finger and the thumb
 LOWEST, HIGHEST = -60.0, 130.0  # deg: no joint of a hand goes beyond
 
 

@@ -3,18 +3,16 @@
 The values stand in experiments.toml, the alternatives in grids.toml; docs/constants.md tells how D_tune chose.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from embridge.config import EvalConfig, ModelConfig
 from embridge.experiments import ALL, EMBRIDGE, EXPERIMENTS
+from embridge.files import read_toml
 
 NEIGHBOURS = (1, 5, 10, 20, 50)  # k: no training
 JOINT = "affinity, tau_s, alpha"  # what is tried together, each as a system of its own that is scored on D_tune alone
 GROWN = "users, windows"
-_FILE = Path(__file__).with_suffix(".toml")
 
 
 def _trained_for(part: str) -> list:
@@ -71,6 +69,4 @@ class Choice:
         return name if name in EXPERIMENTS else ""
 
 
-OPEN_CHOICES = [
-    Choice(**row) for row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))["choices"]
-]
+OPEN_CHOICES = [Choice(**row) for row in read_toml(__file__)["choices"]]
