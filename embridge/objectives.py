@@ -12,7 +12,7 @@ from torch import Tensor
 
 from embridge import distributed
 from embridge.config import ObjectiveConfig, TrainConfig
-from embridge.data.batches import Reader, Streams, draw_rotations, seed_of, to_device
+from embridge.data.batches import Reader, draw_rotations, epoch_noise, seed_of, to_device
 from embridge.data.hand import FINGERTIPS, N_ANGLES, landmarks
 from embridge.errors import InputError
 from embridge.losses import alignment_loss, pick_queries
@@ -39,12 +39,12 @@ class MAETask:
         self.n_samples, self.n_tokens = len(ids), model.encoder.tokenizer.n_tokens
         self.windows = reader.windows(modality, ids)
         self.placement = f"{modality}: {self.windows.placement}"
-        self.streams = Streams(config.seed, len(ids))
 
     def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): stored windows (B, C, T) and masking noise (B, L), on the device."""
-        rotations = draw_rotations(self.config, self.streams, samples, epoch) if self.modality == "emg" else None
-        masking = self.streams.take("mask", samples, epoch, self.n_tokens)
+        emg = self.modality == "emg"
+        rotations = draw_rotations(self.config, self.n_samples, samples, epoch) if emg else None
+        masking = epoch_noise(self.config.seed, epoch, "mask", self.n_samples, self.n_tokens)[samples]
         return {
             "windows": self.windows.take(samples, rotations, self.config.ring),
             "mask": to_device(masking, self.reader.device),
@@ -90,11 +90,10 @@ class AlignTask:
         self.trains_pose = getattr(model, "pose_encoder", None) is not None
         self.pose = reader.windows("pose", ids) if objective.lam or self.trains_pose else None
         self.placement = f"emg: {self.emg.placement}" + (f"; pose: {self.pose.placement}" if self.pose else "")
-        self.streams = Streams(config.seed, len(ids))
 
     def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): EMG (B, C, T), v (B, d), pose (B, J, T) if looked at, MPRL's noise (B, L)."""
-        rotations = draw_rotations(self.config, self.streams, samples, epoch)
+        rotations = draw_rotations(self.config, self.n_samples, samples, epoch)
         paired = self.pairing[samples]
         batch = {
             "emg": self.emg.take(samples, rotations, self.config.ring),
@@ -103,7 +102,8 @@ class AlignTask:
         if self.pose:
             batch["pose"] = self.pose.take(paired)
         if self.objective.lam:
-            masking = self.streams.take("mprl", samples, epoch, self.model.pose_tokenizer.n_tokens)
+            n_tokens = self.model.pose_tokenizer.n_tokens
+            masking = epoch_noise(self.config.seed, epoch, "mprl", self.n_samples, n_tokens)[samples]
             batch["mask"] = to_device(masking, self.reader.device)
         return batch
 
@@ -181,11 +181,11 @@ class RegressionTask:
         self.n_samples, self.validation_ids = len(ids), np.asarray(validation_ids)
         self.emg, self.pose = reader.windows("emg", ids), reader.windows("pose", ids)
         self.placement = f"emg: {self.emg.placement}; pose: {self.pose.placement}"
-        self.streams, self.step = Streams(config.seed, len(ids)), fingertip_step(reader)
+        self.step = fingertip_step(reader)
 
     def load(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
         """The batch of samples (B,): stored EMG (B, C, T), rotated, and pose (B, J, T)."""
-        rotations = draw_rotations(self.config, self.streams, samples, epoch)
+        rotations = draw_rotations(self.config, self.n_samples, samples, epoch)
         return {"emg": self.emg.take(samples, rotations, self.config.ring), "pose": self.pose.take(samples)}
 
     def seed_step(self, epoch: int, step: int) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -178,25 +179,15 @@ def order(seed: int, epoch: int, n: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed_of("order", seed, epoch)))
 
 
-class Streams:
-    """This epoch's table of uniform numbers for each named stream, made once an epoch for all samples."""
-
-    def __init__(self, seed: int, n_samples: int):
-        self.seed, self.n_samples, self.epoch, self.tables = seed, n_samples, None, {}
-
-    def take(self, stream: str, samples: torch.Tensor, epoch: int, width: int) -> torch.Tensor:
-        if epoch != self.epoch:
-            self.epoch, self.tables = epoch, {}
-        if stream not in self.tables:
-            self.tables[stream] = noise(self.seed, epoch, stream, self.n_samples, width)
-        return self.tables[stream][samples]
+# an epoch's table is made once for all its batches, which do not change it: of rotations and of masks
+epoch_noise = lru_cache(maxsize=2)(noise)
 
 
-def draw_rotations(config: TrainConfig, streams: Streams, samples, epoch) -> torch.Tensor | None:
-    """By how many places each sample's ring of channels turns, (B,) long; None where the configuration has none."""
+def draw_rotations(config: TrainConfig, n: int, samples: Tensor, epoch: int) -> Tensor | None:
+    """By how many places the channels of ``samples`` (B,) of n turn in their ring, (B,) long; None: not at all."""
     if not config.rotate:
         return None
-    u = streams.take("rotation", samples, epoch, 1)[:, 0]
+    u = epoch_noise(config.seed, epoch, "rotation", n, 1)[samples, 0]
     return torch.tensor(config.rotate)[(u * len(config.rotate)).long()]
 
 
