@@ -9,8 +9,7 @@ import time
 from contextlib import nullcontext
 
 from embridge import distributed
-from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS
+from embridge.experiments import EXPERIMENTS, find
 from embridge.files import locked
 from embridge.paper.records import record, tuned
 from embridge.provenance import commit
@@ -24,12 +23,6 @@ UNCOMMITTED = "tracked files differ from the last commit (figures/ aside): recor
 def study_of(options: argparse.Namespace, **changes) -> Study:
     """The study that the command line's options ask for, or with other ``changes``, of seed 0 if these name none."""
     return Study(**{"seed": 0} | cli.settings(options) | changes)
-
-
-def check_name(name: str) -> None:
-    """Raise InputError unless an experiment has this name."""
-    if name not in EXPERIMENTS:
-        raise InputError(f"there is no experiment {name!r}: give one of {', '.join(map(repr, EXPERIMENTS))}")
 
 
 def prepare(study: Study) -> None:
@@ -51,7 +44,7 @@ def main(argv: list[str]) -> None:
     """Train what ``argv`` names (see ``run_all.sh --help``), print one line about each and return the exit code."""
     options = cli.parse(argv, action="train")
     for name in options.train:
-        check_name(name)
+        find(name)
     with distributed.session(options.device) as device:
         first = distributed.rank() == 0
         study = study_of(options, seed=options.seed, device=device)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embridge.errors import InputError
-from embridge.experiments import EXPERIMENTS, cost, headline_alone, trained_by
+from embridge.experiments import EXPERIMENTS, cost, find, headline_alone, trained_by
 from embridge.files import locked
 from embridge.run import cli
 from runner.progress import Heartbeat, end_of, human, last_line, stopped_in
@@ -105,10 +105,10 @@ def plan(options: argparse.Namespace, *, device: str) -> list[Task]:
     and not in a job because a run's key, by which a finished one is known, is a hash over the data; and because jobs
     that start together would all want to build them. Raises InputError for an unknown name and for bad data.
     """
-    from embridge.train import check_name, prepare, study_of
+    from embridge.train import prepare, study_of
 
     for name in (*(options.sweep or ()), *options.retrain):
-        check_name(name)
+        find(name)
     datasets, tasks = [options.dataset], []
     # Table 2 has columns for NinaPro: whoever trains everything on the simulator trains them, too
     if options.dataset == "simulated" and not headline_alone(options.profile, options.tokens) and not options.sweep:

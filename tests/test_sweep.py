@@ -356,7 +356,7 @@ def test_slurm_failure_reaches_those_who_need_it_and_a_refusal_is_one_sentence(s
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["CLIP"], "there is no experiment 'CLIP': give one of 'Pose-MAE', 'EMG-MAE'"),
+        (["CLIP"], "experiment: expected one of Pose-MAE, EMG-MAE"),
         (["--slurm", "partition=gpu"], "there is no Slurm here"),
         (["--profile", "huge"], "invalid choice: 'huge'"),
     ],

@@ -43,7 +43,8 @@ def test_an_experiment_is_trained_told_in_one_line_and_not_trained_again(tmp_pat
 def test_an_unknown_name_is_told_before_any_work(tmp_path, capsys):
     assert train.main(["emg-mae", "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("error: there is no experiment 'emg-mae': give one of 'Pose-MAE', 'EMG-MAE', 'CPEP'")
+    assert told.startswith("error: experiment: expected one of Pose-MAE, EMG-MAE, CPEP")
+    assert "found 'emg-mae'; did you mean EMG-MAE" in told
     assert told.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
