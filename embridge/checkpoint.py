@@ -70,12 +70,6 @@ def load_checkpoint(folder: Path) -> dict | None:
     return None
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Delete both checkpoints: the finished weights replace them."""
-    for name in (CHECKPOINT, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
-
-
 def check_description(folder: Path, describe: dict, *, write: bool = False) -> None:
     """Compare describe (JSON-able) with the folder's ``config.json``; write it where there is none and write is set.
 

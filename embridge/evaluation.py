@@ -1,6 +1,7 @@
 """The two protocols on arrays: zero-shot retrieval and the linear probe (E 3.1, A.6; METHOD 8). Knows no model."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -174,12 +175,8 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
 
     def fit(x, y):  # with ever more iterations; should the last attempt stop early, its warning is left to be seen
         for max_iter in (300, 3_000):
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", ConvergenceWarning)
-                try:
-                    return _probe(c, max_iter).fit(x, y)
-                except ConvergenceWarning:
-                    continue
+            with suppress(ConvergenceWarning), warnings.catch_warnings(action="error", category=ConvergenceWarning):
+                return _probe(c, max_iter).fit(x, y)
         return _probe(c, 30_000).fit(x, y)
 
     return _predict("linear probe", fit, train_x, train_y, test_x)

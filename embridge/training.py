@@ -309,7 +309,8 @@ def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, 
     seconds = sum(row["seconds"] for row in log)
     done = {"weights_sha256": checkpoint.weights_hash(model), "seconds": seconds, "steps": steps, **provenance(device)}
     write_atomically(folder / "done.json", json.dumps(done).encode())
-    checkpoint.remove_checkpoints(folder)
+    for name in (checkpoint.CHECKPOINT, checkpoint.PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
