@@ -116,21 +116,17 @@ def recogniser(file, *, threads: int = 1) -> Recogniser:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         about = json.loads(session.get_modelmeta().custom_metadata_map["embridge"])
         name, d, windows, norm, stats, k, pooling, scale, _, labels = (about[field] for field in FIELDS)
+        windows = WindowConfig(**windows)
         size = [1, *session.get_inputs()[0].shape[1:]]
         gallery = session.run(["gallery"], {"x": np.zeros(size, np.float32)})[0]
-        if windows["bandpass"]:
-            windows["bandpass"] = tuple(windows["bandpass"])
-        config = WindowConfig(**windows)
     except Exception as error:  # onnxruntime's errors have no common class but this one
         raise InputError(f"{file}: expected a file that embridge.export wrote ({error}); export it again") from error
-    scales = {}
-    if stats:
-        scales["emg"] = Statistics((), (), tuple(stats["mean"]), tuple(stats["std"]))
+    scales = {"emg": Statistics((), (), tuple(stats["mean"]), tuple(stats["std"]))} if stats else {}
 
     def by(output: str):
         return lambda x: torch.from_numpy(session.run([output], {"x": x.numpy()})[0])
 
-    embedder = Embedder(name, config, Reader(None, None, scales, norm), d, by("queries"))
+    embedder = Embedder(name, windows, Reader(None, None, scales, norm), d, by("queries"))
     found = Recogniser(embedder, gallery, labels, scale=scale, k=k, pooling=pooling)
     found.highest = by("cosine")
     return found

@@ -47,12 +47,17 @@ def _disk_errors(folder: Path, needed: int = 0):
         raise InputError(f"{folder}: cannot be written ({error.strerror}){space}") from error
 
 
-def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Recording]]:
-    """The files that ``sources.json`` in ``folder`` knows, by recording key, and the recordings that it does not know.
+def summed(source: Source, folder: Path) -> tuple[dict[str, dict], dict[str, SourceFile], list[Recording]]:
+    """What ``sources.json`` in ``folder`` says, the files of it by recording key, and recordings that it does not know.
 
     A file of another size or date is not known; of a recording without one there is nothing to sum. Writes nothing.
     """
-    cache, files, todo = _known_sums(folder), {}, []
+    path, files, todo = folder / "sources.json", {}, []
+    try:
+        cache = dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except (ValueError, TypeError) as error:
+        warnings.warn(f"{path} is damaged ({error}); all files are summed again", EMBridgeWarning, stacklevel=4)
+        cache = {}
     for recording in source.recordings:
         if recording.made_from:
             files[recording.key] = SourceFile(0, 0, recording.made_from, recording.n_samples(), fresh=True)
@@ -64,16 +69,7 @@ def summed(source: Source, folder: Path) -> tuple[dict[str, SourceFile], list[Re
                 files[recording.key] = SourceFile(**known)
                 continue
         todo.append(recording)
-    return files, todo
-
-
-def _known_sums(folder: Path) -> dict[str, dict]:
-    path = folder / "sources.json"
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-    except (ValueError, TypeError) as error:
-        warnings.warn(f"{path} is damaged ({error}); all files are summed again", EMBridgeWarning, stacklevel=4)
-        return {}
+    return cache, files, todo
 
 
 def survey(
@@ -83,8 +79,7 @@ def survey(
 
     Raises InputError at the first broken file unless ``skip_broken``.
     """
-    cache, broken = _known_sums(folder), []
-    files, todo = summed(source, folder)
+    (cache, files, todo), broken = summed(source, folder), []
 
     def save() -> float:
         with _disk_errors(folder):
@@ -126,7 +121,7 @@ def _made_from(source: Source, recordings: list[Recording], files: dict[str, Sou
 
 def find_store(source: Source, config: WindowConfig, folder: Path | str, kind: str = "waveform") -> WindowStore | None:
     """The store that :func:`build_store` would open, unchecked, or None; writes nothing and sums no file."""
-    files, unknown = summed(source, Path(folder))
+    _, files, unknown = summed(source, Path(folder))
     if unknown:  # a source that was never surveyed has no store
         return None
     sources = _made_from(source, list(source.recordings), files, config)
