@@ -40,19 +40,6 @@ class Header(NamedTuple):
         """Samples of each channel, with those that only fill the last data record."""
         return self.n_records * self.record_samples
 
-    def of(self, n_records: int) -> bytes:
-        """The header of a file of so many of the data records."""
-        return self.raw[:236] + str(n_records).encode().ljust(8) + self.raw[244:]
-
-
-class Samples(NamedTuple):
-    """What a file holds, without padding."""
-
-    emg: np.ndarray  # (16, T) float32, in the numbers that the header's scale gives
-    joints: np.ndarray  # (20, T), alike
-    annotations: tuple[tuple[float, float | None, str], ...]  # onset in s, duration in s or None, text
-    header: Header
-
 
 def read_header(path: Path) -> Header:
     """The header of a file. Raises InputError for another layout, another rate, and for a file cut short."""
@@ -60,8 +47,12 @@ def read_header(path: Path) -> Header:
         return _header(path, file)
 
 
-def read_samples(path: Path, n: int) -> Samples:
-    """The first ``n`` samples of a file. InputError as of :func:`read_header`, and for what cannot be decoded."""
+def read_samples(path: Path, n: int) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float | None, str]], Header]:
+    """The first n samples of a file: EMG (16, n), joints (20, n), annotations (onset, duration, text), and its header.
+
+    Samples are float32, in the numbers that the header's scale gives; times in s, a duration None where there is none.
+    Raises InputError as :func:`read_header`, and for what cannot be decoded.
+    """
     from edfio import read_bdf
 
     out, notes = np.empty((N_CHANNELS + N_ANGLES, n), np.float32), []
@@ -70,9 +61,9 @@ def read_samples(path: Path, n: int) -> Samples:
         step = max(1, PIECE // header.record_bytes)
         for first in range(0, header.n_records, step):
             k = min(step, header.n_records - first)
-            part = read_bdf(header.of(k) + file.read(k * header.record_bytes))
-            block = out[:, first * header.record_samples : (first + k) * header.record_samples]
-            signals = part.signals
+            of_k = header.raw[:236] + str(k).encode().ljust(8) + header.raw[244:]  # as of a file of so many
+            part = read_bdf(of_k + file.read(k * header.record_bytes))
+            block, signals = out[:, first * header.record_samples :][:, : k * header.record_samples], part.signals
             for row, place in zip(block, header.places, strict=True):
                 signal = signals[place]
                 # one whose scale is a point is that constant: edfio gives raw integers
@@ -80,7 +71,7 @@ def read_samples(path: Path, n: int) -> Samples:
                 row[:] = signal.physical_min if constant else signal.data[: len(row)]
             # edfio counts from the first record that it is given
             notes += [(a.onset + first * part.data_record_duration, a.duration, a.text) for a in part.annotations]
-    return Samples(out[:N_CHANNELS], out[N_CHANNELS:], tuple(notes), header)
+    return out[:N_CHANNELS], out[N_CHANNELS:], notes, header
 
 
 def _header(path: Path, file: BinaryIO) -> Header:

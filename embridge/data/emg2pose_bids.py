@@ -214,20 +214,19 @@ def _count(recording: Recording, *, said: Described) -> int:
 def _load(recording: Recording, *, said: Described) -> Signals:
     """Read one recording: (T, 16) EMG and (T, 20) angles in rad, 0 where there is no pose, as in the HDF5 form."""
     path, n = recording.path, _count(recording, said=said)
-    samples = read_samples(path, n)
-    failed = _failed(samples.annotations, said.events, n)
-    pose = samples.joints
+    emg, pose, annotations, header = read_samples(path, n)
+    failed = _failed(annotations, said.events, n)
     largest = np.maximum(pose.max(axis=0, initial=0.0), -pose.min(axis=0, initial=0.0))  # (T,), of each frame
-    unit = _unit(path, samples.header.dimension, float(largest[~failed].max(initial=0.0)))
+    unit = _unit(path, header.dimension, float(largest[~failed].max(initial=0.0)))
     pose *= np.float32(unit)
     if lost := int(((largest * unit < ABOUT_ZERO) & ~failed).sum()):
         said = f"{path}: {lost} frames hold angles of about 0 outside {FAILED} and count as poses; look whether its"
         warnings.warn(f"{said} annotations and events.tsv are whole", EMBridgeWarning, stacklevel=3)
     pose[:, failed] = 0
-    return Signals(samples.emg.T, pose.T, (Segment(0, n, recording.gesture),), failed=failed)
+    return Signals(emg.T, pose.T, (Segment(0, n, recording.gesture),), failed=failed)
 
 
-def _failed(annotations: tuple, events: str | None, n: int) -> np.ndarray:
+def _failed(annotations: list, events: str | None, n: int) -> np.ndarray:
     """The frames (n,) bool that an annotation BAD_IK, or a row of an events.tsv with one in any column, touches."""
     spans = [(onset, duration) for onset, duration, text in annotations if text == FAILED]
     for row in read_table(Path(events), "onset", "duration") if events else ():
