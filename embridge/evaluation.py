@@ -225,35 +225,17 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def choose_c(train_x, train_y, tune_x, tune_y, grid) -> float:
-    """The C of ``grid`` whose probe has the best balanced accuracy on D_tune; of equals, the strongest penalty."""
-    return float(_best(linear_probe, "c", sorted(grid), _tuning(train_x, train_y, tune_x, tune_y)))
+def choose_c(folds, grid) -> float:
+    """The C of ``grid`` whose probe has the best balanced accuracy over all folds; of equals, the strongest penalty.
 
-
-def choose_c_grouped(x, y, groups, grid) -> float:
-    """The C of ``grid`` by cross-validation over groups, for data without a D_tune (METHOD 1: repetitions).
-
-    A group is never on both sides of a fold; at most five folds, and no more than a class has groups, scored together
-    by balanced accuracy.
+    folds : (train_x, train_y, test_x, test_y) each: D_tune is the one of ``test_x``, else :func:`grouped_folds`
     """
-    return float(_best(linear_probe, "c", sorted(grid), _folds(x, y, groups)))
+    return float(_best(linear_probe, "c", sorted(grid), folds))
 
 
-def choose_shrinkage(train_x, train_y, tune_x, tune_y) -> float | str:
-    """The one of SHRINKAGES whose :func:`lda` has the best balanced accuracy on D_tune; of equals the first."""
-    return _best(lda, "shrinkage", SHRINKAGES, _tuning(train_x, train_y, tune_x, tune_y))
-
-
-def choose_shrinkage_grouped(x, y, groups) -> float | str:
-    """The one of SHRINKAGES by the cross-validation of :func:`choose_c_grouped`."""
-    return _best(lda, "shrinkage", SHRINKAGES, _folds(x, y, groups))
-
-
-def _tuning(train_x, train_y, tune_x, tune_y) -> list[tuple]:
-    """D_tune as the one fold."""
-    if not len(tune_y):
-        raise InputError("choose C: expected windows to tune on, found none; use choose_c_grouped without a D_tune")
-    return [(train_x, train_y, tune_x, tune_y)]
+def choose_shrinkage(folds) -> float | str:
+    """The one of SHRINKAGES by :func:`lda`, as :func:`choose_c` chooses; of equals the first."""
+    return _best(lda, "shrinkage", SHRINKAGES, folds)
 
 
 def least_groups(y, groups) -> int:
@@ -265,8 +247,11 @@ def least_groups(y, groups) -> int:
     return n
 
 
-def _folds(x, y, groups) -> list[tuple]:
-    """Folds of a cross-validation over groups, each (train_x, train_y, test_x, test_y)."""
+def grouped_folds(x, y, groups) -> list[tuple]:
+    """Folds of a cross-validation over groups, for data without a D_tune (METHOD 1: repetitions).
+
+    A group is never on both sides of a fold; at most five folds, and no more than a class has groups.
+    """
     x, y, groups = np.asarray(x), np.asarray(y), np.asarray(groups)
     folds = StratifiedGroupKFold(n_splits=min(5, least_groups(y, groups))).split(x, y, groups)
     return [(x[train], y[train], x[test], y[test]) for train, test in folds if len(test)]
@@ -275,6 +260,8 @@ def _folds(x, y, groups) -> list[tuple]:
 def _best(classifier, name: str, settings, folds: list[tuple]):
     """The setting, the classifier's ``name``, of the best balanced accuracy over all folds; of equals the first."""
     y = np.concatenate([np.asarray(fold[3]) for fold in folds])
+    if not len(y):
+        raise InputError("choose C: expected windows to tune on, found none; use grouped_folds without a D_tune")
     n_classes = 1 + int(max(np.max(labels) for _, train_y, _, test_y in folds for labels in (train_y, test_y)))
 
     def score(setting):

@@ -100,8 +100,8 @@ def test_the_shrinkage_is_d_tunes_and_never_d_evals(monkeypatch):
 def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
     study = picky(monkeypatch, ("probe_train", 0.5), ("tune", 0.3), ("evaluation", 0.9))
     study.splits.has_tuning = False
-    asked, chosen = [], ev.choose_shrinkage_grouped
-    monkeypatch.setattr(ev, "choose_shrinkage_grouped", lambda *data: asked.append(data) or chosen(*data))
+    asked, folds = [], ev.grouped_folds
+    monkeypatch.setattr(ev, "grouped_folds", lambda *data: asked.append(data) or folds(*data))
     assert scoring.probe(study, LOG_POWER_LDA, "in").setting == 0.5
     train = study.splits.probe_train["in"]
     np.testing.assert_array_equal(asked[0][2], study.splits.table["recording"].to_numpy()[train])
@@ -110,7 +110,7 @@ def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
 def test_of_equals_the_first_shrinkage_is_taken():
     x = np.repeat(10.0 * np.eye(4), 5, axis=0) + 0.1 * np.random.default_rng(0).normal(size=(20, 4))
     y = np.repeat(np.arange(4), 5)
-    assert ev.choose_shrinkage(x, y, x, y) == ev.SHRINKAGES[0]
+    assert ev.choose_shrinkage([(x, y, x, y)]) == ev.SHRINKAGES[0]
 
 
 def test_the_features_are_log_power_in_eight_parts(tiny_study):

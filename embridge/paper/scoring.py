@@ -212,10 +212,10 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     splits = study.splits
     splits.check_evaluable()
     if system == LOG_POWER_LDA:
-        read, choices = study.band_power, (ev.choose_shrinkage, ev.choose_shrinkage_grouped)
+        read, choose = study.band_power, ev.choose_shrinkage
     else:
-        read, grid = features or partial(study.features, system), study.profile.evaluation.probe_c
-        choices = (lambda *data: ev.choose_c(*data, grid)), (lambda *data: ev.choose_c_grouped(*data, grid))
+        read = features or partial(study.features, system)
+        choose = partial(ev.choose_c, grid=study.profile.evaluation.probe_c)
     train = splits.probe_from(splits.probe_train[classes])
     y = splits.labels(classes, train)
     if not splits.has_tuning:  # whether they can be validated over is told before anything is trained
@@ -224,10 +224,10 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     x = np.asarray(read(train))
     if splits.has_tuning:
         tune = splits.learn_from(splits.tune[classes], "D_tune", tuning=True)
-        setting = choices[0](x, y, np.asarray(read(tune)), splits.labels(classes, tune))
+        folds = [(x, y, np.asarray(read(tune)), splits.labels(classes, tune))]
     else:
-        setting = choices[1](x, y, groups)
-
+        folds = ev.grouped_folds(x, y, groups)
+    setting = choose(folds)
     fit = partial(ev.lda, shrinkage=setting) if system == LOG_POWER_LDA else partial(ev.linear_probe, c=setting)
     return Probe(x, y, np.asarray(read(splits.evaluation[classes])), setting, fit)
 
