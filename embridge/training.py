@@ -162,34 +162,6 @@ def forget_compiled() -> None:
     torch.cuda.empty_cache()
 
 
-class _Best:
-    """The best of the epochs that a task validates, for early stopping; without ``validate`` it stays empty.
-
-    state : None, or a dict of the epoch's number, its validation and the model's weights; it goes into checkpoints.
-    """
-
-    def __init__(self, task, config: TrainConfig, device: str):
-        self.validate, self.patience, self.device = getattr(task, "validate", None), config.patience, device
-        self.state = None
-
-    def look(self, model: nn.Module, epoch: int) -> dict[str, float]:
-        """Validate an epoch, keep it if it is the best so far; what the log gains. All ranks see the same mean."""
-        if self.validate is None:
-            return {}
-        value = torch.tensor(self.validate(), dtype=torch.float64, device=self.device)
-        value = distributed.average({"": value})[""].item()
-        if not math.isfinite(value):
-            raise RuntimeError(f"The validation of epoch {epoch} is not finite; look for NaN in its windows.")
-        if self.state is None or value < self.state["validation"]:
-            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            self.state = {"epoch": epoch, "validation": value, "model": weights}
-        return {"validation": value}
-
-    def is_old(self, epoch: int) -> bool:
-        """True where, after so many epochs, the best is as long ago as the configuration's patience."""
-        return self.state is not None and self.patience is not None and epoch - self.state["epoch"] >= self.patience
-
-
 def train(
     task,
     config: TrainConfig,
@@ -235,7 +207,8 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
     model, optimizer, writes = trainer.model, trainer.optimizer, distributed.rank() == 0
     per_epoch = math.ceil(task.n_samples / config.batch_size)
     check_every = CHECK_EVERY.get(torch.device(device).type, 1)
-    best, seed_step = _Best(task, config, device), getattr(task, "seed_step", None)
+    validate, seed_step = getattr(task, "validate", None), getattr(task, "seed_step", None)
+    best: dict | None = None  # of the epochs that are validated: its number, its validation and the model's weights
 
     epoch, step, log, sums, elapsed = 0, 0, [], {}, 0.0  # step: steps done in this epoch; elapsed: their seconds
     state = checkpoint.load_checkpoint(folder)
@@ -243,12 +216,12 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         epoch, step, log, elapsed = state["epoch"], state["step"], state["log"], state["elapsed"]
-        best.state = state["best"]
+        best = state["best"]
         sums = {name: value.to(device) for name, value in state["sums"].items()}
 
     def save() -> None:
         seconds = elapsed + time.monotonic() - began
-        weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best.state}
+        weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
         reached = {"epoch": epoch, "step": step, "log": log, "sums": sums, "elapsed": seconds}
         checkpoint.save_checkpoint(folder, weights | reached)
 
@@ -260,12 +233,16 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                 f"not taken that step. Look for NaN in the windows, or lower the learning rate ({config.lr:g})."
             )
 
+    def is_over() -> bool:
+        patient = best is None or config.patience is None or epoch - best["epoch"] < config.patience
+        return epoch >= config.epochs or not patient
+
     at = {"total": config.epochs * per_epoch, "initial": epoch * per_epoch + step, "desc": folder.name, "unit": "step"}
     seldom = 0.5 if sys.stderr.isatty() else 15.0  # a notebook run by papermill keeps every line
     bar = tqdm(**at, disable=not progress or not writes, mininterval=seldom)
     saved = began = time.monotonic()
     with bar:
-        while epoch < config.epochs and not best.is_old(epoch):
+        while not is_over():
             samples = order(config.seed, epoch, task.n_samples)
             parts = samples.split(config.batch_size)[step:]  # the last one may be ragged, down to one sample
             ahead = Ahead(partial(task.load, epoch=epoch), map(distributed.shard, parts), device)
@@ -287,19 +264,32 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
                         raise KeyboardInterrupt(f"epoch {epoch + 1}")
             check()
             means = {name: (value / task.n_samples).item() for name, value in distributed.average(sums).items()}
-            means |= best.look(model, epoch + 1)
+            if validate:
+                means["validation"] = value = _mean_over_ranks(validate(), device, epoch + 1)
+                if best is None or value < best["validation"]:
+                    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+                    best = {"epoch": epoch + 1, "validation": value, "model": weights}
             now = time.monotonic()
             last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
             row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
             log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
             bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
             epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
-    if best.state is not None:
-        model.load_state_dict(best.state["model"])
+    if best:
+        model.load_state_dict(best["model"])
     if writes:
         _write_results(folder, model, log, epoch * per_epoch, device)
     distributed.barrier()  # nobody looks for the results before they are there
     return log
+
+
+def _mean_over_ranks(value: float, device: str, epoch: int) -> float:
+    """The same on all ranks, so that all stop at once."""
+    value = torch.tensor(value, dtype=torch.float64, device=device)
+    value = distributed.average({"": value})[""].item()
+    if not math.isfinite(value):
+        raise RuntimeError(f"The validation of epoch {epoch} is not finite; look for NaN in its windows.")
+    return value
 
 
 def _write_results(folder: Path, model: nn.Module, log: list[dict], steps: int, device: str) -> None:
