@@ -581,8 +581,8 @@ def no_facts(path):
         (sidecar(ValidSamples=[1]), r"as ValidSamples, found \[1\]"),
         (sidecar(ValidSamples=None, BDFPaddedSamples=7000), "expected BDFPaddedSamples 7000 within"),
         (table("scans.tsv", duration="long"), "as duration in scans.tsv, found 'long'"),
-        (text("left_emg.json", b"{"), "not readable as JSON"),
-        (text("left_emg.json", b"/annex/objects/MD5E-s3--4.json"), "not readable as JSON.*fetch it again"),
+        (text("left_emg.json", b"{"), "not a readable JSON file"),
+        (text("left_emg.json", b"/annex/objects/MD5E-s3--4.json"), "not a readable JSON file.*fetch it again"),
         (text("left_emg.json", b"[1]"), "expected a JSON object, found list"),
         (text("left_emg.json", b"\xff\xfe"), "expected text in UTF-8"),
         (text("participants.tsv", b"participant_id\tage\nsub-01\t3\n"), "missing original_user"),
@@ -624,7 +624,7 @@ def test_fault_18_a_recording_twice_is_refused(tmp_path):
 def test_fault_06_what_is_not_described_is_left_out_when_asked(tmp_path):
     path = one(tmp_path, others=("CoffeePanicPete",))
     path.with_suffix(".json").write_text("{")
-    with pytest.raises(InputError, match="not readable as JSON.*--skip-broken"):
+    with pytest.raises(InputError, match="not a readable JSON file.*--skip-broken"):
         open_either(tmp_path)
     source = open_either(tmp_path, skip_broken=True)
     assert len(source.recordings) == 1 and source.skipped[0][0] == path.name

@@ -104,11 +104,8 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def _object(path: Path) -> dict:
-    text = _text(path)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); fetch it again") from error
+    with readable(path, "JSON file", ValueError, RecursionError):
+        found = json.loads(_text(path))
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(found).__name__}; fetch it again")
     return found
