@@ -18,11 +18,12 @@ LEVEL = 0.95  # of every interval
 def group_counts(y, pred, groups, n_classes: int) -> np.ndarray:
     """(G, K, K + 1) confusion counts of every group, in their sorted order: true class by predicted one.
 
-    ``y``, ``pred``, ``groups`` are (N,); predictions outside 0..n_classes-1 (no vote, another gesture) go to the
-    last column, so they stay in the denominator. Raises InputError for lengths that differ, no windows, or a true
-    label that is not a class.
+    ``y``, ``pred`` and ``groups`` (None: all are one) are (N,). Predictions outside 0..n_classes-1 (no vote, another
+    gesture) go to the last column, so they stay in the denominator. Raises InputError for lengths that differ, no
+    windows, or a true label that is not a class.
     """
-    y, pred, groups = np.asarray(y), np.asarray(pred), np.asarray(groups)
+    y, pred = np.asarray(y), np.asarray(pred)
+    groups = np.zeros(len(y), dtype=int) if groups is None else np.asarray(groups)
     if not len(y) or not len(y) == len(pred) == len(groups):
         found = f"found {len(y)}, {len(pred)} and {len(groups)}; evaluate the same windows everywhere"
         raise InputError(f"scores: expected as many labels, predictions and groups, at least one; {found}")
@@ -40,11 +41,6 @@ def class_counts(y, pred, groups, n_classes: int) -> np.ndarray:
     """(G, K, 3) of each group and class: windows that are right, all of the class, all predictions of the class."""
     counts = group_counts(y, pred, groups, n_classes)
     return np.stack([np.diagonal(counts, axis1=1, axis2=2), counts.sum(-1), counts[..., :-1].sum(-2)], axis=-1)
-
-
-def _of_all(y, pred, n_classes: int) -> np.ndarray:
-    """(K, 3), :func:`class_counts` of all windows together."""
-    return class_counts(y, pred, np.zeros(len(y), dtype=int), n_classes)[0]
 
 
 def _mean_present(values, present):
@@ -71,22 +67,22 @@ def confusion(y, pred, n_classes: int) -> np.ndarray:
 
     Predictions that are none of the classes are in no column: a row may sum to less than the class has windows.
     """
-    return group_counts(y, pred, np.zeros(len(y), dtype=int), n_classes)[0, :, :n_classes]
+    return group_counts(y, pred, None, n_classes)[0, :, :n_classes]
 
 
 def balanced_accuracy(y, pred, n_classes: int) -> float:
     """Mean recall over the classes that occur in ``y`` (E 3.3); a prediction that is no class counts as wrong."""
-    return float(METRICS["balanced_accuracy"](_of_all(y, pred, n_classes)))
+    return float(METRICS["balanced_accuracy"](class_counts(y, pred, None, n_classes)[0]))
 
 
 def macro_f1(y, pred, n_classes: int) -> float:
     """Mean F1 over the classes that occur in ``y``."""
-    return float(METRICS["macro_f1"](_of_all(y, pred, n_classes)))
+    return float(METRICS["macro_f1"](class_counts(y, pred, None, n_classes)[0]))
 
 
 def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
     """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
-    counts = _of_all(y, pred, n_classes)
+    counts = class_counts(y, pred, None, n_classes)[0]
     return np.where(counts[:, 1] > 0, _f1(counts), np.nan)
 
 
