@@ -21,7 +21,7 @@ from torch import nn
 
 from embridge import files
 from embridge.errors import InputError
-from embridge.files import write_atomically
+from embridge.files import read_json, write_atomically
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 _MAGIC = b"embridge-checkpoint-1 "  # then 64 hex digits of the payload's SHA-256, a line end, the payload
@@ -82,10 +82,7 @@ def check_description(folder: Path, describe: dict, *, write: bool = False) -> N
             raise InputError(f"{folder} holds no config.json, so no finished run; train it first.")
         write_atomically(path, json.dumps(describe, indent=1, sort_keys=True).encode())
         return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not readable JSON ({error}); delete the folder to train again.") from error
+    found = read_json(path, again="delete the folder to train again.")
     if differences := list(_differences(describe, found)):
         told = f"{folder} belongs to another configuration: {'; '.join(differences[:5])}"
         raise InputError(f"{told}. Ask for what was trained there, or use another folder.")

@@ -5,6 +5,7 @@ Only one function writes what must be whole, and only one holds the locks.
 
 import errno
 import hashlib
+import json
 import os
 import socket
 import tempfile
@@ -115,6 +116,16 @@ def read_toml(module: str, name: str = "") -> dict:
     """The .toml file that lies beside a module, by its ``__file__``: the one called ``name``, or as the module is."""
     path = Path(module).with_name(name or f"{Path(module).stem}.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json(path: Path, missing: str = "", again: str = "fetch it again") -> dict:
+    """What a JSON file says; InputError where there is none, in the words ``missing``, or where it is not readable."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(missing) from None
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}); {again}") from error
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:

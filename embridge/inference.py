@@ -4,7 +4,6 @@ A stored window was filtered with its recording around it, these are filtered al
 else is as in training and evaluation (METHOD 1, 8).
 """
 
-import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from embridge.data.signals import emg_features, pose_frames, sections
 from embridge.errors import InputError
 from embridge.evaluation import TILE, majority
 from embridge.experiments import slug
-from embridge.files import read_npz
+from embridge.files import read_json, read_npz
 from embridge.models import new_model, own, pose_encoder
 from embridge.objectives import encode
 from embridge.trained import encoder_embedding
@@ -298,7 +297,7 @@ def _trained(folder: Path, device: str, encoder: nn.Module | None = None) -> tup
     """A run's config.json, the shape that it gives, and the model with the folder's weights."""
     path = folder / "config.json"
     unfinished = f"{folder} holds no config.json, so no finished run; train it first or copy the whole folder"
-    describe = _json(path, unfinished)
+    describe = read_json(path, unfinished)
     if not NEEDED <= describe.keys():
         raise InputError(f"{path} does not describe a run of a study; give a folder runs/<name>-<key>")
     if describe["kind"] == "regressor":
@@ -337,7 +336,7 @@ def _frozen_pose(mae: nn.Module, how: str, folder: Path) -> Callable[[Tensor], T
 def _beside(kind: type, path: Path):
     """A configuration of this kind from a file beside the run's folder."""
     missing = f"{path} is missing, though it belongs beside the run; copy it there, or ask its study for statistics"
-    return _made(kind, path, {name: value for name, value in _json(path, missing).items() if name != "provenance"})
+    return _made(kind, path, {name: value for name, value in read_json(path, missing).items() if name != "provenance"})
 
 
 def _made(kind: type, path: Path, values: dict):
@@ -346,12 +345,3 @@ def _made(kind: type, path: Path, values: dict):
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except TypeError as error:
         raise InputError(f"{path} does not describe a {kind.__name__} ({error}); fetch it again") from error
-
-
-def _json(path: Path, missing: str) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(missing) from None
-    except ValueError as error:
-        raise InputError(f"{path} is not readable JSON ({error}); fetch it again") from error

@@ -264,7 +264,7 @@ def test_another_configuration_needs_another_folder(tiny, tmp_path, monkeypatch)
     with pytest.raises(InputError, match="no simulation.json"):
         open_simulated(tmp_path, TINY, progress=False)
     (tmp_path / "simulation.json").write_text("{")
-    with pytest.raises(InputError, match="not readable as JSON"):
+    with pytest.raises(InputError, match="is not readable JSON .*; remove the folder and run again"):
         open_simulated(tmp_path, TINY, progress=False)
 
 

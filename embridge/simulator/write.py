@@ -16,6 +16,7 @@ from tqdm import tqdm
 from embridge.config import SimulationConfig, as_json
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.errors import InputError
+from embridge.files import read_json
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
 from embridge.simulator import VERSION
@@ -123,10 +124,7 @@ def _claim(folder: Path, config) -> None:
     ours = {"simulated": True, "simulator_version": VERSION, "config": config, "physiology": physiology}
     manifest = folder / "simulation.json"
     if manifest.exists():
-        try:
-            theirs = json.loads(manifest.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{manifest}: not readable as JSON; remove the folder and run again") from error
+        theirs = read_json(manifest, again="remove the folder and run again")
         differ = [k for part in ours for k in _differences(part, ours[part], theirs.get(part))]
         if differ:
             told = f"different in {', '.join(differ)}; use another folder or remove it"
