@@ -74,7 +74,7 @@ class WindowStore:
             table_sum = sha256(self.path / "windows.npz")
             self.kind: str = manifest["kind"]
             self.config = WindowConfig(**manifest["config"])
-            self.arrays = arrays_of(self.kind, self.config)
+            self.arrays, self.bytes_each = arrays_of(self.kind, self.config), window_bytes(self.kind, self.config)
             sizes = {name: (self.path / name).stat().st_size for name in self.arrays}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.path}: not a whole window store ({error}); build it again") from error
@@ -167,11 +167,6 @@ class WindowStore:
         import torch  # only here: the processes that fill a store never read it
 
         return torch.from_numpy(np.asarray(array)[np.asarray(ids, dtype=np.int64)]).float()
-
-    @property
-    def bytes_each(self) -> int:
-        """Of one window."""
-        return window_bytes(self.kind, self.config)
 
     def verify(self, max_bytes: int | None = None, *, progress: bool = False) -> None:
         """Compare windows with their checksums: all, or evenly spread ones of ``max_bytes``, others at each call.
