@@ -46,27 +46,16 @@ def _of_one_subject(size: Profile) -> Profile:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """One dataset by its name; the defaults are those of emg2pose and of its simulation.
-
-    Attributes
-    ----------
-    reader : what opens its recordings, as pkgutil.resolve_name takes it
-    splitter : the function of embridge.data.splits that splits its windows
-    windows : how its recordings are filtered and cut
-    adapted : gives a profile the stages and patches that this dataset dictates
-    simulated : whether we write it ourselves, so that no folder need be given
-    amount : the field of a Profile that says how much of it the simulator writes
-    development : the user with whom in view choices were made; "" for none
-    """
+    """One dataset by its name; the defaults are those of emg2pose and of its simulation."""
 
     name: str
-    reader: str
-    splitter: str = "split_emg2pose"
-    windows: WindowConfig = WindowConfig(exclude_ik_failures=True)
-    adapted: Callable[[Profile], Profile] = lambda size: size
-    simulated: bool = False
-    amount: str = "simulation"
-    development: str = ""
+    reader: str  # what opens its recordings, as pkgutil.resolve_name takes it
+    splitter: str = "split_emg2pose"  # the function of embridge.data.splits that splits its windows
+    windows: WindowConfig = WindowConfig(exclude_ik_failures=True)  # how its recordings are filtered and cut
+    adapted: Callable[[Profile], Profile] = lambda size: size  # a profile with the stages and patches that it dictates
+    simulated: bool = False  # whether we write it ourselves, so that no folder need be given
+    amount: str = "simulation"  # the field of a Profile that says how much of it the simulator writes
+    development: str = ""  # the user with whom in view choices were made; "" for none
 
     def developed_on(self, source: "Source") -> bool | str:
         """Whether the recordings are those of the user ``development``, or what to say of that one among several."""

@@ -30,46 +30,27 @@ ALL, MOST_USERS = (1.0, 1.0), 176 / 38  # an Experiment's users and share; the m
 
 @dataclass(frozen=True)
 class Experiment:
-    """One trained system.
-
-    Attributes
-    ----------
-    kind : "emg-mae", "pose-mae", "cpep", "qformer" or "regressor"
-    part : the table or figure that it stands in; "headline" is what the quick profile trains
-    objective : what an aligned system minimises
-    emg_start : name of the masked autoencoder whose encoder it starts from; None: random weights
-    pose_start : name of the masked autoencoder whose encoder embeds its poses
-    encoder : instead of ``emg_start`` a module of your own, or a file of weights: embridge.models.own
-    emg_frozen, pose_trained : which of the two encoders moves; usually the EMG encoder alone
-    shuffled : pairs each EMG window with another window's pose (a control that must not learn)
-    paired_fraction : of the recordings of each gesture that alignment sees
-    users, share : times the profile's training users, and of the recordings of each gesture, that all training sees:
-        that of its autoencoders, too
-    epochs : times those of the profile's stage; the period of the learning rate grows with them
-    patch : length of an EMG patch, in those of the profile
-    model, train : other changes to the profile's ModelConfig and TrainConfig
-    system, param, param_value, options : how its rows are called; ``system`` "": by its name
-    """
+    """One trained system."""
 
     name: str
-    kind: str
+    kind: str  # "emg-mae", "pose-mae", "cpep", "qformer" or "regressor"
     about: str
-    part: str = "headline"
-    objective: ObjectiveConfig | None = None
-    emg_start: str | None = "EMG-MAE"
-    pose_start: str = "Pose-MAE"
-    encoder: object = None
-    emg_frozen: bool = False
+    part: str = "headline"  # the table or figure that it stands in; "headline" is what the quick profile trains
+    objective: ObjectiveConfig | None = None  # what an aligned system minimises
+    emg_start: str | None = "EMG-MAE"  # the masked autoencoder whose encoder it starts from; None: random weights
+    pose_start: str = "Pose-MAE"  # the masked autoencoder whose encoder embeds its poses
+    encoder: object = None  # instead of ``emg_start`` a module of your own, or a file of weights: embridge.models.own
+    emg_frozen: bool = False  # which of the two encoders moves; usually the EMG encoder alone
     pose_trained: bool = False
-    shuffled: bool = False
-    paired_fraction: float = 1.0
-    users: float = 1.0
-    share: float = 1.0
-    epochs: float = 1.0
-    patch: int = 1
-    model: dict = field(default_factory=dict)
-    train: dict = field(default_factory=dict)
-    system: str = ""
+    shuffled: bool = False  # pairs each EMG window with another window's pose (a control that must not learn)
+    paired_fraction: float = 1.0  # of the recordings of each gesture that alignment sees
+    users: float = 1.0  # times the profile's training users that all training sees: that of its autoencoders, too
+    share: float = 1.0  # of the recordings of each gesture that all training sees
+    epochs: float = 1.0  # times those of the profile's stage; the period of the learning rate grows with them
+    patch: int = 1  # length of an EMG patch, in those of the profile
+    model: dict = field(default_factory=dict)  # other changes to the profile's ModelConfig
+    train: dict = field(default_factory=dict)  # and to its TrainConfig
+    system: str = ""  # this and those below: how its rows are called; "": by its name
     param: str = ""
     param_value: str = ""
     options: str = ""

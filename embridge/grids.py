@@ -45,22 +45,14 @@ GROWTH = dict(sorted(GROWTH.items(), key=lambda size: size[1][0] * size[1][1]))
 
 @dataclass(frozen=True)
 class Choice:
-    """An alternative to one of METHOD 9's defaults: something that the papers leave open.
+    """An alternative to one of METHOD 9's defaults: something that the papers leave open."""
 
-    Attributes
-    ----------
-    option, default, alternative : in METHOD 9's words or the configuration's
-    system : whose numbers it is measured on
-    protocols : that it can change; it leaves the other one as it is
-    fig_4 : the parameter whose sweep has the same experiment; "": none
-    """
-
-    option: str
+    option: str  # this and the next two in METHOD 9's words or the configuration's
     default: str
     alternative: str
-    system: str = "EMBridge"
-    protocols: Sequence[str] = ("LP", "ZS")
-    fig_4: str = ""
+    system: str = "EMBridge"  # whose numbers it is measured on
+    protocols: Sequence[str] = ("LP", "ZS")  # that it can change; it leaves the other one as it is
+    fig_4: str = ""  # the parameter whose sweep has the same experiment; "": none
 
     @property
     def experiment(self) -> str:
