@@ -45,18 +45,13 @@ class _Graph(nn.Module):
 def export(run, file, *, names=None) -> Path:
     """Write a recogniser to one ONNX file, which :func:`recogniser` opens; whole and checked, or not at all.
 
-    Parameters
-    ----------
+    Raises InputError without the packages of the extra "onnx", for a Pose-MAE, another ending, and where onnxruntime's
+    normalised queries of random windows, or their cosines, differ from torch's by more than 1e-4.
+
     run : a :class:`~embridge.inference.Recogniser` on the CPU; or a run as :func:`embridge.load` takes it, whose
         gallery is then of described gestures alone (:mod:`embridge.describe`): it needs no recording
     file : ends in .onnx
     names : what the labels 0, 1, ... are called; None: of a run those of the descriptions, else none
-
-    Raises
-    ------
-    InputError
-        without the packages of the extra "onnx", for a Pose-MAE, another ending, and where onnxruntime's normalised
-        queries of random windows, or their cosines, differ from torch's by more than 1e-4
     """
     _need("onnx", "onnxscript", "onnxruntime")
     file = Path(file)

@@ -150,18 +150,13 @@ class Decision(NamedTuple):
 class Recogniser:
     """A trained system, ready to label windows one at a time as :func:`~embridge.evaluation.zero_shot` labels many.
 
-    Parameters
-    ----------
+    Raises InputError for a gallery that is empty, not finite or of another width than the model's, a scale that is not
+    positive, or a pooling that does not exist.
+
     embedder : what :func:`load` makes of an aligned system
     gallery, labels : (G, d) pose embeddings and (G,) ints, as for ``zero_shot``; normalised once, here
     scale : what the store divides the recording by (its robust SD, in the unit of the windows)
     k, pooling : EvalConfig's
-
-    Raises
-    ------
-    InputError
-        for a gallery that is empty, not finite or of another width than the model's, a scale that is not positive, or
-        a pooling that does not exist
     """
 
     def __init__(self, embedder: Embedder, gallery, labels, *, scale: float = 1.0, k: int = 10, pooling: str = "max"):

@@ -38,8 +38,9 @@ from embridge.trained import Run, build, encoder_embedding, grown, paired_subset
 class Study:
     """One dataset at one profile and seed, read, trained and written lazily: nothing happens before it is asked for.
 
-    Parameters
-    ----------
+    Raises InputError for an unknown dataset, profile or front end, a Source without windows and split, a missing folder
+    or GPU.
+
     dataset : "simulated", "emg2pose", "ninapro" (DB2 and DB7), "simulated-ninapro", "ninapro-db1", or a Source of
         your own, which needs ``windows`` and ``split``
     profile : "smoke", "quick", "long" or "paper"
@@ -54,11 +55,6 @@ class Study:
         01 shows, instead of an error; --skip-broken of the command line
     windows, split : how a Source of your own is filtered and cut (channels, joints and window also shape the
         networks), and a function from its store's table to Splits
-
-    Raises
-    ------
-    InputError
-        for an unknown dataset, profile or front end, a Source without windows and split, a missing folder or GPU
     """
 
     base: "Study | None" = None  # of which this is a home
