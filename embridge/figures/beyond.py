@@ -14,8 +14,6 @@ def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, thr
 
     A curve that rises to the left: what the system declines first is what it would have got wrong.
 
-    Parameters
-    ----------
     curve : columns coverage, value, low, high; ``point``: the same, of the rule in use
     shares : columns classes, bin (its lower end), value: the share of windows in each bin of the score
     threshold : from which on the rule answers
@@ -50,8 +48,6 @@ def stage_confusions(counts: np.ndarray, names, family) -> Figure:
     Colours follow the root of a share, for among many stages most shares are small.
     Squares frame families: what is dark off the diagonal but within one is an error between stages that look alike.
 
-    Parameters
-    ----------
     counts : (K, K) windows, row: true, column: answer
     names : K stages
     family : (K,) numbers, equal ones side by side; -1 for stages that are in none, which a line sets apart

@@ -36,8 +36,6 @@ def recording_traces(
 
     See which channels burst as which fingers move.
 
-    Parameters
-    ----------
     emg : (T, C), arbitrary units; pose : (T, J), rad, or raw values of a glove; sample_rate : Hz
     joint_names : J names; those that begin with a finger's name are angles and get the finger's colour
     failures : (T,) bool, samples without a pose, which are not drawn
@@ -114,8 +112,6 @@ def window_channels(windows: dict[str, np.ndarray], sample_rate: float, *, apart
 def hands_of_classes(poses: dict[str, np.ndarray], *, times) -> Figure:
     """Gestures as right hands, seen from the palm, through time, a row each (Fig. 5).
 
-    Parameters
-    ----------
     poses : gesture to (n_frames, 20) joint angles, rad; the same number of frames for all
     times : (n_frames,) seconds, printed above the columns; or texts in their place
     """

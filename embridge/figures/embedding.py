@@ -22,8 +22,6 @@ def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray,
 
     An embedding tells labels apart where each has a place of its own; distances between these mean little.
 
-    Parameters
-    ----------
     panels : title to (N, 2) coordinates, in the method's arbitrary unit
     rows : what a line of panels is coloured by to (N,) labels, and the names of those that get a colour; all others
         are pale
@@ -89,8 +87,6 @@ def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np
 
     Hands of communities that are far apart should differ.
 
-    Parameters
-    ----------
     xy : (N, 2); assignment : (N,) community numbers
     mean_poses : eight communities at most, to colour, and of each (20,) joint angles, rad, or None (gloves): no hands
     """

@@ -55,18 +55,14 @@ def draw_hand(
 ) -> PolyCollection:
     """Draw a hand: palm, and rounded bones coloured by finger, the paler the farther away they are.
 
-    Parameters
-    ----------
+    Returns the one collection that was added: outlines from far to near.
+
     ax : axes; equal aspect is the caller's business. With ``scale`` 1 the unit is the mm
     angles : (20,) rad
     hand, view : see :func:`~embridge.data.hand.landmarks` and :func:`project`
     at : where the middle of the palm goes, in data units
     scale : data units a mm
     colours : of the five fingers, the thumb first
-
-    Returns
-    -------
-    the one collection that was added: outlines from far to near
     """
     points = project(landmarks(np.asarray(angles, dtype=float), hand=hand), view, hand)
     side = 1.0 if hand == "right" else -1.0

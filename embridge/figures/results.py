@@ -63,8 +63,6 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
 
     Bars that end left of the dash-dotted line gained nothing from a network.
 
-    Parameters
-    ----------
     rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high, origin; one row for each
         of system, protocol and classes, of which those without a value are left out. Systems keep the order of the
         rows. Where a row's origin is not this run, its value bears the tables' mark. The probe of LOG_POWER_LDA is no
@@ -168,8 +166,6 @@ def confusion_matrices(
     A dark column off the diagonal is a class that attracts the votes of others. White is 0, the darkest blue the
     largest share of all panels.
 
-    Parameters
-    ----------
     confusions : system to (K, K) counts, row: true, column: predicted; or (K, K + 1), the last column for
         predictions that are none of the classes (without it they are in neither count nor share)
     class_names : K names
@@ -236,8 +232,6 @@ def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
     A filled dot right of zero: that part of the score came from poses that a product would not have.
 
-    Parameters
-    ----------
     rows : columns system, classes, gallery, value, low, high; one row for each of the first three
     steps : columns system, classes, step ("all - not-self"), difference, low, high, as
         embridge.paper.comparisons.audited gives them

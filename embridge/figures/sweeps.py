@@ -89,8 +89,6 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
 
     Dots that no line joins: each is a training of its own, and where whiskers overlap there is no slope to see.
 
-    Parameters
-    ----------
     rows : columns system, classes, fraction, value, low, high, origin, as of embridge.paper.tables
     baselines : probes of unimodal systems trained on everything (columns system, classes, value, origin): dotted
         lines; that of LOG_POWER_LDA: dash-dotted
@@ -136,8 +134,6 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
     Where a curve is flat, more labels of these users would not help. LOG_POWER_LDA, which learns from the same shots,
     is a dash-dotted curve; the dashed line is ONE_CLASS.
 
-    Parameters
-    ----------
     rows : columns system, classes, shots, value, low, high, origin, as of embridge.paper.tables
     baselines : probes of other systems on the whole training set (columns system, classes, value, origin): dotted lines
     """

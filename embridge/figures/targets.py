@@ -36,8 +36,6 @@ def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names, s
     A row whose largest mean is on the diagonal: EMG of this gesture resembles its own poses most. Own pairs are left
     out of the means: they say that a window finds its pose, not its gesture.
 
-    Parameters
-    ----------
     similarity : (N, N) cosines; labels : (N,) class numbers, of which ``class_names`` has the names
     sets : the number of each class's set, equal ones side by side; a line parts sets, and the largest mean of a row, in
         bold, is sought within its own. None: all classes are of one
@@ -135,8 +133,6 @@ def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray, class_names, h
     Dark cells in a block on the diagonal: poses of one gesture are told to match one another; elsewhere: poses of two
     gestures that look alike. On the right, the share of a gesture's weight that stays within it.
 
-    Parameters
-    ----------
     targets : (B, B), rows sum to 1, diagonal 0 (it is left out: dotted line), sorted by label
     labels : (B,) class numbers; class_names : of these
     hands : class number to (20,) joint angles, rad, drawn on both margins; empty (gloves): names alone
@@ -198,8 +194,6 @@ def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.n
 
     Follow one row: its few nearest communities, the poses that share them, and the targets that these become.
 
-    Parameters
-    ----------
     affinity, sparse : (B, N_c) pose-community affinities S_pc before and after keeping the top k_c of a row
     similarity : (B, B) S_pp = S_pc S_pc^T; targets : (B, B)
     """

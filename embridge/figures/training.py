@@ -36,8 +36,6 @@ def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[st
 
     A diamond above the curve: it is worse on new users. A curve that stays above a grey line learned less than a guess.
 
-    Parameters
-    ----------
     logs : name of a run to its log, with the columns "epoch" and "loss"
     errors : the same name to errors on new users by who guesses: the run itself first, then lines to draw
     """
@@ -74,18 +72,12 @@ def alignment_curves(
     """The course of alignment, a panel a part of the loss, beside what says how good a value is.
 
     A curve above a dashed line has learned less than that line knows; a diamond far above its curve was learned by
-    heart.
+    heart. Raises InputError for a column that no log has.
 
-    Parameters
-    ----------
     logs : system to its log, with "epoch" and any of the columns; a system without a column has no curve there
     columns : column to the label of its axis, e.g. {"info_nce": "InfoNCE (nat)"}
     lines : column to values to hold the curves against, by name, e.g. {"info_nce": {"guessing": 5.5}}
     unseen : column to each system's value on windows that no training has seen
-
-    Raises
-    ------
-    InputError : a column that no log has
     """
     lines, unseen = lines or {}, unseen or {}
     figure, axes = style.grid(len(columns), 3, row=2.5, margin=0.4)
@@ -128,8 +120,6 @@ def reconstructions(
 
     Where the thick curve follows the thin grey one nearer than the dotted line does, it knows how the signal moves.
 
-    Parameters
-    ----------
     target, prediction : (n, T), the channels or joints to draw; the prediction is drawn in masked patches only, as
         only there it is trained
     mask : (L,) bool, True where a patch was hidden; L divides T
@@ -167,8 +157,6 @@ def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
 
     Where a loss is not finite its curve ends in a cross.
 
-    Parameters
-    ----------
     logs : run to its log with "epoch" and "loss"
     scores : columns system (a key of logs), protocol, classes, value, low, high: balanced accuracies, one each; none,
         and there is no panel of them
