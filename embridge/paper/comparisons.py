@@ -18,7 +18,7 @@ from embridge.paper.kept import of_whole_run
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
 from embridge.paper.scoring import UPPER_BOUND, Outcome, of_study, zero_shot_outcomes
-from embridge.paper.tables import headline_rows, scores_of
+from embridge.paper.tables import headline_rows
 from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.study import Study
 
@@ -173,7 +173,7 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
         if mine["protocol"] == "ZS" and mine["system"] in (*NO_NETWORK, *UNIMODAL):
             continue
         where = {c: mine[c] for c in ("system", "protocol", "classes")}
-        scores = scores_of(tc.choose(rows, dataset, **where))
+        scores = tc.select(tc.choose(rows, dataset, **where), metric="balanced_accuracy")
         several = len(scores) > 1 or mine["system"] in NO_NETWORK
         lines.append(
             where

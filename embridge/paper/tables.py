@@ -90,11 +90,6 @@ def _spread(system: str, pooled: float) -> float | None:
     return pooled if system in ALIGNED or (aligned and pooled) else None
 
 
-def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that are scores, without those of single users."""
-    return rows[rows["metric"] == "balanced_accuracy"]
-
-
 def _real_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """No network and the headline's systems, over all seeds there are, with zero-shot in two galleries."""
     systems = (*NO_NETWORK, "Upper bound", "EMG-MAE", *ALIGNED)
@@ -161,8 +156,9 @@ def _gallery_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 def _corpus_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6)."""
-    rows = tc.select(results, dataset=dataset, protocol="ZS", system=ALIGNED, gallery="all", pooling="max")
-    rows = tc.prefer_own(tc.unswept(scores_of(rows[rows["batch_size"].isna()])), ["system"])
+    where = {"protocol": "ZS", "metric": "balanced_accuracy", "system": ALIGNED, "gallery": "all", "pooling": "max"}
+    rows = tc.select(results, dataset=dataset, **where)
+    rows = tc.prefer_own(tc.unswept(rows[rows["batch_size"].isna()]), ["system"])
     corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
     for classes, system, corpus in itertools.product(SETS, ALIGNED, corpora):
         found = tc.summary(tc.choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
@@ -187,13 +183,16 @@ def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 # ---- cells of sweeps ----------------------------------------------------------------------------------------------
 
 
-def _of_sweep(part: pd.DataFrame, line: pd.DataFrame, system: str, spread: float) -> dict:
-    """A cell of a sweep, and its distance above the probe without a network (``line``), with the headline's intervals.
+def _of_sweeps(results: pd.DataFrame, dataset: str) -> Callable[..., dict]:
+    """A function that makes a sweep's cell, with its distance above the probe without a network, as the headline's."""
+    lines, spread = lda_lines(results, dataset), {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
 
-    ``spread``: of the aligned systems' seeds in the cell; those that are not aligned have that of their own seeds.
-    """
-    half = _spread(system, spread)
-    return tc.summary(part, half) | over_lda(part, line, half)
+    def measure(rows: pd.DataFrame, system: str, protocol: str, classes: str, value: str) -> dict:
+        part = tc.choose(rows, dataset, protocol=protocol, classes=classes, system=system, value=value)
+        half = _spread(system, spread[protocol, classes])
+        return tc.summary(part, half) | over_lda(part, lines[classes], half)
+
+    return measure
 
 
 def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -202,14 +201,12 @@ def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     rows = {key: tc.sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
     sizes = {int(size) for found in rows.values() for size in found["param_value"]}  # a small profile has its own
     sizes = sorted(sizes | {n.batch_size for n in PRINTED["E Table 4"]})
-    cells, line, spread = [], lda_lines(results, dataset)["unseen"], seed_spread(results, dataset, "ZS", "unseen")
+    cells, measure = [], _of_sweeps(results, dataset)
     for (system, convention), size in itertools.product(keys, sizes):
-        of_size = {"protocol": "ZS", "classes": "unseen", "system": system, "value": str(size)}
-        part = tc.choose(rows[system, convention], dataset, **of_size)
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
         paper = tc.beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
         labels = {"system": system, "convention": convention, "batch_size": size}
-        cells.append(labels | _of_sweep(part, line, system, spread) | paper)
+        cells.append(labels | measure(rows[system, convention], system, "ZS", "unseen", str(size)) | paper)
     return tc.cell_frame(cells, ["system", "convention", "batch_size"])
 
 
@@ -223,20 +220,17 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
     ``default`` (bool): whether all else has this value.
     """
-    cells, lines = [], lda_lines(results, dataset)
-    spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
+    cells, measure = [], _of_sweeps(results, dataset)
     for param, usual in defaults(dataset).items():
         rows = tc.sweep(results, dataset, "EMBridge", param)
-        values = sorted(scores_of(rows)["param_value"].unique(), key=tc.rising)
+        values = sorted(tc.select(rows, metric="balanced_accuracy")["param_value"].unique(), key=tc.rising)
         for value, (protocol, classes) in itertools.product(values if len(values) > 1 else (), CELLS):
             if (param, protocol) == ("k", "LP"):  # a probe has no neighbours
                 continue
-            part = tc.choose(rows, dataset, protocol=protocol, classes=classes, system="EMBridge", value=value)
             labels = {"param": param, "param_value": value, "default": tc.rising(value) == tc.rising(usual)}
             labels |= {"protocol": protocol, "classes": classes}
             # Fig. 4 is an image; which of its values is the best one, Table 2's, is not printed
-            found = _of_sweep(part, lines[classes], "EMBridge", spread[protocol, classes])
-            cells.append(labels | found | tc.NOT_PRINTED)
+            cells.append(labels | measure(rows, "EMBridge", protocol, classes, value) | tc.NOT_PRINTED)
     return tc.cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
@@ -246,14 +240,13 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     The paper prints numbers for the whole set only, which are Table 2's.
     """
     rows = {system: tc.sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
-    values = {v for found in rows.values() for v in scores_of(tc.select(found, protocol="ZS"))["param_value"]}
-    cells, lines = [], lda_lines(results, dataset)
-    spread = {classes: seed_spread(results, dataset, "ZS", classes) for classes in SETS}
+    how = {"protocol": "ZS", "metric": "balanced_accuracy"}
+    values = {v for found in rows.values() for v in tc.select(found, **how)["param_value"]}
+    cells, measure = [], _of_sweeps(results, dataset)
     for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=tc.rising)):
-        part = tc.choose(rows[system], dataset, protocol="ZS", classes=classes, system=system, value=value)
         paper = tc.beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
         labels = {"classes": classes, "system": system, "fraction": float(value)}
-        cells.append(labels | _of_sweep(part, lines[classes], system, spread[classes]) | paper)
+        cells.append(labels | measure(rows[system], system, "ZS", classes, value) | paper)
     return tc.cell_frame(cells, ["classes", "system", "fraction"])
 
 
@@ -262,19 +255,16 @@ def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
     Ours; no paper has it. Systems with rows of one size alone are left out.
     """
-    cells, lines = [], lda_lines(results, dataset)
-    spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
+    cells, measure = [], _of_sweeps(results, dataset)
     for system in GROWN_SYSTEMS:
         rows = tc.sweep(results, dataset, system, GROWN)
         sizes = GROWTH if rows["param_value"].nunique() > 1 else ()
         if system.endswith("waveforms"):  # 288 kB a window: of no more users than the profile has
             sizes = [value for value in sizes if GROWTH[value][0] <= 1]
         for value, (protocol, classes) in itertools.product(sizes, CELLS):
-            part = tc.choose(rows, dataset, protocol=protocol, classes=classes, system=system, value=value)
             users, windows = map(int, value.split(", "))
             labels = {"system": system, "windows": windows, "users": users, "protocol": protocol, "classes": classes}
-            found = _of_sweep(part, lines[classes], system, spread[protocol, classes])
-            cells.append(labels | found | tc.NOT_PRINTED)
+            cells.append(labels | measure(rows, system, protocol, classes, value) | tc.NOT_PRINTED)
     return tc.cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
 
 
