@@ -65,7 +65,9 @@ class Evidence:
         self._ended = tc.select(results, dataset=dataset, protocol="regression", metric="epochs")
         self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
-        self._sweep = cache(lambda system, param: tc.sweep(self.results, dataset, system, param))
+        self._sweep = cache(  # k has no trainings of its own: of all seeds, as what it is compared with
+            lambda system, param: tc.sweep(self._all_seeds if param == "k" else self.results, dataset, system, param)
+        )
 
     def _number(self, cell: Cell, own: bool = False, seeds: frozenset = frozenset()) -> Number | None:
         if cell.measure in GAINS:
@@ -93,7 +95,7 @@ class Evidence:
             return None
         spread = self._spread[cell.measure, cell.classes] or spread_over_seeds([scores])
         found = tc.summary(rows, spread)
-        origins = frozenset(found["origin"].split("; ") if cell.param or own else rows["source"])
+        origins = frozenset(rows["source"] if "source" in rows else found["origin"].split("; "))
         return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, tc.recall_counts(rows))
 
     def _few_shot(self, cell: Cell) -> Number | None:
@@ -155,14 +157,9 @@ class Evidence:
 
         The users' parts of both are in quadrature, as if they were independent; the seeds' part is their differences'.
         """
-        sides = []
-        for cell in cells:
-            rows = tc.sweep(self._all_seeds, self.dataset, cell.system, "k") if cell.param else self._all_seeds
-            where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
-            rows = tc.choose(rows, self.dataset, **where, value=cell.value or None)
-            sides.append(tc.select(rows, metric="balanced_accuracy").set_index("seed"))
+        sides = [tc.select(self._rows(cell), metric="balanced_accuracy").set_index("seed") for cell in cells]
         one, other = (side.loc[sides[0].index.intersection(sides[1].index)] for side in sides)
-        users = quadrature([(1, tc.mean_interval(one)), (-1, tc.mean_interval(other))], 0.0)
+        users = quadrature([(1, tc.mean_interval(one)), (-1, tc.mean_interval(other))])
         half = spread_over_seeds([one["value"] - other["value"]]) / len(one) ** 0.5
         return Number(*widened(*users, half), frozenset(one["source"]) | frozenset(other["source"]))
 
