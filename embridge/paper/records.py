@@ -69,15 +69,12 @@ def tuning_rows(study: Study, name: str) -> list[dict]:
 
 def _joined(a: Outcome, b: Outcome) -> Outcome:
     """The outcome over the classes of two, none of which is in both."""
-    n, more = a.more["n_classes"], b.more["n_classes"]
+    n = a.more["n_classes"]
     of_a, of_b = (np.where((o.predicted >= 0) & (o.predicted < o.more["n_classes"]), o.predicted, -1) for o in (a, b))
     predicted = np.concatenate([of_a, np.where(of_b < 0, -1, of_b + n)])
-    windows = np.concatenate([a.y, b.y + n]), predicted, np.concatenate([a.groups, b.groups])
-    return Outcome(
-        **a.shared | {"classes": BOTH},
-        **dict(zip(("y", "predicted", "groups"), windows, strict=True)),
-        more=a.more | {"n_classes": n + more},
-    )
+    windows = {"y": np.concatenate([a.y, b.y + n]), "groups": np.concatenate([a.groups, b.groups])}
+    more = a.more | {"n_classes": n + b.more["n_classes"]}
+    return replace(a, classes=BOTH, predicted=predicted, **windows, more=more)
 
 
 def evaluation_rows(study: Study, name: str) -> list[dict]:
