@@ -14,21 +14,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from embridge import experiments as registry
 from embridge.config import REGRESSORS
 from embridge.data.splits import SETS
-from embridge.experiments import (
-    ALIGNED,
-    CPEP_ABLATION,
-    CPEP_MAIN,
-    EXPERIMENTS,
-    GROUPS,
-    LOG_POWER_LDA,
-    NO_NETWORK,
-    PUBLISHED,
-    TABLE_2_SYSTEMS,
-    TABLE_3_GROUPS,
-    TABLE_3_SYSTEMS,
-)
+from embridge.experiments import ALIGNED, LOG_POWER_LDA, NO_NETWORK, TABLE_2_SYSTEMS
 from embridge.grids import DEFAULTS, GROWN, GROWTH
 from embridge.paper import front_ends
 from embridge.paper import table_cells as tc
@@ -51,7 +40,7 @@ def headline_rows(
     systems: tuple[str, ...] = TABLE_2_SYSTEMS,
     gallery: str = "all",
     table: str | None = None,
-    groups: dict[str, str] = GROUPS,
+    groups: dict[str, str] = registry.GROUPS,
 ) -> pd.DataFrame:
     """Balanced accuracy of each system under both protocols and class sets as numbers, a row a cell.
 
@@ -67,7 +56,7 @@ def headline_rows(
     groups : of the column "group", by system; others are "multi-modal"
     """
     if "ninapro" in dataset:
-        systems = tuple(system for system in systems if system not in PUBLISHED)
+        systems = tuple(system for system in systems if system not in registry.PUBLISHED)
     results = tc.select(results, dataset=dataset, metric=("balanced_accuracy", "user_recall"))  # few of all
     spread = {cell: seed_spread(results, dataset, *cell) for cell in CELLS}
     results = tc.of_own_seeds(results)
@@ -86,7 +75,7 @@ def headline_rows(
 
 def _spread(system: str, pooled: float) -> float | None:
     """Of an aligned system the spread over seeds of ALIGNED, which has the more degrees of freedom; None: its own."""
-    aligned = system in EXPERIMENTS and EXPERIMENTS[system].aligned
+    aligned = system in registry.EXPERIMENTS and registry.EXPERIMENTS[system].aligned
     return pooled if system in ALIGNED or (aligned and pooled) else None
 
 
@@ -325,7 +314,7 @@ class Table:
 TABLES = {
     "table2": Table(headline_rows, ("group", "system"), seeds=True),
     "table3": Table(
-        partial(headline_rows, systems=TABLE_3_SYSTEMS, table="E Table 3", groups=TABLE_3_GROUPS),
+        partial(headline_rows, systems=registry.TABLE_3_SYSTEMS, table="E Table 3", groups=registry.TABLE_3_GROUPS),
         ("group", "system"),
         named={"system": {"EMBridge": "CASCLe (EMBridge)"}},
         seeds=True,
@@ -345,10 +334,10 @@ TABLES = {
     "corpora": Table(_corpus_rows, ("classes", "system"), ("corpus",)),
     # C's, whose numbers contradict E's in places (METHOD); approximate ones are marked, and two rows have none
     "cpep_main": Table(
-        partial(headline_rows, systems=CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}, seeds=True
+        partial(headline_rows, systems=registry.CPEP_MAIN, table="C main"), named={"system": CPEP_BASELINE}, seeds=True
     ),
     "cpep_gain": Table(_cpep_gain, columns=("classes",)),
-    "cpep_ablation": Table(partial(headline_rows, systems=CPEP_ABLATION, table="C ablation"), seeds=True),
+    "cpep_ablation": Table(partial(headline_rows, systems=registry.CPEP_ABLATION, table="C ablation"), seeds=True),
 }
 
 
