@@ -45,17 +45,25 @@ def interval(ax, value, row, y: float, colour, *, lw: float, marker: str = "o", 
     ax.plot(value, y, marker, ms=ms, mec=colour, mfc=colour if full else "white")
 
 
-def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tuple[Figure, np.ndarray, dict, list]:
-    """A figure, axes with a row a protocol and a column a class set, each protocol's systems, and the class sets.
+def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tuple[Figure, list[tuple]]:
+    """A figure with a row of panels a protocol and a column a class set, each a list of its protocol's systems.
 
-    ``base``, ``line``: inches of the whole and of each system.
+    ``base``, ``line``: inches of the whole and of each system. Of each panel: axes, class set, rows, and their places.
     """
     protocols, class_sets = style.in_order(rows["protocol"]), style.in_order(rows["classes"])
     systems = {p: list(dict.fromkeys(rows.loc[rows["protocol"] == p, "system"])) for p in protocols}
     lengths = [len(names) for names in systems.values()]
     height, shared = base + line * sum(lengths) + 0.4 * len(protocols), {"sharex": True, "sharey": "row"}
     figure, axes = style.new_figure(len(protocols), len(class_sets), height=height, height_ratios=lengths, **shared)
-    return figure, axes, systems, class_sets
+    panels = []
+    for ax, (protocol, classes) in zip(axes.flat, product(protocols, class_sets), strict=True):
+        style.name_lines(ax, systems[protocol])
+        ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(0, 1))
+        part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
+        panels.append((ax, classes, part, part["system"].map(systems[protocol].index)))
+    for ax in axes[-1]:
+        ax.set_xlabel(ACCURACY)
+    return figure, panels
 
 
 def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
@@ -71,33 +79,25 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     """
     to_beat = rows[rows["system"] == LOG_POWER_LDA].dropna(subset="value").set_index("classes")["value"]
     rows = measured(rows[~rows["system"].isin(NO_NETWORK)], ["system", "protocol", "classes"], "table2_bars")
-    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.1, 0.3)
+    figure, panels = _protocols_by_class_set(rows, 1.1, 0.3)
     colours = style.system_colours(rows["system"])
     if reference is not None:
         colours = dict.fromkeys(colours, style.PALE) | {reference: colours[reference]}
         through = {"color": colours[reference], "lw": 1.4}
     marks = rows["origin"].map(lambda origin: " †" if origin else "")
-    for i, protocol in enumerate(systems):
-        style.name_lines(axes[i, 0], systems[protocol])
-        for ax, classes in zip(axes[i], class_sets, strict=True):
-            part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
-            y = part["system"].map(systems[protocol].index).to_numpy()
-            bars = ax.barh(y, part["value"], xerr=errors(part), height=0.62, error_kw=_WHISKERS,
-                           color=[colours[s] for s in part["system"]])  # fmt: skip
-            for piece in chain(*bars.errorbar.lines[1:]):
-                piece.set_path_effects(_SEEN_ON_DARK)
-            for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
-                ax.annotate(f"{value:.2f}{mark}", (1, at), (2, 0), textcoords="offset points", va="center")
-            ax.axvline(style.CHANCE, **style.DASHED)
-            if classes in to_beat:
-                ax.axvline(to_beat[classes], **style.TO_BEAT, path_effects=_SEEN_ON_DARK)
-            for value in part.loc[part["system"] == reference, "value"]:
-                ax.axvline(value, **through, zorder=0)
-            ax.set_title(f"{style.NAMES[protocol]}, {style.NAMES[classes]}")
-            ax.set_xlim(0, 1)
-            ax.tick_params(axis="y", length=0)
-    for ax in axes[-1]:
-        ax.set_xlabel(ACCURACY)
+    for ax, classes, part, y in panels:
+        bars = ax.barh(y, part["value"], xerr=errors(part), height=0.62, error_kw=_WHISKERS,
+                       color=[colours[s] for s in part["system"]])  # fmt: skip
+        for piece in chain(*bars.errorbar.lines[1:]):
+            piece.set_path_effects(_SEEN_ON_DARK)
+        for at, value, mark in zip(y, part["value"], marks[part.index], strict=True):
+            ax.annotate(f"{value:.2f}{mark}", (1, at), (2, 0), textcoords="offset points", va="center")
+        ax.axvline(style.CHANCE, **style.DASHED)
+        if classes in to_beat:
+            ax.axvline(to_beat[classes], **style.TO_BEAT, path_effects=_SEEN_ON_DARK)
+        for value in part.loc[part["system"] == reference, "value"]:
+            ax.axvline(value, **through, zorder=0)
+        ax.tick_params(axis="y", length=0)
     entries = {"95 % interval": style.handle(color="black", lw=1.0), style.CHANCE_NAME: style.handle(**style.DASHED)}
     if len(to_beat):
         entries[f"{LOG_POWER_LDA} (probe)"] = style.handle(**style.TO_BEAT)
@@ -120,14 +120,12 @@ def front_ends(rows: pd.DataFrame) -> Figure:
     rows = measured(rows, ["system", "protocol", "classes", "tokens"], "front_ends")
     to_beat = rows[rows["system"] == LOG_POWER_LDA].groupby("classes")["value"].first()
     rows = rows[~rows["system"].isin(NO_NETWORK)]
-    figure, axes, systems, class_sets = _protocols_by_class_set(rows, 1.3, 0.36)
+    figure, panels = _protocols_by_class_set(rows, 1.3, 0.36)
     colours = style.system_colours(rows["system"])
-    for (i, protocol), (j, classes) in product(enumerate(systems), enumerate(class_sets)):
-        ax, part = axes[i, j], rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
-        style.name_lines(ax, systems[protocol])
+    for ax, classes, part, places in panels:
         for system, pair in part.groupby("system"):
             full, colour = pair["tokens"] == "features", colours[system]
-            y = systems[protocol].index(system) + np.where(full, 0.14, -0.14)  # so that intervals are seen apart
+            y = places[pair.index] + np.where(full, 0.14, -0.14)  # so that intervals are seen apart
             ax.plot(pair["value"], y, color=colour, lw=1, ls=":")
             ax.hlines(y, pair["low"], pair["high"], color=colour, lw=1.4)
             for at, value, filled in zip(y, pair["value"], full, strict=True):
@@ -135,9 +133,6 @@ def front_ends(rows: pd.DataFrame) -> Figure:
         ax.axvline(style.CHANCE, **style.DASHED)
         if classes in to_beat:
             ax.axvline(to_beat[classes], **style.TO_BEAT)
-        ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(0, 1))
-    for ax in axes[-1]:
-        ax.set_xlabel(ACCURACY)
     dot = {"ls": "", "marker": "o", "ms": 6, "mec": "black"}
     entries = {"waveform": style.handle(**dot, mfc="white"), "log-power": style.handle(**dot, mfc="black")}
     entries |= {style.CHANCE_NAME: style.handle(**style.DASHED)}
