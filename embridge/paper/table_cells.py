@@ -90,20 +90,16 @@ def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, dig
     A column for which no source has a number holds ours alone. What is not from this run is marked; :func:`markdown`
     prints the marks' meaning, kept in ``attrs["footnotes"]``.
     """
-    marks, lines, sources = origin_marks(cells), {}, {}
+    marks, lines = origin_marks(cells), []
     cells = cells.assign(
         column=[" ".join(str(x) for x in labels if x != "") for labels in cells[columns].to_numpy(dtype=object)]
     )
     names, printed = list(cells["column"].unique()), set(cells.loc[cells["paper_value"].notna(), "column"])
-    for found in cells.to_dict("records"):
-        key = tuple(found[k] for k in index)
-        lines.setdefault(key, dict(zip(index, key, strict=True)) | dict.fromkeys(names, MISSING))
-        lines[key][found["column"]] = cell(found, marks, digits, paper=found["column"] in printed)
-        sources.setdefault(key, []).extend([found["paper_source"]] if pd.notna(found["paper_value"]) else [])
-    table = pd.DataFrame(
-        [line | {"source": "; ".join(dict.fromkeys(sources[key])) or NOT_IN_SOURCE} for key, line in lines.items()],
-        columns=[*index, *names, "source"],
-    )
+    for key, line in cells.groupby(index, sort=False, dropna=False):
+        of = {f["column"]: cell(f, marks, digits, paper=f["column"] in printed) for f in line.to_dict("records")}
+        sources = line.loc[line["paper_value"].notna(), "paper_source"].unique()
+        lines.append(dict(zip(index, key, strict=True)) | of | {"source": "; ".join(sources) or NOT_IN_SOURCE})
+    table = pd.DataFrame(lines, columns=[*index, *names, "source"]).fillna(dict.fromkeys(names, MISSING))
     table.attrs["footnotes"] = footnotes(cells)
     return table
 
