@@ -24,6 +24,7 @@ HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
 # whose rows a claim about one of the papers' datasets is judged by; a simulated run has both simulations
 STANDS_FOR = {"emg2pose": ("emg2pose", "simulated"), "ninapro": ("ninapro", "simulated-ninapro")}
 COLUMNS = ("claim", "source", "verdict", "numbers", "origin")
+EVALUATED = {"k", "shots_fraction"}  # params for which nothing is trained
 # what a user's F1 with EMBridge and with a rival come to
 GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
     "user F1": lambda a, b: a - b,
@@ -80,11 +81,6 @@ class Evidence:
         rows = self._sweep(cell.system, cell.param) if cell.param else self.results if own else self._all_seeds
         where = {"protocol": cell.measure, "classes": cell.classes, "system": cell.system}
         return tc.choose(rows, self.dataset, **where, value=cell.value or None)
-
-    def _seeds(self, cells: Sequence[Cell]) -> frozenset:
-        """Seeds of all members of sweeps among the cells: a seed's trainings share its luck."""
-        members = [c for c in cells if c.param and c.param not in ("k", "shots_fraction")]
-        return frozenset.intersection(*(frozenset(self._rows(c)["seed"]) for c in members)) if members else frozenset()
 
     def _balanced_accuracy(self, cell: Cell, own: bool, seeds: frozenset) -> Number | None:
         rows = self._rows(cell, own)
@@ -173,10 +169,14 @@ class Evidence:
         the same weights are on both sides.
         """
         cells = [c for _, c in terms if isinstance(c, Cell)]
-        evaluated = _only_evaluated(cells)
-        if evaluated and [w for w, _ in terms] == [1, -1] and {c.param for c in cells} <= {"", "k"}:
+        params = {c.param for c in cells} - {""}
+        # one training of a system, read otherwise
+        evaluated = bool(params) and params <= EVALUATED and len({c.system for c in cells}) == 1
+        if evaluated and [w for w, _ in terms] == [1, -1] and params == {"k"}:
             return self._other_k(*cells), False
-        seeds = self._seeds(cells)
+        # of all members of sweeps: a seed's trainings share its luck
+        of_members = [frozenset(self._rows(c)["seed"]) for c in cells if c.param not in ("", *EVALUATED)]
+        seeds = frozenset.intersection(*of_members) if of_members else frozenset()
         numbers = [(w, self.number(c, evaluated, seeds) if isinstance(c, Cell) else Number(c, c, c)) for w, c in terms]
         origins = frozenset().union(*(n.origins for _, n in numbers))
         if [w for w, _ in terms] == [1, -1] and not evaluated:
@@ -186,12 +186,6 @@ class Evidence:
                 return Number(*widened(*users, np.linalg.norm([a.spread, b.spread])), origins), True
         spread = np.linalg.norm([w * n.spread for w, n in numbers if not (n.covered or evaluated)])
         return Number(*quadrature([(w, (n.value, n.low, n.high)) for w, n in numbers], spread), origins), False
-
-
-def _only_evaluated(cells: list[Cell]) -> bool:
-    """True where all are one training of a system, read otherwise."""
-    params = {c.param for c in cells} - {""}
-    return bool(params) and params <= {"k", "shots_fraction"} and len({c.system for c in cells}) == 1
 
 
 def verdict(claim: Claim, evidence: Evidence | None) -> dict:
