@@ -12,7 +12,7 @@ from PIL import Image
 from embridge.figures import style
 from embridge.figures.hand import draw_hand
 from embridge.figures.results import ACCURACY, errors, measured
-from embridge.figures.sweeps import _chance, _curves, _legend
+from embridge.figures.sweeps import _curves, _legend
 
 DECODED, CONSTANT = "decoded from EMG", "constant pose"
 FRAMES, COLOURS = 20, 128  # of an animation
@@ -61,7 +61,7 @@ def own_windows(rows: pd.DataFrame) -> Figure:
     for classes, ax in panels.items():
         _curves(ax, rows[rows["classes"] == classes], "at", styles, step=0.09)
         ax.axhline(line.loc[line["classes"] == classes, "value"].item(), **without, zorder=0)
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="own windows", ylim=(0, 1))
     figure.axes[0].set_ylabel(ACCURACY)

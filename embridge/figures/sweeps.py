@@ -35,10 +35,6 @@ def _curves(ax, rows: pd.DataFrame, x: str, styles: dict, *, band: bool = False,
             ax.errorbar(at, value, yerr=errors(part), capsize=2, elinewidth=1, **look)
 
 
-def _chance(ax) -> None:
-    ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
-
-
 def _marked(rows: pd.DataFrame) -> dict[str, str]:
     """The systems' names for a legend, with the tables' mark where a system's rows are not from this run."""
     committed = set(rows.loc[rows["origin"] != "", "system"])
@@ -74,7 +70,7 @@ def _panels_by_class_set(
             dotted = {"color": colours[line.system], "ls": ":", "lw": 1.4}
             ax.axhline(line.value, **style.TO_BEAT if line.system == LOG_POWER_LDA else dotted, zorder=1)
             ends[ax].append((line.value, f"{notes[line.system]}{lines}", colours[line.system]))
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         ends[ax].append((style.CHANCE, "chance", style.GREY))
     figure.axes[0].set_ylabel(f"{what} {ACCURACY}")
     if any("†" in name for name in (*names.values(), *notes.values())):
@@ -117,7 +113,7 @@ def growth(rows: pd.DataFrame) -> Figure:
     for ax, (protocol, classes) in zip(axes, cells, strict=True):
         part = rows[(rows["protocol"] == protocol) & (rows["classes"] == classes)]
         _curves(ax, part, "at", styles, step=0.14)
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         ax.set(title=f"{style.NAMES[protocol]}, {style.NAMES[classes]}", xlim=(-0.5, len(sizes) - 0.5))
         ax.set_xticks(range(len(sizes)), [f"{windows:,}\n{users} users" for windows, users in sizes])
     for ax in axes[-2:]:
@@ -164,7 +160,7 @@ def batch_size(rows: pd.DataFrame) -> Figure:
     figure, panels = style.panels(conventions, height=3.3, sharey=True, width=3.6 * len(conventions))
     for convention, ax in panels.items():
         _curves(ax, rows[rows["convention"] == convention], "at", styles, step=0.14)
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         ax.set(title=f"trained for the {convention}", xlabel="batch size (windows)", xlim=(-0.3, len(sizes) - 0.7))
         ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     figure.axes[0].set_ylabel(f"zero-shot {ACCURACY},\nunseen gestures")
@@ -204,7 +200,7 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
             ax.errorbar(x, part["value"], yerr=errors(part), capsize=0, elinewidth=1.1, **styles[key])
         for value in panel.loc[panel["default"].astype(bool), "param_value"].unique():
             ax.axvline(values.index(value), **default, zorder=0)
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         for classes, value in to_beat.items():
             ax.axhline(value, **style.TO_BEAT | {"color": style.SET_COLOURS[classes], "lw": 1.1}, zorder=0)
         ax.set(xlabel=style.NAMES[param], xlim=(-0.4, len(values) - 0.6))
@@ -246,7 +242,7 @@ def constants(cells: pd.DataFrame) -> Figure:
                 ax.plot(at + 0.18, found[c], **look)
             if found["default"]:
                 ax.axvline(at, **default, zorder=0)
-        _chance(ax)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
         names = [str(v).replace(", ", "\n") if len(panel) > 6 else str(v) for v in panel["param_value"]]
         if "perplexity" in panel:
             names = [n if np.isnan(p) else f"{n}\n({p:.1f})" for n, p in zip(names, panel["perplexity"], strict=True)]
