@@ -23,12 +23,8 @@ from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.study import Study
 
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
-EXPECTED = {
-    "Labels shuffled": "chance, 0.25",
-    "CPEP, pairs shuffled": "chance, 0.25",
-    UNTRAINED: "what a random network gives",
-}
 SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
+EXPECTED = dict.fromkeys(SHUFFLED, "chance, 0.25") | {UNTRAINED: "what a random network gives"}
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
 
@@ -57,19 +53,14 @@ def difference_rows(outcomes: list[Outcome], pairs: list[tuple[str, str]], study
         named = {"system": system, "classes": one[1], "gallery": gallery, "metric": metric, "class": k}
         return row(**common | named | found)
 
-    policies, systems = study.splits.policies, dict.fromkeys(o.system for o in own)
-    rows = [
-        less((a, c, policy), (b, c, policy), f"{a} - {b}", policy)
-        for c, policy, (a, b) in itertools.product(SETS, policies, pairs)
-    ]
-    rows += [
-        less((system, c, a), (system, c, b), system, f"{a} - {b}")
-        for c, system, (a, b) in itertools.product(SETS, systems, itertools.pairwise(policies))
-    ]
-    return rows + [
-        less((a, c, "all"), (b, c, "all"), f"{a} - {b}", "all", "class_f1_difference", k)
-        for (a, b), c, k in itertools.product(pairs, SETS, range(4))
-    ]
+    policies, systems, rows = study.splits.policies, dict.fromkeys(o.system for o in own), []
+    for c, policy, (a, b) in itertools.product(SETS, policies, pairs):
+        rows.append(less((a, c, policy), (b, c, policy), f"{a} - {b}", policy))
+    for c, system, (a, b) in itertools.product(SETS, systems, itertools.pairwise(policies)):
+        rows.append(less((system, c, a), (system, c, b), system, f"{a} - {b}"))
+    for (a, b), c, k in itertools.product(pairs, SETS, range(4)):
+        rows.append(less((a, c, "all"), (b, c, "all"), f"{a} - {b}", "all", "class_f1_difference", k))
+    return rows
 
 
 @of_whole_run("_appendix", protocol="ZS", metric=(DIFFERENCE, "class_f1_difference"), param="")
@@ -175,12 +166,10 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
         where = {c: mine[c] for c in ("system", "protocol", "classes")}
         scores = tc.select(tc.choose(rows, dataset, **where), metric="balanced_accuracy")
         several = len(scores) > 1 or mine["system"] in NO_NETWORK
-        lines.append(
-            where
-            | {"this run": tc.marked(mine), "seeds": int(scores["seed"].count())}
-            | {"mean over seeds": tc.marked(mean) if several else tc.MISSING}
-            | {"lowest": tc.number(scores["value"].min()), "highest": tc.number(scores["value"].max())}
-        )
+        line = where | {"this run": tc.marked(mine), "seeds": int(scores["seed"].count())}
+        line["mean over seeds"] = tc.marked(mean) if several else tc.MISSING
+        ends = {"lowest": tc.number(scores["value"].min()), "highest": tc.number(scores["value"].max())}
+        lines.append(line | ends)
     table = pd.DataFrame(lines)
     table.attrs["footnotes"] = tc.footnotes(pd.concat([own, every]).assign(origin=""))
     return table

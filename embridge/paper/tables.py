@@ -67,9 +67,8 @@ def headline_rows(
         half = _spread(system, spread[protocol, classes])
         over = over_lda(rows, lines[classes], half) if lines and system not in NO_NETWORK else {}
         labels = {"dataset": dataset, "group": groups.get(system, "multi-modal")} | how
-        cells.append(
-            labels | tc.summary(rows, half) | over | tc.beside(system, protocol, classes, dataset, gallery, table=table)
-        )
+        paper = tc.beside(system, protocol, classes, dataset, gallery, table=table)
+        cells.append(labels | tc.summary(rows, half) | over | paper)
     return tc.cell_frame(cells, ["dataset", "group", "system", "protocol", "classes"])
 
 
@@ -163,9 +162,8 @@ def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     rows, cells = tc.choose(results, dataset, system=ALIGNED, **how), []
     for k, system in itertools.product(sorted(rows["class"].dropna().unique()), ALIGNED):
         paper = tc.beside(system, "ZS", "unseen", dataset, metric="class_f1", class_=int(k))
-        cells.append(
-            {"class": int(k), "system": system} | tc.summary(tc.select(rows, system=system, **{"class": k})) | paper
-        )
+        found = tc.summary(tc.select(rows, system=system, **{"class": k}))
+        cells.append({"class": int(k), "system": system} | found | paper)
     return tc.cell_frame(cells, ["class", "system"])
 
 
