@@ -79,9 +79,8 @@ def joint_errors(rows: pd.DataFrame) -> Figure:
     """
     measured(rows, ["system", "classes", "joint"], "joint_errors")
     joints, colour = list(dict.fromkeys(rows["joint"])), style.system_colours(["EMBridge"])["EMBridge"]
-    figure, panels = style.panels(
-        style.in_order(rows["classes"]), height=1.1 + 0.2 * len(joints), sharex=True, sharey=True
-    )
+    class_sets, height = style.in_order(rows["classes"]), 1.1 + 0.2 * len(joints)
+    figure, panels = style.panels(class_sets, height=height, sharex=True, sharey=True)
     for classes, ax in panels.items():
         part = rows[rows["classes"] == classes]
         bars, dots = (part[part["system"] == s].set_index("joint").loc[joints] for s in (CONSTANT, DECODED))

@@ -86,9 +86,8 @@ def alignment_curves(
     for ax, (column, label) in zip(axes, columns.items(), strict=True):
         having = {name: log for name, log in logs.items() if column in log and log[column].notna().any()}
         if not having:
-            raise InputError(
-                f"alignment_curves: no log has the column {column!r}; found {sorted(set().union(*logs.values()))}."
-            )
+            found = sorted(set().union(*logs.values()))
+            raise InputError(f"alignment_curves: no log has the column {column!r}; found {found}.")
         for k, (name, log) in enumerate(having.items(), 1 - len(having)):
             _curve(ax, _by_epoch(log, column), colours[name], name)
             if name in unseen.get(column, {}):  # side by side, for they may be equal
