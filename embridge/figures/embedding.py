@@ -37,10 +37,8 @@ def tsne_panels(panels: dict[str, np.ndarray], rows: dict[str, tuple[np.ndarray,
         for ax, xy in zip(line, panels.values(), strict=True):
             _scatter(ax, np.asarray(xy), numbers, looks, size=size)
         line[0].set_ylabel(f"by {by}")
-        entries = {
-            style.pretty(name): style.handle(ls="", marker=marker, ms=5, color=colour)
-            for name, (colour, marker) in zip(names.values(), looks, strict=True)
-        }
+        shown = zip(names.values(), looks, strict=True)
+        entries = {style.pretty(n): style.handle(ls="", marker=m, ms=5, color=c) for n, (c, m) in shown}
         if (numbers < 0).any():
             entries["others"] = style.handle(ls="", marker="o", ms=4, color=style.PALE)
         line[-1].legend([*entries.values()], [*entries], loc="center left", bbox_to_anchor=(1.02, 0.5))

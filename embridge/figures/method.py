@@ -30,12 +30,9 @@ class _Canvas:
 
     def box(self, x0, x1, y, text, kind, height=11.0, frozen=False):
         """A box from x0 to x1 centred on y; dashed if its weights are frozen."""
-        self.ax.add_patch(
-            FancyBboxPatch(
-                (x0, y - height / 2), x1 - x0, height, boxstyle="round,pad=0,rounding_size=1.5", fc=_FILL[kind],
-                ec=_EDGE[kind], lw=1.3, ls=(0, (3, 1.5)) if frozen else "-",
-            )
-        )  # fmt: skip
+        look = {"fc": _FILL[kind], "ec": _EDGE[kind], "lw": 1.3, "ls": (0, (3, 1.5)) if frozen else "-"}
+        look["boxstyle"] = "round,pad=0,rounding_size=1.5"
+        self.ax.add_patch(FancyBboxPatch((x0, y - height / 2), x1 - x0, height, **look))
         self.text((x0 + x1) / 2, y, text)
 
     def arrow(self, *points):
@@ -76,11 +73,8 @@ class _Canvas:
     def tokens(self, x, y, kind, hidden):
         """A row of tokens, the hidden ones hatched."""
         for k in range(8):
-            masked = k in hidden
-            self.ax.add_patch(
-                Rectangle((x + 2.6 * k, y - 1.5), 2.6, 3, fc="white" if masked else _FILL[kind], ec=_EDGE[kind], lw=0.8,
-                          hatch="/////" if masked else None)
-            )  # fmt: skip
+            fill = {"fc": "white", "hatch": "/////"} if k in hidden else {"fc": _FILL[kind]}
+            self.ax.add_patch(Rectangle((x + 2.6 * k, y - 1.5), 2.6, 3, ec=_EDGE[kind], lw=0.8, **fill))
 
 
 def _pretraining(c: _Canvas, top: float) -> None:
