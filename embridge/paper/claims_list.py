@@ -122,9 +122,8 @@ def _comparisons(said: dict) -> Iterator[Comparison]:
             terms = ((w, Cell(pair, "F1", "unseen", "class", f"{k}")) for k, w in enumerate(gain["weights"]))
             yield Comparison(f"{pair}, {gain['label']}", tuple(terms))
         else:
-            yield from (
-                single(pair, gain, *of) for of in ([("class", f"{k}") for k in range(4)] if gain == "F1" else [()])
-            )
+            settings = [("class", f"{k}") for k in range(4)] if gain == "F1" else [()]
+            yield from (single(pair, gain, *of) for of in settings)
 
 
 _READ = read_toml(__file__, "claims.toml")

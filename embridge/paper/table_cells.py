@@ -91,9 +91,8 @@ def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, dig
     prints the marks' meaning, kept in ``attrs["footnotes"]``.
     """
     marks, lines = origin_marks(cells), []
-    cells = cells.assign(
-        column=[" ".join(str(x) for x in labels if x != "") for labels in cells[columns].to_numpy(dtype=object)]
-    )
+    column = [" ".join(str(x) for x in labels if x != "") for labels in cells[columns].to_numpy(dtype=object)]
+    cells = cells.assign(column=column)
     names, printed = list(cells["column"].unique()), set(cells.loc[cells["paper_value"].notna(), "column"])
     for key, line in cells.groupby(index, sort=False, dropna=False):
         of = {f["column"]: cell(f, marks, digits, paper=f["column"] in printed) for f in line.to_dict("records")}

@@ -81,10 +81,9 @@ def _spread(system: str, pooled: float) -> float | None:
 def _real_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """No network and the headline's systems, over all seeds there are, with zero-shot in two galleries."""
     systems = (*NO_NETWORK, "Upper bound", "EMG-MAE", *ALIGNED)
-    cells = pd.concat(
-        headline_rows(results.assign(origin=""), dataset, systems=systems, gallery=gallery).assign(gallery=gallery)
-        for gallery in ("all", "other-repetitions")
-    )
+    every, galleries = results.assign(origin=""), ("all", "other-repetitions")
+    cells = [headline_rows(every, dataset, systems=systems, gallery=g).assign(gallery=g) for g in galleries]
+    cells = pd.concat(cells)
     cells.loc[cells["protocol"] == "LP", "gallery"] = ""
     return cells.drop_duplicates(["system", "protocol", "gallery", "classes"], ignore_index=True)
 
