@@ -95,10 +95,11 @@ def text_table(cells: pd.DataFrame, index: list[str], columns: list[str], *, dig
     cells = cells.assign(column=column)
     names, printed = list(cells["column"].unique()), set(cells.loc[cells["paper_value"].notna(), "column"])
     for key, line in cells.groupby(index, sort=False, dropna=False):
-        of = {f["column"]: cell(f, marks, digits, paper=f["column"] in printed) for f in line.to_dict("records")}
+        texts = dict.fromkeys(names, MISSING)
+        texts |= {f["column"]: cell(f, marks, digits, paper=f["column"] in printed) for f in line.to_dict("records")}
         sources = line.loc[line["paper_value"].notna(), "paper_source"].unique()
-        lines.append(dict(zip(index, key, strict=True)) | of | {"source": "; ".join(sources) or NOT_IN_SOURCE})
-    table = pd.DataFrame(lines, columns=[*index, *names, "source"]).fillna(dict.fromkeys(names, MISSING))
+        lines.append(dict(zip(index, key, strict=True)) | texts | {"source": "; ".join(sources) or NOT_IN_SOURCE})
+    table = pd.DataFrame(lines, columns=[*index, *names, "source"])
     table.attrs["footnotes"] = footnotes(cells)
     return table
 
