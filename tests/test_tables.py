@@ -334,7 +334,9 @@ def test_a_control_of_many_draws_shows_their_mean_and_range(gathered):
     rows += [one(0.3, system="Untrained encoder", protocol="LP", classes=c) for c in ("in", "unseen")]
     pairs = {"system": "CPEP, pairs shuffled", "protocol": "ZS", "gallery": "not-self"}
     rows += [one(0.24 + 0.02 * s, seed=s, classes=c, **pairs) for s in range(3) for c in ("in", "unseen")]
+    rows += [one(0.7, system="True pose", protocol="ZS", gallery="other-users", classes=c) for c in ("in", "unseen")]
     table = comparisons.controls_table(gathered(*rows), "simulated").set_index("control")
+    assert table.loc["True pose", ["protocol", "gallery", "in"]].tolist() == ["ZS", "other-users", "0.70 [0.60, 0.80]"]
     assert table.loc["CPEP, pairs shuffled, 3 trainings", "in"] == "0.26 [0.24, 0.28]"
     alone = comparisons.controls_table(gathered(*(r for r in rows if r["seed"] != 1 and r["seed"] != 2)), "simulated")
     assert alone.set_index("control").loc["CPEP, pairs shuffled", "in"] == "0.24 [0.14, 0.34]"

@@ -17,7 +17,7 @@ from embridge.paper.front_ends import OPTION
 from embridge.paper.kept import of_whole_run
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
-from embridge.paper.scoring import UPPER_BOUND, Outcome, of_study, zero_shot_outcomes
+from embridge.paper.scoring import TRUE_POSE, UPPER_BOUND, Outcome, of_study, zero_shot_outcomes
 from embridge.paper.tables import headline_rows
 from embridge.statistics import bootstrap_over_seeds, class_counts
 from embridge.study import Study
@@ -25,6 +25,7 @@ from embridge.study import Study
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
 EXPECTED = dict.fromkeys(SHUFFLED, "chance, 0.25") | {UNTRAINED: "what a random network gives"}
+EXPECTED[TRUE_POSE] = "what an alignment without a miss gives"
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
 
