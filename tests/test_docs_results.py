@@ -150,15 +150,21 @@ def test_every_measured_cell_of_a_table_is_a_row_of_results(file):
     kept, several = pd.read_csv(FIGURES / "results.csv", low_memory=False), pd.Series(False, cells.index)
     if {"seeds", "system", "protocol"} <= {*cells}:  # means over several seeds are those of their rows
         several = cells["seeds"] > 1
-        others = ["not-self", "all" if file.name == "strict.csv" else "other-users"]
+        others = ["not-self", "other-repetitions", "all" if file.name == "strict.csv" else "other-users"]
         scores = kept[(kept["metric"] == "balanced_accuracy") & ~kept["gallery"].isin(others)]
-        scores = scores[~(scores["pooling"] == "mean") & scores["param"].isin(["k", "C"])]
-        scores = scores[(scores["param"] == "C") | (scores["param_value"] == "10")]
+        grown = scores["param"] == "users, windows"
+        usual = (scores["param"] == "C") | ((scores["param"] == "k") & (scores["param_value"] == "10"))
+        scores = scores[~(scores["pooling"] == "mean") & (usual | grown)]
+        scores = scores.assign(size=scores["param_value"].where(grown, ""))
         scores = scores[scores["options"].isna() | (scores["options"] == "corpus=class set")]
-        means = scores.drop_duplicates(["system", "protocol", "classes", "seed"])
-        means = means.groupby(["system", "protocol", "classes"])["value"].agg(["mean", "size"])
-        for one in cells[several].itertuples():
-            mean = means.loc[one.system, one.protocol, one.classes]
+        of = ["dataset", "size", "system", "protocol", "classes"]
+        means = scores.drop_duplicates([*of, "seed"]).groupby(of)["value"].agg(["mean", "size"])
+        told = cells.assign(dataset=cells.get("dataset", "simulated"), size="")
+        if "windows" in cells:  # the default has no size of its own
+            sizes = cells["users"].astype(str) + ", " + cells["windows"].astype(str)
+            told["size"] = sizes.where(sizes.isin(scores["size"]), "")
+        for one in told[several].itertuples():
+            mean = means.loc[tuple(getattr(one, column) for column in of)]
             assert one.value == pytest.approx(mean["mean"]) and one.seeds == mean["size"], f"{one}: {mean}"
     elif "seeds" in cells:
         several = cells["seeds"] > 1
