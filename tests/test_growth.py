@@ -296,12 +296,13 @@ def test_waveforms_have_lines_up_to_the_default_s_people_alone():
 
 
 def test_four_times_as_many_users_are_compared_by_user_at_equal_windows():
-    found = tables.more_users(frame(), "simulated")
-    assert found["systems"].tolist() == ["CPEP, 76 users - CPEP, 19 users"]
-    line = found.iloc[0]
+    found = tables.growth_differences(frame(), "simulated")
+    few, some, others, every = (f"CPEP, {size}" for size in ("1000 of 19", "4000 of 19", "4000 of 76", "8000 of 38"))
+    assert found["systems"].tolist() == [f"{every} - {few}", f"{some} - {few}", f"{others} - {some}"]
+    line = found.iloc[2]
     assert line["difference"] == pytest.approx(0.2, abs=0.05) and line["low"] < line["difference"] < line["high"]
-    assert tables.more_users(frame(without="76, 4000"), "simulated").empty
-    assert tables.more_users(as_frame(scored("CPEP", "38, 8000", 0)), "simulated").empty
+    assert len(tables.growth_differences(frame(without="76, 4000"), "simulated")) == 2
+    assert tables.growth_differences(as_frame(scored("CPEP", "38, 8000", 0)), "simulated").empty
 
 
 def test_dots_are_not_joined_and_have_the_whiskers_of_the_table():

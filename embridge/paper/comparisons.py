@@ -25,7 +25,7 @@ from embridge.study import Study
 HEADLINE = ("", "all")  # galleries: of a probe, and the papers'
 SHUFFLED = ("Labels shuffled", "CPEP, pairs shuffled")
 EXPECTED = dict.fromkeys(SHUFFLED, "chance, 0.25") | {UNTRAINED: "what a random network gives"}
-EXPECTED[TRUE_POSE] = "what an alignment without a miss gives"
+EXPECTED[TRUE_POSE] = "what a perfect alignment gives"
 CHANCE, STRAY = 0.25, 0.05  # of four classes; how far from it the mean of a shuffled control may lie
 
 

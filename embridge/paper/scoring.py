@@ -269,8 +269,8 @@ def no_network_rows(study: Study) -> list[dict]:
 def true_pose_rows(study: Study) -> list[dict]:
     """Tidy rows of retrieval with the true pose in EMG's place, under each gallery that lacks it.
 
-    It is what an alignment with these pose embeddings that misses nothing would score: another recording of a gesture,
-    or another person's, need not look alike.
+    It is what a perfect alignment with Pose-MAE's embeddings would score, and no strict limit: one that sends windows
+    to the middle of their class could score more.
     """
     splits, k, rows = study.splits, study.profile.evaluation.k, []
     for classes, policy in product(SETS, [policy for policy in splits.policies if policy != "all"]):

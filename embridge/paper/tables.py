@@ -254,12 +254,17 @@ def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return tc.cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
 
 
-def more_users(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """76 users less 19 at as many windows; columns as of :func:`~embridge.paper.differences.seed_differences`."""
-    of = {"76, 4000": ", 76 users", "19, 4000": ", 19 users"}
+def growth_differences(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """All 8,000 windows, and 4,000, less 1,000, and 76 users less 19 at as many windows, system by system.
+
+    Columns as of :func:`~embridge.paper.differences.seed_differences`.
+    """
+    few, some, others, every = "19, 1000", "19, 4000", "76, 4000", "38, 8000"
+    of = {size: ", {1} of {0}".format(*size.split(", ")) for size in (few, some, others, every)}
     rows = tc.select(pd.concat(tc.sweep(results, dataset, s, GROWN) for s in GROWN_SYSTEMS), param_value=(*of,))
     named = rows.assign(system=rows["system"] + rows["param_value"].map(of), param="", param_value="")
-    pairs = [tuple(system + users for users in of.values()) for system in GROWN_SYSTEMS]
+    steps = itertools.product([(every, few), (some, few), (others, some)], GROWN_SYSTEMS)
+    pairs = [(system + of[more], system + of[less]) for (more, less), system in steps]
     return seed_differences(pd.concat([results, named]), dataset, pairs)
 
 
