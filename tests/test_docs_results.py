@@ -79,6 +79,20 @@ def test_what_the_page_says_of_the_real_recordings():
     assert f"{said} known movements, which barely leaves zero out, and {unseen} on unseen ones." in page
 
 
+def test_the_page_s_differences_between_sizes_are_the_chapter_s():
+    found = pd.read_csv(FIGURES / STEMS["efficiency"] / "growth_differences.csv")
+    cells = found.set_index(["systems", "protocol", "classes"])
+    for system in ("EMG-MAE", "CPEP", "EMBridge"):
+        pair, shown = f"{system}, 8000 of 38 - {system}, 1000 of 19", []
+        for column in COLUMNS:
+            known = (pair, *column) in cells.index
+            shown.append(
+                "{difference:+.2f} [{low:.2f}, {high:.2f}]".format(**cells.loc[(pair, *column)]) if known else "–"
+            )
+        assert f"| {system} | {' | '.join(shown)} |\n" in PAGE
+    assert (found[found["systems"].str.contains("of 76")][["low", "high"]].prod(axis=1) < 0).all()
+
+
 def test_what_the_page_says_of_the_untrained_encoder():
     rows = read_results(*RESULTS)
     known = [name for name in (*ALIGNED, "EMG-MAE") if name in set(rows["system"])]
