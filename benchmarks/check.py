@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from embridge.errors import InputError
+from embridge.paper.differences import DIFFERENCE
 from embridge.paper.results import KEY, MERGED, read_results
 from embridge.run import cli
 from embridge.run.pages import STEMS
@@ -61,7 +62,10 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
         differ = [c for c in NUMBERS if not (before[c] == after[c] or (pd.isna(before[c]) and pd.isna(after[c])))]
         equal += not differ
         bare = pd.isna(before["low"]), pd.isna(after["low"])
-        if same_machine or (set(differ) & set(COUNTS) and not _of_answers(before)) or before["origin"]:
+        kept = (
+            before["origin"] and before["metric"] != DIFFERENCE
+        )  # a committed one less the run's own may move with it
+        if same_machine or (set(differ) & set(COUNTS) and not _of_answers(before)) or kept:
             problem = ", ".join(f"{c} {before[c]:.6g} is now {after[c]:.6g}" for c in differ)
         elif before["metric"] == "epochs":  # early stopping elsewhere may stop elsewhere
             problem = ""

@@ -57,6 +57,14 @@ def test_errors_in_degrees_have_a_tolerance_of_their_own():
     assert "value 14.000 is now 15.100" in moved and moved.endswith("tolerance 1.0")
 
 
+def test_a_committed_row_less_the_run_s_own_may_move_with_it_elsewhere():
+    where = {"origin": "long run, 2026-11-29, abc", "param": "community affinity", "param_value": "cosine"}
+    for metric, moved in (("balanced_accuracy_difference", 0), ("balanced_accuracy", 1)):
+        before, after = (frame(*rows(value=v, metric=metric, **where)[:1]) for v in (0.30, 0.31))
+        assert len(check.compare(before, after, same_machine=False).moved) == moved
+        assert len(check.compare(before, after, same_machine=True).moved) == 1
+
+
 def test_what_a_run_chooses_may_be_another_value_elsewhere():
     """The probe's C, the threshold and its histogram's places follow from the run's own numbers."""
     places = [
