@@ -62,9 +62,8 @@ def compare(committed: pd.DataFrame, fresh: pd.DataFrame, *, same_machine: bool)
         differ = [c for c in NUMBERS if not (before[c] == after[c] or (pd.isna(before[c]) and pd.isna(after[c])))]
         equal += not differ
         bare = pd.isna(before["low"]), pd.isna(after["low"])
-        kept = (
-            before["origin"] and before["metric"] != DIFFERENCE
-        )  # a committed one less the run's own may move with it
+        # committed rows are exact, but a committed one less the run's own may move with that
+        kept = before["origin"] and before["metric"] != DIFFERENCE
         if same_machine or (set(differ) & set(COUNTS) and not _of_answers(before)) or kept:
             problem = ", ".join(f"{c} {before[c]:.6g} is now {after[c]:.6g}" for c in differ)
         elif before["metric"] == "epochs":  # early stopping elsewhere may stop elsewhere

@@ -275,11 +275,8 @@ def true_pose_rows(study: Study) -> list[dict]:
     splits, k, rows = study.splits, study.profile.evaluation.k, []
     for classes, policy in product(SETS, [policy for policy in splits.policies if policy != "all"]):
         ids = splits.evaluation[classes]
-        poses, labels, own = (
-            gallery_embeddings(study, "Pose-MAE", ids),
-            splits.labels(classes, ids),
-            splits.exclusion(policy, ids),
-        )
+        poses, labels = gallery_embeddings(study, "Pose-MAE", ids), splits.labels(classes, ids)
+        own = splits.exclusion(policy, ids)
         predicted = ev.zero_shot(poses[:, None], poses, labels, k=k, query_group=own, gallery_group=own)
         how = {"gallery": policy, "pooling": "max", "param": "k", "param_value": k, "recalls": True}
         found = _outcome(study, TRUE_POSE, "ZS", classes, ids, predicted, options="corpus=class set", **how)
