@@ -18,7 +18,7 @@
 #            FCR FDS EDC ECU, no rate: read FCR EDC ECU at 3998 Hz
 #            time FCR FDS EDC ECU, no rate: read FCR FDS EDC ECU at 2000 Hz
 #            FCR FDS EDC ECU, no header: read FCR FDS EDC ECU at 2000 Hz
-# Why it matters: biosigIO turns tables of EMG into EDF, BDF and BIDS, and muscles are what their columns are named
+# Why it matters: biosigIO turns tables of EMG into EDF, BDF and Zarr, and muscles are what their columns are named
 #            after: FDS, biceps, triceps, extensor. The result has one muscle less and all after it one place further
 #            left, which is another muscle to a model that knows channels by their place.
 # Exits 1 if this changes.

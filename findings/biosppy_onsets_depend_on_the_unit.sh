@@ -20,7 +20,7 @@
 #            londral, rest of its test function: contraction in uV 26 %, in mV 26 %, in V 26 %
 #            solnik, rest of its test function: contraction in uV 49 %, in mV 49 %, in V 49 %
 # Why it matters: BioSPPy has these detectors to cut EMG into rest and movement, and EMG comes in all three units: uV in
-#            BrainVision's files, mV in OpenSignals', V in MNE. A threshold that was found with one recording marks all
+#            BrainVision's files, mV in WFDB's by default, V in MNE. A threshold found with one recording marks all
 #            or nothing of another. (Solnik's is not right even without units: its least duration counts samples above
 #            the threshold that need not be consecutive.)
 # Exits 1 if this changes.
