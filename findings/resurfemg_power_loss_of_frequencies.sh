@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ReSurfEMG 1.1.3: half the power of EMG in mV lost is a power loss of 0 %, and nothing lost but every second sample -100 %.
+# ReSurfEMG 1.1.3: for EMG in mV, half the power lost is a loss of 0 %, and leaving out every second sample -100 %.
 #
 # Versions:  resurfemg 1.1.3, scipy 1.17.1, pandas 3.1.1, numpy 2.4.6. Only its modules for filters and envelopes are
 #            run, and of what ReSurfEMG imports only these are installed: the two import nothing else.
