@@ -4,7 +4,6 @@ Counts must agree everywhere. Scores must agree to the bit where the run was mad
 threads and the same versions; elsewhere sums come in another order, and training turns last bits into other weights.
 """
 
-import gzip
 import io
 import json
 import subprocess
@@ -124,21 +123,17 @@ def verdicts(committed: pd.DataFrame, fresh: pd.DataFrame) -> str:
 
 
 def _committed(name: str) -> bytes:
-    """A file of the last commit, or of the folder where this is no repository; InputError where there is none.
-
-    What is packed (.gz) is unpacked.
-    """
+    """A file of the last commit, or of the folder where this is no repository; InputError where there is none."""
     try:
         command = ["git", "show", f"HEAD:{name}"]
-        found = subprocess.run(command, cwd=cli.ROOT, capture_output=True, check=True).stdout
+        return subprocess.run(command, cwd=cli.ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):  # no git, or a copy without its history
         if not (cli.ROOT / name).is_file():
             raise InputError(
                 f"--check: no committed results in {name}; there are those of {', '.join(COMMITTED)}: choose --profile "
                 "and --dataset of one of them"
             ) from None
-        found = (cli.ROOT / name).read_bytes()
-    return gzip.decompress(found) if name.endswith(".gz") else found
+        return (cli.ROOT / name).read_bytes()
 
 
 @cli.command(notebooks.KEPT)

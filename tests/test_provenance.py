@@ -117,7 +117,7 @@ def test_a_page_and_the_table_of_all_pages(study):
     assert context["seed"] == 0 and context["configuration"] and whole(context["windows_sha256"])
     made = checked(read(study.figures / "provenance.json"))
     assert made["inputs"] == {"05_page/results.json": sha256(page)} and "out" not in made
-    assert made["made"] == ["results.csv", "user_recalls.csv.gz", "claims.csv", "claims.md"] and made["seeds"] == 1
+    assert made["made"] == ["results.csv", "user_recalls.json", "claims.csv", "claims.md"] and made["seeds"] == 1
     assert made["configuration"]["name"] == "smoke"
 
 
@@ -126,7 +126,7 @@ def test_nothing_else_is_left(study):
     # features alone: a system that reads log-power and frames leaves no waveforms behind
     known = r"""stores/(sources\.json|[^/]*\.lock) | (windows|statistics-features)-\w+\.json
         | stores/\w+/(manifest\.json|windows\.npz|(log-power|frames|power)\.f16)
-        | figures/simulated-smoke/(provenance\.json|results\.csv|user_recalls\.csv\.gz|claims\.(csv|md))
+        | figures/simulated-smoke/(provenance\.json|results\.csv|user_recalls\.json|claims\.(csv|md))
         | [\w-]+-\w{12}/(config\.json|done\.json|log\.csv|weights\.safetensors|lock|(embeddings|communities)-[^/]*)
         | figures/simulated-smoke/(rows/[^/]*|05_page/results)\.json"""
     known = re.compile(rf"((data|runs)/)?({known})", re.VERBOSE)

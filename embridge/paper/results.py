@@ -2,12 +2,11 @@
 
 A row lies in one place: an experiment's in its record (:mod:`embridge.paper.records`), what a notebook compares or
 computes itself in ``folder/<notebook>/results.json``, which also names the records that the page read.
-``folder/results.csv`` and, of single users' recalls, ``folder/user_recalls.csv.gz`` (:func:`collect`) merge both, and
+``folder/results.csv`` and, of single users' recalls, ``folder/user_recalls.json`` (:func:`collect`) merge both, and
 tables and figures are made from these alone.
 ``folder/provenance.json`` says what merged them.
 """
 
-import gzip
 import io
 import json
 import math
@@ -42,7 +41,8 @@ NUMBERS = ("value", "low", "high", "paper_value")
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
 EACH = ("class", "user", "true", "predicted", "draw", "value", "low", "high", "n")  # differ from row to row of a kind
-MERGED = ("results.csv", "user_recalls.csv.gz")  # the second: single users' recalls, of which there are most
+_SHARED = tuple(c for c in COLUMNS if c not in EACH)
+MERGED = ("results.csv", "user_recalls.json")  # the second: single users' recalls, of which there are most
 STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
@@ -271,23 +271,29 @@ def collect(folder: str | Path) -> pd.DataFrame:
     found = [(name, fields) for name, fields in found if fields["version"] == RESULTS_VERSION]
     _refuse_repeats(found)
     results = as_frame([fields for _, fields in found])
-    recalls = results["metric"] == "user_recall"
-    for name, rows in zip(MERGED, (results[~recalls], results[recalls]), strict=True):
-        text = rows.to_csv(index=False, lineterminator="\n").encode()
-        write_atomically(folder / name, gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
+    scores = results[results["metric"] != "user_recall"]
+    write_atomically(folder / MERGED[0], scores.to_csv(index=False, lineterminator="\n"))
+    # as blocks: a third of the bytes, of which git keeps what changed, as it cannot of a packed file
+    recalls = [fields for _, fields in found if fields["metric"] == "user_recall"]
+    recalls.sort(key=lambda fields: [str(fields[c]) for c in (*_SHARED, *EACH)])
+    write_atomically(folder / MERGED[1], as_text({}, recalls))
     return results
 
 
 def read_rows(file: Path, what: str, remedy: str, origin: str = "") -> tuple[dict, list[dict]]:
     """A file of :func:`as_text`, each row checked and with its origin; InputError says ``what`` it should be."""
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-        same = {"version": 1} | about.pop("every row", {})  # 1 wrote none
-        given = {"origin": origin} if origin else {}
-        found = (fields for block in about.pop("rows") for fields in _rows_of(**block))
-        return about, [row(**same | fields | given) for fields in found]
+        return _parsed(file.read_bytes(), origin)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or a row that is none
         raise InputError(f"{file}: expected {what}, found {error!r}; {remedy}") from error
+
+
+def _parsed(text: bytes, origin: str = "") -> tuple[dict, list[dict]]:
+    about = json.loads(text)
+    same = {"version": 1} | about.pop("every row", {})  # 1 wrote none
+    given = {"origin": origin} if origin else {}
+    found = (fields for block in about.pop("rows") for fields in _rows_of(**block))
+    return about, [row(**same | fields | given) for fields in found]
 
 
 def _rows_of(columns=(), values=((),), **same) -> Iterator[dict]:
@@ -345,9 +351,15 @@ def write_provenance(folder: Path, parameters: dict) -> Path:
 
 def read_results(*files) -> pd.DataFrame:
     """Read the files of MERGED (paths, or open ones), or some of them, into the types that :func:`collect` returns."""
-    kinds = dict.fromkeys(INTEGERS, int) | dict.fromkeys(NUMBERS, float)
-    lines = [fields for f in files for fields in pd.read_csv(f, dtype=str, keep_default_na=False).to_dict("records")]
-    return as_frame([row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines])
+    kinds, rows = dict.fromkeys(INTEGERS, int) | dict.fromkeys(NUMBERS, float), []
+    for file in files:
+        text = file.read() if hasattr(file, "read") else Path(file).read_bytes()
+        if text.startswith(b"{"):
+            rows += _parsed(text)[1]
+            continue
+        lines = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False).to_dict("records")
+        rows += [row(**{c: kinds.get(c, str)(v) for c, v in fields.items() if v}) for fields in lines]
+    return as_frame(rows)
 
 
 def real_results(name: str) -> pd.DataFrame:
