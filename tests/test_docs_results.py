@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from embridge.experiments import ALIGNED, UNTRAINED
+from embridge.experiments import ALIGNED, NO_NETWORK, UNTRAINED, UPPER_BOUND
 from embridge.paper import differences, front_ends, table_cells, tables
 from embridge.paper.differences import seed_differences
 from embridge.paper.results import MERGED, read_results, real_results
@@ -56,11 +56,26 @@ def real() -> list[str]:
     return [f"| {' | '.join(row)} |" for row in found.itertuples(index=False)]
 
 
-@pytest.mark.parametrize("title", [*TABLES, "Three seeds", "Real recordings"])
+def worth() -> list[str]:
+    """The rows of the page's table of front ends: on waveforms and, in round brackets, what log-power has more."""
+    cells, found = pd.read_csv(FIGURES / STEMS["appendix"] / "front_ends.csv", keep_default_na=False, dtype=str), []
+    cells = cells[~cells["system"].isin(NO_NETWORK)]
+    ours = cells[front_ends.NAMES["waveform"]].str.split(r" \| ", regex=True).str[0]  # the paper's stands behind it
+    cells["text"] = ours + " (" + cells[front_ends.NAMES[front_ends.WORTH]] + ")"
+    for system, rows in cells.groupby("system", sort=False):
+        texts = rows.set_index(["protocol", "classes"])["text"]
+        found.append(f"| {system} | " + " | ".join(texts.get(column, "–") for column in COLUMNS) + " |")
+    return found
+
+
+MADE = {"Three seeds": seeds, "What the front end is worth": worth, "Real recordings": real}
+
+
+@pytest.mark.parametrize("title", [*TABLES, *MADE])
 def test_the_page_shows_the_committed_table(title):
     shown = re.search(rf"^\*\*{re.escape(title)}.*?\n\n\| system .*?\n\|[-|]+\n(.*?)\n\n", PAGE, re.M | re.S)
     assert shown, f"docs/results.md has no table under a line that begins with **{title}"
-    expected = lines(TABLES[title]) if title in TABLES else {"Three seeds": seeds, "Real recordings": real}[title]()
+    expected = lines(TABLES[title]) if title in TABLES else MADE[title]()
     assert shown[1].split("\n") == expected, "docs/results.md's rows should read:\n" + "\n".join(expected)
 
 
@@ -91,6 +106,28 @@ def test_the_page_s_differences_between_sizes_are_the_chapter_s():
             )
         assert f"| {system} | {' | '.join(shown)} |\n" in PAGE
     assert (found[found["systems"].str.contains("of 76")][["low", "high"]].prod(axis=1) < 0).all()
+
+
+def test_what_the_page_and_readme_say_of_the_front_end():
+    rows = read_results(*RESULTS)
+    cells = tables.numbers("front_ends", rows, "simulated", own="features")
+    cells = cells[~cells["system"].isin(NO_NETWORK)].dropna(subset="value")
+    of_emg = cells["system"] != UPPER_BOUND
+    gain, waveforms = (
+        cells[of_emg & (cells["tokens"] == front_ends.WORTH)],
+        cells[of_emg & (cells["tokens"] == "waveform")],
+    )
+    assert len(gain) == len(waveforms) == 16 and (gain["low"] > 0).all()
+    assert (waveforms["mark"] == table_cells.NOT_ABOVE).all()
+    between = f"{gain['value'].min():.2f} to {gain['value'].max():.2f}"
+    assert f"All sixteen scores of networks that read EMG are higher on log-power, by {between}, and none" in PAGE
+    assert "nothing beats the classical line; log-power adds " + between in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
+    not_reproduced = (ROOT / "docs" / "not_reproduced.md").read_text(encoding="utf-8")
+    assert f"log-power is worth {between} in balanced accuracy" in " ".join(not_reproduced.split())
+    pose = cells[~of_emg & (cells["tokens"] == front_ends.WORTH)]
+    assert len(pose) == 2 and (pose["high"] > 0).all()
 
 
 def test_what_the_page_says_of_the_untrained_encoder():
