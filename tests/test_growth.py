@@ -295,13 +295,15 @@ def test_waveforms_have_lines_up_to_the_default_s_people_alone():
     assert sorted(set(zip(cells["windows"], cells["users"], strict=True))) == [(1000, 19), (4000, 19), (8000, 38)]
 
 
-def test_four_times_as_many_users_are_compared_by_user_at_equal_windows():
+def test_sizes_are_compared_by_user_and_four_times_as_many_users_at_equal_windows():
     found = tables.growth_differences(frame(), "simulated")
-    few, some, others, every = (f"CPEP, {size}" for size in ("1000 of 19", "4000 of 19", "4000 of 76", "8000 of 38"))
-    assert found["systems"].tolist() == [f"{every} - {few}", f"{some} - {few}", f"{others} - {some}"]
-    line = found.iloc[2]
+    sizes = ("1000 of 19", "4000 of 19", "4000 of 76", "8000 of 38", "36000 of 176")
+    few, some, others, every, most = (f"CPEP, {size}" for size in sizes)
+    steps = [(every, few), (some, few), (most, every), (others, some)]
+    assert found["systems"].tolist() == [f"{more} - {less}" for more, less in steps]
+    line = found.iloc[3]
     assert line["difference"] == pytest.approx(0.2, abs=0.05) and line["low"] < line["difference"] < line["high"]
-    assert len(tables.growth_differences(frame(without="76, 4000"), "simulated")) == 2
+    assert len(tables.growth_differences(frame(without="76, 4000"), "simulated")) == 3
     assert tables.growth_differences(as_frame(scored("CPEP", "38, 8000", 0)), "simulated").empty
 
 
@@ -310,7 +312,13 @@ def test_dots_are_not_joined_and_have_the_whiskers_of_the_table():
     drawn = figure(cells)
     (ax,) = [ax for ax in drawn.axes if ax.get_title() == "zero-shot, unseen gestures"]
     dots = [line for line in ax.lines if line.get_marker() in ("o", "s")]
-    assert len(dots) == 2 and all(line.get_linestyle() == "None" and len(line.get_xdata()) == 5 for line in dots)
+    assert {line.get_linestyle() for line in dots} == {"None"} and len(dots) == 4
+    assert [len(line.get_xdata()) for line in dots] == [5, 2, 5, 2]  # a system's dots, then its hollow ones over them
+    whole, hollow = dots[:2]
+    assert hollow.get_markerfacecolor() == "white"
+    np.testing.assert_array_equal(hollow.get_xdata(), whole.get_xdata()[[2, 4]])
+    named = {text.get_text() for legend in drawn.legends for text in legend.get_texts()}
+    assert "one seed" in named
     assert len(ax.collections) == 2  # whiskers, and nothing else
     ends = [segment[:, 1] for segment in ax.collections[0].get_segments()]
     known = cells[(cells["system"] == "CPEP") & cells["value"].notna()].sort_values(["windows", "users"])

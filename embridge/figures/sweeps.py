@@ -33,6 +33,9 @@ def _curves(ax, rows: pd.DataFrame, x: str, styles: dict, *, band: bool = False,
             ax.fill_between(at.astype(float), low, high, color=look["color"], alpha=0.2, lw=0)
         else:
             ax.errorbar(at, value, yerr=errors(part), capsize=2, elinewidth=1, **look)
+            if "seeds" in part:
+                single = part["seeds"] == 1
+                ax.plot(at[single], value[single], **look | {"mfc": "white"})
 
 
 def _marked(rows: pd.DataFrame) -> dict[str, str]:
@@ -100,9 +103,11 @@ def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -
 def growth(rows: pd.DataFrame) -> Figure:
     """Accuracy by the number of windows and users that training saw, a panel a protocol and class set (ours).
 
-    Dots with 95 % whiskers that no line joins: sizes whose whiskers overlap cannot be told apart.
+    Dots with 95 % whiskers that no line joins. Hollow: of one seed where others have more; its whiskers cover users
+    alone.
 
-    ``rows``: columns system, windows, users, protocol, classes, value, low, high, origin, as of embridge.paper.tables.
+    ``rows``: columns system, windows, users, protocol, classes, value, low, high, origin and, where a cell has several,
+    seeds, as of embridge.paper.tables.
     """
     rows = measured(rows, ["system", "windows", "users", "protocol", "classes"], "growth")
     sizes = sorted(set(zip(rows["windows"], rows["users"], strict=True)))
@@ -120,6 +125,8 @@ def growth(rows: pd.DataFrame) -> Figure:
         ax.set_xlabel("about how many windows, by how many users")
     figure.supylabel(ACCURACY, fontsize=style.SMALL)
     entries = {name: style.handle(**styles[s]) for s, name in _marked(rows).items()}
+    if "seeds" in rows and (rows["seeds"] == 1).any():
+        entries["one seed"] = style.handle(color=style.GREY, marker="o", mfc="white", ls="")
     _legend(figure, entries, n_columns=3)
     return figure
 

@@ -255,15 +255,15 @@ def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 
 def growth_differences(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """All 8,000 windows, and 4,000, less 1,000, and 76 users less 19 at as many windows, system by system.
+    """8,000 windows, and 4,000, less 1,000; 36,000 less 8,000; 76 users less 19 at as many windows: system by system.
 
     Columns as of :func:`~embridge.paper.differences.seed_differences`.
     """
-    few, some, others, every = "19, 1000", "19, 4000", "76, 4000", "38, 8000"
-    of = {size: ", {1} of {0}".format(*size.split(", ")) for size in (few, some, others, every)}
+    few, some, others, every, most = GROWTH
+    of = {size: ", {1} of {0}".format(*size.split(", ")) for size in GROWTH}
     rows = tc.select(pd.concat(tc.sweep(results, dataset, s, GROWN) for s in GROWN_SYSTEMS), param_value=(*of,))
     named = rows.assign(system=rows["system"] + rows["param_value"].map(of), param="", param_value="")
-    steps = itertools.product([(every, few), (some, few), (others, some)], GROWN_SYSTEMS)
+    steps = itertools.product([(every, few), (some, few), (most, every), (others, some)], GROWN_SYSTEMS)
     pairs = [(system + of[more], system + of[less]) for (more, less), system in steps]
     return seed_differences(pd.concat([results, named]), dataset, pairs)
 
