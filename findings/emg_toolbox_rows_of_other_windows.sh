@@ -8,8 +8,8 @@
 #            window, each twice. For comparison, the package's own sliding_window().
 # Behaviour: the windows are given to threads, and the features are put one below the other in the order in which
 #            concurrent.futures gives them back: any for those that are done, then that in which the others end. The
-#            columns "start" and "end" beside them are in the windows' order. So no features are missing, but in four
-#            calls 93 to 96 of 100 rows were those of another window, in each call others. No warning is given. The
+#            columns "start" and "end" beside them are in the windows' order. So no features are missing, but in eight
+#            calls 87 to 100 of 100 rows were those of another window, in each call others. No warning is given. The
 #            documentation tells of threads for efficiency and of no order.
 # Output:    sliding_window: rms in order yes
 #            side by side: start in order yes, rms in order no, all rms there yes, twice the same no
