@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -97,15 +98,31 @@ def test_what_the_page_says_of_the_real_recordings():
 def test_the_page_s_differences_between_sizes_are_the_chapter_s():
     found = pd.read_csv(FIGURES / STEMS["efficiency"] / "growth_differences.csv")
     cells = found.set_index(["systems", "protocol", "classes"])
-    for system in ("EMG-MAE", "CPEP", "EMBridge"):
-        pair, shown = f"{system}, 8000 of 38 - {system}, 1000 of 19", []
+    assert found.set_index("systems").filter(like="36000", axis=0)["seeds"].eq(1).all()
+    for system, (more, less) in product(
+        ("EMG-MAE", "CPEP", "EMBridge"), (("8000 of 38", "1000 of 19"), ("36000 of 176", "8000 of 38"))
+    ):
+        pair, shown = f"{system}, {more} - {system}, {less}", []
         for column in COLUMNS:
             known = (pair, *column) in cells.index
             shown.append(
                 "{difference:+.2f} [{low:.2f}, {high:.2f}]".format(**cells.loc[(pair, *column)]) if known else "–"
             )
         assert f"| {system} | {' | '.join(shown)} |\n" in PAGE
-    assert (found[found["systems"].str.contains("of 76")][["low", "high"]].prod(axis=1) < 0).all()
+    open_yet = found[["low", "high"]].prod(axis=1) < 0
+    assert open_yet[found["systems"].str.contains("of 76")].all()
+    most = found["systems"].str.match(r"(?P<s>.+), 36000 of 176 - (?P=s), ")
+    grown = cells[(most & ~open_yet).to_numpy()].index.to_frame(index=False)
+    assert sorted(map(tuple, grown.to_numpy())) == sorted(
+        (f"{s}, 36000 of 176 - {s}, 8000 of 38", protocol, "in")
+        for s, protocol in (("CPEP", "ZS"), ("EMBridge", "ZS"), ("EMBridge", "LP"))
+    )
+    leads = found[found["systems"].str.startswith("EMBridge") & found["systems"].str.contains("- CPEP")]
+    leads = leads.query("protocol == 'ZS' and classes == 'unseen'").set_index("systems")
+    lead = leads.loc["EMBridge, 36000 of 176 - CPEP, 36000 of 176"]
+    assert len(leads) == 5 and leads["difference"].max() == lead["difference"] and lead["low"] < 0
+    told = "({difference:+.2f} [{low:.2f}, {high:.2f}] zero-shot on unseen gestures, the largest of five sizes)"
+    assert told.format(**lead) in PAGE
 
 
 def test_what_the_page_and_readme_say_of_the_front_end():

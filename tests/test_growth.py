@@ -301,6 +301,9 @@ def test_sizes_are_compared_by_user_and_four_times_as_many_users_at_equal_window
     few, some, others, every, most = (f"CPEP, {size}" for size in sizes)
     steps = [(every, few), (some, few), (most, every), (others, some)]
     assert found["systems"].tolist() == [f"{more} - {less}" for more, less in steps]
+    both = tables.growth_differences(pd.concat([frame(), frame(system="EMBridge")]), "simulated")["systems"].tolist()
+    leads = [f"EMBridge, {size} - CPEP, {size}" for size in sizes]
+    assert set(leads) <= set(both) and len(both) == 2 * len(steps) + len(leads)
     line = found.iloc[3]
     assert line["difference"] == pytest.approx(0.2, abs=0.05) and line["low"] < line["difference"] < line["high"]
     assert len(tables.growth_differences(frame(without="76, 4000"), "simulated")) == 3
@@ -315,7 +318,7 @@ def test_dots_are_not_joined_and_have_the_whiskers_of_the_table():
     assert {line.get_linestyle() for line in dots} == {"None"} and len(dots) == 4
     assert [len(line.get_xdata()) for line in dots] == [5, 2, 5, 2]  # a system's dots, then its hollow ones over them
     whole, hollow = dots[:2]
-    assert hollow.get_markerfacecolor() == "white"
+    assert hollow.get_markerfacecolor() == "white" and hollow.get_zorder() > whole.get_zorder()
     np.testing.assert_array_equal(hollow.get_xdata(), whole.get_xdata()[[2, 4]])
     named = {text.get_text() for legend in drawn.legends for text in legend.get_texts()}
     assert "one seed" in named

@@ -35,7 +35,7 @@ def _curves(ax, rows: pd.DataFrame, x: str, styles: dict, *, band: bool = False,
             ax.errorbar(at, value, yerr=errors(part), capsize=2, elinewidth=1, **look)
             if "seeds" in part:
                 single = part["seeds"] == 1
-                ax.plot(at[single], value[single], **look | {"mfc": "white"})
+                ax.plot(at[single], value[single], **look | {"mfc": "white", "zorder": 3})
 
 
 def _marked(rows: pd.DataFrame) -> dict[str, str]:

@@ -41,7 +41,6 @@ NUMBERS = ("value", "low", "high", "paper_value")
 _NOT_KEY = ("n_train", *NUMBERS, "interval_kind", "n", "paper_source", "run_key", "origin", "version")
 KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
 EACH = ("class", "user", "true", "predicted", "draw", "value", "low", "high", "n")  # differ from row to row of a kind
-_SHARED = tuple(c for c in COLUMNS if c not in EACH)
 MERGED = ("results.csv", "user_recalls.json")  # the second: single users' recalls, of which there are most
 STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
@@ -275,7 +274,7 @@ def collect(folder: str | Path) -> pd.DataFrame:
     write_atomically(folder / MERGED[0], scores.to_csv(index=False, lineterminator="\n"))
     # as blocks: a third of the bytes, of which git keeps what changed, as it cannot of a packed file
     recalls = [fields for _, fields in found if fields["metric"] == "user_recall"]
-    recalls.sort(key=lambda fields: [str(fields[c]) for c in (*_SHARED, *EACH)])
+    recalls.sort(key=lambda fields: [str(fields[c]) for c in sorted(COLUMNS, key=lambda c: c in EACH)])
     write_atomically(folder / MERGED[1], as_text({}, recalls))
     return results
 

@@ -257,7 +257,7 @@ def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 def growth_differences(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """8,000 windows, and 4,000, less 1,000; 36,000 less 8,000; 76 users less 19 at as many windows: system by system.
 
-    Columns as of :func:`~embridge.paper.differences.seed_differences`.
+    Then EMBridge less CPEP at each size. Columns as of :func:`~embridge.paper.differences.seed_differences`.
     """
     few, some, others, every, most = GROWTH
     of = {size: ", {1} of {0}".format(*size.split(", ")) for size in GROWTH}
@@ -265,6 +265,7 @@ def growth_differences(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     named = rows.assign(system=rows["system"] + rows["param_value"].map(of), param="", param_value="")
     steps = itertools.product([(every, few), (some, few), (most, every), (others, some)], GROWN_SYSTEMS)
     pairs = [(system + of[more], system + of[less]) for (more, less), system in steps]
+    pairs += [("EMBridge" + size, "CPEP" + size) for size in of.values()]
     return seed_differences(pd.concat([results, named]), dataset, pairs)
 
 
