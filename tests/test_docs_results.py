@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import product
+from itertools import combinations, product
 
 import pandas as pd
 import pytest
@@ -145,6 +145,13 @@ def test_what_the_page_and_readme_say_of_the_front_end():
     assert f"log-power is worth {between} in balanced accuracy" in " ".join(not_reproduced.split())
     pose = cells[~of_emg & (cells["tokens"] == front_ends.WORTH)]
     assert len(pose) == 2 and (pose["high"] > 0).all()
+    on_waveforms = front_ends.of_front_ends(rows, "features")["waveform"]
+    gained = seed_differences(on_waveforms, "simulated", [("EMG-MAE", UNTRAINED)])
+    known, unseen = (f"{r.difference:+.2f} [{r.low:.2f}, {r.high:.2f}]" for r in gained.itertuples())
+    page = " ".join(PAGE.split())
+    assert f"{known} above an untrained encoder's on known gestures ({unseen} on unseen ones)" in page
+    pairs = seed_differences(on_waveforms, "simulated", list(combinations(ALIGNED, 2)))
+    assert len(pairs) == 12 and (pairs[["low", "high"]].prod(axis=1) < 0).all()
 
 
 def test_what_the_page_says_of_the_untrained_encoder():
