@@ -138,7 +138,7 @@ def test_what_the_page_and_readme_say_of_the_front_end():
     assert (waveforms["mark"] == table_cells.NOT_ABOVE).all()
     between = f"{gain['value'].min():.2f} to {gain['value'].max():.2f}"
     assert f"All sixteen scores of networks that read EMG are higher on log-power, by {between}, and none" in PAGE
-    assert "nothing beats the classical line; log-power adds " + between in (ROOT / "README.md").read_text(
+    assert "nothing is shown to beat that line; log-power adds " + between in (ROOT / "README.md").read_text(
         encoding="utf-8"
     )
     not_reproduced = (ROOT / "docs" / "not_reproduced.md").read_text(encoding="utf-8")
