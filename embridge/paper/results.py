@@ -274,7 +274,8 @@ def collect(folder: str | Path) -> pd.DataFrame:
     write_atomically(folder / MERGED[0], scores.to_csv(index=False, lineterminator="\n"))
     # as blocks: a third of the bytes, of which git keeps what changed, as it cannot of a packed file
     recalls = [fields for _, fields in found if fields["metric"] == "user_recall"]
-    recalls.sort(key=lambda fields: [str(fields[c]) for c in sorted(COLUMNS, key=lambda c: c in EACH)])
+    order = sorted(COLUMNS, key=lambda c: c in EACH)
+    recalls.sort(key=lambda fields: [str(fields[c]) for c in order])
     write_atomically(folder / MERGED[1], as_text({}, recalls))
     return results
 
