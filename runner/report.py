@@ -9,8 +9,10 @@ from pathlib import Path
 
 from embridge.datasets import SIMULATED
 from embridge.provenance import commit, libraries
+from embridge.run.pages import NUMBERS, STEMS, TITLES
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+HEADINGS = {STEMS[name]: f"{NUMBERS[name]} · {title}" for name, title in TITLES.items()}  # as each notebook's first
 # What a claim's verdict begins with
 NO_END, NO_ROWS = "cannot tell: baseline not trained to its end", "cannot tell: no rows"
 VERDICTS = ("holds", "does not hold", "cannot tell on this dataset", NO_END, NO_ROWS)
@@ -68,6 +70,7 @@ def write(folder: Path, parameters: dict) -> Path:
     found = pages(folder)
     for page in found:
         record = folder / "notebooks" / f"{page['notebook']}.key.json"
+        page["title"] = HEADINGS.get(page["notebook"], page["notebook"])
         page["ran"] = json.loads(record.read_text()) if record.exists() else {}
         for entry in page["tables"]:
             entry |= {k: v for k, v in _table(page["folder"] / entry["md"]).items() if k != "caption"}

@@ -62,7 +62,9 @@ def test_it_opens_with_the_result_then_come_claims_and_pages(tree):
     pages = [file.stem for file in notebooks()]
     assert pages == sorted(page.parent.name for page in FIGURES.glob("*/results.json"))
     claims = "What the papers claim, and what holds here"
-    assert heads == ["EMBridge: simulated, quick", "The result", "Contents", claims, *pages, "Made by"]
+    titles = [report.HEADINGS[page] for page in pages]
+    assert heads == ["EMBridge: simulated, quick", "The result", "Contents", claims, *titles, "Made by"]
+    assert titles[0] == "01 · From recordings to windows"
     named = [text for _, _, _, text in tree.of("h3")]
     assert "table1 (table)" in named and not any("table2" in name for name in named)  # once, above
     cells = [text for _, _, _, text in tree.of("th", "td", inside="result")]
