@@ -101,9 +101,9 @@ def test_the_page_s_differences_between_sizes_are_the_chapter_s():
     found = pd.read_csv(FIGURES / STEMS["efficiency"] / "growth_differences.csv")
     cells = found.set_index(["systems", "protocol", "classes"])
     assert found.set_index("systems").filter(like="36000", axis=0)["seeds"].eq(1).all()
-    for system, (more, less) in product(
-        ("EMG-MAE", "CPEP", "EMBridge"), (("8000 of 38", "1000 of 19"), ("36000 of 176", "8000 of 38"))
-    ):
+    sizes = ("8000 of 38", "1000 of 19"), ("36000 of 176", "8000 of 38")
+    on_waveforms = ("CPEP on waveforms", sizes[0])  # which have no more windows than the default's people gave
+    for system, (more, less) in [*product(("EMG-MAE", "CPEP", "EMBridge"), sizes), on_waveforms]:
         pair, shown = f"{system}, {more} - {system}, {less}", []
         for column in COLUMNS:
             known = (pair, *column) in cells.index

@@ -240,6 +240,15 @@ def test_a_tables_numbers_are_its_csv(tmp_path, capsys):
     )
 
 
+def test_a_rounded_frame_is_not_rounded_again(tmp_path):
+    page, numbers = Page("05", tmp_path, context={}), pd.DataFrame({"systems": ["a - b"], "low": [0.1049]})
+    page.table(numbers.round(3), "differences", "Differences.", numbers=numbers)
+    assert "| a - b | 0.10 |" in (tmp_path / "05" / "differences.md").read_text("utf-8")  # of 0.105 it may be 0.11
+    numbers = pd.DataFrame({"systems": ["a - b"], "low": [0.0549]})
+    page.table(numbers.round(3), "more", "Differences.", numbers=numbers)
+    assert "| a - b | 0.05 |" in (tmp_path / "05" / "more.md").read_text("utf-8")  # 0.055 would be 0.06
+
+
 @pytest.mark.parametrize(
     ("context", "said"),
     [
