@@ -25,12 +25,17 @@ def answers(study: Study) -> None:
     before, after = (attention(queries, p, np.ones((5, 5)))[:2] for p in (pose, pose * [[1], [1], [-1]]))
     assert not np.allclose(before, after)
     print("1. Q' was", before.round(2).tolist(), "and is", after.round(2).tolist())
-    # 2. The neighbours on both sides tell nearly all of one short token, so the two errors are close. With a
-    #    small r the loss is won without EMG; with r near 1 there is little pose to build on. Half is E's choice.
+    # 2. Another's EMG tells whether the queries are listened to, not what own EMG is worth: it misleads whoever
+    #    listens, so a large gap between the first two says that EMG is heard, not that it is needed. That is told by
+    #    the straight line between the visible neighbours, which hears no EMG: the nearer to 0 its error, the less is
+    #    left to tell, and with r as small the loss can be won without EMG. With r near 1 there is little pose to build
+    #    on. Half is E's choice.
     ids = explore.held_out_windows(study)
     for name, of in (("own", None), ("another's", np.roll(ids, len(ids) // 2))):
         guess = explore.pose_beside_queries(study, "EMBridge", ids, of, ratio=0.05)
         print(f"2. {name} EMG: {explore.hidden_error(*guess):.3f}")
+    plain = explore.hidden_patch_errors(study, "Pose-MAE", ids, batch=len(ids), ratio=0.05)
+    print("2. without EMG:", ", ".join(f"{name} {error:.3f}" for name, error in plain.items()))
     # 3. With detached queries no gradient arrives (None): MPRL would then teach the pose side alone.
     model, reader = study.run("EMBridge").model, study.reader()
     pose, table = reader.pose(ids[:8]), noise(0, 0, "exercise", len(ids[:8]), model.pose_tokenizer.n_tokens)
