@@ -334,6 +334,7 @@ def test_rows_on_waveforms_are_called_so_and_no_window_is_cut_to_find_none(study
     made.data_key = "known"
     monkeypatch.setattr("embridge.study.build_store", None)
     monkeypatch.setattr(Study, "simulation_folder", study.out)  # there: a run would be looked for
+    monkeypatch.setattr(records, "ROOT", study.out)  # where nothing is committed
     assert records.on_waveforms([made], [FEW]) == ([], [FEW])
     monkeypatch.setattr(records, "recorded", lambda s, name, **how: (
         records.Record(study.out, "", scored("CPEP", "19, 1000", s.seed), {}) if s.tokens == "waveform" else None
