@@ -7,16 +7,19 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 
+from embridge.config import profile
+from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, NO_NETWORK, UNTRAINED, UPPER_BOUND
 from embridge.paper import differences, front_ends, table_cells, tables
 from embridge.paper.differences import seed_differences
-from embridge.paper.results import MERGED, read_results, real_results
+from embridge.paper.results import MERGED, STOPPED, read_results, read_rows, real_results
 from embridge.run.cli import ROOT
 from embridge.run.pages import STEMS
 
 FIGURES = ROOT / "figures" / "simulated-quick"
 RESULTS = [FIGURES / name for name in MERGED]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+PAGE_IN_A_LINE = " ".join(PAGE.split())
 COLUMNS = [("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen")]
 TABLES = {"Table 2": f"{STEMS['results']}/table2.csv", "Table 3": f"{STEMS['ablations']}/table3.csv"}
 
@@ -193,6 +196,29 @@ def test_epochs_are_the_first_after_which_ten_more_gain_little():
     pose = [f"{errors['Pose-MAE', n]:.3f} after {n}" for n in (20, 40, 80)]
     assert f"{100 * (1 - errors['Pose-MAE', 50] / errors['Pose-MAE', 40]):.0f} % from 40 to 50" in page
     assert ", ".join(pose) in page
+
+
+def test_what_the_page_and_readme_say_of_the_regressor_that_was_trained_to_its_end():
+    about, rows = read_rows(ROOT / "figures" / "simulated-long" / "rows" / "poset-seed0.json", "rows", "")
+    (ended,) = [r for r in rows if r["metric"] == "epochs"]
+    assert ended["options"] == STOPPED and about["configuration"]["train"]["patience"] == 20
+    aligned = profile("long").align.epochs
+    assert (
+        f"not improved for 20 epochs: {ended['value']:.0f} in all, where aligned systems take {aligned},"
+        in PAGE_IN_A_LINE
+    )
+    claims = " ".join(pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["numbers"])
+    known, unseen = (re.search(rf"EMBridge over PoseT, LP {c} (\S+ \[.*?\]) paired", claims)[1] for c in SETS)
+    assert f"is {known} on known and {unseen} on unseen gestures, which cannot be told from 0;" in PAGE_IN_A_LINE
+    half = re.search(r"EMBridge, 0.5 of shots over PoseT, LP unseen (\S+ \[.*?\])", claims)[1]
+    assert f"below PoseT with all on unseen ones ({half})." in PAGE_IN_A_LINE and half.endswith(", -0.030]")
+    cells = tables.numbers("table2", read_results(*RESULTS), "simulated")
+    cells = cells[(cells["protocol"] == "LP") & (cells["system"] != UPPER_BOUND)].dropna(subset="value")
+    best = cells.loc[cells.groupby("classes")["value"].idxmax()].set_index("classes")
+    assert set(best["system"]) == {"PoseT"}
+    said = f"(167 epochs; aligned systems {aligned}), has the best probe, {best['value']['in']:.2f} and"
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{said} {best['value']['unseen']:.2f}, not clearly above EMBridge's." in readme
 
 
 def clear_differences() -> list[str]:
