@@ -21,14 +21,14 @@ def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, thr
     curve = measured(curve, ["coverage"], "open_set").sort_values("coverage")
     figure, axes = style.new_figure(1, 2, height=3.6)
     left, right = axes[0]
-    colour, kinds = style.OKABE_ITO[0], style.in_order(shares["classes"])
+    colour, kinds = style.system_colours(["EMBridge"])["EMBridge"], style.in_order(shares["classes"])
     left.fill_between(curve["coverage"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
     left.plot(curve["coverage"], curve["value"], color=colour, marker="o", ms=3.5)
     rule = {"color": "black", "marker": "D", "ms": 6, "capsize": 2.5, "ls": ""}
     left.errorbar(point["coverage"], point["value"], yerr=errors(point), **rule)
     left.axhline(style.CHANCE, **style.DASHED)
     left.set(xlabel="coverage: share of known windows answered", ylabel=ACCURACY, xlim=(0, 1.03), ylim=(0, 1))
-    lines = dict(zip(kinds, (style.OKABE_ITO[0], style.OKABE_ITO[3], style.OKABE_ITO[1]), strict=False))
+    lines = {kind: style.SET_COLOURS.get(kind, style.OKABE_ITO[4]) for kind in kinds}
     names = {"in": "known gestures"} | {c: style.NAMES[c] for c in kinds if c != "in"}
     for (kind, line), pattern in zip(lines.items(), ("-", "--", "-."), strict=False):
         part = shares[shares["classes"] == kind].sort_values("bin")
