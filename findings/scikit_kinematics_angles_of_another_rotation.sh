@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scikit-kinematics 0.10.4: a wrist that pronated by 110 degrees has pronated by 70, and Euler angles are of other turns.
+# scikit-kinematics 0.10.4: a forearm turned by 110 degrees reads as 70, and Euler angles are those of other turns.
 #
 # Versions:  scikit-kinematics 0.10.4, scipy 1.17.1, sympy 1.14.0, numpy 2.4.6. What it imports for plots, tables and
 #            file dialogs, matplotlib, pandas and tkinter, is left out.
@@ -7,12 +7,12 @@
 #            from the quaternion by quat.quat2seq() and from its matrix by rotmat.sequence(). "off" is the angle between
 #            the rotation put in and that of the angles that came out, by seq2quat() again.
 # Behaviour: quat2seq() takes an arcsine for the first and the third angle of "nautical" (the default), "Fick" and
-#            "Helmholtz": what is beyond 90 degrees is folded back. In its "Euler" the first angle lacks a minus, and even
-#            20 degrees about x alone come back with 180 about z. sequence() is right for "nautical". In its "Euler" the
-#            test for a small second angle lacks the absolute value and sets every negative one to 0, with the first;
-#            its "Helmholtz" is folded, too, and has the first two angles in the other order. No warning is given. Both
-#            promise the angles that correspond to the rotation. A limit is told of the third angle and of sequence()
-#            only, and it is pi.
+#            "Helmholtz": what is beyond 90 degrees is folded back. In its "Euler" the first angle lacks a minus, and
+#            even 20 degrees about x alone come back with 180 about z. sequence() is right for "nautical". Its "Euler"
+#            tests for a small second angle without the absolute value and sets every negative one to 0, with the
+#            first; its "Helmholtz" is folded, too, and has the first two angles in the other order. No warning is
+#            given. Both promise the angles that correspond to the rotation. A limit is told of the third angle and of
+#            sequence() only, and it is pi.
 # Output:    nautical 10 20 80: quat2seq 10 20 80 off 0, sequence 10 20 80 off 0
 #            nautical 10 20 110: quat2seq 10 20 70 off 40, sequence 10 20 110 off 0
 #            nautical 170 0 0: quat2seq 10 0 0 off 160, sequence 170 0 0 off 0
