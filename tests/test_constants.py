@@ -63,6 +63,14 @@ def test_only_values_with_as_many_seeds_are_compared_and_all_have_the_spread_of_
     assert told == ["EMBridge, tau_s: takes 0.2 for 0.1 (+0.040); 2 of 2 others lie in its interval."]
 
 
+def test_a_default_beside_single_seeds_is_not_called_chosen():
+    rows = [*tried("tau_s", "0.1", 0.4, 0.4, seeds=3, step=0.01), *tried("tau_s", "0.5", 0.9, 0.9)]
+    cells = constants.numbers(as_frame(rows), "simulated")
+    assert not cells["chosen"].any() and set(constants.text(cells)["D_tune"]) == {""}
+    (told,) = constants.verdicts(cells)
+    assert told == "EMBridge, tau_s: nothing is chosen, no other value has as many seeds as the default."
+
+
 def test_this_run_s_seed_and_committed_ones_are_one_mean():
     origin = "long run, 2026-11-28, abc"
     rows = tried("tau_s", "0.2", 0.6, 0.6, seeds=3, origin=origin)

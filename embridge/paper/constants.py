@@ -53,7 +53,9 @@ def _judged(cells: pd.DataFrame) -> pd.DataFrame:
     compared = cells[cells["seeds"] == cells["seeds"].max()]
     best = compared["mean"].idxmax() if compared["mean"].notna().any() else None
     kept = cells.index[cells["default"] & cells["mean"].notna()]
-    if len(kept) and best is not None and gain[best] < LEAST_GAIN:
+    if len(compared) < 2:
+        best = None  # nothing else was given as many seeds
+    elif len(kept) and best is not None and gain[best] < LEAST_GAIN:
         best = kept[0]
     return cells.assign(gain=gain, chosen=cells.index == best)
 
@@ -81,7 +83,7 @@ def verdicts(cells: pd.DataFrame) -> list[str]:
     told = []
     for (system, param), part in cells.groupby(["system", "param"], sort=False):
         if not part["chosen"].any():
-            told.append(f"{system}, {param}: nothing to choose from yet.")
+            told.append(f"{system}, {param}: nothing is chosen, no other value has as many seeds as the default.")
             continue
         best, usual = part[part["chosen"]].iloc[0], part[part["default"]]
         alike = ((part["mean"] >= best["low"]) & ~part["chosen"]).sum()
