@@ -68,7 +68,8 @@ def test_a_default_beside_single_seeds_is_not_called_chosen():
     cells = constants.numbers(as_frame(rows), "simulated")
     assert not cells["chosen"].any() and set(constants.text(cells)["D_tune"]) == {""}
     (told,) = constants.verdicts(cells)
-    assert told == "EMBridge, tau_s: nothing is chosen, no other value has as many seeds as the default."
+    said = "nothing is chosen, no other value has as many seeds as the default; 1 of 1 others lie in its interval."
+    assert told == f"EMBridge, tau_s: {said}"
 
 
 def test_this_run_s_seed_and_committed_ones_are_one_mean():

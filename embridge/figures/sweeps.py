@@ -257,7 +257,8 @@ def constants(cells: pd.DataFrame) -> Figure:
         of = f"{system}: " * (len({s for s, p in keys if p == param}) > 1)
         ax.set(xlabel=of + style.NAMES[param], xlim=(-0.5, len(panel) - 0.5))
     figure.supylabel(f"zero-shot {ACCURACY}, D_tune", fontsize=style.SMALL)
-    entries = {"mean of both": style.handle(**mean | {"mfc": "white"}), "chosen": style.handle(**mean)}
+    entries = {"mean of both": style.handle(**mean | {"mfc": "white"})}
+    entries |= {"chosen": style.handle(**mean)} if cells["chosen"].any() else {}
     entries |= {style.NAMES[c]: style.handle(**look) for c, look in sets.items()}
     _legend(figure, entries | {"default": style.handle(**default)}, n_columns=3)
     return figure

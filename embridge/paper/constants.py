@@ -82,12 +82,16 @@ def verdicts(cells: pd.DataFrame) -> list[str]:
     """A sentence on each parameter: what D_tune chooses over what, and how many values it cannot tell apart from it."""
     told = []
     for (system, param), part in cells.groupby(["system", "param"], sort=False):
-        if not part["chosen"].any():
-            told.append(f"{system}, {param}: nothing is chosen, no other value has as many seeds as the default.")
+        usual = part[part["default"] & part["mean"].notna()]
+        chosen = part[part["chosen"]] if part["chosen"].any() else usual
+        if chosen.empty:
+            told.append(f"{system}, {param}: nothing to choose from yet.")
             continue
-        best, usual = part[part["chosen"]].iloc[0], part[part["default"]]
-        alike = ((part["mean"] >= best["low"]) & ~part["chosen"]).sum()
-        if best["default"]:
+        best = chosen.iloc[0]
+        alike = ((part["mean"] >= best["low"]) & (part.index != best.name)).sum()
+        if not best["chosen"]:
+            what = "nothing is chosen, no other value has as many seeds as the default"
+        elif best["default"]:
             what = "keeps the default"
         else:
             what = f"takes {best['param_value']}" + f" for {usual['param_value'].iloc[0]}" * bool(len(usual))
