@@ -21,7 +21,7 @@ def _by_epoch(log: pd.DataFrame, column: str) -> pd.Series:
 def _curve(ax, series: pd.Series, colour, label: str) -> None:
     """One curve; markers where it has so few points that a line alone might not show."""
     series = series.dropna()
-    ax.plot(series.index, series.to_numpy(), color=colour, label=label, marker="o" if len(series) < 6 else None, ms=4)
+    ax.plot(series.index, series.to_numpy(), color=colour, label=label, marker="o" if len(series) < 10 else None, ms=4)
 
 
 def _epochs(ax) -> None:
