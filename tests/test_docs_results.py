@@ -224,6 +224,9 @@ def test_what_the_page_and_readme_say_of_the_regressor_that_was_trained_to_its_e
     best = cells.loc[cells.groupby("classes")["value"].idxmax()].set_index("classes")
     assert set(best["system"]) == {"PoseT"}
     said = f"(167 epochs; aligned systems {aligned}), has the best probe, {best['value']['in']:.2f} and"
+    longer = pd.read_csv(FIGURES / STEMS["open_choices"] / "open_choices.csv").query("option == 'CPEP epochs'")
+    assert len(longer) == 4 and (longer["low"] < 0).all()
+    assert "CPEP trained 2.5 times as long is not shown to be better" in PAGE_IN_A_LINE
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"{said} {best['value']['unseen']:.2f}, not clearly above EMBridge's." in readme
 
