@@ -224,6 +224,8 @@ def test_what_the_page_and_readme_say_of_the_regressor_that_was_trained_to_its_e
     best = cells.loc[cells.groupby("classes")["value"].idxmax()].set_index("classes")
     assert set(best["system"]) == {"PoseT"}
     said = f"(167 epochs; aligned systems {aligned}), has the best probe, {best['value']['in']:.2f} and"
+    ninapro = pd.read_csv(FIGURES / TABLES["Table 2"]).query("dataset == 'simulated-ninapro' and protocol == 'LP'")
+    assert set(ninapro.loc[ninapro.dropna(subset="value").groupby("classes")["value"].idxmin()]["system"]) == {"PoseT"}
     longer = pd.read_csv(FIGURES / STEMS["open_choices"] / "open_choices.csv").query("option == 'CPEP epochs'")
     assert len(longer) == 4 and (longer["low"] < 0).all()
     assert "CPEP trained 2.5 times as long is not shown to be better" in PAGE_IN_A_LINE
