@@ -196,7 +196,7 @@ class Page:
         named = any(label is not None for label in tidy.index.names)
         write_atomically(self.folder / f"{name}.csv", tidy.to_csv(index=named, lineterminator="\n"))
         origin = f"\nSource: {source}\n" if source else ""
-        exact = df if not df.dtypes.equals(tidy.dtypes) else tidy  # not rounded twice
+        exact = tidy if df.dtypes.equals(tidy.dtypes) else df  # not rounded twice
         write_atomically(self.folder / f"{name}.md", f"{entry['caption']}\n\n{markdown(exact)}{origin}")
         self._tables.append(entry | {"csv": f"{name}.csv", "md": f"{name}.md"})
         for note in filter(None, (self.prefix.strip() * data, *df.attrs.get("footnotes", ()))):
