@@ -110,6 +110,24 @@ def test_what_is_tried_together_is_compared_within_its_system_and_shown_with_its
     assert all(len(line.get_xdata()) < 2 for line in lines if line.get_marker() in ("o", "^", "v"))  # nothing is joined
 
 
+def test_other_targets_have_no_value_from_before_and_the_best_of_each_is_chosen():
+    tries = {"Gaussian mixture": "tau_s", "X-CLR": "tau_s", "SigLIP": "t", "SoftCLIP alone": "tau_s"}
+    assert {*constants.OTHER_TARGETS} == {*tries.items()}
+    rows = [
+        r
+        for k, v in enumerate(("0.1", "0.5"))
+        for s, p in tries.items()
+        for r in tried(p, v, 0.3 + 0.002 * k, 0.4, system=s)
+    ]
+    rows += tried("tau_s", "0.1", 0.9, 0.9)  # EMBridge's, which is none of them
+    cells = constants.numbers(as_frame(rows), "simulated", constants.OTHER_TARGETS)
+    assert cells["system"].unique().tolist() == [*tries] and not cells["default"].any() and cells["gain"].isna().all()
+    assert cells["param_value"][cells["chosen"]].tolist() == ["0.5"] * 4  # by however little
+    figure = figures.constants(cells)
+    named = [ax.get_xlabel().partition(":")[0] for ax in figure.axes if ax.get_xlabel()]
+    assert named == [*tries] and "default" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_every_constant_is_an_experiment_that_differs_from_embridge_in_its_three_alone():
     bridge = EXPERIMENTS["EMBridge"].objective
     members = [e for e in EXPERIMENTS.values() if e.part == "constants"]

@@ -34,6 +34,11 @@ TOYS = {  # of a chapter: the asserts in its toy's cells, what these cells conta
         ["losses.community_affinity", "losses.soft_targets", "losses.soft_cross_entropy"],
     ),
     "results": (1, ["for queries in ([30], [30, 100])"], ["evaluation.zero_shot"]),
+    "beyond": (
+        3,
+        ["signs, asked_yes ="],
+        ["losses.x_clr_targets", "losses.instance_targets", "losses.pairwise_sigmoid"],
+    ),
 }
 
 
@@ -58,6 +63,16 @@ def by_hand(name: str, found: dict, told: str) -> list[tuple]:
         stranger = 1 / (partner + 2)
         assert round(partner * stranger, 2) == 0.78
         return [(found["y"][0], [0, partner * stranger, stranger, stranger])]
+    if name == "beyond":  # cosines of 0, 20 and 90 degrees and, of the second pose, 20, 0 and 70; over 0.1, less 10
+        own, near, far, third = 10, 10 * cos(radians(20)), 10 * cos(radians(70)), 0
+        total = exp(own) + exp(near) + 1
+        targets = [exp(own) / total, exp(near) / total, 1 / total]
+        no = 2 * sum(log(1 + exp(s - 10)) for s in (near, far, third)) / 3  # each of two poses is asked twice
+        return [
+            (found["x_clr"][0], targets),
+            (found["softclip"][0], [0, exp(near) / (exp(near) + 1), 1 / (exp(near) + 1)]),
+            (found["siglip"], log(2) + no),
+        ]
     assert "voters A A B, so A" in told and "voters B A B, so B" in told  # 20, 0, 80 degrees; 100, 20, 80
     return [(found["similar"], [cos(radians(turn)) for turn in (30, 10, 20, 0)])]
 

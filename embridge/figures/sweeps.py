@@ -235,7 +235,8 @@ def constants(cells: pd.DataFrame) -> Figure:
     """
     cells = measured(cells.rename(columns={"mean": "value"}), ["system", "param", "param_value"], "constants")
     keys = list(dict.fromkeys(cells[["system", "param"]].itertuples(index=False, name=None)))
-    n_columns, row = (1, 3.2) if cells.groupby(["system", "param"]).size().max() > 6 else (3, 2.1)
+    long, several = cells.groupby(["system", "param"]).size().max() > 6, len({system for system, _ in keys}) > 1
+    n_columns, row = (1, 3.2) if long else (2 if len(keys) == 4 else 3, 2.1)
     figure, axes = style.grid(len(keys), n_columns, row=row, margin=0.7, sharey=True)
     mean, default = {"color": "black", "marker": "o", "ms": 5, "ls": ""}, {"color": style.GREY, "ls": ":", "lw": 1.2}
     set_looks = {"in": "^", "unseen": "v"}.items()
@@ -254,13 +255,14 @@ def constants(cells: pd.DataFrame) -> Figure:
         if "perplexity" in panel:
             names = [n if np.isnan(p) else f"{n}\n({p:.1f})" for n, p in zip(names, panel["perplexity"], strict=True)]
         ax.set_xticks(range(len(panel)), names)
-        of = f"{system}: " * (len({s for s, p in keys if p == param}) > 1)
+        of = (f"{system}: " if long else f"{system}:\n") if several else ""
         ax.set(xlabel=of + style.NAMES[param], xlim=(-0.5, len(panel) - 0.5))
     figure.supylabel(f"zero-shot {ACCURACY}, D_tune", fontsize=style.SMALL)
     entries = {"mean of both": style.handle(**mean | {"mfc": "white"})}
     entries |= {"chosen": style.handle(**mean)} if cells["chosen"].any() else {}
     entries |= {style.NAMES[c]: style.handle(**look) for c, look in sets.items()}
-    _legend(figure, entries | {"default": style.handle(**default)}, n_columns=3)
+    entries |= {"default": style.handle(**default)} if cells["default"].any() else {}
+    _legend(figure, entries, n_columns=3)
     return figure
 
 

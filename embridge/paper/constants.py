@@ -13,20 +13,24 @@ from embridge.paper.records import BOTH
 from embridge.statistics import spread_over_seeds, widened
 
 LEAST_GAIN = 0.005  # in balanced accuracy, for which a value is changed: a matter of taste, set before any was trained
+# beyond the paper: system and param of each other loss, which has no value from before
+OTHER_TARGETS = {(e.system, e.param): "" for e in EXPERIMENTS.values() if e.part == "soft targets"}
 RULE = f"""Each value is trained with one seed; the two best of a parameter, and the value that stood before, get two
 more; the largest mean of these is chosen, and the one that stood before where none is larger by {LEAST_GAIN}."""
 
 
-def numbers(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def numbers(results: pd.DataFrame, dataset: str, usual: dict[tuple[str, str], str] | None = None) -> pd.DataFrame:
     """Zero-shot on D_tune of every value that was tried, as numbers.
 
+    ``usual``: each system's param and the value that it had before; None: those of EMBridge and SoftCLIP.
     Columns system, param, param_value, default (bool: what EMBridge, or SoftCLIP, has), "in" and "unseen" (balanced
     accuracies, means over all seeds there are), mean (over both), low and high (its 95 % interval over users and seeds:
     one seed has the spread of the values that have several), seeds (how many), gain (over the default's), chosen (bool,
     by RULE) and origin. Params without two values are left out.
     """
-    usual = {(system, JOINT): value for system, value in JOINT_DEFAULTS.items()}
-    usual |= {("EMBridge", param): value for param, value in DEFAULTS.items() if param != "k"}
+    if usual is None:
+        usual = {(system, JOINT): value for system, value in JOINT_DEFAULTS.items()}
+        usual |= {("EMBridge", param): value for param, value in DEFAULTS.items() if param != "k"}
     results, found, lines = tc.over_seeds(results), {}, []
     for system, param in usual:
         rows = tc.select(tc.sweep(results, dataset, system, param, every=True), options="D_tune")
