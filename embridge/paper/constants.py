@@ -47,7 +47,7 @@ def numbers(results: pd.DataFrame, dataset: str, usual: dict[tuple[str, str], st
     columns = ["system", "param", "param_value", "default", *SETS, "mean", "low", "high", "seeds", "gain", "chosen"]
     cells = pd.DataFrame(lines, columns=[*columns, "origin"])
     parts = [_judged(part) for _, part in cells.groupby(["system", "param"], sort=False) if len(part) > 1]
-    return pd.concat(parts, ignore_index=True) if parts else cells[:0]
+    return pd.concat(parts, ignore_index=True) if parts else cells[:0].astype({"chosen": bool})
 
 
 def _judged(cells: pd.DataFrame) -> pd.DataFrame:
