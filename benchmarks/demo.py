@@ -189,7 +189,7 @@ def gather(study: Study, system: str = SYSTEM) -> dict:
         "queries": QUERIES,
         "sets": [class_set(study, system, classes) for classes in SETS],
         "centroids": packed(study.communities(objective, *space), "f4"),
-        "hand": bones | {"view": drawing.VIEWS["palm"], "colours": drawing.FINGER_COLOURS}
+        "hand": bones | {"view": drawing.PALM, "colours": drawing.FINGER_COLOURS}
         | {"half_width": drawing.HALF_WIDTH.tolist(), "palm": drawing.PALM_COLOUR},
     }  # fmt: skip
 

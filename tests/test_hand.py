@@ -122,9 +122,6 @@ def test_left_hand_is_the_mirror_image():
     right, left = landmarks(angles), landmarks(angles, hand="left")
     assert right.shape == (4, 3, 21, 3)
     np.testing.assert_array_equal(left, right * [-1, 1, 1])
-    for view in drawing.VIEWS:
-        mirrored = drawing.project(left, view, "left") * [-1, 1, 1]
-        np.testing.assert_allclose(mirrored, drawing.project(right, view, "right"), atol=1e-9)
 
 
 def test_torch_gives_the_same_and_carries_the_gradient():
@@ -147,7 +144,7 @@ def test_wrong_input_is_told():
 
 def test_projection_keeps_lengths():
     points = landmarks(random_angles(3))
-    for view in ("palm", (33.0, -50.0)):
+    for view in (drawing.PALM, (33.0, -50.0)):
         seen = drawing.project(points, view)
         np.testing.assert_allclose(np.linalg.norm(seen, axis=-1), np.linalg.norm(points, axis=-1), atol=1e-9)
 
@@ -155,7 +152,7 @@ def test_projection_keeps_lengths():
 def test_drawing_is_one_collection_with_every_bone_in_its_place():
     figure = Figure()
     ax = figure.add_subplot()
-    shapes = drawing.draw_hand(ax, np.zeros(20), view="front", at=(10.0, 5.0), scale=0.5)
+    shapes = drawing.draw_hand(ax, np.zeros(20), view=(0, 0), at=(10.0, 5.0), scale=0.5)
     assert list(ax.collections) == [shapes]
     fills = shapes.get_facecolor()
     palm = np.all(np.isclose(fills[:, :3], to_rgb(drawing.PALM_COLOUR)), axis=1)
@@ -170,7 +167,7 @@ def test_drawing_is_one_collection_with_every_bone_in_its_place():
 
 def test_what_is_nearer_is_drawn_later_and_stronger():
     ax = Figure().add_subplot()
-    front, back = (drawing.draw_hand(ax, FIST, view=view) for view in ("front", "back"))
+    front, back = (drawing.draw_hand(ax, FIST, view=view) for view in ((0, 0), (180, 0)))
 
     def place_of_palm(shapes):
         fills = shapes.get_facecolor()[:, :3]

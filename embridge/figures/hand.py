@@ -6,12 +6,7 @@ from matplotlib.colors import to_rgb
 
 from embridge.data.hand import landmarks
 
-VIEWS = {  # turn about the vertical, then about the horizontal, degrees: seen from the palm's side unless it says so
-    "palm": (-25.0, -12.0),
-    "front": (0.0, 0.0),
-    "back": (180.0, 0.0),
-    "thumb": (-80.0, -8.0),
-}
+PALM = (-25.0, -12.0)  # turn about the vertical, then about the horizontal, degrees: seen from the palm's side
 FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#0072B2", "#CC79A7")  # Okabe and Ito
 PALM_COLOUR = "#E3DCD3"
 # Half the width (mm) at the four landmarks of each digit: what makes sticks look like fingers; ours, by eye
@@ -20,14 +15,12 @@ HALF_WIDTH = np.array(
 )
 
 
-def project(points: np.ndarray, view="palm", hand: str = "right") -> np.ndarray:
+def project(points: np.ndarray, view: tuple[float, float] = PALM) -> np.ndarray:
     """Orthographic projection: (..., 3) points to (..., 3), of which two are the page's x and y and the third is depth.
 
-    ``view`` is a name in VIEWS or (turn about the vertical, turn about the horizontal) in degrees; larger depth is
-    nearer to the reader. A left hand is turned the other way, so that it is the mirror image of a right one.
+    ``view``: turns as of PALM, in degrees; larger depth is nearer to the reader.
     """
-    turn, tilt = np.deg2rad(VIEWS[view] if isinstance(view, str) else view)
-    turn = turn if hand == "right" else -turn
+    turn, tilt = np.deg2rad(view)
     x, y, z = np.moveaxis(np.asarray(points, dtype=float), -1, 0)
     x, z = x * np.cos(turn) + z * np.sin(turn), z * np.cos(turn) - x * np.sin(turn)
     y, z = y * np.cos(tilt) - z * np.sin(tilt), z * np.cos(tilt) + y * np.sin(tilt)
@@ -50,23 +43,20 @@ def _capsule(start: np.ndarray, stop: np.ndarray, r0: float, r1: float) -> np.nd
     return np.concatenate([stop + r1 * circles[0], start + r0 * circles[1]])
 
 
-def draw_hand(
-    ax, angles, *, hand: str = "right", view="palm", at=(0.0, 0.0), scale: float = 1.0, colours=FINGER_COLOURS
-) -> PolyCollection:
-    """Draw a hand: palm, and rounded bones coloured by finger, the paler the farther away they are.
+def draw_hand(ax, angles, *, view=PALM, at=(0.0, 0.0), scale: float = 1.0, colours=FINGER_COLOURS) -> PolyCollection:
+    """Draw a right hand: palm, and rounded bones coloured by finger, the paler the farther away they are.
 
     Returns the one collection that was added: outlines from far to near.
 
     ax : axes; equal aspect is the caller's business. With ``scale`` 1 the unit is the mm
     angles : (20,) rad
-    hand, view : see :func:`~embridge.data.hand.landmarks` and :func:`project`
+    view : see :func:`project`
     at : where the middle of the palm goes, in data units
     scale : data units a mm
     colours : of the five fingers, the thumb first
     """
-    points = project(landmarks(np.asarray(angles, dtype=float), hand=hand), view, hand)
-    side = 1.0 if hand == "right" else -1.0
-    heel = project(np.array([[-15.0, 8, 0], [0, 6, 0], [13, 8, 0]]) * (side, 1, 1), view, hand)
+    points = project(landmarks(np.asarray(angles, dtype=float)), view)
+    heel = project(np.array([[-15.0, 8, 0], [0, 6, 0], [13, 8, 0]]), view)
     digits = points[1:].reshape(5, 4, 3)
     palm_depth = points[[0, 5, 9, 13, 17], 2].mean()
 
