@@ -10,7 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from embridge.config import NinaProSimulationConfig, Profile, SimulationConfig, TrainConfig, WindowConfig
+from embridge.config import Profile, TrainConfig, WindowConfig
 from embridge.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,10 +67,6 @@ class NamedDataset:
         """Its recordings below ``folder``; of simulated ones what is missing of ``simulation`` is written first."""
         read = resolve_name(self.reader)
         return read(folder, simulation) if self.simulated else read(folder, skip_broken=skip_broken)
-
-    def simulation(self, size: Profile) -> SimulationConfig | NinaProSimulationConfig:
-        """The amount that the simulator writes at a profile."""
-        return getattr(size, self.amount)
 
 
 # NinaPro's DB2 and DB7 differ from emg2pose in their channels alone

@@ -124,7 +124,7 @@ class Study:
     @property
     def simulation(self) -> cfg.SimulationConfig | cfg.NinaProSimulationConfig:
         """The amount that the simulator writes."""
-        return DATASETS[self.dataset].simulation(self.profile)
+        return getattr(self.profile, DATASETS[self.dataset].amount)
 
     @property
     def simulation_folder(self) -> Path:

@@ -11,7 +11,7 @@ import torch
 
 from embridge import figures
 from embridge.errors import InputError
-from embridge.figures.new_user import FRAMES
+from embridge.figures.beyond import FRAMES
 from embridge.paper import decoded
 from embridge.paper.decoded import CONSTANT, DIFFERENCE, HIDDEN, SYSTEM
 from embridge.paper.results import Page

@@ -4,11 +4,10 @@ No function here knows a model, reads a file or invents a value, and none writes
 notebooks. All share the style of :mod:`embridge.figures.style`.
 """
 
-from embridge.figures.beyond import open_set, stage_confusions
+from embridge.figures.beyond import decoded_hands, joint_errors, moved_band, open_set, own_windows, stage_confusions
 from embridge.figures.data import filter_response, hands_of_classes, recording_traces, window_channels
 from embridge.figures.embedding import communities, cosine_histogram, far_apart, tsne_panels
 from embridge.figures.method import method_drawing
-from embridge.figures.new_user import decoded_hands, joint_errors, moved_band, own_windows
 from embridge.figures.results import (
     ablation_bars,
     confusion_matrices,

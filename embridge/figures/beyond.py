@@ -1,12 +1,22 @@
-"""Figures of what no paper asks: windows of no known gesture, and every stage as a class."""
+"""Figures of what no paper asks: unknown gestures, every stage as a class, a moved band, own windows, decoded hands."""
+
+import io
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
 
 from embridge.figures import style
+from embridge.figures.hand import draw_hand
 from embridge.figures.results import ACCURACY, errors, measured
+from embridge.figures.sweeps import _curves, _legend
+
+DECODED, CONSTANT = "decoded from EMG", "constant pose"
+FRAMES, COLOURS = 20, 128  # of an animation
 
 
 def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, threshold: float) -> Figure:
@@ -72,3 +82,112 @@ def stage_confusions(counts: np.ndarray, names, family) -> Figure:
     ticks = [tick for tick in (0, 1, 5, 10, 20, 40, 60, 100) if tick <= image.norm.vmax]
     figure.colorbar(image, shrink=0.6, ticks=ticks, label="share of the stage's windows (%), root scale")
     return figure
+
+
+def moved_band(rows: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+    """Zero-shot accuracy over the band's shift, and beside it the difference to a band in its place (dashed: none).
+
+    A filled dot's interval excludes 0.
+
+    ``rows``, ``differences``: columns classes, shift, value, low, high; one row for each of the first two.
+    """
+    figure, axes = style.new_figure(1, 2, height=3.2, sharex=True)
+    for ax, part, line in zip(axes[0], (rows, differences), (style.CHANCE, 0.0), strict=True):
+        measured(part, ["classes", "shift"], "moved_band")
+        ax.axhline(line, **style.DASHED)
+        for classes in style.in_order(part["classes"]):
+            one, colour = part[part["classes"] == classes].sort_values("shift"), style.SET_COLOURS[classes]
+            at, clear = one["shift"] + (0.03 if classes == "unseen" else -0.03), (one["low"] > 0) | (one["high"] < 0)
+            ax.errorbar(at, one["value"], errors(one), color=colour, lw=1.4, capsize=2.5)
+            ax.scatter(at, one["value"], s=36, ec=colour, c=[colour if full else "white" for full in clear], zorder=3)
+        ax.set(xlabel="shift of the band (electrodes)", xticks=sorted(rows["shift"].unique()))
+    axes[0, 0].set(ylabel=f"zero-shot {ACCURACY}", ylim=(0, 1))
+    axes[0, 1].set(ylabel=f"difference in {ACCURACY}")
+    shown = style.in_order(rows["classes"])
+    entries = {style.NAMES[c]: style.handle(color=style.SET_COLOURS[c], marker="o", lw=1.4) for c in shown}
+    style.legend_below(figure, entries | {f"chance ({style.CHANCE:.2f}); no difference": style.handle(**style.DASHED)})
+    return figure
+
+
+def own_windows(rows: pd.DataFrame) -> Figure:
+    """Accuracy over the number of a user's own windows, a curve a use of them; other people's poses alone are a line.
+
+    ``rows``: columns classes, system (the use), n (text), value, low, high; uses and n are drawn in their order, the
+    uses as two solid curves, two dashed ones and a dotted one. Where n is "0" the use is the line: broad and pale, so
+    that a curve which lies on it does not hide it.
+    """
+    rows = measured(rows, ["classes", "system", "n"], "own_windows")
+    line, rows = rows[rows["n"] == "0"], rows[rows["n"] != "0"]
+    sizes, looks = list(dict.fromkeys(rows["n"])), (style.OKABE_ITO, style.MARKERS, ("-", "-", "--", "--", ":"))
+    rows, styles = rows.assign(at=rows["n"].map(sizes.index)), {}
+    for use, colour, marker, ls in zip(dict.fromkeys(rows["system"]), *looks, strict=False):
+        styles[use] = {"color": colour, "marker": marker, "ms": 4.5, "ls": ls}
+    figure, panels = style.panels(style.in_order(rows["classes"]), height=3.6, sharey=True)
+    without = {"color": style.PALE, "lw": 5, "solid_capstyle": "butt"}
+    for classes, ax in panels.items():
+        _curves(ax, rows[rows["classes"] == classes], "at", styles, step=0.09)
+        ax.axhline(line.loc[line["classes"] == classes, "value"].item(), **without, zorder=0)
+        ax.axhline(style.CHANCE, **style.DASHED, zorder=0)
+        ax.set_xticks(range(len(sizes)), sizes)
+        ax.set(xlabel="own windows", ylim=(0, 1))
+    figure.axes[0].set_ylabel(ACCURACY)
+    entries = {use: style.handle(**look) for use, look in styles.items()}
+    _legend(figure, entries | {f"{line['system'].iloc[0]} alone": style.handle(**without)}, n_columns=2)
+    return figure
+
+
+def joint_errors(rows: pd.DataFrame) -> Figure:
+    """Angle error of each joint: decoded from EMG (dots) and of a constant pose (bars), a panel a class set.
+
+    A dot left of its bar's end: EMG told something of this joint.
+
+    ``rows``: columns system (DECODED, CONSTANT), classes, joint, value, low, high; one row for each of the first three.
+    """
+    measured(rows, ["system", "classes", "joint"], "joint_errors")
+    joints, colour = list(dict.fromkeys(rows["joint"])), style.system_colours(["EMBridge"])["EMBridge"]
+    class_sets, height = style.in_order(rows["classes"]), 1.1 + 0.2 * len(joints)
+    figure, panels = style.panels(class_sets, height=height, sharex=True, sharey=True)
+    for classes, ax in panels.items():
+        part = rows[rows["classes"] == classes]
+        bars, dots = (part[part["system"] == s].set_index("joint").loc[joints] for s in (CONSTANT, DECODED))
+        ax.barh(range(len(joints)), bars["value"], height=0.7, color=style.PALE)
+        ax.errorbar(dots["value"], range(len(joints)), xerr=errors(dots), fmt="o", ms=4, color=colour, capsize=2)
+        ax.set_xlabel("mean absolute error (°)")
+    style.name_lines(figure.axes[0], [style.joint_label(joint) for joint in joints])
+    entries = {DECODED: style.handle(color=colour, marker="o", lw=1), CONSTANT: Patch(color=style.PALE)}
+    style.legend_below(figure, entries)
+    return figure
+
+
+def decoded_hands(windows: list[tuple], *, seconds: float, stamp: str = "") -> bytes:
+    """An animated PNG of true hands over decoded ones, a column a window, with the error of the moment and the mean.
+
+    windows : of each its gesture by name, and true and decoded angles (20, steps), rad; seconds : a window's length, in
+    which it plays; stamp : words in the corner, such as "simulated data"
+    """
+    style.use_style()
+    figure, wide = Figure((1.8 * len(windows), 4.0), 100), 180 * len(windows)
+    steps = np.linspace(0, windows[0][1].shape[1] - 1, FRAMES).round().astype(int)
+    canvas, frames = FigureCanvasAgg(figure), []
+    for step in steps:
+        figure.clear()
+        ax = figure.add_axes([0, 0, 1, 1])
+        ax.set(xlim=(0, wide), ylim=(0, 400), aspect="equal")  # hundredths of an inch
+        ax.axis("off")
+        for i, (name, truth, decoded) in enumerate(windows):
+            off, x = np.rad2deg(np.abs(truth - decoded)), 180 * i + 90
+            for angles, y in ((truth, 258), (decoded, 88)):
+                draw_hand(ax, angles[:, step], at=(x, y), scale=0.68)
+            told = f"now {off[:, step].mean():.0f}°, mean {off.mean():.0f}°"
+            for y, text in ((378, style.wrapped(name, 22)), (20, told)):
+                ax.text(x, y, text, ha="center", va="center", fontsize=style.SMALL)
+        for y, text in ((352, "true"), (192, DECODED)):
+            ax.text(4, y, text, fontsize=style.SMALL, color=style.GREY)
+        ax.text(wide - 4, 4, stamp, fontsize=8, color="0.4", ha="right")
+        canvas.draw()
+        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    palette, file = frames[-1].quantize(COLOURS), io.BytesIO()
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    each = round(1000 * seconds / FRAMES)
+    frames[0].save(file, "png", save_all=True, append_images=frames[1:], duration=each, loop=0, optimize=True)
+    return file.getvalue()
