@@ -17,7 +17,7 @@ from embridge.config import SimulationConfig
 from embridge.data.bdf import EMG, JOINTS
 from embridge.data.bids import DESCRIPTION
 from embridge.data.emg2pose import SAMPLE_RATE
-from embridge.data.emg2pose_bids import FAILED, open_emg2pose_bids
+from embridge.data.emg2pose_bids import FAILED, open_either
 from embridge.data.recordings import Source
 from embridge.simulator.gestures import TWO_HANDED
 from embridge.simulator.plan import COLUMNS, PlannedFile, plan
@@ -134,7 +134,7 @@ def open_simulated_bids(
 ) -> Source:
     """Write what is missing below ``folder``, then open it as NEMAR's files are opened."""
     write_bids(Path(folder), config, progress=progress, workers=workers)
-    return open_emg2pose_bids(folder, simulated=True)
+    return open_either(folder, simulated=True)
 
 
 def file_bytes(file: BidsFile) -> int:

@@ -75,6 +75,11 @@ def balanced_accuracy(y, pred, n_classes: int) -> float:
     return float(METRICS["balanced_accuracy"](class_counts(y, pred, None, n_classes)[0]))
 
 
+def macro_f1(y, pred, n_classes: int) -> float:
+    """Mean F1 over the classes that occur in ``y``."""
+    return float(METRICS["macro_f1"](class_counts(y, pred, None, n_classes)[0]))
+
+
 def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
     """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
     counts = class_counts(y, pred, None, n_classes)[0]

@@ -19,7 +19,7 @@ from embridge.config import SimulationConfig
 from embridge.data import bdf, emg2pose_bids
 from embridge.data.cutting import arrays_of
 from embridge.data.emg2pose import IN_CLASSES, open_emg2pose
-from embridge.data.emg2pose_bids import open_either, open_emg2pose_bids
+from embridge.data.emg2pose_bids import open_either
 from embridge.data.windows import build_store
 from embridge.datasets import DATASETS, make_splits, window_config
 from embridge.errors import EMBridgeWarning, InputError
@@ -670,7 +670,7 @@ def test_the_other_hands_are_unconstrained_and_a_little_longer_or_shorter():
 
 def test_a_folder_is_opened_as_simulated_only_when_said(tmp_path):
     one(tmp_path)
-    assert not open_either(tmp_path).simulated and open_emg2pose_bids(tmp_path, simulated=True).simulated
+    assert not open_either(tmp_path).simulated and open_either(tmp_path, simulated=True).simulated
 
 
 def test_a_folder_that_may_not_be_read_is_told_or_left_out(tmp_path, monkeypatch):

@@ -35,8 +35,16 @@ PARTICIPANT = ("participant_id", "original_user")
 UNFETCHED, UNLISTED = "its content was not fetched", "no row in the metadata CSV"
 
 
-def open_either(folder: Path | str, *, skip_broken: bool = False) -> Source:
-    """emg2pose's recordings below ``folder``, HDF5 or EMG-BIDS, as they lie there; InputError for both or neither."""
+def open_either(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
+    """emg2pose's recordings below ``folder``, HDF5 or EMG-BIDS, as they lie there; InputError for both or neither.
+
+    HDF5 is read as by :func:`~embridge.data.emg2pose.open_emg2pose`. Of an EMG-BIDS dataset, or any part of it, samples
+    are not read. Files whose content was not fetched (a link to nothing, a git-annex or LFS pointer) are left out and
+    named in ``Source.skipped``. Splits come from emg2pose's metadata CSV, wherever it lies below ``folder``, by a
+    recording's SourceFile; else from scans.tsv where it has them. What the CSV does not say of a recording its sidecars
+    do, inherited ones too. ``skip_broken`` leaves out recordings that are not described; without it they raise
+    InputError, as do a second copy of one and a missing edfio.
+    """
     folder = Path(folder)
     tree = Tree(folder, ENDING, OTHERS, skip_broken)
     hdf5 = tree.named(".hdf5")
@@ -44,20 +52,9 @@ def open_either(folder: Path | str, *, skip_broken: bool = False) -> Source:
         forms = f"{hdf5[0].relative_to(folder)} and EMG-BIDS in {tree.roots[0]}"
         raise InputError(f"emg2pose: {folder} holds both forms, {forms}; pass --data with the folder of one")
     if tree.recordings and not hdf5:
-        return _open(tree, False, skip_broken)
-    return emg2pose.open_emg2pose(folder, skip_broken=skip_broken)  # which says so where there is neither
-
-
-def open_emg2pose_bids(folder: Path | str, *, simulated: bool = False, skip_broken: bool = False) -> Source:
-    """List the recordings of an EMG-BIDS dataset, or of any part of it, below ``folder`` without reading their samples.
-
-    Files whose content was not fetched (a link to nothing, a git-annex or LFS pointer) are left out and named in
-    ``Source.skipped``. Splits come from emg2pose's metadata CSV, wherever it lies below ``folder``, by a recording's
-    SourceFile; else from scans.tsv where it has them. What the CSV does not say of a recording its sidecars do,
-    inherited ones too. ``skip_broken`` leaves out recordings that are not described; without it they raise InputError,
-    as do a second copy of one and a missing edfio.
-    """
-    return _open(Tree(Path(folder), ENDING, OTHERS, skip_broken), simulated, skip_broken)
+        return _open(tree, simulated, skip_broken)
+    # which says so where there is neither
+    return emg2pose.open_emg2pose(folder, simulated=simulated, skip_broken=skip_broken)
 
 
 class Described(NamedTuple):
@@ -71,8 +68,6 @@ class Described(NamedTuple):
 
 def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
     folder, files = tree.folder, tree.recordings
-    if not files:
-        raise InputError(f"emg2pose: {folder} holds no *{ENDING} file; fetch at least one user's recordings")
     if len(tree.roots) != 1:
         expected = f"expected one {DESCRIPTION} above them, found {' and '.join(map(str, tree.roots)) or 'none'}"
         raise InputError(f"emg2pose: {folder} holds *{ENDING} files, {expected}; pass --data with the folder of one")
