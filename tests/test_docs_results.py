@@ -233,6 +233,18 @@ def test_what_the_page_and_readme_say_of_the_regressor_that_was_trained_to_its_e
     assert f"{said} {best['value']['unseen']:.2f}, not clearly above EMBridge's." in readme
 
 
+def test_what_matters_of_the_open_choices_is_what_the_table_says():
+    cells = pd.read_csv(FIGURES / STEMS["open_choices"] / "open_choices.csv")
+    trained = cells[cells["origin"].notna()]
+    clear = trained[(trained["low"] > 0) | (trained["high"] < 0)]
+    assert cells["value"].notna().all() and len(clear) == 12
+    words = {"waveform": "waveforms of whole windows {} and {} by probe, {} and {} by zero-shot",
+             "channel": "scaled a channel each, as in the paper, {}, {}, {}, {}", "recording": "by the recording {}, {}, {}, {}"}  # fmt: skip
+    for alternative, part in clear.groupby("alternative"):
+        assert set(part["option"]) <= {"EMG tokens", "EMG normalisation"}
+        assert words[alternative].format(*(f"{v:.2f}" for v in part["value"])) in PAGE_IN_A_LINE
+
+
 def clear_differences() -> list[str]:
     """A line for each difference over the seeds whose interval leaves zero out, in the committed table's order."""
     pairs = pd.read_csv(FIGURES / STEMS["appendix"] / "seed_differences.csv")
