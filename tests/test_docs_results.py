@@ -238,8 +238,11 @@ def test_what_matters_of_the_open_choices_is_what_the_table_says():
     trained = cells[cells["origin"].notna()]
     clear = trained[(trained["low"] > 0) | (trained["high"] < 0)]
     assert cells["value"].notna().all() and len(clear) == 12
-    words = {"waveform": "waveforms of whole windows {} and {} by probe, {} and {} by zero-shot",
-             "channel": "scaled a channel each, as in the paper, {}, {}, {}, {}", "recording": "by the recording {}, {}, {}, {}"}  # fmt: skip
+    words = {
+        "waveform": "waveforms of whole windows {} and {} by probe, {} and {} by zero-shot",
+        "channel": "scaled a channel each, as in the paper, {}, {}, {}, {}",
+        "recording": "by the recording {}, {}, {}, {}",
+    }
     for alternative, part in clear.groupby("alternative"):
         assert set(part["option"]) <= {"EMG tokens", "EMG normalisation"}
         assert words[alternative].format(*(f"{v:.2f}" for v in part["value"])) in PAGE_IN_A_LINE
