@@ -2,9 +2,10 @@
 # pyphysio 4.10.0: the power of EMG of 100 uV is 20,000 uV^2 and not 10,000, and the PSD's integral is 10, 20 or 39.
 #
 # Versions:  pyphysio 4.10.0, xarray 2026.9.0, dask 2026.8.0, pandas 3.1.1, scipy 1.17.1, numpy 2.4.6. Only PSD() and
-#            PowerInBand() are run on a signal, and of what pyphysio imports only these are installed: they call nothing else here.
+#            PowerInBand() are run, on a signal, and of what pyphysio imports only these are installed: the two call
+#            nothing else here.
 # Input:     20 s of a sine of 100 Hz and 100 uV rms, so of 10,000 uV^2, at 1,000 and at 2,000 Hz. Through PowerInBand()
-#            from 20 to 450 Hz by both methods that PSD() has, and through PSD() with 512, 1,024 and 2,048 (the default)
+#            from 20 to 450 Hz by the methods "welch" and "period", and through PSD() with 512, 1,024 and 2,048 (the default)
 #            as nfft; its values are summed and multiplied by the step between their frequencies.
 # Behaviour: PowerInBand() is documented as the power in the frequency band and PSD() as the power spectral density with
 #            nfft as its number of samples. PSD() takes SciPy's density and divides it by its number of values, nfft / 2
@@ -19,9 +20,9 @@
 #            2000 Hz, nfft 512: integral of the PSD 38.9 uV^2
 #            2000 Hz, nfft 1024: integral of the PSD 19.5 uV^2
 #            2000 Hz, nfft 2048: integral of the PSD 9.8 uV^2
-# Why it matters: pyphysio has a preset for EMG, which lists this power from 4 to 40 Hz. Twice the power is 3 dB
-#            or an rms that is 1.41 times too high, which looks like a stronger contraction; and noise floors in
-#            uV^2/Hz, by which sensors are compared, depend on how finely the spectrum was computed.
+# Why it matters: pyphysio has a preset for EMG, which lists this power from 4 to 40 Hz. Twice the power is 3 dB or an
+#            rms that is 1.41 times too high, which looks like a stronger contraction; and noise floors in uV^2/Hz, by
+#            which sensors are compared, depend on how finely the spectrum was computed.
 # Exits 1 if this changes.
 set -euo pipefail
 place=$(mktemp -d)
