@@ -5,8 +5,8 @@
 #            PowerInBand() are run, on a signal, and of what pyphysio imports only these are installed: the two call
 #            nothing else here.
 # Input:     20 s of a sine of 100 Hz and 100 uV rms, so of 10,000 uV^2, at 1,000 and at 2,000 Hz. Through PowerInBand()
-#            from 20 to 450 Hz by the methods "welch" and "period", and through PSD() with 512, 1,024 and 2,048 (the default)
-#            as nfft; its values are summed and multiplied by the step between their frequencies.
+#            from 20 to 450 Hz by the methods "welch" and "period", and through PSD() with 512, 1,024 and 2,048 (the
+#            default) as nfft; its values are summed and multiplied by the step between their frequencies.
 # Behaviour: PowerInBand() is documented as the power in the frequency band and PSD() as the power spectral density with
 #            nfft as its number of samples. PSD() takes SciPy's density and divides it by its number of values, nfft / 2
 #            + 1, so the integral is the power divided by that. The documentation names a parameter to normalize, which
