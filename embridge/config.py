@@ -298,13 +298,15 @@ def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], cap
     The published recipe: Adam (AdamW that decays nothing), its constant rate of 1e-3, and a patience of a tenth of the
     epochs (50 of 500 as published). PoseT is E's own: its optimiser is that of every stage of E, its patience that of
     ``caps`` alone. ``epochs``: by kind, the most that a profile grants, fewer than its other stages have. ``caps``: by
-    kind, more than these, for trainings that end when validation stops improving.
+    kind, more than these, for trainings that end when validation stops improving; these networks' are in bf16 anywhere.
     """
     most = caps[kind] if caps else min(stage.epochs, epochs.get(kind, stage.epochs))
     stage = replace(stage, epochs=most, patience=most // 10 if caps else stage.patience)
     if kind == "PoseT":
         return stage
     clip = 1.0 if kind in ("emg2pose", "Vemg2pose tracking") else None
+    # what "auto" takes on a GPU: convolutions then need half the time on a CPU that multiplies in bf16 (docs/speed.md)
+    stage = replace(stage, precision="bf16" if caps else stage.precision)
     return replace(stage, lr=1e-3, weight_decay=0.0, schedule="constant", clip=clip, patience=max(1, most // 10))
 
 
