@@ -209,7 +209,7 @@ class TrainConfig:
     emg_norm: str = "channel"  # of waveforms: "channel" and window (E), "window" only, "recording", "train" (DB1)
     rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
     ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
-    precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 on a GPU that multiplies in it
+    precision: str = "auto"  # "fp32", "bf16" where not emulated, or "auto": bf16 on a GPU alone
     seed: int = 0
 
 
@@ -298,7 +298,7 @@ def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], cap
     The published recipe: Adam (AdamW that decays nothing), its constant rate of 1e-3, and a patience of a tenth of the
     epochs (50 of 500 as published). PoseT is E's own: its optimiser is that of every stage of E, its patience that of
     ``caps`` alone. ``epochs``: by kind, the most that a profile grants, fewer than its other stages have. ``caps``: by
-    kind, more than these, for trainings that end when validation stops improving; these networks' are in bf16 anywhere.
+    kind, more than these, for trainings that end when validation stops improving; these networks' are in bf16.
     """
     most = caps[kind] if caps else min(stage.epochs, epochs.get(kind, stage.epochs))
     stage = replace(stage, epochs=most, patience=most // 10 if caps else stage.patience)

@@ -166,6 +166,13 @@ def test_precision_is_what_was_asked_for(folder, monkeypatch, precision):
 
 
 @pytest.mark.parametrize("native", [True, False])
+def test_a_cpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "avx512_bf16": native})
+    with training.autocast("cpu", "bf16"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if native else torch.float32)
+
+
+@pytest.mark.parametrize("native", [True, False])
 def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
     monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: (kind, enabled))
