@@ -19,6 +19,7 @@ from embridge.files import sha256
 IK_ZERO = 1e-6  # rad: a frame whose angles are all below this is a failure of inverse kinematics
 # an EMG value beyond it is a damaged one, as a NaN is: the filter's sums leave float32's range, and float16 holds none
 HUGE = np.float32(1e30)
+COARSE = 4  # steps of float16 at a joint's mean: one whose SD is less loses a fourteenth of it or more to rounding
 
 
 def arrays_of(kind: str, config: WindowConfig) -> dict[str, tuple[int, int]]:
@@ -161,6 +162,9 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
         rows, counts["no_signal"] = rows[~flat], int(flat.sum())
     lost = {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
     lost["still_joints"] = np.flatnonzero(np.ptp(pose, axis=0) == 0).tolist() if len(pose) else []
+    if len(good := pose[np.flatnonzero(~broken)[:: 1 + len(pose) // 100_000]].astype(np.float64)):
+        coarse = good.std(axis=0) < COARSE * np.spacing(np.abs(good.mean(axis=0)).astype(np.float16))
+        lost["coarse_joints"] = np.setdiff1d(np.flatnonzero(coarse), lost["still_joints"]).tolist()
     pose = np.ascontiguousarray(pose.T)
     features = _features(emg, pose, rows[:, 1], config) if kind == "features" else None
     scale = max(robust_scale(emg[~dead]), float(np.finfo(np.float32).tiny))
