@@ -132,7 +132,7 @@ class ModelConfig:
     n_queries: int = 16  # M, E 4
     query_gain: float = field(default=1.0, metadata=ADDED)  # first weights of the norm of Q(0), METHOD 4; ours
     cross_attention_blocks: tuple[int, ...] = (0, 2)  # "every other block", E 2.2.1
-    cpep_hidden: int = 0  # C: a one-layer head; above 0: width of a hidden layer
+    cpep_hidden: int = 0  # E A.6: a one-layer head; above 0: width of a hidden layer
     emg_pooling: str = "cls"  # CPEP, C; or "mean" of tokens
     pose_embedding: str = "cls"  # C; or "mean" of tokens, or "centred" ([CLS] minus the pre-training mean)
     pose_feed_forward: str = "separate"  # MPRL, BLIP-2; or "shared" with the queries
@@ -175,15 +175,15 @@ class ObjectiveConfig:
     soft_targets: str | None = None  # None, "smoothing", or one of losses.TARGETS, such as "communities" (CASCLe)
     alpha: float = 0.0  # weight of the soft term; ours where it is used: embridge.experiments
     lam: float = 0.0  # lambda, weight of MPRL; ours where it is used: embridge.experiments
-    tau_init: float = 0.02  # A.6, learnable
+    tau_init: float = 0.02  # E A.6 of CPEP and C, learnable
     tau_learned: bool = True
     tau_s: float = 0.1  # E eq. 4; value only in an image, ours from METHOD 6
     k_c: int | None = 5  # top clusters kept, E eq. 3; ours from METHOD 6; None: all
     n_communities: int | None = None  # N_c; None: 6 a pre-training gesture (138 on emg2pose, E A.6)
-    affinity: str = "dot"  # E eq. 3; or "cosine" (E 4), "l1", "l2"
+    affinity: str = "dot"  # E 2.2.3; or "cosine" (E 4), "l1", "l2"
     renormalise_q: bool = False  # E eq. 5 uses InfoNCE's q; True: q over j != i
     smoothing: float = 0.1  # E 3.3, used by "smoothing" only
-    mask_ratio: float = 0.5  # r, E 2.2.2
+    mask_ratio: float = 0.5  # r, E A.6
     contrast: str = field(default="info-nce", metadata=ADDED)  # or "sigmoid" (SigLIP); "none": the soft term alone
 
     @property
@@ -207,7 +207,7 @@ class TrainConfig:
     clip: float | None = None  # largest norm of the whole gradient; None: never clipped
     patience: int | None = None  # epochs without a better validation after which training stops; None: never
     emg_norm: str = "channel"  # of waveforms: "channel" and window (E), "window" only, "recording", "train" (DB1)
-    rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6; empty: none
+    rotate: tuple[int, ...] = (-1, 0, 1)  # channel rotation, E A.6 after emg2pose; empty: none
     ring: int | None = None  # channels 0..ring-1 form the ring that rotates; None: all of them
     precision: str = "auto"  # "fp32", "bf16" where not emulated, or "auto": bf16 on a GPU alone
     seed: int = 0

@@ -67,7 +67,7 @@ def info_nce(u: Tensor, v: Tensor, log_scale: Tensor, *, symmetric: bool = False
 
 
 def pairwise_sigmoid(logits: Tensor, bias: Tensor) -> Tensor:
-    """SigLIP (Zhai et al. 2023, eq. 1): -1/B sum_ij log sigmoid(z_ij (s_ij + b)), z = 1 on the pair and else -1.
+    """SigLIP (Zhai et al. 2023): -1/B sum_ij log sigmoid(z_ij (s_ij + b)), z = 1 on the pair and else -1.
 
     logits: s (B, B), cosines over tau; bias: b, a scalar that is learned. Each pair is judged alone: no softmax.
     """

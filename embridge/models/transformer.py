@@ -1,6 +1,6 @@
 """Tokenizer and transformer encoder (E 2.1, A.6), shared by EMG and pose.
 
-Both papers give width, depth and patch length. Heads, MLP ratio, GELU, fixed sin-cos positions, Xavier weights and
+E gives width, depth and patch length. Heads, MLP ratio, GELU, fixed sin-cos positions, Xavier weights and
 N(0, 0.02) tokens are ours; pre-LN as in ViT. Shapes: B windows, C channels or joints, T steps, L tokens, d the width.
 """
 
