@@ -62,7 +62,7 @@ def test_what_holds_is_what_the_committed_tables_say():
     rows = seeds[seeds["system"].isin(ALIGNED)]
     assert len(rows) == 4 * len(ALIGNED) and set(rows["seeds"]) == {3}
     unseen = [float(text.split()[0]) for text in mean[rows.query("protocol == 'ZS' and classes == 'unseen'").index]]
-    assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance is 0.25)" in said
+    assert f"({min(unseen):.2f} to {max(unseen):.2f}; chance 0.25)" in said
     assert not mean[rows.index].str.contains(table_cells.NOT_ABOVE).any()
     strict = pd.read_csv(FIGURES / STEMS["appendix"] / "strict.csv").query("classes == 'unseen'")
     assert len(strict) == len(ALIGNED) and not (strict["mark"] == table_cells.NOT_ABOVE).any()
