@@ -1,7 +1,7 @@
 """Every number of the papers that ours are printed beside, each with its source (METHOD 8).
 
-"E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, so they are
-listed but looked up only by the name of their table. The numbers are in numbers.toml beside this module. TABLES holds
+"E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, and E's
+final version is only quoted to us, so these are listed but looked up only by the name of their table. The numbers are in numbers.toml beside this module. TABLES holds
 every cell of every printed table, also those that a source leaves empty; E Table 1's counts are in
 :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without numbers.
 """
@@ -23,7 +23,8 @@ BATCH_SIZE = 256  # E A.6
 class PaperNumber:
     """One published number, or a cell that its source leaves empty (``value`` None).
 
-    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``approx``: its source only estimates it.
+    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``quoted``: printed, never scored, for its
+    source only estimates or quotes it.
     """
 
     system: str
@@ -35,7 +36,7 @@ class PaperNumber:
     metric: str = "balanced_accuracy"
     class_: int | None = None
     batch_size: int = BATCH_SIZE
-    approx: bool = False
+    quoted: bool = False
 
 
 def _cells(printed: list[dict]) -> Iterator[tuple[str, PaperNumber]]:
@@ -64,13 +65,13 @@ def lookup(
 
     protocol, classes : "LP" or "ZS", "in" or "unseen"
     dataset : "simulated" stands for "emg2pose", "simulated-ninapro" for "ninapro"
-    table : a key of TABLES: its numbers alone, approximate ones too, whose source says so. None: all tables, and no
-        approximate number (METHOD: printed, never scored)
+    table : a key of TABLES: its numbers alone, quoted ones too, whose source says so. None: all tables, and no quoted
+        number (METHOD: printed, never scored)
     more : metric, class_ and batch_size, where they are not those of most numbers
     """
     wanted = {"system": system, "protocol": protocol, "classes": classes, "dataset": _DATASETS.get(dataset, dataset)}
     wanted |= {"metric": "balanced_accuracy", "class_": None, "batch_size": BATCH_SIZE} | more
     for n in NUMBERS if table is None else TABLES[table]:
-        if wanted.items() <= vars(n).items() and n.value is not None and not (n.approx and table is None):
+        if wanted.items() <= vars(n).items() and n.value is not None and not (n.quoted and table is None):
             return n.value, n.source
     return None, NOT_IN_SOURCE
