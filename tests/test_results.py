@@ -192,6 +192,9 @@ def test_rows_of_another_version_leave_the_results(tmp_path, version):
         ({"simulated": True}, "Simulated data. ", True),
         ({"development": "one development subject"}, "Real recordings, one development subject. ", False),
         ({"development": True, "simulated": False}, "Real recordings, one development subject. ", False),
+        ({"simulated": True, "profile": "smoke"}, "Simulated data. Smoke profile: no result. ", True),
+        ({"profile": "smoke"}, "Smoke profile: no result. ", False),
+        ({"profile": "quick"}, "", False),
         ({}, "", False),
     ],
 )

@@ -135,13 +135,13 @@ class Page:
 
     @property
     def prefix(self) -> str:
-        """The beginning of every caption."""
+        """The beginning of every caption; the smoke profile's numbers are never shown as results (METHOD 10)."""
+        smoke = "Smoke profile: no result. " * (self.context.get("profile") == "smoke")
         if self.context.get("simulated"):
-            return "Simulated data. "
-        subject = self.context.get("development")
-        if subject:
-            return f"Real recordings, {subject if isinstance(subject, str) else 'one development subject'}. "
-        return ""
+            return f"Simulated data. {smoke}"
+        if subject := self.context.get("development"):
+            return f"Real recordings, {subject if isinstance(subject, str) else 'one development subject'}. {smoke}"
+        return smoke
 
     def figure(self, fig, name: str, caption: str, source: str = "", *, data: bool = True):
         """Save a matplotlib figure as ``name.png`` (150 dpi, 256 colours), show it, and return its caption as Markdown.
