@@ -300,6 +300,7 @@ def test_parts_of_the_split(table):
     drawn = parts["probe-train, in"].groupby(["user", "gesture"]).repetition.apply(lambda r: tuple(sorted(set(r))))
     assert drawn.nunique() > 5, "each user and movement has a draw of its own"
     assert any("10 and 10" in note for note in splits.notes) and any("7, 10, 14, 18" in note for note in splits.notes)
+    assert any("a session is read as a repetition" in note for note in splits.notes)
 
 
 def test_the_draw_depends_on_the_seed_and_not_on_the_files_order(table):
