@@ -117,7 +117,8 @@ def test_pairs_are_drawn_by_gesture_whole_recordings_and_smaller_draws_lie_in_la
     assert not np.array_equal(draws[0.4], paired_subset(table, ids, 0.4, 1))
 
 
-# METHOD 9, row by row: each alternative, and whether an experiment trains it
+# METHOD 9, row by row: each alternative, and whether an experiment trains it. Of three rows docs/former_choices.md
+# tells: SoftCLIP alone (page 14), NinaPro by session, a mirrored left arm
 METHOD_9 = {
     "zero-shot query pooling": {"mean": False},
     "gallery exclusion": {"not-self": False, "other-users": False},
