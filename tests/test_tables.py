@@ -848,3 +848,27 @@ def test_markdown_escapes_bars_and_shows_named_indices():
     assert table_cells.markdown(frame) == ("| a | b |\n| --- | --- |\n| 0.12 | x \\| y |\n| – | two lines |\n")
     named = frame.set_axis(pd.Index(["p", "q"], name="user"))
     assert table_cells.markdown(named).startswith("| user | a | b |\n| --- | --- | --- |\n| p | 0.12 |")
+
+
+def test_each_subject_of_db1_and_their_mean_are_told_where_there_are_several():
+    def recalls(subject, seed, *of_class, protocol="LP", gallery=""):
+        about = BASE | {"dataset": "ninapro-db1", "system": "CPEP", "protocol": protocol, "classes": "in", "seed": seed}
+        about |= {"gallery": gallery, "pooling": "max" if gallery else "", "param": "k" if gallery else "C", "n": 4}
+        about |= {"param_value": 5 if gallery else 1.0, "options": "corpus=class set" if gallery else ""}
+        score = row(**about, metric="balanced_accuracy", value=0.5, low=0.4, high=0.6)
+        groups = [(f"{subject}/E1-02/{r}", k, v) for k, pair in enumerate(of_class) for r, v in enumerate(pair)]
+        about["metric"] = "user_recall"
+        return [score] + [row(**about | {"user": user, "class": k, "value": v}) for user, k, v in groups]
+
+    both = recalls("S1", 0, (1.0, 0.5), (0.0, 0.0)) + recalls("S2", 0, (1.0, 1.0), (0.5, 0.5))[1:]
+    both += recalls("S1", 1, (1.0, 1.0), (0.5, 0.0)) + recalls("S2", 1, (1.0, 1.0), (1.0, 1.0))[1:]
+    both += recalls("S1", 0, (0.5, 0.5), protocol="ZS", gallery="other-repetitions")
+    both += recalls("S2", 0, (1.0, 1.0), protocol="ZS", gallery="other-repetitions")[1:]
+    found = comparisons.subjects_table(as_frame(both), "ninapro-db1", systems=("CPEP", "EMBridge"))
+    assert found["protocol"].tolist() == ["LP", "ZS"] and found["gallery"].tolist() == ["", "other-repetitions"]
+    assert found.loc[0, ["S1", "S2", "mean"]].tolist() == [0.5, 0.875, 0.6875]  # by hand: a mean over seeds first
+    assert found.loc[1, ["S1", "S2", "mean"]].tolist() == [0.5, 1.0, 0.75]
+    alone = as_frame(recalls("S1", 0, (1.0, 0.5)))
+    assert comparisons.subjects_table(alone, "ninapro-db1", systems=("CPEP",)).empty
+    users = as_frame([r | {"user": r["user"].split("/")[0]} for r in recalls("0001", 0, (1.0,))])
+    assert comparisons.subjects_table(users, "ninapro-db1", systems=("CPEP",)).empty

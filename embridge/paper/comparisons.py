@@ -15,6 +15,7 @@ from embridge.paper import table_cells as tc
 from embridge.paper.differences import DIFFERENCE, SEEDS
 from embridge.paper.front_ends import OPTION
 from embridge.paper.kept import of_whole_run
+from embridge.paper.numbers import CELLS
 from embridge.paper.records import CONTROLS, committed, lacking, recorded
 from embridge.paper.results import row
 from embridge.paper.scoring import TRUE_POSE, UPPER_BOUND, Outcome, of_study, zero_shot_outcomes
@@ -174,6 +175,28 @@ def seeds_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]
     table = pd.DataFrame(lines)
     table.attrs["footnotes"] = tc.footnotes(pd.concat([own, every]).assign(origin=""))
     return table
+
+
+def subjects_table(results: pd.DataFrame, dataset: str, *, systems: tuple[str, ...]) -> pd.DataFrame:
+    """Balanced accuracy of each subject and their mean, each a mean over seeds (METHOD 1 of DB1); empty of one subject.
+
+    Of data alone whose intervals resample (movement, repetition) pairs: elsewhere a group is a subject already.
+    """
+    lines, every = [], tc.over_seeds(results)
+    galleries = {"LP": ("",), "ZS": ("all", "other-repetitions")}
+    for system, (protocol, classes) in itertools.product(systems, CELLS):
+        for gallery in galleries[protocol]:
+            how = {"protocol": protocol, "classes": classes, "system": system}
+            found = tc.recall_counts(tc.choose(every, dataset, **how, gallery=gallery))
+            if found is None or "/" not in found[2][0]:  # "user/movement/repetition"
+                continue
+            subjects, of = np.unique([name.split("/")[0] for name in found[2]], return_inverse=True)
+            hits, n = np.moveaxis([found[0][:, of == s].sum(1) for s in range(len(subjects))], -1, 0)  # (G, S, K)
+            scores = np.nanmean(np.divide(hits, n, out=np.full_like(hits, np.nan), where=n > 0), axis=-1).mean(1)
+            named = zip([*subjects, "mean"], [*scores, scores.mean()], strict=True)
+            lines.append(how | {"gallery": gallery} | dict(named))
+    table = pd.DataFrame(lines)
+    return table if len(table.columns[4:-1]) > 1 else table.iloc[:0]
 
 
 def user_gain_table(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
