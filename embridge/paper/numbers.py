@@ -1,9 +1,9 @@
 """Every number of the papers that ours are printed beside, each with its source (METHOD 8).
 
-"E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, and E's
-final version is only quoted to us, so these are listed but looked up only by the name of their table. The numbers are in numbers.toml beside this module. TABLES holds
-every cell of every printed table, also those that a source leaves empty; E Table 1's counts are in
-:data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without numbers.
+"E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, and E's final
+version is only quoted to us, so these are listed but looked up only by the name of their table. The numbers are in
+numbers.toml beside this module. TABLES holds every cell of every printed table, also those that a source leaves empty;
+E Table 1's counts are in :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without numbers.
 """
 
 import math
@@ -23,8 +23,8 @@ BATCH_SIZE = 256  # E A.6
 class PaperNumber:
     """One published number, or a cell that its source leaves empty (``value`` None).
 
-    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``quoted``: printed, never scored, for its
-    source only estimates or quotes it.
+    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``quoted``: printed, never scored, for
+    its source only estimates or quotes it.
     """
 
     system: str
