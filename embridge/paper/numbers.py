@@ -2,8 +2,8 @@
 
 "E" is the EMBridge paper, "C" a third party's summary of CPEP. C's approximate cells contradict E, and E's final
 version is only quoted to us, so these are listed but looked up only by the name of their table. The numbers are in
-numbers.toml. TABLES holds every cell of every printed table, also those that a source leaves empty; E Table 1's counts
-are in :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without numbers.
+numbers.toml beside this module. TABLES holds every cell of every printed table, also those that a source leaves empty;
+E Table 1's counts are in :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 are images without numbers.
 """
 
 import math

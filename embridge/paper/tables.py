@@ -52,7 +52,7 @@ def headline_rows(
     systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
         With LOG_POWER_LDA among them each other system's cells are compared with its probe
     gallery : of the zero-shot cells. The paper's numbers are printed for its own gallery, "all", only
-    table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has it, none quoted
+    table : of the papers (a key of embridge.paper.numbers.TABLES) to stand beside; None: whichever has it, not quoted
     groups : of the column "group", by system; others are "multi-modal"
     """
     if "ninapro" in dataset:
