@@ -118,7 +118,7 @@ def test_pairs_are_drawn_by_gesture_whole_recordings_and_smaller_draws_lie_in_la
 
 
 # METHOD 9, row by row: each alternative, and whether an experiment trains it. Of three rows docs/former_choices.md
-# tells: SoftCLIP alone (page 14), NinaPro by session, a mirrored left arm
+# tells: SoftCLIP alone (an experiment elsewhere), NinaPro by session, a mirrored left arm
 METHOD_9 = {
     "zero-shot query pooling": {"mean": False},
     "gallery exclusion": {"not-self": False, "other-users": False},
