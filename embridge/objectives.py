@@ -164,6 +164,11 @@ def fingertip_step(reader: Reader) -> int:
     return FINGERTIP_STEP if reader.pose_store.kind == "waveform" else 1
 
 
+def target(reader: Reader, pose: Tensor) -> Tensor:
+    """Stored pose (B, J, T) as it is predicted: rad, or z-scores where J is not 20."""
+    return pose.float() if pose.shape[1] == N_ANGLES else reader.scale_pose(pose)
+
+
 class RegressionTask:
     """Train a regressor on windows ``ids``; validate it, for early stopping, on ``validation_ids``.
 
@@ -192,13 +197,9 @@ class RegressionTask:
         """Make dropout a function of (seed, epoch, step, rank): a resumed run draws what it would have drawn."""
         torch.manual_seed(seed_of("dropout", self.config.seed, epoch, step, distributed.rank()))
 
-    def target(self, pose: Tensor) -> Tensor:
-        """Stored pose (B, J, T) as it is predicted: rad, or z-scores where J is not 20."""
-        return pose.float() if pose.shape[1] == N_ANGLES else self.reader.scale_pose(pose)
-
     def loss(self, batch: dict[str, Tensor], n: int):
         """The loss of this rank's batch, weighed by its share of the n samples of the global one, and its parts."""
-        emg, pose = self.reader.scale_emg(batch["emg"]), self.target(batch["pose"])
+        emg, pose = self.reader.scale_emg(batch["emg"]), target(self.reader, batch["pose"])
         loss, parts = regression_loss(*predict(self.model, emg, pose), self.step)
         share = distributed.share(n)
         return share * loss, {name: share * value for name, value in parts.items()}
@@ -210,11 +211,30 @@ class RegressionTask:
         total = 0.0
         for start in range(0, len(self.validation_ids), AT_ONCE):
             ids = self.validation_ids[start : start + AT_ONCE]
-            pose = self.target(self.reader.unscaled_pose(ids))
+            pose = target(self.reader, self.reader.unscaled_pose(ids))
             loss, _ = regression_loss(*predict(self.model, self.reader.emg(ids), pose), self.step)
             total += loss.item() * len(ids)
         self.model.train()
         return total / len(self.validation_ids)
+
+
+@torch.no_grad()
+def beats_constant(model: Regressor, reader: Reader, ids: np.ndarray) -> bool:
+    """Whether a regressor's mean absolute error on windows ``ids`` is below that of any constant pose.
+
+    The best constant is each joint's median over these very windows, so that no network which answers every window
+    alike is below it, whatever it was trained on. Compared at the samples whose fingertips are (or all frames).
+    """
+    model.eval()
+    step, error, poses = fingertip_step(reader), 0.0, []
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        both = predict(model, reader.emg(part), target(reader, reader.unscaled_pose(part)))
+        predicted, true = (angles[..., ::step].float() for angles in both)
+        error += (predicted - true).abs().double().sum().item()
+        poses.append(true.transpose(0, 1).flatten(1).cpu())  # (J, windows * steps)
+    poses = torch.cat(poses, dim=1)
+    return error < (poses - poses.median(dim=1, keepdim=True).values).abs().double().sum().item()
 
 
 @torch.no_grad()

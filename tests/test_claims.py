@@ -13,7 +13,7 @@ from embridge.paper import claims
 from embridge.paper.claims import Evidence, Number
 from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import IMPROVING, MERGED, STOPPED, read_results, row
+from embridge.paper.results import CONSTANT, IMPROVING, MERGED, STOPPED, read_results, row
 from embridge.paper.scoring import evaluate_predictions
 from embridge.run.cli import ROOT
 from runner import report
@@ -128,6 +128,8 @@ WITH_BASELINES = claim(*beats(["EMBridge"], ["EMG-MAE", "PoseT", "Vemg2pose"], [
         ((0.5, 0.5, 0.5), {"PoseT": STOPPED, "Vemg2pose": STOPPED}, "holds"),
         ((0.5, 0.5, 0.5), {"PoseT": STOPPED, "Vemg2pose": IMPROVING}, f"{UNFINISHED} (Vemg2pose)"),
         ((0.5, 0.5, 0.5), {"PoseT": STOPPED}, f"{UNFINISHED} (Vemg2pose)"),  # its row says nothing
+        ((0.5, 0.5, 0.5), {"PoseT": STOPPED, "Vemg2pose": CONSTANT}, f"{UNFINISHED} (Vemg2pose, {CONSTANT})"),
+        ((0.5, 0.5, 0.5), {"PoseT": CONSTANT}, f"{UNFINISHED} (PoseT, {CONSTANT}; Vemg2pose)"),
         ((0.5, 0.9, 0.9), {}, f"{UNFINISHED} (PoseT; Vemg2pose)"),
         ((0.5, 0.9, 0.5), {"PoseT": STOPPED, "Vemg2pose": STOPPED}, "does not hold"),
         ((0.9, 0.5, 0.5), {"PoseT": IMPROVING}, "does not hold"),  # by a baseline that regresses nothing

@@ -128,7 +128,7 @@ def test_without_twenty_joints_the_loss_is_l1_of_z_scores():
 def test_the_target_is_in_radians_and_covers_what_the_network_covers():
     task = Task(MODELS["Vemg2pose"](20))
     pose = task.reader.pose_store.read_pose(IDS[:3])
-    assert torch.equal(task.target(torch.from_numpy(task.reader.pose_store.pose_f16[IDS[:3]])), pose)
+    assert torch.equal(objectives.target(task.reader, torch.from_numpy(task.reader.pose_store.pose_f16[IDS[:3]])), pose)
     predicted, true = objectives.predict(task.model, task.reader.emg(IDS[:3]), pose)
     assert torch.equal(true, pose[..., 22:]) and predicted.shape == true.shape
 
@@ -140,6 +140,23 @@ def test_a_tracking_network_is_given_the_true_pose_of_the_first_covered_sample()
     pose = torch.randn(2, 20, T)
     objectives.predict(model, torch.randn(2, 4, T), pose)
     assert torch.equal(seen[0], pose[..., 22])
+
+
+@pytest.mark.parametrize("n_joints", [20, 18])  # of a glove's 18 sensors the z-scores are compared
+@pytest.mark.parametrize(
+    ("share", "beats"),  # of what is true of a window, beside the best constant
+    [(0.0, False), (0.01, True), (1.0, True), (-0.2, False)],
+)
+def test_a_network_that_answers_every_window_alike_beats_no_constant_pose(monkeypatch, share, beats, n_joints):
+    """Answers the median of these very windows, which no constant beats, plus a share of what is true of each."""
+    monkeypatch.setattr(objectives, "AT_ONCE", 3)  # 3, 3 and 1
+    scaled = reader(n_joints)
+    pose = objectives.target(scaled, scaled.pose_store.read_pose(VALIDATION))
+    best = pose[..., :: objectives.FINGERTIP_STEP].transpose(0, 1).flatten(1).median(1).values[:, None]
+    answers = iter((best + share * (pose - best)).split(3))
+    model = Regressor()
+    model.outputs = lambda x, first_pose=None: (next(answers), None)
+    assert objectives.beats_constant(model, scaled, VALIDATION) == beats
 
 
 def test_a_rank_s_loss_counts_by_its_share(monkeypatch):

@@ -21,7 +21,7 @@ from embridge.grids import DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
 from embridge.losses import alignment_loss
 from embridge.paper import explore, open_choices, records, scoring, tables
 from embridge.paper.differences import DIFFERENCE
-from embridge.paper.results import IMPROVING, KEY, STOPPED, Page
+from embridge.paper.results import CONSTANT, IMPROVING, KEY, STOPPED, Page
 from embridge.study import Study
 from embridge.trained import build, paired_subset
 
@@ -374,20 +374,26 @@ def test_a_regressor_is_scored_by_probe_and_angle_and_stops_on_tuning_users(stud
 
 
 @pytest.mark.parametrize(
-    ("validations", "patience", "ended"),
+    ("validations", "patience", "beats", "ended"),
     [
-        ([3, 1, 2, 2], 2, STOPPED),
-        ([3, 1, 1, 1], 2, STOPPED),  # equal is not better
-        ([3, 2, 1, 2], 2, IMPROVING),  # the cap came first
-        ([3, 1, 2, 2], None, IMPROVING),
+        ([3, 1, 2, 2], 2, True, STOPPED),
+        ([3, 1, 1, 1], 2, True, STOPPED),  # equal is not better
+        ([3, 2, 1, 2], 2, True, IMPROVING),  # the cap came first
+        ([3, 1, 2, 2], None, True, IMPROVING),
+        ([3, 1, 2, 2], 2, False, CONSTANT),
+        ([3, 2, 1, 2], 2, False, CONSTANT),
     ],
 )
-def test_how_a_regressor_s_training_ended_is_a_row(validations, patience, ended):
+def test_how_a_regressor_s_training_ended_is_a_row(monkeypatch, validations, patience, beats, ended):
+    monkeypatch.setattr(
+        records, "beats_constant", lambda model, reader, ids: beats if (model, ids) == ("net", [1, 2, 3]) else None
+    )
     log = pd.DataFrame({"epoch": range(1, 5), "validation": validations})
     fake = SimpleNamespace(
         dataset="simulated", profile=SimpleNamespace(name="long"), seed=1,
-        run=lambda name: SimpleNamespace(log=log, key="abc"),
-        configs=lambda experiment: (None, SimpleNamespace(patience=patience)), validated=lambda: ([0], [1, 2, 3]),
+        run=lambda name: SimpleNamespace(log=log, key="abc", model="net"), reader=lambda shape, emg_norm: None,
+        configs=lambda experiment: (None, SimpleNamespace(patience=patience, emg_norm="window")),
+        validated=lambda: ([0], [1, 2, 3]),
     )  # fmt: skip
     found = records.stopping_row(fake, "PoseT")
     assert (found["system"], found["metric"], found["value"], found["options"]) == ("PoseT", "epochs", 4, ended)
@@ -405,7 +411,8 @@ def test_quick_reads_the_regressor_that_long_trained_until_it_stopped(study, mon
     assert kept.file == file and records.recorded(long, "PoseT").rows == kept.rows
     (ended,) = (r for r in kept.rows if r["metric"] == "epochs")
     assert ended["value"] == len(about["validation"]) == len(about["loss"]) > TINY.align.epochs
-    assert ended["options"] == (IMPROVING if min(about["validation"]) == about["validation"][-1] else STOPPED)
+    improving = min(about["validation"]) == about["validation"][-1]
+    assert ended["options"] in (CONSTANT, IMPROVING if improving else STOPPED)
     assert ended["n"] == len(study.validated()[1])
     assert quick.key(EXPERIMENTS["PoseT"]) != long.key(EXPERIMENTS["PoseT"])
     page = Page("05_page", study.out / "epochs", context={})

@@ -17,7 +17,7 @@ from embridge.paper import table_cells as tc
 from embridge.paper.claims_list import CLAIMS, MARGIN, RULE, Cell, Claim
 from embridge.paper.differences import comparable, paired, quadrature, score_of, seed_spread
 from embridge.paper.numbers import CELLS
-from embridge.paper.results import STOPPED
+from embridge.paper.results import CONSTANT, STOPPED
 from embridge.statistics import mean_over_groups, spread_over_seeds, widened
 
 HOLDS, OPPOSITE, OPEN = "holds", "does not hold", "cannot tell on this dataset"
@@ -144,9 +144,13 @@ class Evidence:
         return Number(*widened(*mean_over_groups(values.to_numpy(), values.index), half), origins)
 
     def unfinished(self, cells: Sequence[Cell]) -> list[str]:
-        """Systems that regress pose and of which rows do not say, for each seed, that validation stopped improving."""
+        """Systems that regress pose and of which rows do not say, for each seed, that validation stopped improving.
+
+        One that is no better than a constant pose stopped before it learned anything: it says so behind its name.
+        """
         ended = {c.system: tc.select(self._ended, system=c.system)["options"] for c in cells if c.system in REGRESSORS}
-        return [s for s, how in ended.items() if how.empty or (how != STOPPED).any()]
+        open_ones = {s: how for s, how in ended.items() if how.empty or (how != STOPPED).any()}
+        return [f"{s}, {CONSTANT}" if (how == CONSTANT).any() else s for s, how in open_ones.items()]
 
     def _other_k(self, *cells: Cell) -> Number:
         """One cell less the other, of the same trainings with another k: a mean over the seeds that have both.

@@ -19,7 +19,8 @@ from embridge.datasets import SIMULATED
 from embridge.experiments import EXPERIMENTS, UNTRAINED, slug
 from embridge.files import write_atomically
 from embridge.grids import NEIGHBOURS
-from embridge.paper.results import IMPROVING, STOPPED, Record, as_text, read_rows, row
+from embridge.objectives import beats_constant
+from embridge.paper.results import CONSTANT, IMPROVING, STOPPED, Record, as_text, read_rows, row
 from embridge.paper.scoring import Outcome, angle_row, few_shot, of_study, probe_outcome, zero_shot_outcomes
 from embridge.provenance import ROOT
 from embridge.study import Study
@@ -102,15 +103,19 @@ def evaluation_rows(study: Study, name: str) -> list[dict]:
 
 
 def stopping_row(study: Study, name: str) -> dict:
-    """How a regressor's training ended: a row of metric "epochs", how many, with STOPPED or IMPROVING as ``options``.
+    """How a regressor's training ended: a row of metric "epochs", how many, with one of three as ``options``.
 
     STOPPED: early stopping ended it, so that its best validation lies as many epochs back as its patience; IMPROVING:
-    its epochs ended first, or it has no patience. ``n`` counts the windows of its validation.
+    its epochs ended first, or it has no patience; CONSTANT: however it ended, the weights that were kept do not beat
+    a constant pose on the windows of its validation, which ``n`` counts.
     """
-    run, patience = study.run(name), study.configs(EXPERIMENTS[name])[1].patience
+    run, (shape, train) = study.run(name), study.configs(EXPERIMENTS[name])
+    ids = study.validated()[1]
     since_best = len(run.log) - 1 - int(run.log["validation"].argmin())  # the first of equal ones, as training keeps it
-    ended = STOPPED if patience is not None and since_best >= patience else IMPROVING
-    how = of_study(study, run_key=run.key, protocol="regression", metric="epochs", n=len(study.validated()[1]))
+    ended = STOPPED if train.patience is not None and since_best >= train.patience else IMPROVING
+    if not beats_constant(run.model, study.reader(shape, train.emg_norm), ids):
+        ended = CONSTANT
+    how = of_study(study, run_key=run.key, protocol="regression", metric="epochs", n=len(ids))
     return row(**how, system=name, value=len(run.log), options=ended)
 
 

@@ -43,6 +43,7 @@ KEY = tuple(c for c in COLUMNS if c not in _NOT_KEY)
 EACH = ("class", "user", "true", "predicted", "draw", "value", "low", "high", "n")  # differ from row to row of a kind
 MERGED = ("results.csv", "user_recalls.json")  # the second: single users' recalls, of which there are most
 STOPPED, IMPROVING = "stopped improving", "still improving"  # options of a regressor's row of "epochs"
+CONSTANT = "no better than a constant pose"  # a third, whether it stopped or not
 SCREEN_WIDTH = 800  # CSS pixels of a figure in a notebook: its type is then as large as the text's
 
 
