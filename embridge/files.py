@@ -131,12 +131,8 @@ def read_json(path: Path, missing: str = "", again: str = "fetch it again") -> d
 def read_npz(file: Path) -> dict[str, np.ndarray]:
     """Every array of an ``.npz`` that ``numpy.savez`` wrote, by name; the CRC of each is checked.
 
-    Raises ValueError for another file and where an array holds Python objects, which a pickle would make (RELIABILITY
-    28); OSError and zipfile.BadZipFile as numpy does.
+    Raises zipfile.BadZipFile for another file (which numpy.load would take for an array or a pickle), ValueError where
+    an array holds Python objects, which a pickle would make (RELIABILITY 28), and OSError as numpy does.
     """
-    with open(file, "rb") as stream:
-        if stream.read(2) != b"PK":  # numpy would take another file for an array or a pickle
-            raise ValueError("it is no zip archive")
-        stream.seek(0)
-        with np.load(stream, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+    with np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+        return dict(stored)
