@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -202,14 +203,12 @@ class Ahead:
         self.stream = torch.cuda.Stream(device) if torch.device(device).type == "cuda" else None
 
     def __iter__(self) -> Iterator[dict]:
-        parts = iter(self.parts)
         with ThreadPoolExecutor(1, "ahead") as pool:
-            pending = next((pool.submit(self._load, part) for part in parts), None)
-            while pending is not None:
+            loads = (pool.submit(self._load, part) for part in self.parts)
+            for load, _ in pairwise(chain(loads, [None])):  # the next one is submitted before this one is used
                 began = time.perf_counter()
-                batch, ready = pending.result()
+                batch, ready = load.result()
                 self.waited += time.perf_counter() - began
-                pending = next((pool.submit(self._load, part) for part in parts), None)
                 if ready is not None:
                     current = torch.cuda.current_stream()
                     current.wait_event(ready)

@@ -5,7 +5,7 @@ one file is open in a process, and none between calls.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -69,12 +69,8 @@ def open_emg2pose(
         recordings, skipped = _from_csv(*read_metadata(tables), files)
     else:
         recordings, skipped = _from_attributes(folder, files, skip_broken)
-    return source(folder, recordings, READER_VERSION, simulated, (*skipped, *left))
-
-
-def source(folder: Path, recordings: Iterable[Recording], version: str, simulated: bool, skipped: Iterable) -> Source:
-    """A Source of emg2pose's recordings, in whichever form they lie there."""
-    return Source("simulated" if simulated else "emg2pose", folder, recordings, version, simulated, skipped, True)
+    name = "simulated" if simulated else "emg2pose"
+    return Source(name, folder, recordings, READER_VERSION, simulated, (*skipped, *left), True)
 
 
 def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:

@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
     people = [row for path in tree.named("participants.tsv") for row in read_table(path, *PARTICIPANT)]
     users = {row["participant_id"]: row["original_user"] for row in people}
     listed = [row for path in tree.named("scans.tsv") for row in read_table(path, "filename")]
-    scans = {_last(row["filename"]): row for row in listed}  # by file name, which is unique in a dataset
+    scans = {PureWindowsPath(row["filename"]).name: row for row in listed}  # by file name, which is unique in a dataset
     recordings, described, skipped = {}, [], tree.left
     for path in files:
         if is_absent(path, HEADER_BYTES):
@@ -102,7 +102,8 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
         described.append((recording.key, *said[:-1], events))
     _tell(folder, recordings, skipped, len(files))
     version = f"{READER_VERSION}-{fingerprint(sorted(described, key=lambda row: row[0]))}"
-    return emg2pose.source(folder, [recordings[key] for key in sorted(recordings)], version, simulated, skipped)
+    name, found = "simulated" if simulated else "emg2pose", [recordings[key] for key in sorted(recordings)]
+    return Source(name, folder, found, version, simulated, skipped, True)
 
 
 def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[str, str]], n: int) -> None:
@@ -126,7 +127,7 @@ def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | Non
     def told(name: str, column: str) -> str:
         return _known(sidecar.get(name)) or _known(scan.get(column))
 
-    key = re.sub(r"\.(hdf5|h5)$", "", _last(told("SourceFile", "source_file")))
+    key = re.sub(r"\.(hdf5|h5)$", "", PureWindowsPath(told("SourceFile", "source_file")).name)  # behind / or \
     if not key:
         expected = "expected SourceFile in its .json or source_file in scans.tsv, found neither"
         raise InputError(f"{path}: {expected}; fetch these sidecars")
@@ -156,11 +157,6 @@ def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | Non
     about |= {"key": key, "path": path, "hand": hand, "gesture": gesture, "sample_rate": emg2pose.SAMPLE_RATE}
     read = {"loader": partial(_load, said=said), "counter": partial(_count, said=said)}
     return Recording(**about, **read), said
-
-
-def _last(name: str) -> str:
-    """A file's name without the folders that may come with it."""
-    return re.split(r"[/\\]", name)[-1]
 
 
 def _known(value) -> str:
