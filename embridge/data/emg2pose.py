@@ -7,7 +7,6 @@ one file is open in a process, and none between calls.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -188,14 +187,14 @@ def _count(recording: Recording) -> int:
 
 
 def _load(recording: Recording) -> Signals:
-    """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
+    """Read one session: (T, 16) EMG and (T, 20) angles in rad, one segment, with breaks where the clock has gaps."""
     with _opened(recording.path) as group:
         _check_layout(recording.path, group["timeseries"])
         rate = group.attrs.get("sample_rate", SAMPLE_RATE)
         series = group["timeseries"][:]
     breaks = _breaks(recording.path, series["time"], rate)
-    segments = [Segment(a, b, recording.gesture) for a, b in pairwise((0, *breaks, len(series)))]
-    return Signals(_by_channel(series["emg"]), _by_channel(series["joint_angles"]), segments, breaks)
+    segment = Segment(0, len(series), recording.gesture)
+    return Signals(_by_channel(series["emg"]), _by_channel(series["joint_angles"]), (segment,), breaks)
 
 
 def _by_channel(values: np.ndarray) -> np.ndarray:
