@@ -62,9 +62,7 @@ def open_emg2pose(
         )
     if verify:
         _verify(folder, files)
-    tables = [path for path in below if path.name in METADATA_NAMES]
-    tables.sort(key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name)))
-    if tables:
+    if tables := [path for path in below if path.name in METADATA_NAMES]:
         recordings, skipped = _from_csv(*read_metadata(tables), files)
     else:
         recordings, skipped = _from_attributes(folder, files, skip_broken)
@@ -73,12 +71,12 @@ def open_emg2pose(
 
 
 def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
-    """The first of these tables that has COLUMNS, and its rows, one a file, all columns text.
+    """The least deep of these tables that has COLUMNS, and its rows, one a file, all columns text.
 
     Raises InputError for a table that is not whole, a split of another spelling, and where none has the columns.
     """
     lacking = []
-    for csv in tables:
+    for csv in sorted(tables, key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name))):
         with reading.readable(csv, "CSV file in UTF-8", OSError, ValueError):  # a link to nothing; pandas' own errors
             if (size := csv.stat().st_size) > MOST_METADATA:
                 told = f"expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again"

@@ -74,9 +74,8 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
     if importlib.util.find_spec("edfio") is None:
         install = "which is not installed; run pip install '.[bids]' in the clone of this repository"
         raise InputError(f"emg2pose: EMG-BIDS in {folder} is read with edfio, {install}")
-    named = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
-    table = sorted(named, key=lambda path: (len(path.parts), path.name))
-    rows = emg2pose.read_metadata(table)[1].set_index("filename").to_dict("index") if table else None
+    csvs = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
+    rows = emg2pose.read_metadata(csvs)[1].set_index("filename").to_dict("index") if csvs else None
     people = [row for path in tree.named("participants.tsv") for row in read_table(path, *PARTICIPANT)]
     users = {row["participant_id"]: row["original_user"] for row in people}
     listed = [row for path in tree.named("scans.tsv") for row in read_table(path, "filename")]

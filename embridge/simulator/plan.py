@@ -64,9 +64,7 @@ class PlannedFile:
 
     def row(self) -> dict[str, str]:
         """The file's row of ``metadata.csv``, all of emg2pose's columns in their order."""
-        held_out_user = str(self.generalization.startswith("user"))
-        held_out_stage = str(self.generalization.endswith("stage"))
-        held_out = {"held_out_user": held_out_user, "held_out_stage": held_out_stage}
+        held_out = {f"held_out_{what}": str(what in self.generalization) for what in ("user", "stage")}
         return {name: held_out.get(name) or getattr(self, name) for name in COLUMNS}
 
 
