@@ -10,7 +10,6 @@ import os
 import socket
 import tempfile
 import tomllib
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # flock's answers on Lustre or NFS that is mounted without it
 
@@ -73,8 +72,7 @@ def exclusive(path: Path, timeout: float = -1) -> Iterator[None]:
                 raise
     if not lock.is_locked or place != path:
         others = places[place] if lock.is_locked else ""
-        told = f"{path.parent} lies on a file system without locks: let no processes {others}write there meanwhile"
-        warnings.warn(told, EMBridgeWarning, stacklevel=3)
+        warn(f"{path.parent} lies on a file system without locks: let no processes {others}write there meanwhile", 3)
     try:
         yield
     finally:

@@ -4,7 +4,6 @@ The CSV is trusted over the attributes in the files: their ``stage`` may carry a
 one file is open in a process, and none between calls.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from embridge.data import recordings as reading
 from embridge.data.hand import FINGERS
 from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 from embridge.files import read_toml, sha256
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
@@ -100,8 +99,7 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
 def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path]):
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
     if unknown := sorted(set(files) - set(rows.filename)):
-        told = f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}"
-        warnings.warn(told, EMBridgeWarning, stacklevel=3)
+        warn(f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}", 3)
     if rows.empty:
         raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
     named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
@@ -110,8 +108,7 @@ def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path]):
 
 
 def _from_attributes(folder: Path, files: dict[str, Path], skip_broken: bool):
-    told = f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split"
-    warnings.warn(told, EMBridgeWarning, stacklevel=3)
+    warn(f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split", 3)
     recordings, skipped = [], []
     for stem, path in files.items():
         try:
@@ -122,7 +119,7 @@ def _from_attributes(folder: Path, files: dict[str, Path], skip_broken: bool):
             continue
         user, session, stage, hand = (x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in found)
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
-            warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
+            warn(f"{path}: its attribute says side {hand}, its name does not", 3)
         gesture = stage.removesuffix("_both")
         recordings.append(_recording(path, user=user, session=session, gesture=gesture, hand=hand))
     return recordings, skipped
@@ -218,7 +215,7 @@ def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
     elif len(step) and not 0.99 < np.median(step) < 1.01:
         problem = f"its clock ticks every {np.median(step) / SAMPLE_RATE:g} s, expected {1 / SAMPLE_RATE:g}"
     if problem and len(time) < CLOCK_MIN:
-        warnings.warn(f"{path}: {problem}; too short to matter", EMBridgeWarning, stacklevel=4)
+        warn(f"{path}: {problem}; too short to matter", 4)
         return ()
     if problem:
         raise InputError(f"{path}: {problem}; resample or leave the file out")

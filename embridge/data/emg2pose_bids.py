@@ -9,7 +9,6 @@ process, and none between calls.
 import importlib.util
 import os
 import re
-import warnings
 from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from embridge.data import emg2pose
 from embridge.data.bdf import BLOCK, EMG, JOINTS, Header, read_header, read_samples
 from embridge.data.bids import DESCRIPTION, MISSING, Tree, entities, is_absent, read_table
 from embridge.data.recordings import Recording, Segment, Signals, Source, leave_out
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 
 ENDING, OTHERS = "_emg.bdf", (".hdf5", *emg2pose.METADATA_NAMES)
 READER_VERSION = "emg2pose-bids-1"
@@ -112,11 +111,10 @@ def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[st
         raise InputError(f"emg2pose: none of the {n} *{ENDING} files below {folder} can be used, first {name}: {why}")
     for reason in (UNFETCHED, UNLISTED):
         if names := [name for name, why in skipped if why == reason]:
-            said = f"{folder}: {len(names)} of {n} recordings are left out, first {names[0]}: {reason}"
-            warnings.warn(said, EMBridgeWarning, stacklevel=4)
+            warn(f"{folder}: {len(names)} of {n} recordings are left out, first {names[0]}: {reason}", 4)
     if not any(recording.split for recording in recordings.values()):
         said = f"{folder} holds neither {' nor '.join(emg2pose.METADATA_NAMES)}, and no split in scans.tsv"
-        warnings.warn(f"{said}: recordings have no split", EMBridgeWarning, stacklevel=4)
+        warn(f"{said}: recordings have no split", 4)
 
 
 def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | None) -> tuple[Recording, Described]:
@@ -211,7 +209,7 @@ def _load(recording: Recording, *, said: Described) -> Signals:
     pose *= np.float32(unit)
     if lost := int(((largest * unit < ABOUT_ZERO) & ~failed).sum()):
         said = f"{path}: {lost} frames hold angles of about 0 outside {FAILED} and count as poses; look whether its"
-        warnings.warn(f"{said} annotations and events.tsv are whole", EMBridgeWarning, stacklevel=3)
+        warn(f"{said} annotations and events.tsv are whole", 3)
     pose[:, failed] = 0
     return Signals(emg.T, pose.T, (Segment(0, n, recording.gesture),), failed=failed)
 
