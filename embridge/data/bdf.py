@@ -31,12 +31,8 @@ class Header(NamedTuple):
     n_records: int  # data records
     record_bytes: int
     record_samples: int  # of each channel in a data record
+    n_samples: int  # of each channel, with those that only fill the last data record
     dimension: str  # what it gives as the joints' unit; "uV" in the release
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of each channel, with those that only fill the last data record."""
-        return self.n_records * self.record_samples
 
 
 def read_header(path: Path) -> Header:
@@ -115,4 +111,4 @@ def _header(path: Path, file: BinaryIO) -> Header:
     dimensions = sorted({of_each[labels.index(label)] for label in JOINTS})
     if len(dimensions) > 1:
         raise InputError(f"{path}: expected one unit for all joints, found {' and '.join(dimensions)}; fetch it again")
-    return Header(raw, n_records, record_bytes, lengths[at[0]], dimensions[0])
+    return Header(raw, n_records, record_bytes, lengths[at[0]], n_records * lengths[at[0]], dimensions[0])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from embridge.data import recordings as reading
-from embridge.data.hand import FINGERS
+from embridge.data.hand import FINGERS, N_ANGLES
 from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
 from embridge.errors import InputError, warn
 from embridge.files import read_toml, sha256
@@ -23,7 +23,7 @@ COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split
 READER_VERSION = "emg2pose-1"
 MOST_METADATA = 2**26  # bytes, ten times what the dataset's 25,253 rows take; pandas needs many times a CSV's size
 SAMPLE_RATE = 2000.0  # Hz
-N_CHANNELS, N_ANGLES = 16, 20
+N_CHANNELS = 16
 MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
 BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says

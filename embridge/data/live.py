@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from scipy.signal import sosfilt, sosfilt_zi
 
 from embridge.config import WindowConfig, positive
 from embridge.data.cutting import HUGE
@@ -28,8 +29,6 @@ class CausalFilter:
         self.state = self.last = None
 
     def __call__(self, emg: np.ndarray) -> np.ndarray:
-        from scipy.signal import sosfilt, sosfilt_zi
-
         first = np.zeros(emg.shape[1]) if self.last is None else self.last
         x = np.concatenate([first[None], emg], dtype=np.float64)
         good = np.abs(x) < HUGE
