@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from embridge import distributed
 from embridge.data.batches import Reader
-from embridge.errors import InputError, warn
+from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import MOST_USERS, Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.losses import OF_COMMUNITIES
@@ -42,7 +43,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
             text = f"{name}_patch of {seconds * tokens.patch / tokens.steps:g} s leaves over the last "
             text += f"{round(of * left / tokens.steps)} of each window's {of} samples, which nothing reads"
             text += f"; set one that divides {seconds:g} s, or another window"
-            warn(text, 3)
+            warnings.warn(text, EMBridgeWarning, stacklevel=3)
     if experiment.kind == "regressor":
         model = regressor(experiment.name, shape)
     elif experiment.aligned:
@@ -125,7 +126,7 @@ class Run:
                 try:
                     return read_npz(file)["array"]
                 except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                    warn(f"{file} is damaged ({error}); made again", 2)
+                    warnings.warn(f"{file} is damaged ({error}); made again", EMBridgeWarning, stacklevel=2)
             array, buffer = make(), io.BytesIO()
             made = json.dumps({"weights_sha256": self.done["weights_sha256"], **provenance}).encode()
             np.savez(buffer, array=array, provenance=np.frombuffer(made, np.uint8))
