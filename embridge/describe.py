@@ -143,7 +143,7 @@ def _minimum_jerk(t: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.nd
     return values[i] + (values[i + 1] - values[i]) * (u * u * u * (10 + u * (6 * u - 15)))
 
 
-def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed: int = 0, style: Style = Style()):
+def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed: int = 0):
     """A gallery of described gestures alone, for :class:`~embridge.inference.Recogniser` or ``zero_shot``.
 
     ``embedder`` is what ``embridge.load`` makes of a run that embeds poses, ``names`` are keys of DESCRIPTIONS, with
@@ -154,5 +154,5 @@ def gallery(embedder, names: Iterable[str] = DESCRIPTIONS, *, n: int = 100, seed
     if unknown := [name for name in names if name not in DESCRIPTIONS]:
         raise InputError(f"no description of {', '.join(unknown)}; described are {', '.join(DESCRIPTIONS)}")
     # a gesture at a time: windows of all take 0.5 GB
-    poses = [embedder.encode_pose(windows(DESCRIPTIONS[k], n, embedder.windows, seed=seed, style=style)) for k in names]
+    poses = [embedder.encode_pose(windows(DESCRIPTIONS[k], n, embedder.windows, seed=seed)) for k in names]
     return np.concatenate(poses), np.repeat(np.arange(len(names)), n)

@@ -1,5 +1,7 @@
 """What a user's input or a notebook can end a run with, and the one warning."""
 
+import warnings
+
 
 class InputError(ValueError):
     """Bad input, told in one sentence: what, where, expected, found, what to do.
@@ -10,6 +12,11 @@ class InputError(ValueError):
 
 class EMBridgeWarning(Warning):
     """Something in the input was odd and the run goes on without it: told once, in one sentence."""
+
+
+def warn(text: str, stacklevel: int) -> None:
+    """Give an :class:`EMBridgeWarning`; ``stacklevel`` as in a call of ``warnings.warn`` at this place."""
+    warnings.warn(text, EMBridgeWarning, stacklevel=stacklevel + 1)
 
 
 class NotebookFailed(RuntimeError):

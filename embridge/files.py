@@ -10,7 +10,6 @@ import os
 import socket
 import tempfile
 import tomllib
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # flock's answers on Lustre or NFS that is mounted without it
 
@@ -73,8 +72,7 @@ def exclusive(path: Path, timeout: float = -1) -> Iterator[None]:
                 raise
     if not lock.is_locked or place != path:
         others = places[place] if lock.is_locked else ""
-        told = f"{path.parent} lies on a file system without locks: let no processes {others}write there meanwhile"
-        warnings.warn(told, EMBridgeWarning, stacklevel=3)
+        warn(f"{path.parent} lies on a file system without locks: let no processes {others}write there meanwhile", 3)
     try:
         yield
     finally:
@@ -131,12 +129,8 @@ def read_json(path: Path, missing: str = "", again: str = "fetch it again") -> d
 def read_npz(file: Path) -> dict[str, np.ndarray]:
     """Every array of an ``.npz`` that ``numpy.savez`` wrote, by name; the CRC of each is checked.
 
-    Raises ValueError for another file and where an array holds Python objects, which a pickle would make (RELIABILITY
-    28); OSError and zipfile.BadZipFile as numpy does.
+    Raises zipfile.BadZipFile for another file (which numpy.load would take for an array or a pickle), ValueError where
+    an array holds Python objects, which a pickle would make (RELIABILITY 28), and OSError as numpy does.
     """
-    with open(file, "rb") as stream:
-        if stream.read(2) != b"PK":  # numpy would take another file for an array or a pickle
-            raise ValueError("it is no zip archive")
-        stream.seek(0)
-        with np.load(stream, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+    with np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+        return dict(stored)

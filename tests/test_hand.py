@@ -44,9 +44,8 @@ def test_zero_is_a_flat_open_hand_with_straight_digits():
     assert 170 < tips[2, 1] < 200, "a hand is about 180 mm long"
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_bones_keep_the_published_lengths(side):
-    points = landmarks(random_angles(50), hand=side)
+def test_bones_keep_the_published_lengths():
+    points = landmarks(random_angles(50))
     for lengths, root in zip(hand.SEGMENTS, ROOT.values(), strict=True):
         found = np.linalg.norm(np.diff(points[:, root : root + 4], axis=1), axis=2)
         np.testing.assert_allclose(found, np.broadcast_to(lengths, found.shape), rtol=1e-12)
@@ -117,11 +116,8 @@ def test_gestures_look_like_themselves():
         assert np.linalg.norm(fist[tip]) < 0.65 * np.linalg.norm(landmarks(np.zeros(20))[tip])
 
 
-def test_left_hand_is_the_mirror_image():
-    angles = random_angles(4, 3)
-    right, left = landmarks(angles), landmarks(angles, hand="left")
-    assert right.shape == (4, 3, 21, 3)
-    np.testing.assert_array_equal(left, right * [-1, 1, 1])
+def test_leading_axes_stay_as_they_are():
+    assert landmarks(random_angles(4, 3)).shape == (4, 3, 21, 3)
 
 
 def test_torch_gives_the_same_and_carries_the_gradient():
@@ -138,8 +134,6 @@ def test_torch_gives_the_same_and_carries_the_gradient():
 def test_wrong_input_is_told():
     with pytest.raises(InputError, match="expected 20"):
         landmarks(np.zeros((3, 22)))
-    with pytest.raises(InputError, match="right"):
-        landmarks(np.zeros(20), hand="both")
 
 
 def test_projection_keeps_lengths():

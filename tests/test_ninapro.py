@@ -422,10 +422,7 @@ def test_recordings_and_their_labels_are_known_before_they_are_written(simulated
     for expected, real in zip(planned.recordings, simulated.recordings, strict=True):
         assert expected.n_samples() == real.n_samples()
         assert 0.85 < real.path.stat().st_size / simulator.file_bytes(real.n_samples()) < 1.01  # DB7 has fewer sensors
-        ours, theirs = expected.segments(), real.load().segments
-        assert [(s.gesture, s.repetition) for s in ours] == [(s.gesture, s.repetition) for s in theirs]
-        assert max(abs(a.start - b.start) for a, b in zip(ours, theirs, strict=True)) <= 200  # 0.1 s around the mean
-        assert max(abs(a.stop - b.stop) for a, b in zip(ours, theirs, strict=True)) <= 200
+        assert expected.segments() == real.load().segments
 
 
 def test_emg_follows_the_labels_and_movements_differ(simulated):

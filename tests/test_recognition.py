@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from embridge.config import ModelConfig, WindowConfig
-from embridge.data.batches import Reader, Statistics
-from embridge.data.signals import filter_emg, normalise_emg
+from embridge.data.batches import Reader, Statistics, normalise_emg
+from embridge.data.signals import filter_emg
 from embridge.errors import InputError
 from embridge.evaluation import zero_shot
 from embridge.inference import Embedder, Recogniser, filter_window

@@ -170,7 +170,7 @@ def test_fault_15_gaps_split_a_recording(tmp_path):
     data = series(6000)
     data["time"][1000:] += 0.25
     data["time"][4500:] += 3.0
-    signals = one(tmp_path, data).load()
+    signals = one(tmp_path, data).load().checked(tmp_path, 16, 20)
     assert signals.breaks == (1000, 4500)
     assert [(s.start, s.stop) for s in signals.segments] == [(0, 1000), (1000, 4500), (4500, 6000)]
 

@@ -6,7 +6,8 @@ import torch
 from scipy.signal import sosfreqz
 
 from embridge.config import WindowConfig
-from embridge.data.signals import channel_order, filter_emg, normalise_emg, ring, sections, unusable
+from embridge.data.batches import channel_order, normalise_emg
+from embridge.data.signals import filter_emg, ring, sections, unusable
 from embridge.errors import InputError
 
 CONFIG = WindowConfig()

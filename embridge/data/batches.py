@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from embridge.config import TrainConfig
-from embridge.data.signals import channel_order, normalise_emg
 from embridge.data.windows import WindowStore
 from embridge.errors import InputError
 
+DEAD = 1e-5  # an SD below this part of the largest value is rounding, not signal
 RESERVE = 24 * 2**30  # bytes of a GPU that stay free for weights and activations (paper size, B = 256: under 12 GiB)
 
 
@@ -79,6 +80,42 @@ class Windows:
         # threads of their own: a second team of OpenMP's, beside the step's, would stall both
         list(self.threads.map(copy, range(0, len(rows), share)))
         return out.to(self.device, non_blocking=True)
+
+
+def normalise_emg(x: Tensor, how: str, stats: dict | None = None) -> Tensor:
+    """Normalise a batch (B, C, T) of stored windows to float32; a channel without signal becomes zeros, never NaN.
+
+    ``how`` is "channel" (each window and channel over time, the usual meaning of E 3.2's "instance-normalized"),
+    "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored, by the
+    recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of the pre-training windows).
+    """
+    if how == "recording":
+        return x.float()
+    x = x.to(torch.float32, copy=True)  # every pass below is in place: the batch is larger than the processor's caches
+    if how == "train":
+        mean, std = (stats[name].to(x)[:, None] for name in ("mean", "std"))
+        x.sub_(mean)
+    elif how in ("channel", "window"):
+        axes = (-1,) if how == "channel" else (-2, -1)
+        mean = x.mean(axes, keepdim=True)
+        x.sub_(mean)
+        # a norm is one vectorised pass, torch.std three times as slow
+        std = torch.linalg.vector_norm(x, dim=axes, keepdim=True) / math.sqrt(x.numel() / mean.numel())
+    else:
+        raise ValueError(f"expected channel, window, recording or train, found {how}")
+    dead = std <= DEAD * mean.abs()
+    return x.mul_(torch.where(dead, 0.0, 1 / std))  # a dead channel's scale of 0 needs no mask
+
+
+def channel_order(shifts: Tensor, n_channels: int, ring: int | None = None) -> Tensor:
+    """The order of channels after a roll of channels 0..ring-1 by ``shifts`` (B,) places: (B, C) long (E A.6).
+
+    As ``torch.roll`` does it for each window; ``ring=None`` means all C. Channels behind the ring stay where they are.
+    """
+    n = n_channels if ring is None else ring
+    source = torch.arange(n_channels).repeat(len(shifts), 1)
+    source[:, :n] = (source[:, :n] - shifts[:, None]) % n
+    return source
 
 
 def to_device(x: Tensor, device: torch.device | str) -> Tensor:
@@ -202,14 +239,12 @@ class Ahead:
         self.stream = torch.cuda.Stream(device) if torch.device(device).type == "cuda" else None
 
     def __iter__(self) -> Iterator[dict]:
-        parts = iter(self.parts)
         with ThreadPoolExecutor(1, "ahead") as pool:
-            pending = next((pool.submit(self._load, part) for part in parts), None)
-            while pending is not None:
+            loads = (pool.submit(self._load, part) for part in self.parts)
+            for load, _ in pairwise(chain(loads, [None])):  # the next one is submitted before this one is used
                 began = time.perf_counter()
-                batch, ready = pending.result()
+                batch, ready = load.result()
                 self.waited += time.perf_counter() - began
-                pending = next((pool.submit(self._load, part) for part in parts), None)
                 if ready is not None:
                     current = torch.cuda.current_stream()
                     current.wait_event(ready)

@@ -21,7 +21,6 @@ PIECE = 2**22  # bytes that edfio is handed at a time: some 20 s
 BLOCK = 256  # bytes of the file's own header, and again of each channel's
 # the channels' headers lie together field by field: where one of 8 bytes begins, in bytes a channel
 DIMENSION, RANGE, N_SAMPLES = 96, (104, 112, 120, 128), 216  # RANGE: physical minimum and maximum, digital ones
-ANNOTATIONS = "BDF Annotations"  # the label of a channel that holds text
 NOT_BDF = ("BDF file", OSError, ValueError, IndexError, OverflowError)
 
 
@@ -32,13 +31,8 @@ class Header(NamedTuple):
     n_records: int  # data records
     record_bytes: int
     record_samples: int  # of each channel in a data record
-    places: tuple[int, ...]  # where EMG and JOINTS are among the channels that are no annotations
+    n_samples: int  # of each channel, with those that only fill the last data record
     dimension: str  # what it gives as the joints' unit; "uV" in the release
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of each channel, with those that only fill the last data record."""
-        return self.n_records * self.record_samples
 
 
 def read_header(path: Path) -> Header:
@@ -63,9 +57,9 @@ def read_samples(path: Path, n: int) -> tuple[np.ndarray, np.ndarray, list[tuple
             k = min(step, header.n_records - first)
             of_k = header.raw[:236] + str(k).encode().ljust(8) + header.raw[244:]  # as of a file of so many
             part = read_bdf(of_k + file.read(k * header.record_bytes))
-            block, signals = out[:, first * header.record_samples :][:, : k * header.record_samples], part.signals
-            for row, place in zip(block, header.places, strict=True):
-                signal = signals[place]
+            signals = {signal.label.strip(): signal for signal in part.signals}
+            for row, label in zip(out[:, first * header.record_samples :], EMG + JOINTS, strict=True):
+                row, signal = row[: k * header.record_samples], signals[label]
                 # one whose scale is a point is that constant: edfio gives raw integers
                 constant = signal.physical_min == signal.physical_max
                 row[:] = signal.physical_min if constant else signal.data[: len(row)]
@@ -117,5 +111,4 @@ def _header(path: Path, file: BinaryIO) -> Header:
     dimensions = sorted({of_each[labels.index(label)] for label in JOINTS})
     if len(dimensions) > 1:
         raise InputError(f"{path}: expected one unit for all joints, found {' and '.join(dimensions)}; fetch it again")
-    places = tuple(i - labels[:i].count(ANNOTATIONS) for i in at)
-    return Header(raw, n_records, record_bytes, lengths[at[0]], places, dimensions[0])
+    return Header(raw, n_records, record_bytes, lengths[at[0]], n_records * lengths[at[0]], dimensions[0])

@@ -161,7 +161,7 @@ def cut_signals(recording: Recording, signals: Signals, config: WindowConfig, ki
         flat = np.array([processing.is_flat(x) or not np.ptp(was, axis=0).any() for x, was in windows], bool)
         rows, counts["no_signal"] = rows[~flat], int(flat.sum())
     lost = {name: counted(mask, signals.segments, config) for name, mask in marks.items()}
-    lost["still_joints"] = np.flatnonzero(np.ptp(pose, axis=0) == 0).tolist() if len(pose) else []
+    lost["still_joints"] = np.flatnonzero(np.ptp(pose, axis=0) == 0).tolist()
     if len(good := pose[np.flatnonzero(~broken)[:: 1 + len(pose) // 100_000]].astype(np.float64)):
         coarse = good.std(axis=0) < COARSE * np.spacing(np.abs(good.mean(axis=0)).astype(np.float16))
         lost["coarse_joints"] = np.setdiff1d(np.flatnonzero(coarse), lost["still_joints"]).tolist()

@@ -4,10 +4,8 @@ The CSV is trusted over the attributes in the files: their ``stage`` may carry a
 one file is open in a process, and none between calls.
 """
 
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -15,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from embridge.data import recordings as reading
-from embridge.data.hand import FINGERS
+from embridge.data.hand import FINGERS, N_ANGLES
 from embridge.data.recordings import SPLITS, Recording, Segment, Signals, Source
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 from embridge.files import read_toml, sha256
 
 METADATA_NAMES = ("metadata.csv", "emg2pose_metadata.csv")
@@ -25,7 +23,7 @@ COLUMNS = ("filename", "user", "session", "stage", "side", "moving_hand", "split
 READER_VERSION = "emg2pose-1"
 MOST_METADATA = 2**26  # bytes, ten times what the dataset's 25,253 rows take; pandas needs many times a CSV's size
 SAMPLE_RATE = 2000.0  # Hz
-N_CHANNELS, N_ANGLES = 16, 20
+N_CHANNELS = 16
 MAX_BYTES = 2**31  # of one file's samples, told by its header: an hour in the wider of the two layouts is 1.7 GB
 BLOCK = 1024  # samples turned from records into channels at a time: 150 kB of them stay in the processor's cache
 CLOCK_MIN = 4000  # samples: what cannot hold a 2 s window gives none, whatever its clock says
@@ -63,27 +61,21 @@ def open_emg2pose(
         )
     if verify:
         _verify(folder, files)
-    tables = [path for path in below if path.name in METADATA_NAMES]
-    tables.sort(key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name)))
-    if tables:
+    if tables := [path for path in below if path.name in METADATA_NAMES]:
         recordings, skipped = _from_csv(*read_metadata(tables), files)
     else:
         recordings, skipped = _from_attributes(folder, files, skip_broken)
-    return source(folder, recordings, READER_VERSION, simulated, (*skipped, *left))
-
-
-def source(folder: Path, recordings: Iterable[Recording], version: str, simulated: bool, skipped: Iterable) -> Source:
-    """A Source of emg2pose's recordings, in whichever form they lie there."""
-    return Source("simulated" if simulated else "emg2pose", folder, recordings, version, simulated, skipped, True)
+    name = "simulated" if simulated else "emg2pose"
+    return Source(name, folder, recordings, READER_VERSION, simulated, (*skipped, *left), True)
 
 
 def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
-    """The first of these tables that has COLUMNS, and its rows, one a file, all columns text.
+    """The least deep of these tables that has COLUMNS, and its rows, one a file, all columns text.
 
     Raises InputError for a table that is not whole, a split of another spelling, and where none has the columns.
     """
     lacking = []
-    for csv in tables:
+    for csv in sorted(tables, key=lambda path: (len(path.parts), METADATA_NAMES.index(path.name))):
         with reading.readable(csv, "CSV file in UTF-8", OSError, ValueError):  # a link to nothing; pandas' own errors
             if (size := csv.stat().st_size) > MOST_METADATA:
                 told = f"expected a table of at most {MOST_METADATA} bytes, found {size}; fetch it again"
@@ -107,8 +99,7 @@ def read_metadata(tables: list[Path]) -> tuple[Path, pd.DataFrame]:
 def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path]):
     rows = rows[rows.filename.isin(files.keys())].sort_values("filename")
     if unknown := sorted(set(files) - set(rows.filename)):
-        told = f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}"
-        warnings.warn(told, EMBridgeWarning, stacklevel=3)
+        warn(f"{len(unknown)} HDF5 files have no row in {csv} and are left out, first {unknown[0]}", 3)
     if rows.empty:
         raise InputError(f"{csv}: none of its rows names one of the {len(files)} HDF5 files below {csv.parent}")
     named = rows[list(COLUMNS)].rename(columns={"stage": "gesture", "side": "hand"}).to_dict("records")
@@ -117,8 +108,7 @@ def _from_csv(csv: Path, rows: pd.DataFrame, files: dict[str, Path]):
 
 
 def _from_attributes(folder: Path, files: dict[str, Path], skip_broken: bool):
-    told = f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split"
-    warnings.warn(told, EMBridgeWarning, stacklevel=3)
+    warn(f"{folder} holds neither {' nor '.join(METADATA_NAMES)}: recordings have no split", 3)
     recordings, skipped = [], []
     for stem, path in files.items():
         try:
@@ -129,7 +119,7 @@ def _from_attributes(folder: Path, files: dict[str, Path], skip_broken: bool):
             continue
         user, session, stage, hand = (x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in found)
         if stem.endswith(("left", "right")) and not stem.endswith(hand):
-            warnings.warn(f"{path}: its attribute says side {hand}, its name does not", EMBridgeWarning, stacklevel=3)
+            warn(f"{path}: its attribute says side {hand}, its name does not", 3)
         gesture = stage.removesuffix("_both")
         recordings.append(_recording(path, user=user, session=session, gesture=gesture, hand=hand))
     return recordings, skipped
@@ -192,14 +182,14 @@ def _count(recording: Recording) -> int:
 
 
 def _load(recording: Recording) -> Signals:
-    """Read one session: (T, 16) EMG and (T, 20) angles in rad, split into segments where the clock has gaps."""
+    """Read one session: (T, 16) EMG and (T, 20) angles in rad, one segment, with breaks where the clock has gaps."""
     with _opened(recording.path) as group:
         _check_layout(recording.path, group["timeseries"])
         rate = group.attrs.get("sample_rate", SAMPLE_RATE)
         series = group["timeseries"][:]
     breaks = _breaks(recording.path, series["time"], rate)
-    segments = [Segment(a, b, recording.gesture) for a, b in pairwise((0, *breaks, len(series)))]
-    return Signals(_by_channel(series["emg"]), _by_channel(series["joint_angles"]), segments, breaks)
+    segment = Segment(0, len(series), recording.gesture)
+    return Signals(_by_channel(series["emg"]), _by_channel(series["joint_angles"]), (segment,), breaks)
 
 
 def _by_channel(values: np.ndarray) -> np.ndarray:
@@ -225,7 +215,7 @@ def _breaks(path: Path, time: np.ndarray, rate) -> tuple[int, ...]:
     elif len(step) and not 0.99 < np.median(step) < 1.01:
         problem = f"its clock ticks every {np.median(step) / SAMPLE_RATE:g} s, expected {1 / SAMPLE_RATE:g}"
     if problem and len(time) < CLOCK_MIN:
-        warnings.warn(f"{path}: {problem}; too short to matter", EMBridgeWarning, stacklevel=4)
+        warn(f"{path}: {problem}; too short to matter", 4)
         return ()
     if problem:
         raise InputError(f"{path}: {problem}; resample or leave the file out")

@@ -9,9 +9,8 @@ process, and none between calls.
 import importlib.util
 import os
 import re
-import warnings
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from embridge.data import emg2pose
 from embridge.data.bdf import BLOCK, EMG, JOINTS, Header, read_header, read_samples
 from embridge.data.bids import DESCRIPTION, MISSING, Tree, entities, is_absent, read_table
 from embridge.data.recordings import Recording, Segment, Signals, Source, leave_out
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 
 ENDING, OTHERS = "_emg.bdf", (".hdf5", *emg2pose.METADATA_NAMES)
 READER_VERSION = "emg2pose-bids-1"
@@ -74,13 +73,12 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
     if importlib.util.find_spec("edfio") is None:
         install = "which is not installed; run pip install '.[bids]' in the clone of this repository"
         raise InputError(f"emg2pose: EMG-BIDS in {folder} is read with edfio, {install}")
-    named = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
-    table = sorted(named, key=lambda path: (len(path.parts), path.name))
-    rows = emg2pose.read_metadata(table)[1].set_index("filename").to_dict("index") if table else None
+    csvs = [path for path in tree.named(".csv") if path.name in emg2pose.METADATA_NAMES and not is_absent(path, BLOCK)]
+    rows = emg2pose.read_metadata(csvs)[1].set_index("filename").to_dict("index") if csvs else None
     people = [row for path in tree.named("participants.tsv") for row in read_table(path, *PARTICIPANT)]
     users = {row["participant_id"]: row["original_user"] for row in people}
     listed = [row for path in tree.named("scans.tsv") for row in read_table(path, "filename")]
-    scans = {_last(row["filename"]): row for row in listed}  # by file name, which is unique in a dataset
+    scans = {PureWindowsPath(row["filename"]).name: row for row in listed}  # by file name, which is unique in a dataset
     recordings, described, skipped = {}, [], tree.left
     for path in files:
         if is_absent(path, HEADER_BYTES):
@@ -102,7 +100,8 @@ def _open(tree: Tree, simulated: bool, skip_broken: bool) -> Source:
         described.append((recording.key, *said[:-1], events))
     _tell(folder, recordings, skipped, len(files))
     version = f"{READER_VERSION}-{fingerprint(sorted(described, key=lambda row: row[0]))}"
-    return emg2pose.source(folder, [recordings[key] for key in sorted(recordings)], version, simulated, skipped)
+    name, found = "simulated" if simulated else "emg2pose", [recordings[key] for key in sorted(recordings)]
+    return Source(name, folder, found, version, simulated, skipped, True)
 
 
 def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[str, str]], n: int) -> None:
@@ -112,11 +111,10 @@ def _tell(folder: Path, recordings: dict[str, Recording], skipped: list[tuple[st
         raise InputError(f"emg2pose: none of the {n} *{ENDING} files below {folder} can be used, first {name}: {why}")
     for reason in (UNFETCHED, UNLISTED):
         if names := [name for name, why in skipped if why == reason]:
-            said = f"{folder}: {len(names)} of {n} recordings are left out, first {names[0]}: {reason}"
-            warnings.warn(said, EMBridgeWarning, stacklevel=4)
+            warn(f"{folder}: {len(names)} of {n} recordings are left out, first {names[0]}: {reason}", 4)
     if not any(recording.split for recording in recordings.values()):
         said = f"{folder} holds neither {' nor '.join(emg2pose.METADATA_NAMES)}, and no split in scans.tsv"
-        warnings.warn(f"{said}: recordings have no split", EMBridgeWarning, stacklevel=4)
+        warn(f"{said}: recordings have no split", 4)
 
 
 def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | None) -> tuple[Recording, Described]:
@@ -126,7 +124,7 @@ def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | Non
     def told(name: str, column: str) -> str:
         return _known(sidecar.get(name)) or _known(scan.get(column))
 
-    key = re.sub(r"\.(hdf5|h5)$", "", _last(told("SourceFile", "source_file")))
+    key = re.sub(r"\.(hdf5|h5)$", "", PureWindowsPath(told("SourceFile", "source_file")).name)  # behind / or \
     if not key:
         expected = "expected SourceFile in its .json or source_file in scans.tsv, found neither"
         raise InputError(f"{path}: {expected}; fetch these sidecars")
@@ -156,11 +154,6 @@ def _recording(tree: Tree, path: Path, users: dict, scan: dict, rows: dict | Non
     about |= {"key": key, "path": path, "hand": hand, "gesture": gesture, "sample_rate": emg2pose.SAMPLE_RATE}
     read = {"loader": partial(_load, said=said), "counter": partial(_count, said=said)}
     return Recording(**about, **read), said
-
-
-def _last(name: str) -> str:
-    """A file's name without the folders that may come with it."""
-    return re.split(r"[/\\]", name)[-1]
 
 
 def _known(value) -> str:
@@ -216,7 +209,7 @@ def _load(recording: Recording, *, said: Described) -> Signals:
     pose *= np.float32(unit)
     if lost := int(((largest * unit < ABOUT_ZERO) & ~failed).sum()):
         said = f"{path}: {lost} frames hold angles of about 0 outside {FAILED} and count as poses; look whether its"
-        warnings.warn(f"{said} annotations and events.tsv are whole", EMBridgeWarning, stacklevel=3)
+        warn(f"{said} annotations and events.tsv are whole", 3)
     pose[:, failed] = 0
     return Signals(emg.T, pose.T, (Segment(0, n, recording.gesture),), failed=failed)
 

@@ -49,18 +49,15 @@ ROOTS, ALONG, FLEXION = _rest()
 SIDE = np.cross(ALONG, FLEXION)  # the hinge of every flexion; for the four fingers: to the thumb's side
 
 
-def landmarks(angles, *, hand: str = "right"):
-    """Forward kinematics: the 21 landmarks of a hand, or of its mirror image, the left one, from its 20 joint angles.
+def landmarks(angles):
+    """Forward kinematics: the 21 landmarks of a right hand from its 20 joint angles; x changes sign in a left one.
 
     ``angles`` is (..., 20), rad, a numpy array or torch tensor of floats; the result is (..., 21, 3), mm, of the same
-    kind (a tensor keeps its gradient): the wrist, then four for each digit. Raises InputError for another last axis,
-    or where ``hand`` is neither side.
+    kind (a tensor keeps its gradient): the wrist, then four for each digit. Raises InputError for another last axis.
     """
     if angles.shape[-1:] != (N_ANGLES,):
         found = f"found shape {tuple(angles.shape)}; a skeleton can only be drawn for emg2pose's 20 angles."
         raise InputError(f"Joint angles: expected 20 on the last axis, {found}")
-    if hand not in ("right", "left"):
-        raise InputError(f"hand: expected 'right' or 'left', found {hand!r}.")
     if isinstance(angles, np.ndarray):
         xp = np
     else:
@@ -88,5 +85,4 @@ def landmarks(angles, *, hand: str = "right"):
     roots = constant(ROOTS)[:, None, :] + 0 * bones[..., :1, :]
     joints = xp.concat([roots, roots + xp.cumsum(bones, axis=-2)], axis=-2)  # (..., 5, 4, 3)
     joints = joints.reshape(*angles.shape[:-1], 20, 3)
-    points = xp.concat([0 * joints[..., :1, :], joints], axis=-2)
-    return points if hand == "right" else points * constant([-1.0, 1.0, 1.0])
+    return xp.concat([0 * joints[..., :1, :], joints], axis=-2)

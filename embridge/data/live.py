@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from scipy.signal import sosfilt, sosfilt_zi
 
 from embridge.config import WindowConfig, positive
 from embridge.data.cutting import HUGE
@@ -28,8 +29,6 @@ class CausalFilter:
         self.state = self.last = None
 
     def __call__(self, emg: np.ndarray) -> np.ndarray:
-        from scipy.signal import sosfilt, sosfilt_zi
-
         first = np.zeros(emg.shape[1]) if self.last is None else self.last
         x = np.concatenate([first[None], emg], dtype=np.float64)
         good = np.abs(x) < HUGE
@@ -65,7 +64,6 @@ def live_windows(
     """
     hop = max(1, round(positive("stream: ", "every", every) * config.sample_rate))
     n_channels, received, spread = config.n_channels, 0, config.window + ring(config)
-    keep = max(0, config.window - hop)  # samples of the window that stay in the next one
     pending, filled, window = np.empty((hop, n_channels)), 0, np.zeros((n_channels, config.window), np.float32)
 
     def afresh():
@@ -96,13 +94,11 @@ def live_windows(
             clear = clear + hop if good.all() else int(good[::-1].argmin())
             moved = np.diff(pending, axis=0, prepend=before)[::-1] != 0
             still = np.where(moved.any(axis=0), moved.argmax(axis=0), still + hop)
-            new = causal(pending).T
-            window[:, :keep] = window[:, config.window - keep :]
-            window[:, keep:] = new[:, -(config.window - keep) :]
+            window = np.concatenate([window, causal(pending).T], axis=1)[:, -config.window :]
             if age < config.window or clear < spread:
                 due.append((received, None))
                 continue
-            live = window.copy()  # the buffer is written over
+            live = window.copy()
             live[still >= config.window - 1] = 0
             due.append((received, None if is_flat(live) else live))
         if due:

@@ -9,7 +9,6 @@ subject 12 end 272 samples before its EMG.
 """
 
 import re
-import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from scipy.io.matlab import MatReadError
 
 from embridge.data import recordings as reading
 from embridge.data.recordings import Recording, Segment, Signals, Source
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.errors import InputError, warn
 from embridge.files import read_toml
 
 FIELDS = ("emg", "glove", "restimulus", "rerepetition")
@@ -140,8 +139,7 @@ def _packed(database: Database, below: list[Path], found: set[int]) -> list[tupl
         if subject and int(subject[1]) not in {*found, *database.left_out}:
             packed.append(path.name)
     if packed:
-        text = f"{database.name}: archives are not read; unpack those of subjects without a file: {', '.join(packed)}"
-        warnings.warn(text, EMBridgeWarning, stacklevel=4)
+        warn(f"{database.name}: archives are not read; unpack those of subjects without a file: {', '.join(packed)}", 4)
     return [(name, "an archive is not read; unpack it") for name in packed]
 
 
@@ -150,8 +148,7 @@ def _gaps(database: Database, recordings: list[Recording]) -> list[tuple[str, st
     there = {r.user for r in recordings}
     missing = [u for k in range(1, database.n_subjects + 1) if (u := f"{database.prefix}S{k}") not in there]
     if missing:
-        text = f"{database.name}: {len(missing)} of {database.n_subjects} subjects are missing: {', '.join(missing)}"
-        warnings.warn(text, EMBridgeWarning, stacklevel=3)
+        warn(f"{database.name}: {len(missing)} of {database.n_subjects} subjects are missing: {', '.join(missing)}", 3)
     return [(user, "has no files") for user in missing]
 
 
@@ -196,8 +193,7 @@ def _count(database: Database, recording: Recording) -> int:
     shapes, n = _shapes(database, recording.path)
     most = max(shapes["emg"][0], shapes["glove"][0], *(max(shapes[name]) for name in FIELDS[2:]))
     if n < most:
-        text = f"{recording.path}: its fields differ in length; of {most} samples the first {n} are read"
-        warnings.warn(text, EMBridgeWarning, stacklevel=3)
+        warn(f"{recording.path}: its fields differ in length; of {most} samples the first {n} are read", 3)
     return shapes["emg"][0]
 
 
@@ -259,7 +255,7 @@ def _segments(database: Database, exercise: int, path: Path, content: dict, n: i
         for other, (n, _) in database.exercises.items():
             if len(used) == used[-1] == n:
                 raise InputError(f"{told}, as many as exercise {other} has; restore its name, or leave it out")
-        warnings.warn(f"{told}, of labels {', '.join(map(str, used))}", EMBridgeWarning, stacklevel=3)
+        warn(f"{told}, of labels {', '.join(map(str, used))}", 3)
     rank = labels - first + 1
     edges = [0, *(np.flatnonzero(np.diff(labels) | np.diff(repetitions)) + 1).tolist(), len(labels)]
     return tuple(

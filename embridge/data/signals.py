@@ -1,24 +1,17 @@
-"""Filters for whole recordings; normalisation and rotation for batches (METHOD 1).
+"""Filters for whole recordings, and what a features store keeps of a window (METHOD 1).
 
-torch and scipy.signal take seconds to load, and are imported where they are needed: what fills a window store needs no
-torch, and what trains filters nothing.
+scipy.signal takes seconds to load, and is imported where it is needed: what trains filters nothing.
 """
 
-import math
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embridge.config import WindowConfig
 
-if TYPE_CHECKING:
-    import torch
-
 F16_MAX = 65504.0
 POWER_PARTS = 8  # equal parts of a window whose log-power the line without a network reads
-DEAD = 1e-5  # an SD below this part of the largest value is rounding, not signal
 POWER_FLOOR = 0.01  # added to a bin's mean square, in variances of the window, before the logarithm (METHOD 1, ours)
 
 
@@ -116,43 +109,3 @@ def emg_features(x: np.ndarray, n: int) -> np.ndarray | None:
 def pose_frames(pose: np.ndarray, n: int) -> np.ndarray:
     """The input of a "frames" encoder from one window's angles (J, T), before scaling: bin means (J, n) float16."""
     return np.clip(bin_means(pose, n), -F16_MAX, F16_MAX).astype(np.float16)
-
-
-def normalise_emg(x: "torch.Tensor", how: str, stats: dict | None = None) -> "torch.Tensor":
-    """Normalise a batch (B, C, T) of stored windows to float32; a channel without signal becomes zeros, never NaN.
-
-    ``how`` is "channel" (each window and channel over time, the usual meaning of E 3.2's "instance-normalized"),
-    "window" (one mean and SD a window, which keeps the electrodes' relative strength), "recording" (as stored, by the
-    recording's scale) or "train" (a channel by ``stats``, {"mean": (C,), "std": (C,)} of the pre-training windows).
-    """
-    import torch
-
-    if how == "recording":
-        return x.float()
-    x = x.to(torch.float32, copy=True)  # every pass below is in place: the batch is larger than the processor's caches
-    if how == "train":
-        mean, std = (stats[name].to(x)[:, None] for name in ("mean", "std"))
-        x.sub_(mean)
-    elif how in ("channel", "window"):
-        axes = (-1,) if how == "channel" else (-2, -1)
-        mean = x.mean(axes, keepdim=True)
-        x.sub_(mean)
-        # a norm is one vectorised pass, torch.std three times as slow
-        std = torch.linalg.vector_norm(x, dim=axes, keepdim=True) / math.sqrt(x.numel() / mean.numel())
-    else:
-        raise ValueError(f"expected channel, window, recording or train, found {how}")
-    dead = std <= DEAD * mean.abs()
-    return x.mul_(torch.where(dead, 0.0, 1 / std))  # a dead channel's scale of 0 needs no mask
-
-
-def channel_order(shifts: "torch.Tensor", n_channels: int, ring: int | None = None) -> "torch.Tensor":
-    """The order of channels after a roll of channels 0..ring-1 by ``shifts`` (B,) places: (B, C) long (E A.6).
-
-    As ``torch.roll`` does it for each window; ``ring=None`` means all C. Channels behind the ring stay where they are.
-    """
-    import torch
-
-    n = n_channels if ring is None else ring
-    source = torch.arange(n_channels).repeat(len(shifts), 1)
-    source[:, :n] = (source[:, :n] - shifts[:, None]) % n
-    return source

@@ -84,7 +84,7 @@ class Splits:
         Every training, scale, community and choice passes here. Raises InputError where a window is of a user or, by
         ``group_kind``, a recording of D_eval (DB1: of a labelled stretch), or, but for ``tuning``, of an unseen class.
         """
-        ids = row_ids(ids)
+        ids = np.asarray(ids, np.int64)
         column = self.group_kind if self.group_kind in ("user", "recording") else "segment"
         disjoint({"D_eval": joined(self.evaluation), what: ids}, self.table[column], column)
         shown = [] if tuning else set(self.table.gesture.iloc[ids]) & set(self.classes["unseen"])
@@ -99,7 +99,7 @@ class Splits:
         repetition of it where ``probe_apart`` says so.
         """
         values = self._repetition if self.probe_apart == "repetition" else self.table[self.probe_apart]
-        ids = row_ids(ids)
+        ids = np.asarray(ids, np.int64)
         disjoint({"D_eval": joined(self.evaluation), "probe-train": ids}, values, self.probe_apart)
         return ids
 
@@ -112,12 +112,12 @@ class Splits:
 
     def labels(self, class_set: str, ids) -> np.ndarray:
         """The class of each window (B,) int64; -1 where its gesture is none of the set's classes."""
-        gestures = self.table.gesture.iloc[row_ids(ids)]
+        gestures = self.table.gesture.iloc[np.asarray(ids, np.int64)]
         return pd.Index(self.classes[class_set]).get_indexer(gestures).astype(np.int64)
 
     def groups(self, ids) -> np.ndarray:
         """The bootstrap's group of each window (B,), a string: its user, recording, or user/movement/repetition."""
-        rows = self.table.iloc[row_ids(ids)]
+        rows = self.table.iloc[np.asarray(ids, np.int64)]
         return (rows[self.group_kind] if self.group_kind in rows else repetition_of(rows)).to_numpy(dtype=str)
 
     def exclusion(self, policy: str, ids) -> np.ndarray | None:
@@ -128,7 +128,7 @@ class Splits:
         keys |= {f"other-{column}s": self.table[column] for column in ("user", "recording")}
         if policy not in keys:
             raise InputError(f"expected one of the gallery policies {', '.join(self.policies)}, found {policy}")
-        return pd.factorize(keys[policy])[0].astype(np.int64)[row_ids(ids)]
+        return pd.factorize(keys[policy])[0].astype(np.int64)[np.asarray(ids, np.int64)]
 
     _repetition = cached_property(lambda self: repetition_of(self.table))
 
@@ -160,11 +160,6 @@ def class_sets(dataset: str, classes: dict) -> dict[str, tuple[str, ...]]:
     if len({*found["in"], *found["unseen"]}) < len(found["in"]) + len(found["unseen"]):
         raise InputError(f"{dataset}: expected each class once, in one of the two sets, found {found}")
     return found
-
-
-def row_ids(ids) -> np.ndarray:
-    """Any list of ids as int64 (B,)."""
-    return np.asarray(ids, dtype=np.int64)
 
 
 def repetition_of(rows: pd.DataFrame) -> pd.Series:

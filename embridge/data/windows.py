@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,11 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from embridge.config import RESULTS_VERSION, WindowConfig, as_json, fingerprint
-from embridge.data import store as stores
 from embridge.data.cutting import SourceFile, arrays_of, checksum, cut
 from embridge.data.recordings import LEAVE_OUT, Recording, Source, leave_out
-from embridge.data.store import OF_RECORDING, OF_WINDOW, STORE_VERSION, WindowStore, check, seal
-from embridge.errors import EMBridgeWarning, InputError
+from embridge.data.store import KEPT, LOST, OF_RECORDING, OF_WINDOW, SHORT, STORE_VERSION, WindowStore, check, odd, seal
+from embridge.errors import InputError, warn
 from embridge.files import locked, sha256, write_atomically
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
@@ -56,7 +54,7 @@ def summed(source: Source, folder: Path) -> tuple[dict[str, dict], dict[str, Sou
     try:
         cache = dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
     except (ValueError, TypeError) as error:
-        warnings.warn(f"{path} is damaged ({error}); all files are summed again", EMBridgeWarning, stacklevel=4)
+        warn(f"{path} is damaged ({error}); all files are summed again", 4)
         cache = {}
     for recording in source.recordings:
         if recording.made_from:
@@ -182,7 +180,7 @@ def _open_whole(path: Path, progress: bool) -> WindowStore | None:
         store = WindowStore(path)
         check(store, progress)
     except InputError as error:
-        warnings.warn(f"{error} (done now)", EMBridgeWarning, stacklevel=3)
+        warn(f"{error} (done now)", 3)
         return None
     return store
 
@@ -299,7 +297,7 @@ class _Build:
             if log.get("error"):
                 self.broken.append((recording.path.name, log["error"]))
             found = log["counts"] | log.get("lost", {}) | {"dead_channels": log["dead_channels"]}
-            for name in (*stores.LOST, *stores.SHORT, *stores.KEPT):
+            for name in (*LOST, *SHORT, *KEPT):
                 if found.get(name):
                     lost.setdefault(name, {})[recording.key] = found[name]
             totals.update(log["counts"], dead_channels=len(log["dead_channels"]))
@@ -315,8 +313,8 @@ class _Build:
         table, source = self.partial / "windows.npz", self.source
         np.savez(table, **columns)
         of_both_kinds = b"".join(columns[name].tobytes() for name in sorted(columns) if name != "checksum")
-        for text in stores.odd(lost, totals, source.failures_known):
-            warnings.warn(f"{source.folder}: {text}", EMBridgeWarning, stacklevel=5)
+        for text in odd(lost, totals, source.failures_known):
+            warn(f"{source.folder}: {text}", 5)
         body = {"key": self.path.name, "kind": self.kind, "sources": self.sources, "source": source.name}
         body |= {"simulated": source.simulated, "reader_version": source.reader_version}
         body |= {"store_version": STORE_VERSION, "config": as_json(self.config), "n_windows": self.n_windows}

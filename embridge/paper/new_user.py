@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 
 from embridge import evaluation as ev
 from embridge.config import n_bins
-from embridge.data.batches import seed_of
-from embridge.data.signals import channel_order, emg_features, filter_emg
+from embridge.data.batches import channel_order, seed_of
+from embridge.data.signals import emg_features, filter_emg
 from embridge.experiments import find
 from embridge.objectives import encode
 from embridge.paper.kept import of_whole_run

@@ -89,16 +89,13 @@ def file_bytes(n_samples: int) -> int:
     return n_samples * (12 + 22 + 1) * 4  # four labels of a byte each
 
 
-def expected_segments(file: PlannedMat, config: NinaProSimulationConfig) -> tuple[Segment, ...]:
-    """The refined labels of a file that is not written yet, each where the hand's mean delays put it."""
-    cycle, first = config.movement_seconds + config.rest_seconds, config.rest_seconds / 2
-    found = []
-    for k in range(len(MOVEMENTS[file.exercise]) * config.repetitions):
-        shown = k * cycle + first
-        made, left = shown + np.mean(HERE.made), shown + config.movement_seconds + np.mean(HERE.left)
-        gesture = gesture_name(file.exercise, 1 + k // config.repetitions)
-        found.append(Segment(round(made * SAMPLE_RATE), round(left * SAMPLE_RATE), gesture, 1 + k % config.repetitions))
-    return tuple(found)
+def segments(file: PlannedMat, config: NinaProSimulationConfig) -> tuple[Segment, ...]:
+    """The refined labels of a file, as its reader finds them there."""
+    _, times = _draw_programme(file, config, draw_style(config.seed, file.user, PHYSIOLOGY))
+    return tuple(
+        Segment(made, left, gesture_name(file.exercise, 1 + k // config.repetitions), 1 + k % config.repetitions)
+        for k, (_, made, _, left) in enumerate(times)
+    )
 
 
 def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
@@ -114,7 +111,7 @@ def _electrodes(seed: int, user: str, forearm: Forearm, p: Physiology) -> Band:
 
 
 def _draw_programme(file: PlannedMat, config: NinaProSimulationConfig, style: Style) -> tuple[Programme, np.ndarray]:
-    """The movements of the hand, and (K, 4) rows of when a movement is shown, made, no longer shown and left, in s.
+    """The movements of the hand, and the samples (K, 4) at which each is shown, made, no longer shown and left.
 
     The hand follows the film with a delay; the refined labels ("restimulus") are those of the hand.
     """
@@ -140,7 +137,8 @@ def _draw_programme(file: PlannedMat, config: NinaProSimulationConfig, style: St
             moving = p.move_seconds / style.tempo * np.exp(p.timing_sd * rng.standard_normal(2))
             moves += np.minimum(moving, 0.5).tolist()
             times.append((shown, made, over, left))
-    return Programme(np.stack(poses), np.array(starts), np.array(moves)), np.array(times)
+    samples = np.round(np.array(times) * SAMPLE_RATE).astype(int)
+    return Programme(np.stack(poses), np.array(starts), np.array(moves)), samples
 
 
 def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
@@ -168,7 +166,7 @@ def simulate_ninapro(file: PlannedMat, config: NinaProSimulationConfig) -> dict:
         "exercise": np.array([[file.exercise]], np.uint8),
         "emg": np.concatenate(emg),
         "glove": np.concatenate(glove)[:, columns],
-        **_labels(np.round(times * SAMPLE_RATE).astype(int), n * len(emg), first, config),
+        **_labels(times, n * len(emg), first, config),
         "simulated": np.array([[1]], np.uint8),  # no field of the real files
     }
 

@@ -64,15 +64,8 @@ class PlannedFile:
 
     def row(self) -> dict[str, str]:
         """The file's row of ``metadata.csv``, all of emg2pose's columns in their order."""
-        held_out_user = str(self.generalization.startswith("user"))
-        held_out_stage = str(self.generalization.endswith("stage"))
-        held_out = {"held_out_user": held_out_user, "held_out_stage": held_out_stage}
+        held_out = {f"held_out_{what}": str(what in self.generalization) for what in ("user", "stage")}
         return {name: held_out.get(name) or getattr(self, name) for name in COLUMNS}
-
-
-def user_name(index: int) -> str:
-    """The id of user ``index``: every fourth one looks numeric, as some of emg2pose's do ("0007")."""
-    return f"{index:04d}" if index % 4 == 3 else f"sim{index:03d}"
 
 
 def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
@@ -91,6 +84,7 @@ def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
             own, unseen = (TRAINING_STAGES, HELD_OUT_STAGES) if config.all_eval_stages else (IN_CLASSES, UNSEEN_CLASSES)
             stages = [(split, "user", own), (split, "user_stage", unseen)]
             seconds = config.eval_seconds
+        user = f"{index:04d}" if index % 4 == 3 else f"sim{index:03d}"  # some of emg2pose's look numeric, too
         for session in range(config.sessions):
             # starting with the user's last or last but one in turn, so that both hands are recorded
             half = config.sessions == 1 or (index + session) % 2 == 0
@@ -99,7 +93,7 @@ def plan(config: SimulationConfig) -> tuple[PlannedFile, ...]:
                 for stage in names:
                     if stage != HALF_STAGE or half:
                         files += [
-                            PlannedFile(user_name(index), session, stage, side, split, generalization, seconds)
+                            PlannedFile(user, session, stage, side, split, generalization, seconds)
                             for side in (("left", "right") if stage in TWO_HANDED else (one_hand,))
                         ]
     return tuple(files)

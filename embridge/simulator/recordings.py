@@ -10,7 +10,7 @@ from embridge.data.emg2pose import READER_VERSION, SAMPLE_RATE, open_emg2pose
 from embridge.data.ninapro import DB2, DB7, open_ninapro
 from embridge.data.recordings import Recording, Segment, Signals, Source
 from embridge.simulator import VERSION
-from embridge.simulator.ninapro import expected_segments, n_samples, plan_ninapro, write_ninapro
+from embridge.simulator.ninapro import n_samples, plan_ninapro, segments, write_ninapro
 from embridge.simulator.physiology import PHYSIOLOGY
 from embridge.simulator.plan import PlannedFile, plan
 from embridge.simulator.session import simulate
@@ -58,12 +58,12 @@ def _simulated(file: PlannedFile, seed: int, recording: Recording) -> Signals:
 
 
 def planned_ninapro(folder: Path | str, config: NinaProSimulationConfig) -> Source:
-    """As :func:`planned_simulated`, of DB2 and DB7; labels lie where they do on average."""
+    """As :func:`planned_simulated`, of DB2 and DB7, but for their samples: lengths and labels alone."""
     splits = {database.name: database.split for database in (DB2, DB7)}
     recordings = []
     for file in plan_ninapro(config):
         key, path, split = f"{file.user}-E{file.exercise}", Path(folder, file.path), splits[file.database]
         asked = {"counter": lambda _, file=file: n_samples(file, config)}
-        asked["labeller"] = lambda _, file=file: expected_segments(file, config)
+        asked["labeller"] = lambda _, file=file: segments(file, config)
         recordings.append(Recording(key, path, file.user, file.user, "", "", SAMPLE_RATE, split=split, **asked))
     return Source("simulated-ninapro", folder, recordings, "", True)

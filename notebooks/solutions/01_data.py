@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from scipy.signal import welch
 
+from embridge.data.batches import normalise_emg
 from embridge.data.cutting import cut_signals, place
 from embridge.data.recordings import Segment, Signals
-from embridge.data.signals import filter_emg, normalise_emg
+from embridge.data.signals import filter_emg
 from embridge.study import Study
 
 
