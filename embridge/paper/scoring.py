@@ -115,7 +115,7 @@ class Outcome:
         Its system is "<system> - <baseline>"; ``columns``: those that are not as its own rows have them.
         """
         settings = {name: self.more[name] for name in ("n_classes", "n_resamples") if name in self.more}
-        found = st.paired_bootstrap(self.y, self.predicted, predicted, self.groups, **settings)
+        found = st.bootstrap_over_groups(self.y, self.predicted, self.groups, minus=predicted, **settings)
         named = self.shared | {c: v for c, v in self.more.items() if c in COLUMNS} | columns
         named |= {"metric": DIFFERENCE, "system": f"{named['system']} - {baseline}", "n": len(self.y)}
         return row(**named | measured(found, "95 % paired bootstrap"))
