@@ -30,6 +30,7 @@ from embridge.errors import InputError
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
 from embridge.models import emg_encoder, own
+from embridge.models.regressors import STARTS_AT_MEAN
 from embridge.objectives import encode
 from embridge.provenance import default_out, provenance
 from embridge.trained import Run, build, encoder_embedding, grown, paired_subset, remembered
@@ -275,6 +276,7 @@ class Study:
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],
             **(experiment.part_of_data | own.settings(experiment.encoder)),
+            **({"readout_start": "mean pose"} if experiment.name in STARTS_AT_MEAN else {}),
             "simulated": self.simulated,
             "results_version": cfg.RESULTS_VERSION,
         }

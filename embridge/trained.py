@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from embridge import distributed
 from embridge.data.batches import Reader
+from embridge.data.hand import N_ANGLES
 from embridge.errors import EMBridgeWarning, InputError
 from embridge.experiments import MOST_USERS, Experiment
 from embridge.files import exclusive, read_npz, write_atomically
 from embridge.losses import OF_COMMUNITIES
 from embridge.models import Encoder, embedding, new_model, own, regressor
+from embridge.models.regressors import STARTS_AT_MEAN
 from embridge.objectives import AlignTask, MAETask, RegressionTask, encode
 from embridge.simulator.recordings import planned_simulated
 
@@ -58,6 +60,8 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         if not study.trains:
             raise InputError(f"{experiment.name} is not trained here; set train = True to train it")
         ids, reader = study.windows_of(experiment), study.reader(shape, train.emg_norm)
+        if experiment.name in STARTS_AT_MEAN and shape.n_joints == N_ANGLES:  # a glove's z-scores have a mean of zero
+            model.start_at(reader.pose_mean[:, 0])
         if experiment.kind == "regressor":
             return RegressionTask(model, reader, ids, study.validated()[1], train)
         if not experiment.aligned:

@@ -400,6 +400,21 @@ def test_how_a_regressor_s_training_ended_is_a_row(monkeypatch, validations, pat
     assert (found["protocol"], found["n"], found["seed"], found["run_key"]) == ("regression", 3, 1, "abc")
 
 
+@pytest.mark.parametrize("name", ["Vemg2pose", "emg2pose"])
+def test_of_the_published_networks_vemg2pose_alone_begins_at_the_mean_pose(study, name):
+    torch.manual_seed(0)
+    model, make_task = build(study, EXPERIMENTS[name])
+    drawn = model.readout.bias.clone()
+    reader = make_task().reader
+    mean = reader.pose_mean[:, 0]
+    begins = torch.equal(model.readout.bias[:20], mean / 0.01) and torch.equal(model.readout.bias[20:], drawn[20:])
+    assert begins == (name == "Vemg2pose") == (not torch.equal(model.readout.bias, drawn))
+    assert (study.settings(EXPERIMENTS[name]).get("readout_start") == "mean pose") == begins  # another run's key
+    with torch.no_grad():
+        first = model(reader.emg([0, 1]))[..., :12]  # the outputs that are positions, at any EMG
+    assert ((first - mean[:, None]).abs().max() < 0.02) == begins
+
+
 def test_quick_reads_the_regressor_that_long_trained_until_it_stopped(study, monkeypatch):
     caps = {"PoseT": 10}  # a patience of one
     monkeypatch.setattr(records, "profile", lambda name: SimpleNamespace(regressor_caps=caps))

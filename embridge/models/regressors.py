@@ -17,6 +17,7 @@ from embridge.errors import InputError
 from embridge.models.transformer import Block, add_positions, emg_encoder, initialise, unpatchify
 
 SCALE = 0.01  # of the decoder's output
+STARTS_AT_MEAN = ("Vemg2pose",)  # trained from Rollout.start_at the mean pose; ours
 N_POSITION = 12  # steps whose output is a position: round(0.25 s * 50 Hz), half to even as published
 
 
@@ -274,6 +275,16 @@ class Rollout(Regressor):
         self.n_joints, self.n_position = n_joints, n_position
         self.left_context, self.stride = tds.left_context, step
         self.tracks = n_position == 0
+
+    @torch.no_grad()
+    def start_at(self, pose: Tensor) -> None:
+        """Before any training: let the outputs that are positions begin near one pose (J,), rad; ours.
+
+        As drawn, the readout must reach pose / SCALE first. On that way Adam moves all weights of the wide convolutions
+        alike, until the features of all windows are the same and the gradient that reaches them lies below its epsilon.
+        emg2pose's decoder, which normalises, gets away from there; Vemg2pose's has not (docs/not_reproduced.md).
+        """
+        self.readout.bias[: self.n_joints] = pose / SCALE
 
     def outputs(self, x: Tensor, first_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Angles (B, J, steps), rad, and decoder states (B, steps, hidden) of x (B, C, T)."""
