@@ -10,7 +10,6 @@ import json
 import operator
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from embridge.errors import InputError
@@ -268,15 +267,13 @@ class Profile:
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
-@cache
-def _profiles() -> dict:
-    return tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
+_PROFILES = tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
 
 
 def profile(name: str) -> Profile:
     """Return the named profile of profiles.toml; raises KeyError for an unknown name (command lines check first)."""
-    said = _profiles()[name]
-    said = _profiles().get(said.get("like"), {}) | said
+    said = _PROFILES[name]
+    said = _PROFILES.get(said.get("like"), {}) | said
     stage = said.get("training", {})
     evaluation = {key: tuple(v) if isinstance(v, list) else v for key, v in said.get("evaluation", {}).items()}
     return Profile(

@@ -262,11 +262,6 @@ def _best(classifier, name: str, settings, folds: list[tuple]):
     return max(settings, key=score)
 
 
-def shuffled_labels(labels, seed: int | list[int] = 0) -> np.ndarray:
-    """The labels in random order: a control (RELIABILITY) whose scores must fall to chance."""
-    return np.random.default_rng(seed).permutation(np.asarray(labels))
-
-
 @dataclass(frozen=True)
 class Subset:
     """A draw of few-shot training: ``rows`` (n,) of the training set, and its ``shots``, units a class."""

@@ -158,8 +158,7 @@ def test_shuffled_gallery_labels_fall_to_chance():
     y = np.repeat(np.arange(4), 250)
     queries, poses = (centres[y] + rng.normal(size=(1000, 16)) for _ in range(2))
     assert ev.balanced_accuracy(y, ev.zero_shot(queries[:, None], poses, y), 4) > 0.95
-    shuffled = ev.shuffled_labels(y, seed=0)
-    assert sorted(shuffled) == sorted(y)
+    shuffled = rng.permutation(y)
     assert ev.balanced_accuracy(y, ev.zero_shot(queries[:, None], poses, shuffled), 4) == pytest.approx(0.25, abs=0.1)
 
 
@@ -259,7 +258,7 @@ def test_shuffled_training_labels_fall_to_chance():
     x, y = blobs(0, 1000, spread=0.5)
     test, test_y = blobs(1, 1000, spread=0.5)
     assert ev.balanced_accuracy(test_y, ev.linear_probe(x, y, test, c=1.0), 4) > 0.9
-    predicted = ev.linear_probe(x, ev.shuffled_labels(y, seed=3), test, c=1.0)
+    predicted = ev.linear_probe(x, np.random.default_rng(3).permutation(y), test, c=1.0)
     assert ev.balanced_accuracy(test_y, predicted, 4) == pytest.approx(0.25, abs=0.15)
 
 
