@@ -26,15 +26,7 @@ SHRINKAGES = ("auto", 0.1, 0.3, 0.5, 0.9)  # of LDA (ours); of equals on D_tune 
 
 @torch.no_grad()
 def zero_shot(
-    queries,
-    poses,
-    labels,
-    *,
-    k: int = 10,
-    pooling: str = "max",
-    query_group=None,
-    gallery_group=None,
-    chunk: int | None = None,
+    queries, poses, labels, *, k: int = 10, pooling: str = "max", query_group=None, gallery_group=None
 ) -> np.ndarray:
     """Classify EMG windows by the labels of their k nearest poses (E 3.1): (N,) int64.
 
@@ -51,7 +43,6 @@ def zero_shot(
     pooling : over queries, "max" of each (EMG, pose) pair (as BLIP-2 retrieves) or the cosine of the "mean" query
     query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out. Where that
         leaves fewer than k, those vote; where it leaves none, the label is -1
-    chunk : EMG windows at a time; None: what was measured to be fast. Memory is a few tiles of cosines either way
     """
     queries, poses = torch.as_tensor(queries), torch.as_tensor(poses)
     queries = queries.to(torch.promote_types(queries.dtype, torch.float32))
@@ -63,7 +54,7 @@ def zero_shot(
     if pooling == "mean":
         queries = queries.mean(1, keepdim=True)  # (N, 1, d)
     codes = {"query_code": query_code, "pose_code": pose_code}
-    cosine, index = neighbours(queries, poses, k, labels=labels, **codes, chunk=chunk)  # (N, k)
+    cosine, index = neighbours(queries, poses, k, labels=labels, **codes)  # (N, k)
     classes, votes = labels.unique(return_inverse=True)  # sorted
     winner = classes[majority(votes[index], cosine, len(classes))]
     return winner.masked_fill(cosine[:, 0].isinf(), -1).cpu().numpy()

@@ -59,14 +59,15 @@ def data():
 @pytest.mark.parametrize("k", [1, 4, 10, 200])
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 @pytest.mark.parametrize("excluded", [False, True])
-def test_zero_shot_is_the_loop(data, k, pooling, excluded):
+def test_zero_shot_is_the_loop(data, k, pooling, excluded, monkeypatch):
     groups = {n: data[n] for n in ("query_group", "gallery_group")} if excluded else {}
     args = (data["queries"], data["poses"], data["labels"])
     expected = loop(*args, k=k, pooling=pooling, **groups)
     if k < len(data["poses"]):  # else every pose votes for every window
         assert len(np.unique(expected)) == 4
-    for chunk in (None, 1, 7):
-        found = ev.zero_shot(*args, k=k, pooling=pooling, chunk=chunk, **groups)
+    for tile in (ev.TILE, 1, 7 * 3 * 70):  # all windows at a time, one, seven or, of means, 21
+        monkeypatch.setattr(ev, "TILE", tile)
+        found = ev.zero_shot(*args, k=k, pooling=pooling, **groups)
         np.testing.assert_array_equal(found, expected)
 
 
