@@ -50,11 +50,8 @@ def set_threads() -> int:
 def autocast(device: str, precision: str) -> torch.autocast:
     """The mixed-precision context of "fp32", "bf16" or "auto": bf16 on a GPU that multiplies in it, else float32.
 
-    "auto" never takes bf16 on a CPU, where our systems gain nothing even with AMX. Measured on a core of a Xeon with
-    AMX (torch 2.13), a step in bf16 takes 2.0 times as long as one in float32 for EMBridge and 1.2 times for the
-    autoencoders at quick's size, B = 256; 1.0 and 1.2 times at paper size, B = 32. Wide convolutions do gain, and
-    ``long`` asks for "bf16" there (docs/speed.md); a CPU that would emulate it, in 2 to 9 times float32's time,
-    computes in float32.
+    "auto" never takes bf16 on a CPU, where our systems gain nothing even with AMX. Wide convolutions do gain, and
+    ``long`` asks for "bf16" there; a CPU that would emulate it computes in float32. Measured: docs/speed.md.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
