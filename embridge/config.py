@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 
 # Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
 # and what bears another one is not found again. tests/test_golden_losses.py fails where it should have been raised.
@@ -65,8 +65,7 @@ class WindowConfig:
             object.__setattr__(self, name, value)
         for name in ("sample_rate", "notch_q", *(["notch"] if self.notch is not None else [])):
             object.__setattr__(self, name, positive("windows: ", name, getattr(self, name)))
-        if (after := self.after_ik_failure) not in ("restart", "grid"):
-            raise InputError(f"windows: expected after_ik_failure to be restart or grid, found {after!r}")
+        one_of("after_ik_failure", self.after_ik_failure, "restart", "grid")
         half = self.sample_rate / 2
         below = f"below half of the sample rate, {half:g} Hz, found"
         if self.bandpass is not None:
@@ -155,8 +154,7 @@ class ModelConfig:
 
     def _shape(self, name: str, binned: str, width: int, seconds: float) -> TokenShape:
         kind = getattr(self, name)
-        if kind not in ("waveform", binned):
-            raise InputError(f"{name}: expected waveform or {binned}, found {kind!r}")
+        one_of(name, kind, "waveform", binned)
         steps, rate = (self.window, self.sample_rate) if kind == "waveform" else (n_bins(self), BINS_PER_SECOND)
         patch = round(seconds * rate)
         if patch < 1 or abs(patch - seconds * rate) > 1e-6 * patch:
@@ -309,10 +307,9 @@ def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], cap
 
 def with_tokens(size: Profile, tokens: str) -> Profile:
     """The profile with one of TOKENS as the front end of both encoders; "" leaves its own. Raises InputError."""
-    if tokens not in ("", *TOKENS):
-        raise InputError(f"tokens: expected {' or '.join(TOKENS)}, found {tokens!r}")
     if not tokens:
         return size
+    one_of("tokens", tokens, *TOKENS)
     emg, pose = ("log-power", "frames") if tokens == "features" else ("waveform", "waveform")
     return replace(size, model=replace(size.model, emg_tokens=emg, pose_tokens=pose))
 

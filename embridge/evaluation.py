@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 from torch.nn.functional import normalize
 
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.statistics import balanced_accuracy
 
 TILE = 2**22  # cosines in a tile: 16 MB in float32, which a processor's cache still holds
@@ -127,8 +127,7 @@ def majority(votes, cosine, n_classes: int):
 
 def _check(queries, poses, labels, k, pooling) -> None:
     """Raise InputError for what :func:`zero_shot` cannot answer."""
-    if pooling not in ("max", "mean"):
-        raise InputError(f"zero-shot: expected pooling 'max' or 'mean', found {pooling!r}")
+    one_of("zero-shot's pooling", pooling, "max", "mean")
     if k < 1:
         raise InputError(f"zero-shot: expected at least one neighbour, found k = {k}")
     fit = queries.ndim == 3 and poses.ndim == 2 and queries.shape[2] == poses.shape[1] and queries.shape[1]

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from embridge import checkpoint, distributed
 from embridge.config import TrainConfig
 from embridge.data.batches import Ahead, order
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.files import write_atomically
 from embridge.losses import clamp_temperature
 from embridge.parallel import available_cores
@@ -53,8 +53,7 @@ def autocast(device: str, precision: str) -> torch.autocast:
     "auto" never takes bf16 on a CPU, where our systems gain nothing even with AMX. Wide convolutions do gain, and
     ``long`` asks for "bf16" there; a CPU that would emulate it computes in float32. Measured: docs/speed.md.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
+    one_of("precision", precision, "auto", "fp32", "bf16")
     kind, bf16 = torch.device(device).type, precision == "bf16"
     if precision == "auto":  # older GPUs would compute it in pieces
         bf16 = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -70,8 +69,7 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     times as long. With t_mult 1 and epochs that are no multiple of t_0 there is one period, so that training ends at
     the minimum (METHOD 2).
     """
-    if config.schedule not in ("cosine", "constant"):
-        raise InputError(f"schedule: expected cosine or constant, found {config.schedule!r}.")
+    one_of("schedule", config.schedule, "cosine", "constant")
     if config.schedule == "constant":
         return config.lr
     period = float(config.t_0)

@@ -369,8 +369,8 @@ def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"dataset": "emg3pose"}, "dataset: expected one of"),
-        ({"profile": "fast"}, "profile: expected one of"),
+        ({"dataset": "emg3pose"}, "dataset: expected simulated, emg2pose, "),
+        ({"profile": "fast"}, "profile: expected smoke, quick, long or paper, found 'fast'"),
         ({"dataset": "emg2pose"}, "--data DIR"),
     ],
 )

@@ -11,18 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig, TokenShape
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 
 ALL = slice(None)
 TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
 FEW_TOKENS = 64  # up to here attention is written out on a CPU
 WIDE = 4  # from this many outputs an input a layer's error is multiplied out on a CPU; W'W costs the gain of fewer
-
-
-def one_of(name: str, found: str, *options: str) -> None:
-    """InputError unless the setting is one of its options."""
-    if found not in options:
-        raise InputError(f"{name}: expected {', '.join(options[:-1])} or {options[-1]}, found {found!r}.")
 
 
 def patchify(x: Tensor, patch: int, index: Tensor | None = None) -> Tensor:

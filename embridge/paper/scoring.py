@@ -18,7 +18,7 @@ from embridge import evaluation as ev
 from embridge import statistics as st
 from embridge.data.hand import N_ANGLES
 from embridge.data.splits import SETS
-from embridge.errors import InputError
+from embridge.errors import one_of
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
 from embridge.paper.differences import DIFFERENCE
@@ -300,8 +300,7 @@ def few_shot(
     on the same shots, paired by group, under the name "<system> - Log-power + LDA". Raises InputError for an unknown
     unit or a fraction out of range.
     """
-    if unit not in ("recordings", "windows"):
-        raise InputError(f"few-shot: expected unit recordings or windows, found {unit!r}")
+    one_of("few-shot's unit", unit, "recordings", "windows")
     train, ids = study.splits.probe_from(study.splits.probe_train[classes]), study.splits.evaluation[classes]
     table, units = study.splits.table.iloc[train], np.asarray(train)
     if unit == "recordings":  # a NinaPro file holds many repetitions, an emg2pose file one
