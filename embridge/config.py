@@ -65,7 +65,8 @@ class WindowConfig:
             object.__setattr__(self, name, value)
         for name in ("sample_rate", "notch_q", *(["notch"] if self.notch is not None else [])):
             object.__setattr__(self, name, positive("windows: ", name, getattr(self, name)))
-        one_of("after_ik_failure", self.after_ik_failure, "restart", "grid")
+        if (after := self.after_ik_failure) not in ("restart", "grid"):
+            raise InputError(f"windows: expected after_ik_failure to be restart or grid, found {after!r}")
         half = self.sample_rate / 2
         below = f"below half of the sample rate, {half:g} Hz, found"
         if self.bandpass is not None:

@@ -148,7 +148,7 @@ def test_rotation_is_a_roll_of_the_ring(ring_size, rng):
         ({"bandpass": "20-90"}, "each edge of bandpass, a number above 0, found '0'"),
         ({"notch": [50, 100]}, r"notch, a number above 0, found \[50, 100\]"),
         ({"notch_q": 0}, "notch_q, a number above 0, found 0"),
-        ({"after_ik_failure": "gird"}, "after_ik_failure: expected restart or grid, found 'gird'"),
+        ({"after_ik_failure": "gird"}, "after_ik_failure to be restart or grid, found 'gird'"),
     ],
 )
 def test_a_setting_of_windows_that_cannot_be_is_told_where_it_is_given(setting, told):
