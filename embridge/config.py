@@ -10,10 +10,9 @@ import json
 import operator
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 
 # Raised by hand when a change can move a number: it is in the key of every store and run and in every row of results,
 # and what bears another one is not found again. tests/test_golden_losses.py fails where it should have been raised.
@@ -156,8 +155,7 @@ class ModelConfig:
 
     def _shape(self, name: str, binned: str, width: int, seconds: float) -> TokenShape:
         kind = getattr(self, name)
-        if kind not in ("waveform", binned):
-            raise InputError(f"{name}: expected waveform or {binned}, found {kind!r}")
+        one_of(name, kind, "waveform", binned)
         steps, rate = (self.window, self.sample_rate) if kind == "waveform" else (n_bins(self), BINS_PER_SECOND)
         patch = round(seconds * rate)
         if patch < 1 or abs(patch - seconds * rate) > 1e-6 * patch:
@@ -268,15 +266,13 @@ class Profile:
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
-@cache
-def _profiles() -> dict:
-    return tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
+_PROFILES = tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
 
 
 def profile(name: str) -> Profile:
     """Return the named profile of profiles.toml; raises KeyError for an unknown name (command lines check first)."""
-    said = _profiles()[name]
-    said = _profiles().get(said.get("like"), {}) | said
+    said = _PROFILES[name]
+    said = _PROFILES.get(said.get("like"), {}) | said
     stage = said.get("training", {})
     evaluation = {key: tuple(v) if isinstance(v, list) else v for key, v in said.get("evaluation", {}).items()}
     return Profile(
@@ -312,10 +308,9 @@ def regression_config(stage: TrainConfig, kind: str, epochs: dict[str, int], cap
 
 def with_tokens(size: Profile, tokens: str) -> Profile:
     """The profile with one of TOKENS as the front end of both encoders; "" leaves its own. Raises InputError."""
-    if tokens not in ("", *TOKENS):
-        raise InputError(f"tokens: expected {' or '.join(TOKENS)}, found {tokens!r}")
     if not tokens:
         return size
+    one_of("tokens", tokens, *TOKENS)
     emg, pose = ("log-power", "frames") if tokens == "features" else ("waveform", "waveform")
     return replace(size, model=replace(size.model, emg_tokens=emg, pose_tokens=pose))
 

@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from embridge.config import Profile, TrainConfig, WindowConfig
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +115,7 @@ def make_splits(
     """
     from embridge.data import splits as made
 
-    if hands not in ("all", "prompted"):
-        raise InputError(f"hands: expected all or prompted, found {hands}")
+    one_of("hands", hands, "all", "prompted")
     if not len(table):
         told = f"{dataset}: none of the 0 windows is for pre-training"
         raise InputError(f"{told}; look at the recordings{made.missing(table)}")

@@ -10,6 +10,12 @@ class InputError(ValueError):
     """
 
 
+def one_of(name: str, found, *options: str) -> None:
+    """InputError unless the setting ``found`` is one of its options."""
+    if found not in options:
+        raise InputError(f"{name}: expected {', '.join(options[:-1])} or {options[-1]}, found {found!r}")
+
+
 class EMBridgeWarning(Warning):
     """Something in the input was odd and the run goes on without it: told once, in one sentence."""
 

@@ -1,14 +1,12 @@
 """The two protocols on arrays: zero-shot retrieval and the linear probe (E 3.1, A.6; METHOD 8). Knows no model."""
 
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -17,25 +15,18 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 from torch.nn.functional import normalize
 
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.statistics import balanced_accuracy
 
 TILE = 2**22  # cosines in a tile: 16 MB in float32, which a processor's cache still holds
 POSES = 2**14  # poses in a tile
+MOST_STEPS = 30_000  # of a probe's solver
 SHRINKAGES = ("auto", 0.1, 0.3, 0.5, 0.9)  # of LDA (ours); of equals on D_tune the first
 
 
 @torch.no_grad()
 def zero_shot(
-    queries,
-    poses,
-    labels,
-    *,
-    k: int = 10,
-    pooling: str = "max",
-    query_group=None,
-    gallery_group=None,
-    chunk: int | None = None,
+    queries, poses, labels, *, k: int = 10, pooling: str = "max", query_group=None, gallery_group=None
 ) -> np.ndarray:
     """Classify EMG windows by the labels of their k nearest poses (E 3.1): (N,) int64.
 
@@ -52,7 +43,6 @@ def zero_shot(
     pooling : over queries, "max" of each (EMG, pose) pair (as BLIP-2 retrieves) or the cosine of the "mean" query
     query_group, gallery_group : (N,), (G,) codes or None; a pose whose code equals the query's is left out. Where that
         leaves fewer than k, those vote; where it leaves none, the label is -1
-    chunk : EMG windows at a time; None: what was measured to be fast. Memory is a few tiles of cosines either way
     """
     queries, poses = torch.as_tensor(queries), torch.as_tensor(poses)
     queries = queries.to(torch.promote_types(queries.dtype, torch.float32))
@@ -64,7 +54,7 @@ def zero_shot(
     if pooling == "mean":
         queries = queries.mean(1, keepdim=True)  # (N, 1, d)
     codes = {"query_code": query_code, "pose_code": pose_code}
-    cosine, index = neighbours(queries, poses, k, labels=labels, **codes, chunk=chunk)  # (N, k)
+    cosine, index = neighbours(queries, poses, k, labels=labels, **codes)  # (N, k)
     classes, votes = labels.unique(return_inverse=True)  # sorted
     winner = classes[majority(votes[index], cosine, len(classes))]
     return winner.masked_fill(cosine[:, 0].isinf(), -1).cpu().numpy()
@@ -137,8 +127,7 @@ def majority(votes, cosine, n_classes: int):
 
 def _check(queries, poses, labels, k, pooling) -> None:
     """Raise InputError for what :func:`zero_shot` cannot answer."""
-    if pooling not in ("max", "mean"):
-        raise InputError(f"zero-shot: expected pooling 'max' or 'mean', found {pooling!r}")
+    one_of("zero-shot's pooling", pooling, "max", "mean")
     if k < 1:
         raise InputError(f"zero-shot: expected at least one neighbour, found k = {k}")
     fit = queries.ndim == 3 and poses.ndim == 2 and queries.shape[2] == poses.shape[1] and queries.shape[1]
@@ -173,17 +162,9 @@ def linear_probe(train_x, train_y, test_x, *, c: float) -> np.ndarray:
     it is trained for. Raises InputError for features that are not finite or fewer than two classes in ``train_y``.
     """
 
-    def fit(x, y):  # with ever more iterations; should the last attempt stop early, its warning is left to be seen
-        for max_iter in (300, 3_000):
-            with suppress(ConvergenceWarning), warnings.catch_warnings(action="error", category=ConvergenceWarning):
-                return _probe(c, max_iter).fit(x, y)
-        return _probe(c, 30_000).fit(x, y)
-
-    return _predict("linear probe", fit, train_x, train_y, test_x)
-
-
-def _probe(c, max_iter):
-    return make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="lbfgs", max_iter=max_iter))
+    # where these steps should not do, scikit-learn's warning is left to be seen
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="lbfgs", max_iter=MOST_STEPS))
+    return _predict("linear probe", probe.fit, train_x, train_y, test_x)
 
 
 def lda(train_x, train_y, test_x, *, shrinkage: float | str) -> np.ndarray:
@@ -269,11 +250,6 @@ def _best(classifier, name: str, settings, folds: list[tuple]):
         return balanced_accuracy(y, np.concatenate(predicted), n_classes)
 
     return max(settings, key=score)
-
-
-def shuffled_labels(labels, seed: int | list[int] = 0) -> np.ndarray:
-    """The labels in random order: a control (RELIABILITY) whose scores must fall to chance."""
-    return np.random.default_rng(seed).permutation(np.asarray(labels))
 
 
 @dataclass(frozen=True)

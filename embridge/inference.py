@@ -25,7 +25,7 @@ from embridge.data.cutting import robust_scale
 from embridge.data.live import live_windows
 from embridge.data.recordings import plain
 from embridge.data.signals import emg_features, pose_frames, sections
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.evaluation import TILE, majority
 from embridge.experiments import slug
 from embridge.files import read_json, read_npz
@@ -173,8 +173,7 @@ class Recogniser:
             raise InputError(f"recogniser: expected whole numbers as labels, found {odd[0]}; number the gestures")
         if not (isinstance(k, (int, np.integer)) and k > 0):
             raise InputError(f"recogniser: expected k neighbours, a whole number above 0, found {k!r}")
-        if pooling not in ("max", "mean"):
-            raise InputError(f"recogniser: expected pooling 'max' or 'mean', found {pooling!r}")
+        one_of("recogniser's pooling", pooling, "max", "mean")
         self.scale = positive("recogniser: ", "a positive scale (the recording's)", scale)
         self.embedder, self.k, self.pooling = embedder, min(int(k), len(gallery)), pooling
         self.gallery = normalize(gallery, dim=-1).T.contiguous().T  # a dimension at a time: a faster product

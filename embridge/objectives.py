@@ -5,6 +5,8 @@ of one (tensors on the device, compiled on a GPU). Samples are positions in its 
 rotations are functions of (seed, epoch, sample) and of nothing else.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -169,6 +171,14 @@ def target(reader: Reader, pose: Tensor) -> Tensor:
     return pose.float() if pose.shape[1] == N_ANGLES else reader.scale_pose(pose)
 
 
+def predicted_and_true(model: Regressor, reader: Reader, ids: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+    """What :func:`predict` gives of windows ``ids``, AT_ONCE at a time, without dropout."""
+    model.eval()
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        yield predict(model, reader.emg(part), target(reader, reader.unscaled_pose(part)))
+
+
 class RegressionTask:
     """Train a regressor on windows ``ids``; validate it, for early stopping, on ``validation_ids``.
 
@@ -207,13 +217,9 @@ class RegressionTask:
     @torch.no_grad()
     def validate(self) -> float:
         """The same loss, without rotation or dropout, over the validation windows."""
-        self.model.eval()
         total = 0.0
-        for start in range(0, len(self.validation_ids), AT_ONCE):
-            ids = self.validation_ids[start : start + AT_ONCE]
-            pose = target(self.reader, self.reader.unscaled_pose(ids))
-            loss, _ = regression_loss(*predict(self.model, self.reader.emg(ids), pose), self.step)
-            total += loss.item() * len(ids)
+        for predicted, true in predicted_and_true(self.model, self.reader, self.validation_ids):
+            total += regression_loss(predicted, true, self.step)[0].item() * len(true)
         self.model.train()
         return total / len(self.validation_ids)
 
@@ -225,11 +231,8 @@ def beats_constant(model: Regressor, reader: Reader, ids: np.ndarray) -> bool:
     The best constant is each joint's median over these very windows, so that no network which answers every window
     alike is below it, whatever it was trained on. Compared at the samples whose fingertips are (or all frames).
     """
-    model.eval()
     step, error, poses = fingertip_step(reader), 0.0, []
-    for start in range(0, len(ids), AT_ONCE):
-        part = ids[start : start + AT_ONCE]
-        both = predict(model, reader.emg(part), target(reader, reader.unscaled_pose(part)))
+    for both in predicted_and_true(model, reader, ids):
         predicted, true = (angles[..., ::step].float() for angles in both)
         error += (predicted - true).abs().double().sum().item()
         poses.append(true.transpose(0, 1).flatten(1).cpu())  # (J, windows * steps)
@@ -247,12 +250,8 @@ def angle_error(model: Regressor, reader: Reader, ids: np.ndarray) -> dict[str, 
     if (n_joints := reader.pose_store.config.n_joints) != N_ANGLES:
         found = f"found {n_joints} sensors of a glove without calibration; compare the probes instead."
         raise InputError(f"Angle error: expected {N_ANGLES} joint angles, {found}")
-    model.eval()
-    found = {"degrees": np.empty(len(ids)), "fingertip_mm": np.empty(len(ids))}
-    for start in range(0, len(ids), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        pose = reader.unscaled_pose(ids[part])
-        predicted, true = predict(model, reader.emg(ids[part]), pose)
-        found["degrees"][part] = torch.rad2deg((predicted - true).abs().mean((1, 2))).cpu()
-        found["fingertip_mm"][part] = fingertip_distance(predicted, true, fingertip_step(reader)).cpu()
-    return found
+    degrees, distances = [], []
+    for predicted, true in predicted_and_true(model, reader, ids):
+        degrees += torch.rad2deg((predicted - true).abs().mean((1, 2))).tolist()
+        distances += fingertip_distance(predicted, true, fingertip_step(reader)).tolist()
+    return {"degrees": np.array(degrees), "fingertip_mm": np.array(distances)}

@@ -75,11 +75,6 @@ def balanced_accuracy(y, pred, n_classes: int) -> float:
     return float(METRICS["balanced_accuracy"](class_counts(y, pred, None, n_classes)[0]))
 
 
-def macro_f1(y, pred, n_classes: int) -> float:
-    """Mean F1 over the classes that occur in ``y``."""
-    return float(METRICS["macro_f1"](class_counts(y, pred, None, n_classes)[0]))
-
-
 def per_class_f1(y, pred, n_classes: int) -> np.ndarray:
     """(K,) F1 of each class; nan for a class that does not occur in ``y``."""
     counts = class_counts(y, pred, None, n_classes)[0]
@@ -103,7 +98,7 @@ def bootstrap_over_groups(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """A score with its 95 % interval over groups.
+    """A score, or what it is above another one's, with its 95 % interval over groups.
 
     Groups are resampled within their class where each holds one class only, since plain resampling could lose a class.
     Returns (value, low, high); low and high are nan where there is one group, or one of a class so resampled. The
@@ -121,11 +116,6 @@ def bootstrap_over_groups(
     return _bootstrap(lambda rows: _scores(sides, METRICS[metric], rows)[0], _blocks(sides[0]), n_resamples, seed)
 
 
-def paired_bootstrap(y, pred_a, pred_b, groups, **how) -> tuple[float, float, float]:
-    """Score of a minus score of b with its 95 % interval, (value, low, high); how: as :func:`bootstrap_over_groups`."""
-    return bootstrap_over_groups(y, pred_a, groups, minus=pred_b, **how)
-
-
 def bootstrap_over_seeds(
     counts, minus=None, *, spread: float | None = None, f1_of: int | None = None, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -134,8 +124,8 @@ def bootstrap_over_seeds(
     Each resample draws groups once, for all seeds: every seed is evaluated on the same users, and drawing these anew
     for each would take 3 seeds of 12 users for 36 users. Windows of a group stay together. Seeds are not resampled: no
     resample of three leaves their range, which holds the mean of their kind in 72 % of cases. Student's interval is
-    added in quadrature for them. Of one seed without ``spread`` the interval is that of :func:`paired_bootstrap` or
-    :func:`bootstrap_over_groups`, to the bit; low and high are nan where a stratum has one group.
+    added in quadrature for them. Of one seed without ``spread`` the interval is that of :func:`bootstrap_over_groups`,
+    to the bit; low and high are nan where a stratum has one group.
 
     counts : (S, G, K, 3) of each seed, as :func:`class_counts`; the balanced accuracy needs the first two of the 3
     minus : the same of a second system, whose score is taken off; None: none is

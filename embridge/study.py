@@ -26,7 +26,7 @@ from embridge.data.recordings import Source
 from embridge.data.splits import Splits
 from embridge.data.windows import WindowStore, build_store
 from embridge.datasets import DATASETS, SIMULATED, for_dataset, make_splits, window_config
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.experiments import EXPERIMENTS, Experiment, find, slug
 from embridge.files import exclusive, write_atomically
 from embridge.models import emg_encoder, own
@@ -82,12 +82,11 @@ class Study:
         if own and not (isinstance(windows, cfg.WindowConfig) and callable(split)):
             found = f"{type(windows).__name__} and {type(split).__name__}"
             raise InputError(f"dataset: expected windows as a WindowConfig and split as a function, found {found}")
-        if not own and dataset not in DATASETS:
-            raise InputError(f"dataset: expected one of {', '.join(DATASETS)}, found {dataset!r}")
-        if size is None and profile not in cfg.PROFILES:
-            raise InputError(f"profile: expected one of {', '.join(cfg.PROFILES)}, found {profile!r}")
-        if str(device).partition(":")[0] not in ("auto", "cpu", "cuda"):
-            raise InputError(f"device: expected auto, cpu or cuda, found {device!r}")
+        if not own:
+            one_of("dataset", dataset, *DATASETS)
+        if size is None:
+            one_of("profile", profile, *cfg.PROFILES)
+        one_of("device", str(device).partition(":")[0], "auto", "cpu", "cuda")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: found no CUDA device for 'cuda'; use --device cpu or auto")
         self.dataset, self.seed = dataset.name if own else dataset, int(seed)

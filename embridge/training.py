@@ -25,7 +25,7 @@ from tqdm import tqdm
 from embridge import checkpoint, distributed
 from embridge.config import TrainConfig
 from embridge.data.batches import Ahead, order
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.files import write_atomically
 from embridge.losses import clamp_temperature
 from embridge.parallel import available_cores
@@ -50,14 +50,10 @@ def set_threads() -> int:
 def autocast(device: str, precision: str) -> torch.autocast:
     """The mixed-precision context of "fp32", "bf16" or "auto": bf16 on a GPU that multiplies in it, else float32.
 
-    "auto" never takes bf16 on a CPU, where our systems gain nothing even with AMX. Measured on a core of a Xeon with
-    AMX (torch 2.13), a step in bf16 takes 2.0 times as long as one in float32 for EMBridge and 1.2 times for the
-    autoencoders at quick's size, B = 256; 1.0 and 1.2 times at paper size, B = 32. Wide convolutions do gain, and
-    ``long`` asks for "bf16" there (docs/speed.md); a CPU that would emulate it, in 2 to 9 times float32's time,
-    computes in float32.
+    "auto" never takes bf16 on a CPU, where our systems gain nothing even with AMX. Wide convolutions do gain, and
+    ``long`` asks for "bf16" there; a CPU that would emulate it computes in float32. Measured: docs/speed.md.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"precision: expected auto, fp32 or bf16, found {precision!r}.")
+    one_of("precision", precision, "auto", "fp32", "bf16")
     kind, bf16 = torch.device(device).type, precision == "bf16"
     if precision == "auto":  # older GPUs would compute it in pieces
         bf16 = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -73,8 +69,7 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     times as long. With t_mult 1 and epochs that are no multiple of t_0 there is one period, so that training ends at
     the minimum (METHOD 2).
     """
-    if config.schedule not in ("cosine", "constant"):
-        raise InputError(f"schedule: expected cosine or constant, found {config.schedule!r}.")
+    one_of("schedule", config.schedule, "cosine", "constant")
     if config.schedule == "constant":
         return config.lr
     period = float(config.t_0)

@@ -186,7 +186,7 @@ def test_rows_of_users_make_the_interval_a_paired_one():
         for r in evaluate_predictions(y, p, users, system=s, recalls=True, **fields)
     ]
     found, paired = Evidence(frame(*rows), "simulated").difference(BETTER.comparisons[0].terms)
-    assert paired and (found.value, found.low, found.high) == st.paired_bootstrap(y, a, b, users)
+    assert paired and (found.value, found.low, found.high) == st.bootstrap_over_groups(y, a, users, minus=b)
     line = told(BETTER, *rows)
     assert line["verdict"] == "holds" and line["numbers"].endswith("] paired")
     alone = [r for r in rows if r["metric"] != "user_recall"]

@@ -261,7 +261,7 @@ def test_controls_and_differences_cover_both_class_sets(study):
     headline = {o.system: o for o in outcomes if (o.classes, o.gallery, o.pooling, o.options) == how}
     a, b = headline["EMBridge"], headline["CPEP"]
     n = study.profile.evaluation.n_bootstrap
-    expected = st.paired_bootstrap(a.y, a.predicted, b.predicted, a.groups, n_classes=4, n_resamples=n)
+    expected = st.bootstrap_over_groups(a.y, a.predicted, a.groups, minus=b.predicted, n_classes=4, n_resamples=n)
     found = table.set_index(["classes", "gallery"]).loc[("unseen", "all")]
     assert tuple(found[["difference", "low", "high"]]) == expected  # one seed: the paired bootstrap over users itself
     assert len(steps) == 2 * 2 * 2 and set(steps["step"]) == {"all - not-self", "not-self - other-users"}
@@ -369,8 +369,8 @@ def test_an_alignment_that_was_killed_ends_with_the_same_weights(study, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"dataset": "emg3pose"}, "dataset: expected one of"),
-        ({"profile": "fast"}, "profile: expected one of"),
+        ({"dataset": "emg3pose"}, "dataset: expected simulated, emg2pose, "),
+        ({"profile": "fast"}, "profile: expected smoke, quick, long or paper, found 'fast'"),
         ({"dataset": "emg2pose"}, "--data DIR"),
     ],
 )

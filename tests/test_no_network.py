@@ -15,7 +15,7 @@ from embridge.experiments import LOG_POWER_LDA, NO_NETWORK, ONE_CLASS
 from embridge.paper import claims, comparisons, differences, scoring, table_cells, tables
 from embridge.paper.results import Page
 from embridge.paper.scoring import evaluate_predictions
-from embridge.statistics import bootstrap_over_seeds, class_counts, paired_bootstrap
+from embridge.statistics import bootstrap_over_groups, bootstrap_over_seeds, class_counts
 
 HOW = {"n_classes": 4, "n_resamples": 200, "dataset": "simulated", "profile": "smoke", "recalls": True}
 USERS = np.repeat([f"u{i}" for i in range(12)], 20)
@@ -187,7 +187,7 @@ def test_the_gain_is_paired_by_user(tmp_path):
     assert (found["system"], found["protocol"]) == ("CPEP", "LP")
     pred = [np.where(np.random.default_rng(k).permutation(np.arange(240)) / 240 < r, Y, (Y + 1) % 4)
             for k, r in (([0, 0], 0.6), ([0, 9], 0.5))]  # fmt: skip
-    assert tuple(found[NUMBERS]) == pytest.approx(paired_bootstrap(Y, *pred, USERS))
+    assert tuple(found[NUMBERS]) == pytest.approx(bootstrap_over_groups(Y, pred[0], USERS, minus=pred[1]))
     bare = [r for r in cpep if r["metric"] != "user_recall"]  # a sweep's member: both intervals in quadrature
     cells = tables.headline_rows(frame(tmp_path, bare, line), "simulated", systems=(LOG_POWER_LDA, "CPEP"))
     wide = cells[cells["over_lda"].notna()].squeeze()
@@ -265,7 +265,7 @@ def test_few_shots_of_the_line_are_the_probes_draws(tmp_path):
     ours = ev.linear_probe(study.x[train][subset.rows], study.y[train][subset.rows], study.x[test], c=0.1)
     over = [r for r in both if r["metric"] == "balanced_accuracy_difference"]
     groups = study.splits.groups(test)
-    expected = paired_bootstrap(study.y[test], ours, alone, groups, n_classes=4, n_resamples=50)
+    expected = bootstrap_over_groups(study.y[test], ours, groups, minus=alone, n_classes=4, n_resamples=50)
     assert (over[6]["value"], over[6]["low"], over[6]["high"]) == expected
 
     rows = frame(tmp_path, line, both)

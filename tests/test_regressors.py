@@ -353,7 +353,7 @@ def test_the_loss_reaches_every_weight_of_poset():
 
 
 def test_unknown_kinds_and_windows_that_are_too_short_are_refused():
-    with pytest.raises(InputError, match="expected one of PoseT, NeuroPose"):
+    with pytest.raises(InputError, match="expected PoseT, NeuroPose"):
         regressor("vemg2pose", ModelConfig())
     db1 = replace(ModelConfig(), n_channels=10, n_joints=22, window=100, sample_rate=100, emg_patch=0.05)
     for kind in set(REGRESSORS) - {"PoseT"}:

@@ -159,7 +159,7 @@ def test_prompted_hands_concern_the_labelled_parts_only(table):
     rows = table.iloc[prompted.evaluation["in"]]
     assert ((rows.moving_hand == "both") | (rows.moving_hand == rows.hand)).all()
     assert 0 < len(rows) < len(every.evaluation["in"])
-    with pytest.raises(InputError, match="found none"):
+    with pytest.raises(InputError, match="hands: expected all or prompted, found 'none'"):
         make_splits("emg2pose", table, hands="none")
 
 

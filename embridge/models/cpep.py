@@ -5,7 +5,8 @@ import copy
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig
-from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature, one_of
+from embridge.errors import one_of
+from embridge.models.transformer import Encoder, embedding, emg_encoder, initialise, new_temperature
 
 
 class CPEP(nn.Module):

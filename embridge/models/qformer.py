@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig, positive
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.models import transformer
-from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens, one_of
+from embridge.models.transformer import ALL, Block, CrossAttention, Encoder, initialise, new_tokens
 
 
 def attention_mask(n_queries: int, n_pose: int, device=None) -> Tensor:

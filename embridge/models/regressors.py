@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embridge.config import REGRESSORS, ModelConfig
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 from embridge.models.transformer import Block, add_positions, emg_encoder, initialise, unpatchify
 
 SCALE = 0.01  # of the decoder's output
@@ -27,8 +27,7 @@ def regressor(kind: str, cfg: ModelConfig) -> "Regressor":
     Width, depth and patches of cfg shape PoseT alone; the others have their published sizes. Raises InputError for an
     unknown kind, and for windows that the network cannot cover: all but PoseT are made for 2 s at 2 kHz.
     """
-    if kind not in REGRESSORS:
-        raise InputError(f"regressor: expected one of {', '.join(REGRESSORS)}, found {kind!r}.")
+    one_of("regressor", kind, *REGRESSORS)
     if kind == "PoseT":
         return PoseT(cfg)
     build = {"NeuroPose": NeuroPose, "emg2pose": emg2pose}.get(kind, vemg2pose)

@@ -11,18 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embridge.config import ModelConfig, TokenShape
-from embridge.errors import InputError
+from embridge.errors import InputError, one_of
 
 ALL = slice(None)
 TOKEN_STD = 0.02  # E is silent; ViT's and BLIP-2's value, and identical tokens would never separate
 FEW_TOKENS = 64  # up to here attention is written out on a CPU
 WIDE = 4  # from this many outputs an input a layer's error is multiplied out on a CPU; W'W costs the gain of fewer
-
-
-def one_of(name: str, found: str, *options: str) -> None:
-    """InputError unless the setting is one of its options."""
-    if found not in options:
-        raise InputError(f"{name}: expected {', '.join(options[:-1])} or {options[-1]}, found {found!r}.")
 
 
 def patchify(x: Tensor, patch: int, index: Tensor | None = None) -> Tensor:
@@ -119,8 +113,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor | None = None) ->
     """softmax(q k' / sqrt(d_h)) v of each head: q (B, h, L, d_h), k and v (B, h, L_k, d_h); returns (B, h, L, d_h).
 
     may_attend: (L, L_k) bool, row attends to column. On a CPU few tokens in float32 are written out: PyTorch's fused
-    kernel is made for long rows, and with 21 to 41 tokens a step is 8 to 10 % longer (a core with AVX-512, torch 2.13;
-    with AMX within 4 % either way); at 81 tokens it is no slower, and smaller.
+    kernel is made for long rows (docs/speed.md); at 81 tokens it is no slower, and smaller.
     """
     if q.device.type != "cpu" or q.dtype != torch.float32 or k.shape[2] > FEW_TOKENS:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend)
@@ -134,8 +127,8 @@ def squared_error(layer: nn.Linear, states: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of ``layer(states)``, a scalar; states: (B, K, d), target: (B, K, D), which does not train.
 
     On a CPU a wide layer is not evaluated in float32: with W its weights and bias and h a state and a one, the square
-    is multiplied out, |W h - t|^2 = h'W'W h - 2 h'(W't) + |t|^2, so that nothing as large as the target is computed.
-    Without it a step at quick's size takes 10 to 20 % longer for the MAEs, 4 to 12 % for EMBridge (a Xeon, torch 2.13).
+    is multiplied out, |W h - t|^2 = h'W'W h - 2 h'(W't) + |t|^2, so that nothing as large as the target is computed
+    (docs/speed.md: by how much a step is shorter).
     """
     wide = layer.out_features >= WIDE * layer.in_features
     if not wide or target.device.type != "cpu" or torch.is_autocast_enabled("cpu"):

@@ -235,7 +235,7 @@ def shuffled_labels(study: Study, classes: str, n_draws: int = 20) -> list[dict]
     x, test_x = study.features(system, train).numpy(), study.features(system, test).numpy()
     y = splits.labels(classes, test)
     for draw in range(n_draws):
-        labels = ev.shuffled_labels(splits.labels(classes, train), [study.seed, draw])
+        labels = np.random.default_rng([study.seed, draw]).permutation(splits.labels(classes, train))
         value = ev.balanced_accuracy(y, ev.linear_probe(x, labels, test_x, c=1.0), 4)
         how = {"param": "C", "param_value": 1.0, "n_train": len(train), "draw": draw, "options": f"probe of {system}"}
         rows.append(row(**about, **how, value=value, n=len(test)))

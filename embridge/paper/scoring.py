@@ -18,7 +18,7 @@ from embridge import evaluation as ev
 from embridge import statistics as st
 from embridge.data.hand import N_ANGLES
 from embridge.data.splits import SETS
-from embridge.errors import InputError
+from embridge.errors import one_of
 from embridge.experiments import EXPERIMENTS, LOG_POWER_LDA, ONE_CLASS
 from embridge.objectives import angle_error
 from embridge.paper.differences import DIFFERENCE
@@ -115,7 +115,7 @@ class Outcome:
         Its system is "<system> - <baseline>"; ``columns``: those that are not as its own rows have them.
         """
         settings = {name: self.more[name] for name in ("n_classes", "n_resamples") if name in self.more}
-        found = st.paired_bootstrap(self.y, self.predicted, predicted, self.groups, **settings)
+        found = st.bootstrap_over_groups(self.y, self.predicted, self.groups, minus=predicted, **settings)
         named = self.shared | {c: v for c, v in self.more.items() if c in COLUMNS} | columns
         named |= {"metric": DIFFERENCE, "system": f"{named['system']} - {baseline}", "n": len(self.y)}
         return row(**named | measured(found, "95 % paired bootstrap"))
@@ -300,8 +300,7 @@ def few_shot(
     on the same shots, paired by group, under the name "<system> - Log-power + LDA". Raises InputError for an unknown
     unit or a fraction out of range.
     """
-    if unit not in ("recordings", "windows"):
-        raise InputError(f"few-shot: expected unit recordings or windows, found {unit!r}")
+    one_of("few-shot's unit", unit, "recordings", "windows")
     train, ids = study.splits.probe_from(study.splits.probe_train[classes]), study.splits.evaluation[classes]
     table, units = study.splits.table.iloc[train], np.asarray(train)
     if unit == "recordings":  # a NinaPro file holds many repetitions, an emg2pose file one

@@ -165,11 +165,6 @@ class Pretrained(inference.Embedder):
 
     study: Shipped | None = None
 
-    @property
-    def configuration(self) -> dict:
-        """All that decided its weights, as plain JSON."""
-        return self.study.describe(find(self.name))
-
     @cached_property
     def raw(self) -> dict[str, np.ndarray]:
         """Windows as recorded: ``emg`` (8, C, T), ``pose`` (8, J, T), rad, and ``row``, (8,) theirs in the gallery."""
@@ -186,11 +181,6 @@ class Pretrained(inference.Embedder):
     def gestures(self) -> np.ndarray:
         """(G,) the gesture of each, by name."""
         return self.study.store.table["gesture"].to_numpy(str)[self.ids]
-
-    @property
-    def emg_embeddings(self) -> Tensor:
-        """(G, M, d) what each is retrieved with."""
-        return self.study.emg_queries(self.name, self.ids)
 
     @cached_property
     def pose_embeddings(self) -> Tensor:
