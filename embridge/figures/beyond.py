@@ -139,8 +139,6 @@ def own_windows(rows: pd.DataFrame) -> Figure:
 def joint_errors(rows: pd.DataFrame) -> Figure:
     """Angle error of each joint: decoded from EMG (dots) and of a constant pose (bars), a panel a class set.
 
-    A dot left of its bar's end: EMG told something of this joint.
-
     ``rows``: columns system (DECODED, CONSTANT), classes, joint, value, low, high; one row for each of the first three.
     """
     measured(rows, ["system", "classes", "joint"], "joint_errors")
