@@ -11,7 +11,7 @@ from embridge import statistics as st
 from embridge.experiments import EXPERIMENTS
 from embridge.paper import claims
 from embridge.paper.claims import Evidence, Number
-from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over, single
+from embridge.paper.claims_list import CLAIMS, Cell, Claim, Comparison, beats, over
 from embridge.paper.numbers import CELLS
 from embridge.paper.results import CONSTANT, IMPROVING, MERGED, STOPPED, read_results, row
 from embridge.paper.scoring import evaluate_predictions
@@ -280,7 +280,8 @@ def test_f1_of_gestures_and_users():
     rows += [one(s, v, None, metric="user_f1", user="e") for s, v in (("EMBridge", 0.1), ("CPEP", 0.2))]
     share = Evidence(frame(*rows), "simulated").number(Cell("EMBridge - CPEP", SHARE, "unseen"))
     assert share.value == pytest.approx((3 + 0.5) / 5 - 0.5)
-    assert told(claim(single("EMBridge - CPEP", "F1", "class", "2")), *rows)["verdict"] == "holds"
+    single = Comparison("", ((1, Cell("EMBridge - CPEP", "F1", "unseen", "class", "2")),))
+    assert told(claim(single), *rows)["verdict"] == "holds"
 
 
 def test_f1_of_several_seeds_is_their_mean_and_owes_something_to_luck():

@@ -96,7 +96,7 @@ def test_a_repetition_is_no_user():
     """DB1's groups hold one class each, and so no user's F1."""
     y = np.repeat(np.arange(4), 6)
     groups = np.repeat(np.arange(12), 2)
-    rows = evaluate_predictions(y, y, groups, n_classes=4, **BASE)
+    rows = evaluate_predictions(y, y, groups, n_classes=4, group_kind="movement-repetition", **BASE)
     assert "user_f1" not in {r["metric"] for r in rows}
     assert rows[0]["interval_kind"] == "95 % bootstrap over movement-repetition"
 

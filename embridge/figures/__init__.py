@@ -1,7 +1,7 @@
 """The figures: one function each, arrays and DataFrames in, a matplotlib Figure out.
 
-No function here knows a model, reads a file or invents a value, and none writes a caption: those belong to the
-notebooks. All share the style of :mod:`embridge.figures.style`.
+No function here knows a model, reads a file or invents a value, and none writes a caption, which says how to read the
+picture: those belong to the notebooks. All share the style of :mod:`embridge.figures.style`.
 """
 
 from embridge.figures.beyond import decoded_hands, joint_errors, moved_band, open_set, own_windows, stage_confusions

@@ -20,20 +20,15 @@ SHOWN = 6  # neighbours
 
 @dataclass(frozen=True)
 class Recognised:
-    """A window and what retrieval makes of it.
+    """A window and what retrieval makes of it."""
 
-    emg : (C, T) filtered, of about unit height; pose : (20, steps) rad
-    near : the nearest poses' own (20, steps), best first; names : their gestures
-    truth, answer : the gesture's name and the vote's; votes, k : how many of the k neighbours are of the answer
-    """
-
-    emg: np.ndarray
-    pose: np.ndarray
-    near: list[np.ndarray]
-    names: list[str]
-    truth: str
-    answer: str
-    votes: int
+    emg: np.ndarray  # (C, T) filtered, of about unit height
+    pose: np.ndarray  # (20, steps) rad
+    near: list[np.ndarray]  # the nearest poses' own (20, steps), best first
+    names: list[str]  # their gestures
+    truth: str  # the gesture's name
+    answer: str  # the vote's
+    votes: int  # how many of the k neighbours are of the answer
     k: int
 
 

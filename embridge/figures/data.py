@@ -34,8 +34,6 @@ def recording_traces(
 ) -> Figure:
     """A stretch of one recording: all EMG channels above all joint angles, tracking failures shaded.
 
-    See which channels burst as which fingers move.
-
     emg : (T, C), arbitrary units; pose : (T, J), rad, or raw values of a glove; sample_rate : Hz
     joint_names : J names; those that begin with a finger's name are angles and get the finger's colour
     failures : (T,) bool, samples without a pose, which are not drawn
@@ -73,10 +71,7 @@ def filter_response(
     bandpass: tuple[float, float] | None,
     notch: float | None,
 ) -> Figure:
-    """Power spectra (F,) of the EMG before and after filtering over ``frequencies`` (F,) in Hz, pass band shaded.
-
-    The curves part where the filter removes something: outside the band, and in the dip at ``notch``.
-    """
+    """Power spectra (F,) of the EMG before and after filtering over ``frequencies`` (F,); band and notch in Hz, too."""
     figure, axes = style.new_figure(height=3.0)
     ax = axes[0, 0]
     shown = np.asarray(frequencies) > 0
@@ -98,7 +93,7 @@ def filter_response(
 def window_channels(windows: dict[str, np.ndarray], sample_rate: float, *, apart: float = 8) -> Figure:
     """One window's EMG channels, a panel for each title: ``windows`` maps it to (C, T), all in SD.
 
-    See which channels are strong: their traces reach furthest, or lie high. ``apart``: their distance in typical SD.
+    ``apart``: the distance of traces in typical SD.
     """
     figure, panels = style.panels(windows, height=4.2)
     step = _step(np.concatenate([w.T for w in windows.values()], axis=1), apart)

@@ -83,8 +83,6 @@ def far_apart(points: np.ndarray, n: int = 8) -> list[int]:
 def communities(xy: np.ndarray, assignment: np.ndarray, mean_poses: dict[int, np.ndarray | None]) -> Figure:
     """Pose embeddings, some communities coloured and all others pale, and the mean poses of these as hands.
 
-    Hands of communities that are far apart should differ.
-
     xy : (N, 2); assignment : (N,) community numbers
     mean_poses : eight communities at most, to colour, and of each (20,) joint angles, rad, or None (gloves): no hands
     """

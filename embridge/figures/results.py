@@ -69,8 +69,6 @@ def _protocols_by_class_set(rows: pd.DataFrame, base: float, line: float) -> tup
 def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
     """Table 2 as bars: systems by protocol and class set, 95 % intervals, chance, and the numbers beside them.
 
-    Bars that end left of the dash-dotted line gained nothing from a network.
-
     rows : columns system, protocol ("ZS", "LP"), classes ("in", "unseen"), value, low, high, origin; one row for each
         of system, protocol and classes, of which those without a value are left out. Systems keep the order of the
         rows. Where a row's origin is not this run, its value bears the tables' mark. The probe of LOG_POWER_LDA is no
@@ -112,8 +110,6 @@ def table2_bars(rows: pd.DataFrame, *, reference: str | None = None) -> Figure:
 def front_ends(rows: pd.DataFrame) -> Figure:
     """Each system on waveforms (hollow) and on log-power (filled), joined, with 95 % intervals.
 
-    The longer a line, the more the front end decides; a dot left of the dash-dotted line gained nothing by its network.
-
     ``rows``: columns system, protocol, classes, tokens ("waveform", "features"), value, low, high; one row for each of
     the first four. LOG_POWER_LDA's are the line.
     """
@@ -144,8 +140,6 @@ def front_ends(rows: pd.DataFrame) -> Figure:
 def ablation_bars(rows: pd.DataFrame, reference: str) -> Figure:
     """An ablation as bars (E Table 3, C's), with the whole system's value as a line through each panel.
 
-    A bar that ends left of the line lost something with what was removed.
-
     ``rows`` as in :func:`table2_bars`; ``reference`` is the system that nothing was taken from, the coloured one.
     """
     if reference not in set(rows.loc[rows["value"].notna(), "system"]):
@@ -153,19 +147,15 @@ def ablation_bars(rows: pd.DataFrame, reference: str) -> Figure:
     return table2_bars(rows, reference=reference)
 
 
-def confusion_matrices(
-    confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray] | None = None
-) -> Figure:
+def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray]) -> Figure:
     """Confusion matrices side by side: share of each true class in %, the count under it (Fig. 3a).
 
-    A dark column off the diagonal is a class that attracts the votes of others. White is 0, the darkest blue the
-    largest share of all panels.
+    White is 0, the darkest blue the largest share of all panels.
 
     confusions : system to (K, K) counts, row: true, column: predicted; or (K, K + 1), the last column for
         predictions that are none of the classes (without it they are in neither count nor share)
     class_names : K names
-    f1 : system to (K,), NaN where undefined; None: none is printed. It cannot be had from the counts alone where
-        predictions may be none of the classes
+    f1 : system to (K,), NaN where undefined; the counts alone do not tell it where predictions may be of no class
     """
     k = len(class_names)
     n_columns = max(np.shape(counts)[1] for counts in confusions.values())
@@ -188,9 +178,9 @@ def confusion_matrices(
                     color="white" if share[row, column] > 0.6 * top else "black")  # fmt: skip
         columns = names + ["none"] * (counts.shape[1] - k)
         ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
-        scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]] if f1 else [""] * k
+        scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]]
         first = i % per_row == 0
-        ax.set_yticks(range(k), [f"{n}\n{s}".strip() for n, s in zip(names, scores, strict=True)] if first else scores)
+        ax.set_yticks(range(k), [f"{n}\n{s}" for n, s in zip(names, scores, strict=True)] if first else scores)
         ax.tick_params(length=0)
         ax.set(title=system, xlabel="predicted gesture", ylabel="true gesture" if first else "")
         ax.spines[:].set_visible(False)
@@ -199,8 +189,6 @@ def confusion_matrices(
 
 def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
     """Each user's score under every system, sorted by the last one, with the systems' means as lines (Fig. 3b).
-
-    Compare how far users differ with how far the means do.
 
     ``scores``: a row a user, a column a system, values in [0, 1].
     """
@@ -225,11 +213,8 @@ def per_user_f1(scores: pd.DataFrame, *, unit: str = "held-out user") -> Figure:
 def gallery_audit(rows: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     """Zero-shot accuracy under each gallery policy and, below it, what each step between policies takes away.
 
-    A filled dot right of zero: that part of the score came from poses that a product would not have.
-
     rows : columns system, classes, gallery, value, low, high; one row for each of the first three
-    steps : columns system, classes, step ("all - not-self"), difference, low, high, as
-        embridge.paper.comparisons.audited gives them
+    steps : columns system, classes, step, difference, low, high, as of embridge.paper.comparisons.audited
     """
     rows = measured(rows, ["system", "classes", "gallery"], "gallery_audit")
     class_sets = style.in_order(rows["classes"])
@@ -267,8 +252,7 @@ def difference_forest(differences: pd.DataFrame) -> Figure:
 
     A filled dot's interval excludes 0. In black: a difference has no system's colour.
 
-    ``differences``: columns classes, gallery, systems ("A - B"), difference, low, high, as
-    embridge.paper.comparisons.audited gives them.
+    ``differences``: columns classes, gallery, systems, difference, low, high, as of embridge.paper.comparisons.audited.
     """
     if differences.empty:
         raise InputError("difference_forest: expected rows to draw, found none; train both systems first.")

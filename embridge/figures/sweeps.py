@@ -53,15 +53,14 @@ def _legend(figure: Figure, entries: dict, *, n_columns: int, marked: bool = Fal
 
 
 def _panels_by_class_set(
-    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, looks: dict, **curves
+    rows: pd.DataFrame, x: str, baselines: pd.DataFrame, what: str, lines: str, looks: dict, **curves
 ) -> tuple[Figure, dict]:
     """A panel a class set with a curve a system over ``x`` and dotted baselines; each bears its name at its right end.
 
     ``lines``: what is said behind a baseline's name; ``looks``: what all curves share; ``curves``: options of
     :func:`_curves`. Returns the figure and the axes of each class set.
     """
-    baselines = rows[:0] if baselines is None else baselines.dropna(subset="value")
-    baselines = baselines[baselines["system"] != ONE_CLASS]  # that is the line at chance
+    baselines = baselines[baselines["system"] != ONE_CLASS].dropna(subset="value")  # that is the line at chance
     colours, styles = style.system_colours([*rows["system"], *baselines["system"]]), _styles(rows["system"], **looks)
     figure, panels = style.panels(style.in_order(rows["classes"]), height=3.9, sharey=True)
     names, notes, ends = _marked(rows), _marked(baselines), {}
@@ -83,7 +82,7 @@ def _panels_by_class_set(
     return figure, panels
 
 
-def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figure:
+def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame) -> Figure:
     """Zero-shot accuracy over the fraction of paired sessions, a panel a class set (Fig. 3c).
 
     Dots that no line joins: each is a training of its own, and where whiskers overlap there is no slope to see.
@@ -131,11 +130,10 @@ def growth(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figure:
+def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame) -> Figure:
     """Linear-probe accuracy over shots a class, mean over draws, one standard deviation shaded (Fig. 8).
 
-    Where a curve is flat, more labels of these users would not help. LOG_POWER_LDA, which learns from the same shots,
-    is a dash-dotted curve; the dashed line is ONE_CLASS.
+    LOG_POWER_LDA, which learns from the same shots, is a dash-dotted curve; the dashed line is ONE_CLASS.
 
     rows : columns system, classes, shots, value, low, high, origin, as of embridge.paper.tables
     baselines : probes of other systems on the whole training set (columns system, classes, value, origin): dotted lines
@@ -152,8 +150,7 @@ def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figur
 def batch_size(rows: pd.DataFrame) -> Figure:
     """Zero-shot accuracy on unseen gestures over batch size, a panel a convention that has two sizes (Table 4).
 
-    Dots that no line joins. A fall that both panels show alike would mean that the batch itself matters, not the
-    number of updates.
+    Dots that no line joins: each is a training of its own.
 
     ``rows``: columns system, convention, batch_size, value, low, high, origin, as of embridge.paper.tables. Raises
     InputError where no convention has two sizes with a value.
@@ -178,7 +175,7 @@ def batch_size(rows: pd.DataFrame) -> Figure:
 def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figure:
     """Accuracy at each value of a hyper-parameter, a panel each, zero-shot and probe on both class sets (Fig. 4).
 
-    Dots that no line joins: each value is a training of its own. Where whiskers overlap, the parameter may not matter.
+    Dots that no line joins: each value is a training of its own.
 
     ``rows``: columns param, param_value, default, protocol, classes, value, low, high, origin, as of
     embridge.paper.tables: values evenly spaced in the order of the rows, with whiskers for the 95 % intervals, the
@@ -227,8 +224,7 @@ def sensitivity(rows: pd.DataFrame, to_beat: pd.DataFrame | None = None) -> Figu
 def constants(cells: pd.DataFrame) -> Figure:
     """Zero-shot on D_tune for each value that was tried: a panel a parameter, dots with 95 % intervals, never joined.
 
-    Filled: what D_tune chooses; dotted line: the default. Where all dots lie in the filled one's interval, the choice
-    is a toss.
+    Filled: what D_tune chooses; dotted line: the default.
 
     ``cells``: columns system, param, param_value, default, in, unseen, mean, low, high, seeds, chosen and, for what
     shapes targets, perplexity, as of embridge.paper.constants; values evenly spaced in their order.

@@ -33,8 +33,7 @@ def _norm(*targets: np.ndarray) -> LogNorm:
 def similarity_matrix(similarity: np.ndarray, labels: np.ndarray, class_names, sets=None) -> Figure:
     """EMG against pose of the same windows: means of blocks of gestures, and beside them every pair of windows.
 
-    A row whose largest mean is on the diagonal: EMG of this gesture resembles its own poses most. Own pairs are left
-    out of the means: they say that a window finds its pose, not its gesture.
+    Own pairs are left out of the means: they say that a window finds its pose, not its gesture.
 
     similarity : (N, N) cosines; labels : (N,) class numbers, of which ``class_names`` has the names
     sets : the number of each class's set, equal ones side by side; a line parts sets, and the largest mean of a row, in
@@ -96,8 +95,7 @@ def attention_mask(may_attend: np.ndarray, groups: dict[str, int]) -> Figure:
 def attention_maps(maps: dict[str, np.ndarray], seconds: float, used: dict[str, np.ndarray] | None = None) -> Figure:
     """What queries read of EMG: a panel a title, ``maps`` to (M, 1 + L) weights, of which the first is [CLS]'s.
 
-    Brown is read more than an even share, 1 / (1 + L), purple less. Rows that look alike are queries that ask for the
-    same; a brown column is a moment that all of them read.
+    Brown is read more than an even share, 1 / (1 + L), purple less.
 
     ``used``: the titles to (M,) shares of windows whose pose each query was nearest to; those above an even share,
     1 / M, are written beside their rows.
@@ -130,8 +128,7 @@ def attention_maps(maps: dict[str, np.ndarray], seconds: float, used: dict[str, 
 def soft_targets_heatmap(targets: np.ndarray, labels: np.ndarray, class_names, hands: dict[int, np.ndarray]) -> Figure:
     """Soft targets of one batch (Fig. 2b): row i is the distribution over the other poses that pose i is told to match.
 
-    Dark cells in a block on the diagonal: poses of one gesture are told to match one another; elsewhere: poses of two
-    gestures that look alike. On the right, the share of a gesture's weight that stays within it.
+    On the right, the share of a gesture's weight that stays within it.
 
     targets : (B, B), rows sum to 1, diagonal 0 (it is left out: dotted line), sorted by label
     labels : (B,) class numbers; class_names : of these
@@ -191,8 +188,6 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray]) -> Figure:
 
 def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.ndarray, targets: np.ndarray) -> Figure:
     """The four steps from pose embeddings to soft targets (eq. 3 and 4), in the order in which they are computed.
-
-    Follow one row: its few nearest communities, the poses that share them, and the targets that these become.
 
     affinity, sparse : (B, N_c) pose-community affinities S_pc before and after keeping the top k_c of a row
     similarity : (B, B) S_pp = S_pc S_pc^T; targets : (B, B)

@@ -34,8 +34,6 @@ def _epochs(ax) -> None:
 def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[str, float]]) -> Figure:
     """The masked error of each autoencoder over epochs, and its error on new users beside guesses without a network.
 
-    A diamond above the curve: it is worse on new users. A curve that stays above a grey line learned less than a guess.
-
     logs : name of a run to its log, with the columns "epoch" and "loss"
     errors : the same name to errors on new users by who guesses: the run itself first, then lines to draw
     """
@@ -71,8 +69,7 @@ def alignment_curves(
 ) -> Figure:
     """The course of alignment, a panel a part of the loss, beside what says how good a value is.
 
-    A curve above a dashed line has learned less than that line knows; a diamond far above its curve was learned by
-    heart. Raises InputError for a column that no log has.
+    Raises InputError for a column that no log has.
 
     logs : system to its log, with "epoch" and any of the columns; a system without a column has no curve there
     columns : column to the label of its axis, e.g. {"info_nce": "InfoNCE (nat)"}
@@ -116,8 +113,6 @@ def reconstructions(
     target: np.ndarray, prediction: np.ndarray, mask: np.ndarray, *, sample_rate: float, names, unit: str, colour: str
 ) -> Figure:
     """What a masked autoencoder saw of a window, what was hidden, what it filled in, and what a ruler would.
-
-    Where the thick curve follows the thin grey one nearer than the dotted line does, it knows how the signal moves.
 
     target, prediction : (n, T), the channels or joints to draw; the prediction is drawn in masked patches only, as
         only there it is trained

@@ -36,20 +36,15 @@ GAINS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
 
 @dataclass(frozen=True)
 class Number:
-    """A value with its 95 % interval (nan: none) and where its rows come from.
-
-    ``spread``: how far it may lie, for the spread over seeds, from the mean of many like them; ``covered``: whether
-    the interval has that in it, as one over several seeds does. ``counts``: see
-    :func:`~embridge.paper.table_cells.recall_counts`.
-    """
+    """A value with its 95 % interval (nan: none) and where its rows come from."""
 
     value: float
     low: float = np.nan
     high: float = np.nan
     origins: frozenset[str] = frozenset()
-    spread: float = 0.0
-    covered: bool = False
-    counts: tuple | None = None
+    spread: float = 0.0  # how far it may lie, for the spread over seeds, from the mean of many like it
+    covered: bool = False  # whether the interval has that in it, as one over several seeds does
+    counts: tuple | None = None  # of table_cells.recall_counts
 
 
 class Evidence:
@@ -62,7 +57,7 @@ class Evidence:
     def __init__(self, results: pd.DataFrame, dataset: str):
         metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
         self.results, self.dataset = tc.select(results, dataset=dataset, metric=metrics), dataset
-        self._all_seeds = self.results.assign(source=self.results["origin"], origin="")
+        self._all_seeds = tc.over_seeds(self.results)
         self._ended = tc.select(results, dataset=dataset, protocol="regression", metric="epochs")
         self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
@@ -91,7 +86,7 @@ class Evidence:
             return None
         spread = self._spread[cell.measure, cell.classes] or spread_over_seeds([scores])
         found = tc.summary(rows, spread)
-        origins = frozenset(rows["source"] if "source" in rows else found["origin"].split("; "))
+        origins = frozenset(rows["made"] if "made" in rows else found["origin"].split("; "))
         return Number(*score_of(found), origins, spread / len(scores) ** 0.5, len(scores) > 1, tc.recall_counts(rows))
 
     def _few_shot(self, cell: Cell) -> Number | None:
@@ -111,7 +106,7 @@ class Evidence:
         """Zero-shot F1 on unseen gestures by seed and class or user, a column a system, and the rows' origins."""
         where = {"protocol": "ZS", "classes": "unseen", "system": ALIGNED, "metric": f"{unit}_f1"}
         rows = tc.choose(self._all_seeds, self.dataset, **where)
-        return rows.groupby(["seed", unit, "system"])["value"].mean().unstack(), frozenset(rows["source"])
+        return rows.groupby(["seed", unit, "system"])["value"].mean().unstack(), frozenset(rows["made"])
 
     def _gain_of_class(self, cell: Cell) -> Number | None:
         """F1 of a gesture, EMBridge less a rival, with the means over all seeds.
@@ -161,7 +156,7 @@ class Evidence:
         one, other = (side.loc[sides[0].index.intersection(sides[1].index)] for side in sides)
         users = quadrature([(1, tc.mean_interval(one)), (-1, tc.mean_interval(other))])
         half = spread_over_seeds([one["value"] - other["value"]]) / len(one) ** 0.5
-        return Number(*widened(*users, half), frozenset(one["source"]) | frozenset(other["source"]))
+        return Number(*widened(*users, half), frozenset(one["made"]) | frozenset(other["made"]))
 
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
         """A weighted sum of cells and constants, and whether its interval is a paired one.

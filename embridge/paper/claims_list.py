@@ -25,15 +25,12 @@ PRINTED = {"batch_size": "B = {}", "class": "gesture {}", "shots_fraction": "{} 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measured number: a system, or a pair "A - B", under "LP", "ZS" or another measure, on a class set.
+    """One measured number."""
 
-    ``param`` and ``value``: what differs from the system as it is, or the "class" that is looked at; "": nothing.
-    """
-
-    system: str
-    measure: str
+    system: str  # or a pair "A - B"
+    measure: str  # "LP", "ZS" or another
     classes: str
-    param: str = ""
+    param: str = ""  # what differs from the system as it is, or the "class" that is looked at; "": nothing
     value: str = ""
 
     @property
@@ -87,12 +84,6 @@ def beats(systems, rivals, cells=ZS, theirs: str = "") -> tuple[Comparison, ...]
     )
 
 
-def single(system: str, measure: str, *setting: str) -> Comparison:
-    """A measured difference, on unseen gestures, is above 0."""
-    cell = Cell(system, measure, "unseen", *setting)
-    return Comparison(f"{cell.name}, {measure} unseen", ((1, cell),))
-
-
 def _systems(named: list) -> list[str | tuple[str, str, str]]:
     """What a list of claims.toml names, as :func:`beats` takes systems."""
     found = []
@@ -121,9 +112,10 @@ def _comparisons(said: dict) -> Iterator[Comparison]:
         if isinstance(gain, dict):
             terms = ((w, Cell(pair, "F1", "unseen", "class", f"{k}")) for k, w in enumerate(gain["weights"]))
             yield Comparison(f"{pair}, {gain['label']}", tuple(terms))
-        else:
-            settings = [("class", f"{k}") for k in range(4)] if gain == "F1" else [()]
-            yield from (single(pair, gain, *of) for of in settings)
+            continue
+        for of in [("class", f"{k}") for k in range(4)] if gain == "F1" else [()]:
+            cell = Cell(pair, gain, "unseen", *of)
+            yield Comparison(f"{cell.name}, {gain} unseen", ((1, cell),))
 
 
 _READ = read_toml(__file__, "claims.toml")

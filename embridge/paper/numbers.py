@@ -7,12 +7,12 @@ E Table 1's counts are in :data:`embridge.data.splits.PAPER`. Figs. 3c, 4 and 8 
 """
 
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
+
+from embridge.files import read_toml
 
 NOT_IN_SOURCE = "not in the source"
 CELLS = (("LP", "in"), ("LP", "unseen"), ("ZS", "in"), ("ZS", "unseen"))  # order of a row's numbers
@@ -21,22 +21,18 @@ BATCH_SIZE = 256  # E A.6
 
 @dataclass(frozen=True)
 class PaperNumber:
-    """One published number, or a cell that its source leaves empty (``value`` None).
-
-    ``dataset``: "emg2pose" or "ninapro"; ``class_``: class order of METHOD 1; ``quoted``: printed, never scored, for
-    its source only estimates or quotes it.
-    """
+    """One published number, or a cell that its source leaves empty (``value`` None)."""
 
     system: str
     protocol: str
     classes: str
     value: float | None
     source: str
-    dataset: str = "emg2pose"
+    dataset: str = "emg2pose"  # or "ninapro"
     metric: str = "balanced_accuracy"
-    class_: int | None = None
+    class_: int | None = None  # in METHOD 1's order
     batch_size: int = BATCH_SIZE
-    quoted: bool = False
+    quoted: bool = False  # printed, never scored: its source only estimates or quotes it
 
 
 def _cells(printed: list[dict]) -> Iterator[tuple[str, PaperNumber]]:
@@ -49,7 +45,7 @@ def _cells(printed: list[dict]) -> Iterator[tuple[str, PaperNumber]]:
                 yield about.get("table", ""), number
 
 
-_READ = tomllib.loads(Path(__file__).with_name("numbers.toml").read_text(encoding="utf-8"))
+_READ = read_toml(__file__)
 TABLES: dict[str, tuple[PaperNumber, ...]] = {  # earlier tables win a look-up: E before C
     name: tuple(number for _, number in cells) for name, cells in groupby(_cells(_READ["printed"]), itemgetter(0))
 }

@@ -25,7 +25,6 @@ from embridge.paper.differences import DIFFERENCE
 from embridge.paper.kept import _kept, of_whole_run, once
 from embridge.paper.results import COLUMNS, row
 from embridge.paper.table_cells import beside, measured
-from embridge.statistics import mean_over_groups
 from embridge.study import Study
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # ours, METHOD 8: "40 shots = 50 %" does not fit 12 users x 4 sessions
@@ -35,7 +34,7 @@ OTHER = -1  # in column "predicted": no vote, or a gesture that is none of the c
 
 
 def evaluate_predictions(
-    y, pred, groups, *, n_classes: int, n_resamples: int = 2000, group_kind: str = "", recalls: bool = False, **fields
+    y, pred, groups, *, n_classes: int, n_resamples: int = 2000, group_kind="user", recalls: bool = False, **fields
 ) -> list[dict]:
     """Tidy rows for one set of predictions.
 
@@ -45,7 +44,7 @@ def evaluate_predictions(
     InputError as :func:`row` and :func:`embridge.statistics.group_counts`.
 
     y, pred, groups : (N,) true classes 0..n_classes-1, predictions (others count as wrong), what is resampled
-    group_kind : named in ``interval_kind``; "": "user", or "movement-repetition" where a group holds one class only
+    group_kind : named in ``interval_kind``
     recalls : adds ``user_recall``, a row a class and group: from these any two sets of predictions can be compared
         pair by pair, and seeds be put together, long after the predictions are gone
     fields : columns that all rows share, but paper_value and paper_source, which go to the balanced accuracy alone
@@ -54,12 +53,10 @@ def evaluate_predictions(
     found = st.group_counts(y, pred, groups, n_classes)
     counts, of_groups = found.sum(0), found.sum(-1)  # (K, K + 1), (G, K)
     single_class = ((of_groups > 0).sum(-1) == 1).all()
-    kind = group_kind or ("movement-repetition" if single_class else "user")
     rows, paper = [], {column: fields.pop(column, None) for column in ("paper_value", "paper_source")}
     for metric in st.METRICS:
-        resampled = {"n_classes": n_classes, "n_resamples": n_resamples}
-        score = st.bootstrap_over_groups(y, pred, groups, metric=metric, **resampled)
-        rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {kind}"))
+        score = st.bootstrap_over_groups(y, pred, groups, n_classes=n_classes, metric=metric, n_resamples=n_resamples)
+        rows.append({"metric": metric, "n": len(y)} | measured(score, f"95 % bootstrap over {group_kind}"))
     rows[0] |= paper  # the balanced accuracy's
 
     for k, value in enumerate(st.per_class_f1(y, pred, n_classes)):
@@ -186,17 +183,13 @@ def zero_shot_outcomes(
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier of frozen features, its setting chosen.
+    """A linear classifier of frozen features, its setting chosen."""
 
-    ``x`` (n, d) and ``y`` (n,) of the probe's training windows, ``test_x`` (m, d) of D_eval's, ``setting`` C or the
-    shrinkage, with which ``fit`` predicts from the three.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    test_x: np.ndarray
-    setting: float | str
-    fit: Callable
+    x: np.ndarray  # (n, d) of the probe's training windows
+    y: np.ndarray  # (n,) their classes
+    test_x: np.ndarray  # (m, d) of D_eval's windows
+    setting: float | str  # C or the shrinkage
+    fit: Callable  # predicts from the first three with it
 
     def predict(self, rows=slice(None)) -> np.ndarray:
         """(m,) classes of D_eval's windows, learned from the training windows ``rows``."""
@@ -342,6 +335,6 @@ def mean_pose_rows(study: Study) -> list[dict]:
 
 def _error_row(study: Study, system: str, classes: str, error: np.ndarray, run_key: str = "") -> dict:
     groups, n = study.splits.groups(study.splits.evaluation[classes]), study.profile.evaluation.n_bootstrap
-    mean = measured(mean_over_groups(error, groups, n_resamples=n), f"95 % bootstrap over {study.splits.group_kind}")
+    mean = measured(st.mean_over_groups(error, groups, n_resamples=n), f"95 % bootstrap over {study.splits.group_kind}")
     how = of_study(study, system=system, protocol="regression", classes=classes, metric="angle_error_deg")
     return row(**how, n=len(error), run_key=run_key, **mean)

@@ -7,7 +7,7 @@ made as text at once, below.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -46,7 +46,6 @@ def headline_rows(
 
     Columns dataset, group, system, protocol, classes, then those of :func:`~embridge.paper.table_cells.cell_frame`.
 
-    results : tidy rows
     dataset : "simulated" and "emg2pose" stand beside the paper's emg2pose, "simulated-ninapro" and "ninapro" beside
         its NinaPro; other datasets beside nothing
     systems : in order; a cell that was not measured has the value nan; those PUBLISHED stand beside emg2pose alone.
@@ -100,12 +99,12 @@ def _front_end_rows(results: pd.DataFrame, dataset: str, own: str = "features") 
     return cells[(cells["protocol"] == "LP") | cells["system"].isin(ALIGNED)]
 
 
-def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _cpep_gain(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """C's claim: how much CPEP's linear probe gains over Vemg2pose's, ``CPEP / Vemg2pose - 1``, as numbers.
 
-    Empty where C's main table has no line of Vemg2pose, as on NinaPro.
+    None where C's main table has no line of Vemg2pose, as on NinaPro.
     """
-    probes, cells = tc.select(numbers("cpep_main", results, dataset), protocol="LP"), []
+    probes = tc.select(numbers("cpep_main", results, dataset), protocol="LP")
     for rival, classes in itertools.product(CPEP_BASELINE, SETS):
         both = [tc.select(probes, classes=classes, system=system).to_dict("records") for system in ("CPEP", rival)]
         for ours, theirs in zip(*both, strict=False):
@@ -113,57 +112,51 @@ def _cpep_gain(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
             origins = set() if np.isnan(gain) else {ours["origin"], theirs["origin"]} - {""}
             found = tc.measured((gain, np.nan, np.nan), origin="; ".join(sorted(origins)))
             paper = tc.beside("CPEP", "LP", classes, dataset, metric="gain_over_vemg2pose", table="C main")
-            cells.append({"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper)
-    return tc.cell_frame(cells, ["system", "classes"])
+            yield {"system": f"CPEP over {CPEP_BASELINE[rival]}", "classes": classes} | found | paper
 
 
-def _regression_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _regression_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Mean angle error in degrees of each network that regresses pose, by class set; those of Table 2 first."""
-    how, cells = {"protocol": "regression", "metric": "angle_error_deg"}, []
+    how = {"protocol": "regression", "metric": "angle_error_deg"}
     systems = dict.fromkeys([*REGRESSORS[:4], *tc.select(results, dataset=dataset, user="", **how)["system"]])
     for system, classes in itertools.product(systems, SETS):
         found = tc.summary(tc.choose(results, dataset, classes=classes, system=system, **how))
         paper = tc.beside(system, "regression", classes, dataset, metric="angle_error_deg")
-        cells.append({"system": system, "classes": classes} | found | paper)
-    return tc.cell_frame(cells, ["system", "classes"])
+        yield {"system": system, "classes": classes} | found | paper
 
 
-def _gallery_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _gallery_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Zero-shot balanced accuracy by gallery policy and query pooling (METHOD 8), of what was measured."""
     rows = tc.select(results, dataset=dataset, protocol="ZS", metric="balanced_accuracy", system=ALIGNED)
-    rows, cells = tc.unswept(tc.select(rows, options=tc.HEADLINE_OPTIONS)), []
+    rows = tc.unswept(tc.select(rows, options=tc.HEADLINE_OPTIONS))
     policies = [policy for policy in POLICIES if (rows["gallery"] == policy).any()]
     for classes, system, pooling, gallery in itertools.product(SETS, ALIGNED, ("max", "mean"), policies):
         labels = {"classes": classes, "system": system, "pooling": pooling}
         if (tc.select(rows, classes=classes, system=system)["pooling"] == pooling).any():
             found = tc.summary(tc.choose(rows, dataset, protocol="ZS", gallery=gallery, **labels))
-            cells.append(labels | {"gallery": gallery} | found | tc.beside(system, "ZS", classes, dataset, gallery))
-    return tc.cell_frame(cells, ["classes", "system", "pooling", "gallery"])
+            yield labels | {"gallery": gallery} | found | tc.beside(system, "ZS", classes, dataset, gallery)
 
 
-def _corpus_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _corpus_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Zero-shot balanced accuracy, gallery "all", when it holds more than the class set (E 3.1, E A.6)."""
     where = {"protocol": "ZS", "metric": "balanced_accuracy", "system": ALIGNED, "gallery": "all", "pooling": "max"}
     rows = tc.select(results, dataset=dataset, **where)
     rows = tc.prefer_own(tc.unswept(rows[rows["batch_size"].isna()]), ["system"])
-    corpora, cells = [o for o in rows["options"].unique() if o.startswith("corpus=")], []
+    corpora = [o for o in rows["options"].unique() if o.startswith("corpus=")]
     for classes, system, corpus in itertools.product(SETS, ALIGNED, corpora):
         found = tc.summary(tc.choose(rows, dataset, protocol="ZS", classes=classes, system=system, options=corpus))
         paper = tc.beside(system, "ZS", classes, dataset, "all" if corpus in tc.HEADLINE_OPTIONS else corpus)
-        labels = {"classes": classes, "system": system, "corpus": corpus.removeprefix("corpus=")}
-        cells.append(labels | found | paper)
-    return tc.cell_frame(cells, ["classes", "system", "corpus"])
+        yield {"classes": classes, "system": system, "corpus": corpus.removeprefix("corpus=")} | found | paper
 
 
-def _class_f1_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _class_f1_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Zero-shot F1 of each unseen class and system, mean over seeds (E Fig. 3a, where the text gives it)."""
     how = {"protocol": "ZS", "classes": "unseen", "metric": "class_f1"}
-    rows, cells = tc.choose(results, dataset, system=ALIGNED, **how), []
+    rows = tc.choose(results, dataset, system=ALIGNED, **how)
     for k, system in itertools.product(sorted(rows["class"].dropna().unique()), ALIGNED):
         paper = tc.beside(system, "ZS", "unseen", dataset, metric="class_f1", class_=int(k))
         found = tc.summary(tc.select(rows, system=system, **{"class": k}))
-        cells.append({"class": int(k), "system": system} | found | paper)
-    return tc.cell_frame(cells, ["class", "system"])
+        yield {"class": int(k), "system": system} | found | paper
 
 
 # ---- cells of sweeps ----------------------------------------------------------------------------------------------
@@ -181,19 +174,18 @@ def _of_sweeps(results: pd.DataFrame, dataset: str) -> Callable[..., dict]:
     return measure
 
 
-def _table4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _table4_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Zero-shot on unseen gestures by system, convention ("same epochs", the paper's, or "same steps"), batch size."""
     keys = list(itertools.product(ALIGNED, CONVENTIONS))
     rows = {key: tc.sweep(results, dataset, key[0], "batch_size", convention=key[1]) for key in keys}
     sizes = {int(size) for found in rows.values() for size in found["param_value"]}  # a small profile has its own
     sizes = sorted(sizes | {n.batch_size for n in PRINTED["E Table 4"]})
-    cells, measure = [], _of_sweeps(results, dataset)
+    measure = _of_sweeps(results, dataset)
     for (system, convention), size in itertools.product(keys, sizes):
         gallery = "all" if convention == "same epochs" else convention  # the paper's number stands beside its own
         paper = tc.beside(system, "ZS", "unseen", dataset, gallery, batch_size=size, table="E Table 4")
         labels = {"system": system, "convention": convention, "batch_size": size}
-        cells.append(labels | measure(rows[system, convention], system, "ZS", "unseen", str(size)) | paper)
-    return tc.cell_frame(cells, ["system", "convention", "batch_size"])
+        yield labels | measure(rows[system, convention], system, "ZS", "unseen", str(size)) | paper
 
 
 def defaults(dataset: str) -> dict[str, str]:
@@ -220,7 +212,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return tc.cell_frame(cells, ["param", "param_value", "default", "protocol", "classes"])
 
 
-def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _fig3c_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Zero-shot by system, classes and fraction of the paired sessions.
 
     The paper prints numbers for the whole set only, which are Table 2's.
@@ -228,20 +220,19 @@ def _fig3c_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     rows = {system: tc.sweep(results, dataset, system, "paired_fraction") for system in ALIGNED}
     how = {"protocol": "ZS", "metric": "balanced_accuracy"}
     values = {v for found in rows.values() for v in tc.select(found, **how)["param_value"]}
-    cells, measure = [], _of_sweeps(results, dataset)
+    measure = _of_sweeps(results, dataset)
     for classes, system, value in itertools.product(SETS, ALIGNED, sorted(values, key=tc.rising)):
         paper = tc.beside(system, "ZS", classes, dataset, "all" if float(value) == 1 else "a part")
         labels = {"classes": classes, "system": system, "fraction": float(value)}
-        cells.append(labels | measure(rows[system], system, "ZS", classes, value) | paper)
-    return tc.cell_frame(cells, ["classes", "system", "fraction"])
+        yield labels | measure(rows[system], system, "ZS", classes, value) | paper
 
 
-def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def _growth_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
     """Balanced accuracy by system, and by users and about how many windows all its training saw, in GROWTH's order.
 
     Ours; no paper has it. Systems with rows of one size alone are left out.
     """
-    cells, measure = [], _of_sweeps(results, dataset)
+    measure = _of_sweeps(results, dataset)
     for system in GROWN_SYSTEMS:
         rows = tc.sweep(results, dataset, system, GROWN)
         sizes = GROWTH if rows["param_value"].nunique() > 1 else ()
@@ -250,8 +241,7 @@ def _growth_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         for value, (protocol, classes) in itertools.product(sizes, CELLS):
             users, windows = map(int, value.split(", "))
             labels = {"system": system, "windows": windows, "users": users, "protocol": protocol, "classes": classes}
-            cells.append(labels | measure(rows, system, protocol, classes, value) | tc.NOT_PRINTED)
-    return tc.cell_frame(cells, ["system", "windows", "users", "protocol", "classes"])
+            yield labels | measure(rows, system, protocol, classes, value) | tc.NOT_PRINTED
 
 
 def growth_differences(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -306,7 +296,7 @@ def _fig8_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
 class Table:
     """One table: a function of results and dataset that gives its cells as numbers, and how they are printed."""
 
-    cells: Callable[..., pd.DataFrame]
+    cells: Callable[..., pd.DataFrame | Iterator[dict]]  # a frame, or its cells one after the other
     index: tuple[str, ...] = ("system",)  # what names a line
     columns: tuple[str, ...] = ("protocol", "classes")
     named: dict[str, dict | str] = field(default_factory=dict)  # what a column's values are called, or a format for all
@@ -347,7 +337,8 @@ TABLES = {
 def numbers(name: str, results: pd.DataFrame, dataset: str, **options) -> pd.DataFrame:
     """The cells of one of TABLES as numbers: labels, then those of :func:`~embridge.paper.table_cells.cell_frame`."""
     table = TABLES[name]
-    return table.cells(tc.over_seeds(results) if table.seeds else results, dataset, **options)
+    cells = table.cells(tc.over_seeds(results) if table.seeds else results, dataset, **options)
+    return cells if isinstance(cells, pd.DataFrame) else tc.cell_frame(list(cells), [*table.index, *table.columns])
 
 
 def text(name: str, cells: pd.DataFrame) -> pd.DataFrame:
