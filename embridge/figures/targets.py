@@ -189,6 +189,8 @@ def soft_targets_grid(targets: dict[tuple, np.ndarray]) -> Figure:
 def affinity_pipeline(affinity: np.ndarray, sparse: np.ndarray, similarity: np.ndarray, targets: np.ndarray) -> Figure:
     """The four steps from pose embeddings to soft targets (eq. 3 and 4), in the order in which they are computed.
 
+    Follow one row: its few nearest communities, the poses that share them, and the targets that these become.
+
     affinity, sparse : (B, N_c) pose-community affinities S_pc before and after keeping the top k_c of a row
     similarity : (B, B) S_pp = S_pc S_pc^T; targets : (B, B)
     """

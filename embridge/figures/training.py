@@ -34,6 +34,8 @@ def _epochs(ax) -> None:
 def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[str, float]]) -> Figure:
     """The masked error of each autoencoder over epochs, and its error on new users beside guesses without a network.
 
+    A diamond above the curve: it is worse on new users. A curve that stays above a grey line learned less than a guess.
+
     logs : name of a run to its log, with the columns "epoch" and "loss"
     errors : the same name to errors on new users by who guesses: the run itself first, then lines to draw
     """
