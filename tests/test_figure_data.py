@@ -232,7 +232,7 @@ def test_confusions_print_share_and_count():
         assert ax.images[0].norm.vmax == max((100 * c / c.sum(1, keepdims=True)).max() for c in CONFUSIONS.values())
         rows = [t.get_text() for t in ax.get_yticklabels()]
         assert rows[1].endswith("F1 0.40") and rows[2].endswith("F1 –")
-    empty = f.confusion_matrices({"CPEP": np.zeros((4, 4), dtype=int)}, DB1, f1={"CPEP": np.full(4, np.nan)})
+    empty = f.confusion_matrices({"CPEP": np.zeros((4, 4), dtype=int)}, DB1)
     assert {t.get_text() for t in empty.axes[0].texts} == {"0%\n0"}
 
 
@@ -294,9 +294,9 @@ def test_data_efficiency_draws_percentages_and_baselines():
         np.testing.assert_allclose(sorted(dotted), sorted(BASELINES.loc[BASELINES["classes"] == classes, "value"]))
     twice = pd.concat([FRACTIONS, FRACTIONS])
     with pytest.raises(InputError, match="one row each"):
-        f.data_efficiency(twice, BASELINES)
+        f.data_efficiency(twice)
     with pytest.raises(InputError, match="none"):
-        f.data_efficiency(FRACTIONS.assign(value=np.nan), BASELINES)
+        f.data_efficiency(FRACTIONS.assign(value=np.nan))
 
 
 def test_few_shots_shade_the_deviation():
@@ -308,7 +308,7 @@ def test_few_shots_shade_the_deviation():
     np.testing.assert_array_equal(line.get_xdata(), [10, 20, 40, 60, 80])
     bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
     assert any(np.isin(rows["low"], v[:, 1]).all() and np.isin(rows["high"], v[:, 1]).all() for v in bands)
-    committed = f.few_shot(SHOTS.assign(origin=np.where(SHOTS["system"] == "CPEP", "long run", "")), BASELINES[:0])
+    committed = f.few_shot(SHOTS.assign(origin=np.where(SHOTS["system"] == "CPEP", "long run", "")))
     for ax in committed.axes:  # names stand at their lines' ends
         assert {t.get_text() for t in ax.texts} == {"CPEP †", "EMBridge", "chance"}
     assert [t.get_text() for t in committed.legends[0].get_texts()] == ["† committed rows"]

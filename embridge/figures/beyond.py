@@ -34,8 +34,8 @@ def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, thr
     colour, kinds = style.system_colours(["EMBridge"])["EMBridge"], style.in_order(shares["classes"])
     left.fill_between(curve["coverage"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
     left.plot(curve["coverage"], curve["value"], color=colour, marker="o", ms=3.5)
-    rule, least = {"color": "black", "marker": "D", "ms": 6, "ls": ""}, {"color": "black", "ls": ":", "lw": 1.2}
-    left.errorbar(point["coverage"], point["value"], yerr=errors(point), capsize=2.5, **rule)
+    rule = {"color": "black", "marker": "D", "ms": 6, "capsize": 2.5, "ls": ""}
+    left.errorbar(point["coverage"], point["value"], yerr=errors(point), **rule)
     left.axhline(style.CHANCE, **style.DASHED)
     left.set(xlabel="coverage: share of known windows answered", ylabel=ACCURACY, xlim=(0, 1.03), ylim=(0, 1))
     lines = {kind: style.SET_COLOURS.get(kind, style.OKABE_ITO[4]) for kind in kinds}
@@ -43,10 +43,11 @@ def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, thr
     for (kind, line), pattern in zip(lines.items(), ("-", "--", "-."), strict=False):
         part = shares[shares["classes"] == kind].sort_values("bin")
         right.step(part["bin"], 100 * part["value"], where="post", color=line, ls=pattern, label=names[kind])
-    right.axvline(threshold, **least)
+    right.axvline(threshold, color="black", ls=":", lw=1.2)
     right.set(xlabel="score: how sure of a known gesture", ylabel="share of windows (%)", ylim=(0, None))
     looks = dict(zip(names.values(), right.get_lines(), strict=False))
-    looks |= {"rule in use, 95 % interval": style.handle(**rule), "threshold": style.handle(**least)}
+    rule = {"rule in use, 95 % interval": style.handle(**{k: v for k, v in rule.items() if k != "capsize"})}
+    looks |= rule | {"threshold": style.handle(color="black", ls=":", lw=1.2)}
     style.legend_below(figure, looks | {style.CHANCE_NAME: style.handle(**style.DASHED)}, n_columns=3)
     return figure
 

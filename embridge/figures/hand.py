@@ -48,9 +48,11 @@ def draw_hand(ax, angles, *, view=PALM, at=(0.0, 0.0), scale: float = 1.0, colou
 
     Returns the one collection that was added: outlines from far to near.
 
-    ax : axes; equal aspect is the caller's business
-    angles : (20,) rad; view : see :func:`project`
-    at : where the middle of the palm goes, in data units; scale : data units a mm
+    ax : axes; equal aspect is the caller's business. With ``scale`` 1 the unit is the mm
+    angles : (20,) rad
+    view : see :func:`project`
+    at : where the middle of the palm goes, in data units
+    scale : data units a mm
     colours : of the five fingers, the thumb first
     """
     points = project(landmarks(np.asarray(angles, dtype=float)), view)

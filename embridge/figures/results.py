@@ -147,7 +147,9 @@ def ablation_bars(rows: pd.DataFrame, reference: str) -> Figure:
     return table2_bars(rows, reference=reference)
 
 
-def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray]) -> Figure:
+def confusion_matrices(
+    confusions: dict[str, np.ndarray], class_names, *, f1: dict[str, np.ndarray] | None = None
+) -> Figure:
     """Confusion matrices side by side: share of each true class in %, the count under it (Fig. 3a).
 
     White is 0, the darkest blue the largest share of all panels.
@@ -155,7 +157,8 @@ def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: di
     confusions : system to (K, K) counts, row: true, column: predicted; or (K, K + 1), the last column for
         predictions that are none of the classes (without it they are in neither count nor share)
     class_names : K names
-    f1 : system to (K,), NaN where undefined; the counts alone do not tell it where predictions may be of no class
+    f1 : system to (K,), NaN where undefined; None: none is printed. It cannot be had from the counts alone where
+        predictions may be none of the classes
     """
     k = len(class_names)
     n_columns = max(np.shape(counts)[1] for counts in confusions.values())
@@ -178,9 +181,9 @@ def confusion_matrices(confusions: dict[str, np.ndarray], class_names, *, f1: di
                     color="white" if share[row, column] > 0.6 * top else "black")  # fmt: skip
         columns = names + ["none"] * (counts.shape[1] - k)
         ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
-        scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]]
+        scores = [f"F1 {v:.2f}" if np.isfinite(v) else "F1 –" for v in f1[system]] if f1 else [""] * k
         first = i % per_row == 0
-        ax.set_yticks(range(k), [f"{n}\n{s}" for n, s in zip(names, scores, strict=True)] if first else scores)
+        ax.set_yticks(range(k), [f"{n}\n{s}".strip() for n, s in zip(names, scores, strict=True)] if first else scores)
         ax.tick_params(length=0)
         ax.set(title=system, xlabel="predicted gesture", ylabel="true gesture" if first else "")
         ax.spines[:].set_visible(False)

@@ -53,14 +53,15 @@ def _legend(figure: Figure, entries: dict, *, n_columns: int, marked: bool = Fal
 
 
 def _panels_by_class_set(
-    rows: pd.DataFrame, x: str, baselines: pd.DataFrame, what: str, lines: str, looks: dict, **curves
+    rows: pd.DataFrame, x: str, baselines: pd.DataFrame | None, what: str, lines: str, looks: dict, **curves
 ) -> tuple[Figure, dict]:
     """A panel a class set with a curve a system over ``x`` and dotted baselines; each bears its name at its right end.
 
     ``lines``: what is said behind a baseline's name; ``looks``: what all curves share; ``curves``: options of
     :func:`_curves`. Returns the figure and the axes of each class set.
     """
-    baselines = baselines[baselines["system"] != ONE_CLASS].dropna(subset="value")  # that is the line at chance
+    baselines = rows[:0] if baselines is None else baselines.dropna(subset="value")
+    baselines = baselines[baselines["system"] != ONE_CLASS]  # that is the line at chance
     colours, styles = style.system_colours([*rows["system"], *baselines["system"]]), _styles(rows["system"], **looks)
     figure, panels = style.panels(style.in_order(rows["classes"]), height=3.9, sharey=True)
     names, notes, ends = _marked(rows), _marked(baselines), {}
@@ -82,7 +83,7 @@ def _panels_by_class_set(
     return figure, panels
 
 
-def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame) -> Figure:
+def data_efficiency(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figure:
     """Zero-shot accuracy over the fraction of paired sessions, a panel a class set (Fig. 3c).
 
     Dots that no line joins: each is a training of its own, and where whiskers overlap there is no slope to see.
@@ -130,7 +131,7 @@ def growth(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame) -> Figure:
+def few_shot(rows: pd.DataFrame, baselines: pd.DataFrame | None = None) -> Figure:
     """Linear-probe accuracy over shots a class, mean over draws, one standard deviation shaded (Fig. 8).
 
     LOG_POWER_LDA, which learns from the same shots, is a dash-dotted curve; the dashed line is ONE_CLASS.
