@@ -183,6 +183,14 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.mT).mT
 
 
+class ChannelsLast(nn.Conv1d):
+    """Conv1d of (B, C, T) whose output lies in memory as (B, T, C), which norms and linear layers read without a copy."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        picture = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(picture, self.weight.unsqueeze(2), self.bias, (1, *self.stride)).squeeze(2)
+
+
 class TDSBlock(nn.Module):
     """A convolution over time within each of ``width`` columns, then a fully connected pair; residual, LayerNorm last.
 
@@ -219,7 +227,7 @@ class TDS(nn.Module):
         self.left_context, self.stride = 0, 1  # samples that the first feature needs before its own; between features
         layers = []
         for kernel, stride, *within in (*stem, *stages):
-            convolution = nn.Conv1d(d if layers else n_channels, d, kernel, stride)
+            convolution = ChannelsLast(d if layers else n_channels, d, kernel, stride)
             layers.append(nn.Sequential(convolution, nn.ReLU(), ChannelNorm(d)))
             self.left_context += (kernel - 1) * self.stride
             self.stride *= stride
@@ -242,8 +250,12 @@ class LSTMStep(nn.Module):
         self.lstm = nn.LSTM(d_in, hidden, num_layers=2, batch_first=True)
 
     def forward(self, x: Tensor, state):
-        y, state = self.lstm(x[:, None], state)
-        return F.leaky_relu(y[:, 0]), state
+        zero, after = x.new_zeros(len(x), self.lstm.hidden_size), []
+        # cell by cell: a call of nn.LSTM a step copies its weights for oneDNN each time, a half of the network's time
+        for before, weights in zip(state or [(zero, zero)] * 2, self.lstm.all_weights, strict=True):
+            after.append(torch.lstm_cell(x, before, *weights))
+            x = after[-1][0]
+        return F.leaky_relu(x), after
 
 
 class MLPStep(nn.Module):
