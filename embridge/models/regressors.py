@@ -184,7 +184,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class ChannelsLast(nn.Conv1d):
-    """Conv1d of (B, C, T) whose output lies in memory as (B, T, C), which norms and linear layers read without a copy."""
+    """A convolution of (B, C, T) whose output lies in memory as (B, T, C), which what follows reads as it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         picture = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
@@ -251,7 +251,7 @@ class LSTMStep(nn.Module):
 
     def forward(self, x: Tensor, state):
         zero, after = x.new_zeros(len(x), self.lstm.hidden_size), []
-        # cell by cell: a call of nn.LSTM a step copies its weights for oneDNN each time, a half of the network's time
+        # cell by cell: on a CPU nn.LSTM called for one step at a time takes 1.6 times as long (docs/speed.md)
         for before, weights in zip(state or [(zero, zero)] * 2, self.lstm.all_weights, strict=True):
             after.append(torch.lstm_cell(x, before, *weights))
             x = after[-1][0]
