@@ -186,6 +186,9 @@ class RegressionTask:
     No window of ``ids`` may be among ``validation_ids``; which users those are of is the caller's choice.
     """
 
+    # In bf16 on a CPU: products that autocast leaves in float32, a recurrent decoder's, read their factors as bf16, too
+    reads_as_bf16 = True
+
     def __init__(
         self, model: Regressor, reader: Reader, ids: np.ndarray, validation_ids: np.ndarray, config: TrainConfig
     ):

@@ -62,6 +62,17 @@ def autocast(device: str, precision: str) -> torch.autocast:
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16)
 
 
+@contextmanager
+def products_in_bf16(enabled: bool) -> Iterator[None]:
+    """Where enabled, let products of float32 matrices on a CPU read them as bf16; sums and results stay float32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if enabled else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def learning_rate(config: TrainConfig, epoch: float) -> float:
     """lr (1 + cos(pi t / period)) / 2 (SGDR) at a time in epochs, 0 <= epoch < config.epochs; or always the same.
 
@@ -119,6 +130,7 @@ class Trainer:
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.bad = torch.zeros((), device=device)
         self.loss = _Loss(task)
+        self.reads_as_bf16 = getattr(task, "reads_as_bf16", False)
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
             # d = 256 is bound by memory and launches: fused kernels are what helps. Two shapes, full and ragged batch.
@@ -135,9 +147,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         with autocast(self.device, self.config.precision):  # a context a step: it caches the weights it has cast
-            loss, parts = self.loss(batch, n)
+            in_bf16 = self.reads_as_bf16 and torch.is_autocast_enabled("cpu")
+            with products_in_bf16(in_bf16):
+                loss, parts = self.loss(batch, n)
         self.optimizer.zero_grad()
-        loss.backward()
+        with products_in_bf16(in_bf16):
+            loss.backward()
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         self.bad = torch.maximum(self.bad, 1 - (torch.isfinite(loss) & torch.isfinite(norm)).float())
         if check is not None:
