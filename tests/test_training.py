@@ -172,6 +172,27 @@ def test_a_cpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if native else torch.float32)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("asks", [True, False])
+def test_float32_is_multiplied_in_bf16_only_within_a_step_that_asks_for_it(folder, monkeypatch, precision, asks):
+    """Forward and backward; what is left in float32 of an alignment, its similarities, stays so."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    seen, now = [], torch.get_float32_matmul_precision
+
+    class Task(Toy):
+        reads_as_bf16 = asks
+
+        def loss(self, batch, n):
+            loss, parts = super().loss(batch, n)
+            loss.register_hook(lambda _: seen.append(now()))
+            seen.append(now())
+            return loss, parts
+
+    before = now()
+    run(folder, Task(), config=replace(TRAIN, epochs=1, precision=precision))
+    assert seen == ["medium" if asks and precision == "bf16" else before] * 2 * STEPS and now() == before
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
