@@ -415,4 +415,4 @@ def test_steps_of_a_decoder_are_not_compiled():
     compiled = torch.compile(lambda x: network.outputs(x)[0], backend=backend, dynamic=False)
     with torch.no_grad():  # torch warns of gradients that it looks for at a graph's end
         torch.testing.assert_close(compiled(x), network.outputs(x)[0])
-    assert "conv1d" in "".join(graphs) and "lstm" not in "".join(graphs)
+    assert "conv2d" in "".join(graphs) and "lstm" not in "".join(graphs)
