@@ -1,5 +1,6 @@
 """The supervised regressors: sizes, what each output sees, and outputs of tiny configurations worked out by hand."""
 
+import platform
 import subprocess
 import sys
 import warnings
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from embridge.config import REGRESSORS, ModelConfig, TrainConfig, as_json, profile, regression_config
@@ -276,6 +278,43 @@ def test_the_loss_reaches_every_weight(build):
     model = build(2, 3, hidden=4, **SMALL_TDS)
     model(torch.randn(4, 2, 22 + 40 * 14)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize("n_samples", [4000, 3996, 1791])
+def test_strided_convolutions_are_given_no_sample_that_no_output_reads(monkeypatch, n_samples):
+    tds, given, conv2d = TDS(4, channels=4, width=4), [], F.conv2d
+
+    def spy(x, weight, bias=None, stride=1, *rest):
+        if x.shape[2] == 1:  # a strided one: the blocks' are of several columns
+            given.append((x.shape[-1] - weight.shape[-1]) % stride[-1])
+        return conv2d(x, weight, bias, stride, *rest)
+
+    monkeypatch.setattr(F, "conv2d", spy)
+    x = torch.randn(1, 4, n_samples)
+    torch.testing.assert_close(tds.layers[0][0](x), F.conv1d(x, tds.layers[0][0].weight, tds.layers[0][0].bias, 5))
+    assert tds(x).shape[-1] == (n_samples - tds.left_context - 1) // tds.stride + 1
+    assert given == [0] * 5
+
+
+UNWRITTEN = """
+import ctypes, torch
+from embridge.models.regressors import TDS
+tds, x = TDS(16), torch.randn(1, 16, 4000)
+libc = ctypes.CDLL(None)
+libc.mallopt(-4, 0)  # M_MMAP_MAX: all memory from the heap
+libc.mallopt(-6, 256)  # M_PERTURB: filled with 0xff, which is not a number
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    y = tds(x)
+y.backward(torch.ones_like(y))
+libc.mallopt(-6, 0)
+assert all(p.grad.isfinite().all() for p in tds.parameters())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="fills memory by glibc's mallopt")
+@pytest.mark.skipif(not torch.cpu.get_capabilities().get("amx_bf16"), reason="the processor has no AMX")
+def test_no_gradient_in_bf16_is_made_of_memory_that_nobody_wrote():
+    subprocess.run([sys.executable, "-c", UNWRITTEN], check=True)
 
 
 def test_velocities_are_summed_in_float32_under_mixed_precision():
