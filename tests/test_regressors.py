@@ -298,16 +298,19 @@ def test_strided_convolutions_are_given_no_sample_that_no_output_reads(monkeypat
 
 UNWRITTEN = """
 import ctypes, torch
-from embridge.models.regressors import TDS
-tds, x = TDS(16), torch.randn(1, 16, 4000)
+from embridge.models.regressors import TDS, NeuroPose
 libc = ctypes.CDLL(None)
 libc.mallopt(-4, 0)  # M_MMAP_MAX: all memory from the heap
-libc.mallopt(-6, 256)  # M_PERTURB: filled with 0xff, which is not a number
-with torch.autocast("cpu", dtype=torch.bfloat16):
-    y = tds(x)
-y.backward(torch.ones_like(y))
-libc.mallopt(-6, 0)
-assert all(p.grad.isfinite().all() for p in tds.parameters())
+for network in TDS(16), NeuroPose():
+    for threads, windows in (1, 2), (2, 3):
+        torch.set_num_threads(threads)
+        x = torch.randn(windows, 16, 4000)
+        libc.mallopt(-6, 256)  # M_PERTURB: filled with 0xff, which is not a number
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = network(x)
+        y.backward(torch.ones_like(y))
+        libc.mallopt(-6, 0)
+        assert all(p.grad.isfinite().all() for p in network.parameters()), (threads, windows, network)
 """
 
 
