@@ -259,6 +259,26 @@ def test_what_the_page_says_of_emg2pose_s_network():
     assert "EMBridge's probe is {:.2f} and {:.2f} there".format(*fronts) in PAGE_IN_A_LINE
 
 
+def test_what_the_page_says_of_vemg2pose():
+    about, rows = read_rows(ROOT / "figures" / "simulated-long" / "rows" / "vemg2pose-seed0.json", "rows", "")
+    (ended,) = [r for r in rows if r["metric"] == "epochs"]
+    assert ended["options"] == STOPPED and f"stopped after {ended['value']:.0f} epochs in all" in PAGE_IN_A_LINE
+    first, third, best = about["validation"][0], about["validation"][2], min(about["validation"])
+    losses = f"{first:.2f} after one epoch, {third:.2f} after three and {best:.2f} after"
+    losses += f" {about['validation'].index(best) + 1}, its best: that training stopped after {ended['value']:.0f}"
+    assert losses in " ".join((ROOT / "docs" / "not_reproduced.md").read_text(encoding="utf-8").split())
+    errors = pd.read_csv(FIGURES / STEMS["appendix"] / "regression.csv").set_index(["system", "classes"])["value"]
+    its = [f"{errors['Vemg2pose', c]:.1f}" for c in SETS]
+    assert "It regresses {} degrees on known and {} on unseen gestures.".format(*its) in PAGE_IN_A_LINE
+    claims = " ".join(pd.read_csv(FIGURES / "claims.csv", keep_default_na=False)["numbers"])
+    said_of = {"EMBridge": "less its is {} on known and {} on unseen", "CPEP": "less its is {} and {}, which"}
+    for system, said in said_of.items():
+        over = [re.search(rf"{system} over Vemg2pose, LP {c} (.*?) paired", claims)[1] for c in SETS]
+        assert said.format(*over) in PAGE_IN_A_LINE
+    cells = pd.read_csv(FIGURES / TABLES["Table 2"]).query("system == 'Vemg2pose' and protocol == 'LP'").head(2)
+    assert (cells["over_lda_low"] <= 0).all() and "Its probe is not shown to be above the line" in PAGE_IN_A_LINE
+
+
 def test_what_matters_of_the_open_choices_is_what_the_table_says():
     cells = pd.read_csv(FIGURES / STEMS["open_choices"] / "open_choices.csv")
     trained = cells[cells["origin"].notna()]
