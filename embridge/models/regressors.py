@@ -256,7 +256,7 @@ class LSTMStep(nn.Module):
 
     def forward(self, x: Tensor, state):
         zero, after = x.new_zeros(len(x), self.lstm.hidden_size), []
-        # cell by cell: on a CPU nn.LSTM called for one step at a time takes 1.6 times as long (docs/speed.md)
+        # cell by cell: on a CPU nn.LSTM called for one step at a time takes 1.4 times as long or more (docs/speed.md)
         for before, weights in zip(state or [(zero, zero)] * 2, self.lstm.all_weights, strict=True):
             after.append(torch.lstm_cell(x, before, *weights))
             x = after[-1][0]
