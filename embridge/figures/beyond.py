@@ -17,6 +17,7 @@ from embridge.figures.sweeps import _curves, _legend
 
 DECODED, CONSTANT = "decoded from EMG", "constant pose"
 FRAMES, COLOURS = 20, 128  # of an animation
+_USES = (style.MODALITY["pose"], "#E69F00", style.MODALITY["emg"], "#56B4E9", "#332288")  # two of poses, three of EMG
 
 
 def open_set(curve: pd.DataFrame, point: pd.DataFrame, shares: pd.DataFrame, threshold: float) -> Figure:
@@ -112,13 +113,13 @@ def moved_band(rows: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 def own_windows(rows: pd.DataFrame) -> Figure:
     """Accuracy over the number of a user's own windows, a curve a use of them; other people's poses alone are a line.
 
-    ``rows``: columns classes, system (the use), n (text), value, low, high; uses and n are drawn in their order, the
-    uses as two solid curves, two dashed ones and a dotted one. Where n is "0" the use is the line: broad and pale, so
-    that a curve which lies on it does not hide it.
+    ``rows``: columns classes, system (the use), n (text), value, low, high; uses and n are drawn in their order, two
+    uses of poses as solid curves, two of EMG as dashed ones and a probe of EMG as a dotted one. Where n is "0" the use
+    is the line: broad and pale, so that a curve which lies on it does not hide it.
     """
     rows = measured(rows, ["classes", "system", "n"], "own_windows")
     line, rows = rows[rows["n"] == "0"], rows[rows["n"] != "0"]
-    sizes, looks = list(dict.fromkeys(rows["n"])), (style.OKABE_ITO, style.MARKERS, ("-", "-", "--", "--", ":"))
+    sizes, looks = list(dict.fromkeys(rows["n"])), (_USES, style.MARKERS, ("-", "-", "--", "--", ":"))
     rows, styles = rows.assign(at=rows["n"].map(sizes.index)), {}
     for use, colour, marker, ls in zip(dict.fromkeys(rows["system"]), *looks, strict=False):
         styles[use] = {"color": colour, "marker": marker, "ms": 4.5, "ls": ls}
