@@ -60,7 +60,7 @@ def train_epoch(folder: Path) -> tuple[int, float, float]:
     reader = Reader(store, store, {"pose": measure_statistics(store, np.arange(min(n, 256)))}, cfg.emg_tokens)
     task = AlignTask(
         QFormerModel(cfg, emg_encoder(cfg), pose_encoder(cfg).requires_grad_(False)), reader, np.arange(n),
-        torch.randn(n, cfg.d), objective=EXPERIMENTS["EMBridge"].objective, config=config,
+        torch.randn(n, cfg.d), objective=EXPERIMENTS["EMBridge"].minimises(profile("quick")), config=config,
         centroids=torch.randn(138, cfg.d),  # N_c on emg2pose, E A.6
     )  # fmt: skip
     trainer = Trainer(task, config)

@@ -140,7 +140,7 @@ def cost_of(study: Study, experiment: Experiment) -> tuple:
     is what embeds poses, which happens before. A CPU's time grows with the batch, so that its stage's usual one stands
     for larger ones; a GPU's does not.
     """
-    (shape, train), objective = study.configs(experiment), experiment.objective
+    (shape, train), objective = study.configs(experiment), experiment.minimises(study.profile)
     network = experiment.name if experiment.kind == "regressor" else experiment.kind
     masked = objective.mask_ratio if objective and objective.lam else None
     moves = experiment.emg_frozen, experiment.pose_trained, objective and objective.tau_learned
@@ -163,7 +163,7 @@ def _task_of_noise(study: Study, experiment: Experiment, n: int):
     if not experiment.aligned:
         modality = experiment.kind.removesuffix("-mae")
         return MAETask(new_model(experiment.kind, shape), reader, ids, modality, train)
-    objective, poses = experiment.objective, pose_encoder(shape)
+    objective, poses = experiment.minimises(study.profile), pose_encoder(shape)
     moves = {"emg_frozen": experiment.emg_frozen, "pose_trained": experiment.pose_trained}
     model = new_model(experiment.kind, shape, pose=poses, **moves, **objective.head)
     targets = {"objective": objective, "config": train, "centroids": torch.randn(COMMUNITIES, shape.d)}

@@ -181,7 +181,7 @@ class ObjectiveConfig:
     affinity: str = "dot"  # E 2.2.3; or "cosine" (E 4), "l1", "l2"
     renormalise_q: bool = False  # E eq. 5 uses InfoNCE's q; True: q over j != i
     smoothing: float = 0.1  # E 3.3, used by "smoothing" only
-    mask_ratio: float = 0.5  # r, E A.6
+    mask_ratio: float | None = 0.5  # r, E A.6; None: the profile's, by Experiment.minimises
     contrast: str = field(default="info-nce", metadata=ADDED)  # or "sigmoid" (SigLIP); "none": the soft term alone
 
     @property
@@ -263,6 +263,7 @@ class Profile:
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     regressor_epochs: dict[str, int] = field(default_factory=dict)  # by kind; empty: those of alignment
     regressor_caps: dict[str, int] | None = field(default=None, metadata=ADDED)  # by kind, instead of these
+    mask_ratio: float = field(default=0.75, metadata=ADDED)  # EMBridge's r, which D_tune chose: docs/constants.md
     ninapro: NinaProSimulationConfig = field(default_factory=NinaProSimulationConfig)
 
 
@@ -284,6 +285,7 @@ def profile(name: str) -> Profile:
         evaluation=EvalConfig(**evaluation),
         regressor_epochs=said.get("regressor_epochs", {}),
         regressor_caps=said.get("regressor_caps"),
+        **{field: said[field] for field in ("mask_ratio",) if field in said},
         ninapro=NinaProSimulationConfig(**said.get("ninapro", {})),
     )
 

@@ -24,7 +24,7 @@ from embridge.errors import InputError
 
 # CASCLe's constants and MPRL's, which D_tune chose: steps 1 to 4 of docs/constants.md
 CASCLE = {"soft_targets": "communities", "affinity": "dot", "tau_s": 0.5, "alpha": 0.25}
-EMBRIDGE = ObjectiveConfig(**CASCLE, lam=2.0, mask_ratio=0.75)
+EMBRIDGE = ObjectiveConfig(**CASCLE, lam=2.0, mask_ratio=None)
 ALL, MOST_USERS = (1.0, 1.0), 176 / 38  # an Experiment's users and share; the most users that one has
 
 
@@ -73,6 +73,12 @@ class Experiment:
     def aligned(self) -> bool:
         """True where it retrieves poses, so that zero-shot applies."""
         return self.kind in ("cpep", "qformer")
+
+    def minimises(self, size: Profile) -> ObjectiveConfig | None:
+        """Its objective at a profile, whose r it has unless it says another."""
+        if self.objective is None or self.objective.mask_ratio is not None:
+            return self.objective
+        return replace(self.objective, mask_ratio=size.mask_ratio)
 
     def configs(self, size: Profile, seed: int) -> tuple[ModelConfig, TrainConfig]:
         """The shape of its model and how it trains: the profile's, with its changes."""
@@ -189,6 +195,8 @@ def trained_by(profile_name: str, dataset: str, tokens: str = "") -> tuple[str, 
     usual = with_tokens(profile(profile_name), tokens)
 
     def is_default(e: Experiment) -> bool:
+        if e.param == "r":
+            return e.objective.mask_ratio == usual.mask_ratio
         if "emg_norm" in e.train:
             return e.train["emg_norm"] == usual.align.emg_norm
         named = [name for name in ("emg_tokens", "pose_tokens") if name in e.model]

@@ -3,10 +3,10 @@
 The values stand in experiments.toml, the alternatives in grids.toml; docs/constants.md tells how D_tune chose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from embridge.config import EvalConfig, ModelConfig
+from embridge.config import EvalConfig, ModelConfig, profile
 from embridge.experiments import ALL, EMBRIDGE, EXPERIMENTS
 from embridge.files import read_toml
 
@@ -24,14 +24,15 @@ JOINT_DEFAULTS = {
     system: "{0.affinity}, {0.tau_s:g}, {0.alpha:g}".format(EXPERIMENTS[system].objective)
     for system in ("EMBridge", "SoftCLIP")
 }
-# What the sweeps of Fig. 4 leave alone, METHOD 6; and the values beside it, each an experiment
+# What the sweeps of Fig. 4 leave alone, METHOD 6, in all profiles but paper; and the values that each has: experiments,
+# two of r, of which the profile's own is left out
 DEFAULTS = {
     "tau_s": f"{EMBRIDGE.tau_s:g}",
     "k_c": f"{EMBRIDGE.k_c}",
     "M": f"{ModelConfig().n_queries}",
     "alpha": f"{EMBRIDGE.alpha:g}",
     "lambda": f"{EMBRIDGE.lam:g}",
-    "r": f"{EMBRIDGE.mask_ratio:g}",
+    "r": f"{profile('long').mask_ratio:g}",
     "metric": EMBRIDGE.affinity,
     "q": "renormalised" if EMBRIDGE.renormalise_q else "with the positive",
     "gain": f"{ModelConfig().query_gain:g}",
@@ -41,6 +42,11 @@ GRIDS = {p: tuple(e.param_value for e in _trained_for("Fig. 4") if e.param == p)
 # How results grow (ours): users and about how many windows at long's size, to an Experiment's users and share
 GROWTH = {e.param_value: (e.users, e.share) for e in _trained_for("growth")} | {"38, 8000": ALL}
 GROWTH = dict(sorted(GROWTH.items(), key=lambda size: size[1][0] * size[1][1]))
+
+
+def defaults(profiles: Iterable[str]) -> dict[str, str]:
+    """DEFAULTS as results of these profiles have them: all but ``paper``, which stands alone, agree."""
+    return DEFAULTS | ({"r": f"{profile('paper').mask_ratio:g}"} if "paper" in set(profiles) else {})
 
 
 @dataclass(frozen=True)

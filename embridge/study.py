@@ -270,7 +270,7 @@ class Study:
             "kind": experiment.kind,
             "model": as_json(model),
             "train": as_json(train),
-            "objective": as_json(experiment.objective) if experiment.objective else None,
+            "objective": as_json(experiment.minimises(self.profile)) if experiment.objective else None,
             "pose_start": experiment.pose_start,
             "moves": [experiment.emg_frozen, experiment.pose_trained],
             "pairs": [experiment.shuffled, experiment.paired_fraction],

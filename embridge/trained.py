@@ -36,7 +36,7 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
     Trains what the experiment needs where that is missing. Warns of samples that its patches leave over.
     """
     study = study.home(experiment)
-    (shape, train), objective = study.configs(experiment), experiment.objective
+    (shape, train), objective = study.configs(experiment), experiment.minimises(study.profile)
     read = {"emg-mae": ("emg",), "pose-mae": ("pose",), "regressor": ()}.get(experiment.kind, ("emg", "pose"))
     encoder = own.made(experiment.encoder, shape, experiment.kind)
     for name in read if encoder is None else ("pose",):  # another encoder cuts EMG as it likes

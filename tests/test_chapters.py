@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embridge import losses
-from embridge.config import RESULTS_VERSION, ModelConfig
+from embridge.config import RESULTS_VERSION, ModelConfig, profile
 from embridge.experiments import EXPERIMENTS
 from embridge.models import QFormerModel, emg_encoder, pose_encoder
 from embridge.models.transformer import CrossAttention, attend, split_heads
@@ -28,7 +28,9 @@ def study():
         model.qformer.mask_token *= 20
     emg, pose = torch.randn(6, 3, 40), torch.randn(6, 2, 40)
     reader = SimpleNamespace(emg=lambda ids: emg[ids], pose=lambda ids: pose[ids])
-    return SimpleNamespace(run=lambda name: SimpleNamespace(model=model), reader=lambda: reader, pose=pose)
+    return SimpleNamespace(
+        run=lambda name: SimpleNamespace(model=model), reader=lambda: reader, pose=pose, profile=profile("quick")
+    )
 
 
 def test_hidden_pose_is_filled_in_as_mprl_does_it(study):
@@ -38,7 +40,7 @@ def test_hidden_pose_is_filled_in_as_mprl_does_it(study):
                                                           truth[~hidden[:, None].expand_as(truth)])  # fmt: skip
     table = explore.noise(0, 0, "hidden patches", 6, 5)
     queries = model.queries(study.reader().emg(ids))
-    loss = model.mprl(queries, study.pose, table, EXPERIMENTS["EMBridge"].objective.mask_ratio)
+    loss = model.mprl(queries, study.pose, table, EXPERIMENTS["EMBridge"].minimises(profile("quick")).mask_ratio)
     assert explore.hidden_error(truth, filled, hidden) == pytest.approx(loss.item(), rel=1e-4)
 
 

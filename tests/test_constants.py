@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embridge import figures
+from embridge import figures, grids
 from embridge.experiments import EXPERIMENTS
 from embridge.grids import CONSTANTS, JOINT
 from embridge.paper import constants
@@ -16,7 +16,7 @@ HOW |= {"pooling": "max", "options": "D_tune", "interval_kind": "95 % bootstrap 
 @pytest.fixture(autouse=True)
 def stood_before(monkeypatch):
     """What these tests take for the defaults, whatever D_tune chose since."""
-    monkeypatch.setattr(constants, "DEFAULTS", {"tau_s": "0.1", "r": "0.5", "M": "16"})
+    monkeypatch.setattr(grids, "DEFAULTS", {"tau_s": "0.1", "r": "0.5", "M": "16"})
     monkeypatch.setattr(constants, "JOINT_DEFAULTS", dict.fromkeys(("EMBridge", "SoftCLIP"), "dot, 0.1, 1"))
 
 

@@ -12,9 +12,9 @@ import torch
 from conftest import TINY
 from scipy import stats
 
-from embridge import provenance
+from embridge import config, provenance
 from embridge import study as study_module
-from embridge.config import RESULTS_VERSION
+from embridge.config import PROFILES, RESULTS_VERSION
 from embridge.errors import InputError
 from embridge.experiments import CASCLE, EXPERIMENTS, NINAPRO, of_parts, trained_by
 from embridge.grids import DEFAULTS, GRIDS, GROWN, OPEN_CHOICES
@@ -42,6 +42,7 @@ def test_names_parts_and_needs_of_the_registry():
         own = {f"{s}, EMG normalisation = {usual}" for s in ("EMG-MAE", "EMBridge")}  # what all others have
         own |= {f"{s}, EMG tokens = {emg}" for s in ("EMG-MAE", "EMBridge")}
         own |= {f"{s}, pose tokens = {pose}" for s in ("Pose-MAE", "EMBridge")}
+        own.add(f"EMBridge, r = {0.5 if profile == 'paper' else 0.75}")
         if profile == "paper":  # keeps the paper's constants, and has more users itself
             own |= {e.name for e in EXPERIMENTS.values() if e.part in ("constants", "growth", "soft targets")}
         assert set(EXPERIMENTS) - set(trained_by(profile, "simulated")) == own
@@ -80,13 +81,26 @@ def test_embridge_without_its_q_former_is_cpep_with_communities_and_infonce_one_
 def test_a_sweep_changes_one_thing_and_never_to_what_it_is_already():
     bridge = EXPERIMENTS["EMBridge"]
     for param, values in GRIDS.items():
-        assert DEFAULTS[param] not in map(str, values)
+        assert (DEFAULTS[param] in values) == (param == "r")
         for value in values:
             e = EXPERIMENTS[f"EMBridge, {param} = {value}"]
             changed = [f for f in vars(bridge.objective) if getattr(e.objective, f) != getattr(bridge.objective, f)]
             assert len(changed) + len(e.model) == 1 and (e.param, e.param_value) == (param, str(value))
             to = getattr(e.objective, changed[0]) if changed else next(iter(e.model.values()))
             assert str(to) == {"all": "None", "renormalised": "True"}.get(value, value)
+
+
+def test_the_paper_profile_hides_what_e_prints_and_sweeps_what_d_tune_chose():
+    bridge = EXPERIMENTS["EMBridge"]
+    assert {name: bridge.minimises(config.profile(name)).mask_ratio for name in PROFILES} == {
+        "smoke": 0.75, "quick": 0.75, "long": 0.75, "paper": 0.5,
+    }  # fmt: skip
+    assert Study("simulated", "paper", device="cpu").settings(bridge)["objective"]["mask_ratio"] == 0.5
+    own = replace(bridge, objective=replace(bridge.objective, mask_ratio=0.3))
+    assert own.minimises(config.profile("paper")).mask_ratio == 0.3  # who says another keeps it
+    for name, values in (("smoke", [0.25, 0.5]), ("long", [0.25, 0.5]), ("paper", [0.25, 0.75])):
+        members = [EXPERIMENTS[n] for n in trained_by(name, "simulated")]
+        assert [e.objective.mask_ratio for e in members if e.param == "r"] == values
 
 
 def test_table_4_trains_for_the_same_epochs_or_the_same_steps():

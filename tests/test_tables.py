@@ -8,7 +8,7 @@ import pytest
 
 from embridge import grids
 from embridge import statistics as st
-from embridge.config import EvalConfig, ModelConfig
+from embridge.config import EvalConfig, ModelConfig, profile
 from embridge.data import splits
 from embridge.errors import InputError
 from embridge.experiments import ALIGNED, EXPERIMENTS, NO_NETWORK
@@ -414,6 +414,16 @@ def test_sensitivity_has_a_row_for_each_value(gathered, monkeypatch):
     assert table.loc[("k", "1"), "LP in"] == "–"
 
 
+@pytest.mark.parametrize(
+    ("name", "usual", "others"), [("long", "0.75", ["0.25", "0.5"]), ("paper", "0.5", ["0.25", "0.75"])]
+)
+def test_a_sweep_over_r_marks_the_value_that_its_profile_has(gathered, name, usual, others):
+    rows = gathered(*swept("k", ("10",), profile=name), *swept("r", others, profile=name))
+    cells = tables.numbers("fig4", rows, "simulated")
+    assert cells.loc[cells["param"] == "r", "param_value"].unique().tolist() == sorted([usual, *others])
+    assert cells.loc[(cells["param"] == "r") & cells["default"], "param_value"].unique().tolist() == [usual]
+
+
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 def test_a_sweeps_usual_value_is_the_systems_own_row_and_counts_once(gathered, twice, monkeypatch):
     """Results of older versions hold the row again under every parameter's name."""
@@ -531,10 +541,10 @@ def test_a_sweep_s_usual_value_has_the_seeds_of_its_members(gathered, monkeypatc
 
 
 def test_the_defaults_that_sweeps_mark_are_those_of_the_configuration():
-    objective, model = EXPERIMENTS["EMBridge"].objective, ModelConfig()
+    objective, model = EXPERIMENTS["EMBridge"].minimises(profile("long")), ModelConfig()
     words = {"metric": objective.affinity, "q": "renormalised" if objective.renormalise_q else "with the positive"}
-    assert words.items() <= table_cells.DEFAULTS.items()
-    assert {k: v for k, v in table_cells.DEFAULTS.items() if k not in words} == {
+    assert words.items() <= grids.DEFAULTS.items()
+    assert {k: v for k, v in grids.DEFAULTS.items() if k not in words} == {
         name: f"{value:g}"
         for name, value in {
             "tau_s": objective.tau_s, "k_c": objective.k_c, "alpha": objective.alpha, "lambda": objective.lam,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from embridge.data.splits import SETS
 from embridge.experiments import EXPERIMENTS
-from embridge.grids import DEFAULTS, JOINT, JOINT_DEFAULTS
+from embridge.grids import DEFAULTS, JOINT, JOINT_DEFAULTS, defaults
 from embridge.paper import table_cells as tc
 from embridge.paper.records import BOTH
 from embridge.statistics import spread_over_seeds, widened
@@ -30,7 +30,7 @@ def numbers(results: pd.DataFrame, dataset: str, usual: dict[tuple[str, str], st
     """
     if usual is None:
         usual = {(system, JOINT): value for system, value in JOINT_DEFAULTS.items()}
-        usual |= {("EMBridge", param): value for param, value in DEFAULTS.items() if param != "k"}
+        usual |= {("EMBridge", param): value for param, value in defaults(results["profile"]).items() if param != "k"}
     results, found, lines = tc.over_seeds(results), {}, []
     for system, param in usual:
         rows = tc.select(tc.sweep(results, dataset, system, param, every=True), options="D_tune")

@@ -228,7 +228,7 @@ def pose_beside_queries(
     pose, emg = reader.pose(ids), model.encode(reader.emg(ids if of is None else of))
     tokenizer = model.pose_tokenizer
     table = noise(0, 0, "hidden patches", len(ids), tokenizer.n_tokens).to(pose.device)
-    ratio = EXPERIMENTS[name].objective.mask_ratio if ratio is None else ratio
+    ratio = EXPERIMENTS[name].minimises(study.profile).mask_ratio if ratio is None else ratio
     states, masked = model.masked_states(model.query(emg), pose, table, ratio, emg)
     patches, guess = tokenizer.patches(pose), model.decode_pose(states)  # (n, L, J * patch), (n, masked, J * patch)
     filled = patches.scatter(1, masked[:, :, None].expand(-1, -1, patches.shape[2]), guess)

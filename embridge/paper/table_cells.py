@@ -9,7 +9,7 @@ from embridge.config import PROFILES, profile
 from embridge.datasets import for_dataset
 from embridge.errors import InputError
 from embridge.experiments import LOG_POWER_LDA
-from embridge.grids import ALL, DEFAULTS, GROWN, GROWTH
+from embridge.grids import ALL, GROWN, GROWTH, defaults
 from embridge.paper.numbers import NOT_IN_SOURCE, lookup
 from embridge.statistics import bootstrap_over_seeds, spread_over_seeds, widened
 
@@ -188,7 +188,8 @@ def sweep(
         rows = rows.assign(param_value=rows["batch_size"].astype(str), options=HEADLINE_OPTIONS[1])
         own = select(own, protocol="ZS", options=HEADLINE_OPTIONS[1])
     else:
-        usual = DEFAULTS | {"paired_fraction": "1", GROWN: next(value for value in GROWTH if GROWTH[value] == ALL)}
+        usual = defaults(results["profile"])
+        usual |= {"paired_fraction": "1", GROWN: next(value for value in GROWTH if GROWTH[value] == ALL)}
         rows, usual = select(rows, param=param), usual.get(param)
     if param == "k" or usual is None or own.empty:  # of k the usual one is a row like the others
         return rows

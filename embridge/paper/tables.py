@@ -7,7 +7,7 @@ made as text at once, below.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from embridge import experiments as registry
+from embridge import grids
 from embridge.config import REGRESSORS
 from embridge.data.splits import SETS
 from embridge.experiments import ALIGNED, LOG_POWER_LDA, NO_NETWORK, TABLE_2_SYSTEMS
-from embridge.grids import DEFAULTS, GROWN, GROWTH
+from embridge.grids import GROWN, GROWTH
 from embridge.paper import front_ends
 from embridge.paper import table_cells as tc
 from embridge.paper.differences import gain_columns, lda_lines, over_lda, seed_differences, seed_spread
@@ -188,9 +189,9 @@ def _table4_rows(results: pd.DataFrame, dataset: str) -> Iterator[dict]:
         yield labels | measure(rows[system, convention], system, "ZS", "unseen", str(size)) | paper
 
 
-def defaults(dataset: str) -> dict[str, str]:
+def defaults(dataset: str, profiles: Iterable[str]) -> dict[str, str]:
     """Fig. 4's parameters in its order, each with the value that everything else has on a dataset."""
-    return DEFAULTS | {"k": str(tc.usual_k(dataset))}
+    return grids.defaults(profiles) | {"k": str(tc.usual_k(dataset))}
 
 
 def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -199,7 +200,7 @@ def _fig4_rows(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     ``default`` (bool): whether all else has this value.
     """
     cells, measure = [], _of_sweeps(results, dataset)
-    for param, usual in defaults(dataset).items():
+    for param, usual in defaults(dataset, results["profile"]).items():
         rows = tc.sweep(results, dataset, "EMBridge", param)
         values = sorted(tc.select(rows, metric="balanced_accuracy")["param_value"].unique(), key=tc.rising)
         for value, (protocol, classes) in itertools.product(values if len(values) > 1 else (), CELLS):
