@@ -21,7 +21,7 @@ from torch import nn
 
 from embridge import files
 from embridge.errors import InputError
-from embridge.files import read_json, write_atomically
+from embridge.files import differences, read_json, write_atomically
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 _MAGIC = b"embridge-checkpoint-1 "  # then 64 hex digits of the payload's SHA-256, a line end, the payload
@@ -83,18 +83,9 @@ def check_description(folder: Path, describe: dict, *, write: bool = False) -> N
         write_atomically(path, json.dumps(describe, indent=1, sort_keys=True).encode())
         return
     found = read_json(path, again="delete the folder to train again.")
-    if differences := list(_differences(describe, found)):
-        told = f"{folder} belongs to another configuration: {'; '.join(differences[:5])}"
+    if different := list(differences(describe, found)):
+        told = f"{folder} belongs to another configuration: {'; '.join(different[:5])}"
         raise InputError(f"{told}. Ask for what was trained there, or use another folder.")
-
-
-def _differences(expected, found, name: str = "") -> Iterator[str]:
-    """Each leaf in which two JSON values differ, in words."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in sorted({*expected, *found}):
-            yield from _differences(expected.get(key), found.get(key), f"{name}.{key}" if name else key)
-    elif expected != found:
-        yield f"{name or 'config'} expected {expected!r}, found {found!r}"
 
 
 def weights_hash(model: nn.Module) -> str:

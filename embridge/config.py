@@ -283,10 +283,8 @@ def profile(name: str) -> Profile:
         align=TrainConfig(**stage | said.get("align", {})),
         simulation=SimulationConfig(**said.get("simulation", {})),
         evaluation=EvalConfig(**evaluation),
-        regressor_epochs=said.get("regressor_epochs", {}),
-        regressor_caps=said.get("regressor_caps"),
-        **{field: said[field] for field in ("mask_ratio",) if field in said},
         ninapro=NinaProSimulationConfig(**said.get("ninapro", {})),
+        **{key: said[key] for key in ("regressor_epochs", "regressor_caps", "mask_ratio") if key in said},
     )
 
 

@@ -206,19 +206,6 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def choose_c(folds, grid) -> float:
-    """The C of ``grid`` whose probe has the best balanced accuracy over all folds; of equals, the strongest penalty.
-
-    folds : (train_x, train_y, test_x, test_y) each: D_tune is the one of ``test_x``, else :func:`grouped_folds`
-    """
-    return float(_best(linear_probe, "c", sorted(grid), folds))
-
-
-def choose_shrinkage(folds) -> float | str:
-    """The one of SHRINKAGES by :func:`lda`, as :func:`choose_c` chooses; of equals the first."""
-    return _best(lda, "shrinkage", SHRINKAGES, folds)
-
-
 def least_groups(y, groups) -> int:
     """The groups of the class that has fewest; InputError where these cannot be validated over."""
     n = min((len(np.unique(groups[y == label])) for label in np.unique(y)), default=0)
@@ -238,8 +225,11 @@ def grouped_folds(x, y, groups) -> list[tuple]:
     return [(x[train], y[train], x[test], y[test]) for train, test in folds if len(test)]
 
 
-def _best(classifier, name: str, settings, folds: list[tuple]):
-    """The setting, the classifier's ``name``, of the best balanced accuracy over all folds; of equals the first."""
+def choose(classifier, name: str, settings, folds: list[tuple]):
+    """The setting, the classifier's ``name``, of the best balanced accuracy over all folds; of equals the first.
+
+    folds : (train_x, train_y, test_x, test_y) each: D_tune is the one of ``test_x``, else :func:`grouped_folds`
+    """
     y = np.concatenate([np.asarray(fold[3]) for fold in folds])
     if not len(y):
         raise InputError("choose C: expected windows to tune on, found none; use grouped_folds without a D_tune")

@@ -52,6 +52,15 @@ def write_atomically(path: Path, data: bytes | str, *, keep: Path | None = None)
         ) from error
 
 
+def differences(expected, found, name: str = "") -> Iterator[str]:
+    """Each leaf in which two JSON values differ, in words."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted({*expected, *found}):
+            yield from differences(expected.get(key), found.get(key), f"{name}.{key}" if name else key)
+    elif expected != found:
+        yield f"{name or 'config'} expected {expected!r}, found {found!r}"
+
+
 @contextmanager
 def exclusive(path: Path, timeout: float = -1) -> Iterator[None]:
     """Hold the lock file ``path``, waiting for at most ``timeout`` s, or for ever.

@@ -67,17 +67,10 @@ def build(study: "Study", experiment: Experiment) -> tuple[nn.Module, Callable]:
         if not experiment.aligned:
             return MAETask(model, reader, ids, experiment.kind.removesuffix("-mae"), train)
         space = experiment.pose_start, shape.pose_embedding
-        of_communities = objective.soft_targets in OF_COMMUNITIES
-        return AlignTask(
-            model,
-            reader,
-            ids,
-            study.frozen_embeddings(ids, *space),
-            objective=objective,
-            config=train,
-            centroids=study.communities(objective, *space) if of_communities else None,
-            pairing=np.random.default_rng(study.seed).permutation(len(ids)) if experiment.shuffled else None,
-        )
+        v = study.frozen_embeddings(ids, *space)
+        centroids = study.communities(objective, *space) if objective.soft_targets in OF_COMMUNITIES else None
+        pairing = np.random.default_rng(study.seed).permutation(len(ids)) if experiment.shuffled else None
+        return AlignTask(model, reader, ids, v, objective=objective, config=train, centroids=centroids, pairing=pairing)
 
     return model, make_task
 

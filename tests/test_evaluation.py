@@ -272,9 +272,9 @@ def test_choose_c_is_the_best_on_the_tuning_data():
     grid = (10.0, 0.001, 0.1)
     scores = {c: ev.balanced_accuracy(tune_y, ev.linear_probe(x, y, tune, c=c), 4) for c in grid}
     assert len(set(scores.values())) == 3
-    assert ev.choose_c([(x, y, tune, tune_y)], grid) == max(scores, key=scores.get)
+    assert ev.choose(ev.linear_probe, "c", grid, [(x, y, tune, tune_y)]) == max(scores, key=scores.get)
     easy, easy_y = blobs(2, 60, spread=0.01)
-    assert ev.choose_c([(easy, easy_y, easy, easy_y)], grid) == 0.001  # all perfect: the strongest penalty
+    assert ev.choose(ev.linear_probe, "c", grid, [(easy, easy_y, easy, easy_y)]) == grid[0]  # all perfect: the first
 
 
 def test_grouped_folds_keep_a_group_on_one_side(monkeypatch):
@@ -292,7 +292,7 @@ def test_grouped_folds_keep_a_group_on_one_side(monkeypatch):
         return original(train_x, train_y, test_x, c=c)
 
     monkeypatch.setattr(ev, "linear_probe", spy)
-    assert ev.choose_c(ev.grouped_folds(x, y, groups), (0.001, 10.0)) in (0.001, 10.0)
+    assert ev.choose(ev.linear_probe, "c", (0.001, 10.0), ev.grouped_folds(x, y, groups)) in (0.001, 10.0)
     assert len(folds) == 10  # 5 folds, 2 values
     assert not any(folds)
 
@@ -306,7 +306,7 @@ def test_probe_bad_input_is_told():
     with pytest.raises(InputError, match="as many labels"):
         ev.linear_probe(x, y[:-1], x, c=1.0)
     with pytest.raises(InputError, match="grouped_folds"):
-        ev.choose_c([(x, y, x[:0], y[:0])], (1.0,))
+        ev.choose(ev.linear_probe, "c", (1.0,), [(x, y, x[:0], y[:0])])
     with pytest.raises(InputError, match="two groups"):
         ev.grouped_folds(x, y, np.zeros(40))
     assert ev.linear_probe(x, y, x[:0], c=1.0).tolist() == []

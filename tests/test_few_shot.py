@@ -85,8 +85,8 @@ def test_c_is_the_one_of_the_whole_training_set(monkeypatch):
     study, used, original = ToyStudy(), [], ev.linear_probe
     train, tune = study.splits.probe_train["in"], study.splits.tune["in"]
     fold = study.x[train], study.y[train], study.x[tune], study.y[tune]
-    c = ev.choose_c([fold], study.profile.evaluation.probe_c)
-    monkeypatch.setattr("embridge.paper.scoring.ev.choose_c", lambda folds, grid: c)
+    c = ev.choose(ev.linear_probe, "c", sorted(study.profile.evaluation.probe_c), [fold])
+    monkeypatch.setattr("embridge.paper.scoring.ev.choose", lambda *how: c)
     monkeypatch.setattr(ev, "linear_probe", lambda *args, c: used.append(c) or original(*args, c=c))
     few_shot(study, "EMBridge", "in", fractions=(0.5,))
     assert used == [c] * 5 and study.embedded == [160, 40, 40]

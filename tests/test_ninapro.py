@@ -505,7 +505,7 @@ def test_a_killed_run_writes_only_what_is_missing_and_the_same_bytes(simulated, 
     assert {p: p.stat().st_mtime_ns for p in paths[1:]} == before
     manifest = json.loads((tmp_path / "simulation.json").read_text(encoding="utf-8"))
     assert manifest["simulated"] is True and manifest["config"]["db7_subjects"] == 1
-    with pytest.raises(InputError, match="different in seed;"):
+    with pytest.raises(InputError, match=r"config\.seed expected 1, found 0;"):
         open_simulated(tmp_path, replace(LITTLE, seed=1), progress=False)
     with pytest.raises(InputError, match="at least 2 repetitions"):
         open_simulated(tmp_path, replace(LITTLE, repetitions=1), progress=False)

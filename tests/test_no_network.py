@@ -110,7 +110,7 @@ def test_without_a_d_tune_repetitions_choose_the_shrinkage(monkeypatch):
 def test_of_equals_the_first_shrinkage_is_taken():
     x = np.repeat(10.0 * np.eye(4), 5, axis=0) + 0.1 * np.random.default_rng(0).normal(size=(20, 4))
     y = np.repeat(np.arange(4), 5)
-    assert ev.choose_shrinkage([(x, y, x, y)]) == ev.SHRINKAGES[0]
+    assert ev.choose(ev.lda, "shrinkage", ev.SHRINKAGES, [(x, y, x, y)]) == ev.SHRINKAGES[0]
 
 
 def test_the_features_are_log_power_in_eight_parts(tiny_study):

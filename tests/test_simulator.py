@@ -253,11 +253,11 @@ def test_killed_run_writes_only_what_is_missing(tiny, tmp_path):
 
 
 def test_another_configuration_needs_another_folder(tiny, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"different in seed;"):
+    with pytest.raises(InputError, match=r"config\.seed expected 3, found \d+;"):
         open_simulated(tiny.folder, replace(TINY, seed=3), progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(write, "PHYSIOLOGY", replace(PHYSIOLOGY, mains=9.0))
-        with pytest.raises(InputError, match=r"different in mains;"):
+        with pytest.raises(InputError, match=r"physiology\.mains expected 9\.0, found "):
             open_simulated(tiny.folder, TINY, progress=False)
     (tmp_path / "real.hdf5").write_bytes(b"")
     with pytest.raises(InputError, match="no simulation.json"):

@@ -13,11 +13,6 @@ from embridge.errors import InputError
 from embridge.figures import style
 
 
-def _by_epoch(log: pd.DataFrame, column: str) -> pd.Series:
-    """Mean of a column in each epoch: a log may hold a row a step or a row an epoch."""
-    return log.groupby("epoch")[column].mean()
-
-
 def _curve(ax, series: pd.Series, colour, label: str) -> None:
     """One curve; markers where it has so few points that a line alone might not show."""
     series = series.dropna()
@@ -42,7 +37,7 @@ def masked_error_curves(logs: dict[str, pd.DataFrame], errors: dict[str, dict[st
     figure, panels = style.panels(logs, height=3.2, sharey=True)
     for name, ax in panels.items():
         log, colour = logs[name], style.modality_colour(name)
-        _curve(ax, _by_epoch(log, "loss"), colour, "training windows")
+        _curve(ax, log.set_index("epoch")["loss"], colour, "training windows")
         own, *guesses = errors[name].items()
         ax.plot(log["epoch"].max(), own[1], marker="D", ms=7, color=colour, mec="white", ls="none", label="new users")
         for dashes, (guess, value) in zip(("--", ":", "-."), guesses, strict=False):
@@ -88,7 +83,7 @@ def alignment_curves(
             found = sorted(set().union(*logs.values()))
             raise InputError(f"alignment_curves: no log has the column {column!r}; found {found}.")
         for k, (name, log) in enumerate(having.items(), 1 - len(having)):
-            _curve(ax, _by_epoch(log, column), colours[name], name)
+            _curve(ax, log.set_index("epoch")[column], colours[name], name)
             if name in unseen.get(column, {}):  # side by side, for they may be equal
                 at = log["epoch"].max() + 0.05 * k * np.ptp(log["epoch"])
                 ax.plot(at, unseen[column][name], color=colours[name], **diamond, clip_on=False)
@@ -161,7 +156,7 @@ def divergence(logs: dict[str, pd.DataFrame], scores: pd.DataFrame) -> Figure:
     figure, axes = style.new_figure(1, 2 if cells else 1, height=3.1, width_ratios=[1.3, 1][: 2 if cells else 1])
     colours, (left, right) = style.system_colours(logs), (axes[0, 0], axes[0, -1])
     for name, log in logs.items():
-        losses = _by_epoch(log, "loss")
+        losses = log.set_index("epoch")["loss"]
         finite = losses[np.isfinite(losses)]
         _curve(left, finite, colours[name], name)
         if 0 < len(finite) < len(losses):

@@ -185,15 +185,9 @@ def zero_shot_outcomes(
 class Probe:
     """A linear classifier of frozen features, its setting chosen."""
 
-    x: np.ndarray  # (n, d) of the probe's training windows
-    y: np.ndarray  # (n,) their classes
-    test_x: np.ndarray  # (m, d) of D_eval's windows
+    y: np.ndarray  # (n,) classes of its training windows
     setting: float | str  # C or the shrinkage
-    fit: Callable  # predicts from the first three with it
-
-    def predict(self, rows=slice(None)) -> np.ndarray:
-        """(m,) classes of D_eval's windows, learned from the training windows ``rows``."""
-        return self.fit(self.x[rows], self.y[rows], self.test_x)
+    predict: Callable  # to (m,) classes of D_eval's windows, learned from all training windows or from those given
 
 
 @once
@@ -205,10 +199,10 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     splits = study.splits
     splits.check_evaluable()
     if system == LOG_POWER_LDA:
-        read, choose = study.band_power, ev.choose_shrinkage
+        read, how = study.band_power, (ev.lda, "shrinkage", ev.SHRINKAGES)
     else:
         read = features or partial(study.features, system)
-        choose = partial(ev.choose_c, grid=study.profile.evaluation.probe_c)
+        how = ev.linear_probe, "c", sorted(map(float, study.profile.evaluation.probe_c))  # of equals the strongest
     train = splits.probe_from(splits.probe_train[classes])
     y = splits.labels(classes, train)
     if not splits.has_tuning:  # whether they can be validated over is told before anything is trained
@@ -220,9 +214,9 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
         folds = [(x, y, np.asarray(read(tune)), splits.labels(classes, tune))]
     else:
         folds = ev.grouped_folds(x, y, groups)
-    setting = choose(folds)
-    fit = partial(ev.lda, shrinkage=setting) if system == LOG_POWER_LDA else partial(ev.linear_probe, c=setting)
-    return Probe(x, y, np.asarray(read(splits.evaluation[classes])), setting, fit)
+    setting = ev.choose(*how, folds)
+    fit, test_x = partial(how[0], **{how[1]: setting}), np.asarray(read(splits.evaluation[classes]))
+    return Probe(y, setting, lambda rows=slice(None): fit(x[rows], y[rows], test_x))
 
 
 @once

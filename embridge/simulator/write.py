@@ -16,7 +16,7 @@ from tqdm import tqdm
 from embridge.config import SimulationConfig, as_json
 from embridge.data.emg2pose import SAMPLE_RATE
 from embridge.errors import InputError
-from embridge.files import read_json
+from embridge.files import differences, read_json
 from embridge.parallel import available_cores, in_order
 from embridge.provenance import provenance
 from embridge.simulator import VERSION
@@ -125,17 +125,10 @@ def _claim(folder: Path, config) -> None:
     manifest = folder / "simulation.json"
     if manifest.exists():
         theirs = read_json(manifest, again="remove the folder and run again")
-        differ = [k for part in ours for k in _differences(part, ours[part], theirs.get(part))]
-        if differ:
-            told = f"different in {', '.join(differ)}; use another folder or remove it"
-            raise InputError(f"{folder} holds another simulation, {told}")
+        if different := list(differences(ours, {part: theirs.get(part) for part in ours})):
+            told = f"{'; '.join(different[:5])}; use another folder or remove it"
+            raise InputError(f"{folder} holds another simulation: {told}")
     elif any(folder.glob("*.hdf5")):
         raise InputError(f"{folder} holds HDF5 files but no simulation.json: not a simulated dataset; use another one")
     else:
         write_json(manifest, ours | provenance(threads=1), sort_keys=True)
-
-
-def _differences(name: str, ours, theirs) -> list[str]:
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)]
-    return [] if ours == theirs else [name]
