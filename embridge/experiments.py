@@ -172,7 +172,7 @@ def cost(experiment: Experiment, size: Profile) -> float:
     kinds = {"pose-mae": 0.6, "cpep": 0.7, "qformer": 2.4 if with_pose else 1.4}
     usual = kinds.get(experiment.kind, 1.0) * (3.5 if shape.kind == "waveform" else 1.0)
     # these always read waveforms
-    an_epoch = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 390}.get(experiment.name, usual)
+    an_epoch = {"emg2pose": 70, "Vemg2pose": 160, "NeuroPose": 310}.get(experiment.name, usual)
     return train.epochs * experiment.paired_fraction * experiment.users * experiment.share * an_epoch
 
 

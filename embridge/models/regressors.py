@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from itertools import chain
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,11 +108,27 @@ class PoseT(Regressor):
         return unpatchify(self.head(states), self.n_joints).float(), states
 
 
+class Dropout(nn.Dropout):
+    """nn.Dropout, but on a CPU with masks made of numpy's random bits: torch draws each element's by itself.
+
+    NeuroPose drops from 2.6 million elements a window, which so took a third of its step (docs/speed.md). p is rounded
+    to a 65,536th. The bits are of a stream that torch's generator seeds.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.device.type != "cpu":
+            return super().forward(x)
+        drawn = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
+        dropped = round(self.p * 2**16)
+        kept = torch.from_numpy(drawn.integers(2**16, size=x.shape, dtype=np.uint16) >= dropped)
+        return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
+
+
 def unit(c_in: int, c_out: int, dropout: float) -> nn.Sequential:
     """Convolution 3 x 2 that keeps the size, BatchNorm, ReLU, dropout."""
     # an even kernel's "same" padding puts the odd zero behind; padding="same" itself would warn of a copy
     convolution = nn.ZeroPad2d((0, 1, 1, 1)), nn.Conv2d(c_in, c_out, (3, 2))
-    return nn.Sequential(*convolution, nn.BatchNorm2d(c_out), nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(*convolution, nn.BatchNorm2d(c_out), nn.ReLU(), Dropout(dropout))
 
 
 class Residual(nn.Module):
