@@ -200,9 +200,9 @@ def probe(study: Study, system: str, classes: str, features: Callable | None = N
     splits.check_evaluable()
     if system == LOG_POWER_LDA:
         read, how = study.band_power, (ev.lda, "shrinkage", ev.SHRINKAGES)
-    else:
+    else:  # of equal C the smallest, the strongest penalty
         read = features or partial(study.features, system)
-        how = ev.linear_probe, "c", sorted(map(float, study.profile.evaluation.probe_c))  # of equals the strongest
+        how = ev.linear_probe, "c", sorted(map(float, study.profile.evaluation.probe_c))
     train = splits.probe_from(splits.probe_train[classes])
     y = splits.labels(classes, train)
     if not splits.has_tuning:  # whether they can be validated over is told before anything is trained
