@@ -333,6 +333,16 @@ def test_cells_of_sweeps_are_found_by_their_setting():
     assert found["shots_fraction", "0.5"].low == pytest.approx(0.3 - np.hypot(0.1, draws))
 
 
+@pytest.mark.parametrize(("name", "others"), [("quick", ("0.25", "0.5")), ("paper", ("0.25", "0.75"))])
+def test_a_value_of_r_that_is_the_profile_s_own_is_not_held_against_itself(name, others):
+    swept = [("EMBridge", "r", value) for value in ("0.25", "0.5", "0.75")]
+    robust = claim(*beats(swept, ["EMBridge"], [("ZS", "unseen")]), robust=True)
+    members = [one("EMBridge", 0.5, 0.01, param="r", param_value=value, profile=name) for value in others]
+    found = told(robust, one("EMBridge", 0.5, 0.01, profile=name), *members)
+    assert found["verdict"] == "holds" and found["numbers"].count("r = ") == 2
+    assert all(f"r = {value} over EMBridge" in found["numbers"] for value in others)
+
+
 def test_what_stands_beside_a_sweeps_member_has_its_seed():
     member = one("EMBridge", 0.4, seed=1, param="k_c", param_value="10")
     rows = [*(one("EMBridge", 0.5 + s / 10, seed=s) for s in range(3)), member]

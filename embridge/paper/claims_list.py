@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from embridge import experiments as registry
 from embridge.experiments import MULTIMODAL, REMOVED
 from embridge.files import read_toml
-from embridge.grids import DEFAULTS, GRIDS
+from embridge.grids import GRIDS
 from embridge.paper.numbers import CELLS
 
 # of systems, by what claims.toml calls them: the upper bound, which reads pose, and EMBridge are in none
@@ -91,8 +91,7 @@ def _systems(named: list) -> list[str | tuple[str, str, str]]:
         if isinstance(name, str):
             found += GROUPS.get(name, (name,))
         else:
-            tried = [value for value in GRIDS.get(name["param"], ()) if value != DEFAULTS[name["param"]]]
-            values = name.get("values", tried)
+            values = name.get("values", GRIDS.get(name["param"]))
             found += [(name.get("system", "EMBridge"), name["param"], f"{value}") for value in values]
     return found
 
