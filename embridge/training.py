@@ -287,7 +287,7 @@ def _loop(task, config, folder, device, progress, checkpoint_seconds, interrupte
             last_lr = learning_rate(config, epoch + 1 - 1 / per_epoch)
             row = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": last_lr, **means}
             log.append({**row, "seconds": elapsed + now - began, "waited": ahead.waited})
-            bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
+            bar.set_postfix({w: f"{means[w]:.4f}" for w in ("loss", "validation") if w in means}, refresh=False)
             epoch, step, sums, elapsed, began = epoch + 1, 0, {}, 0.0, now
     if best:
         model.load_state_dict(best["model"])
