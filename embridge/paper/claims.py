@@ -58,7 +58,7 @@ class Evidence:
     def __init__(self, results: pd.DataFrame, dataset: str):
         metrics = ("balanced_accuracy", "user_recall", "class_f1", "user_f1", "class_f1_difference")
         self.results, self.dataset = tc.select(results, dataset=dataset, metric=metrics), dataset
-        self._all_seeds = tc.over_seeds(self.results)
+        self._all_seeds, self._usual = tc.over_seeds(self.results), defaults(self.results["profile"])
         self._ended = tc.select(results, dataset=dataset, protocol="regression", metric="epochs")
         self._spread = {cell: seed_spread(self.results, dataset, *cell) for cell in CELLS}
         self.number, self._f1 = cache(self._number), cache(self._f1_by_seed)
@@ -161,8 +161,8 @@ class Evidence:
 
     def alike(self, cells: Sequence[Cell]) -> bool:
         """Whether cells are one: a value of a sweep that the system has anyway, beside the system itself."""
-        usual = defaults(self.results["profile"])
-        return len({replace(c, param="", value="") if usual.get(c.param) == c.value else c for c in cells}) < len(cells)
+        own = {replace(c, param="", value="") if self._usual.get(c.param) == c.value else c for c in cells}
+        return len(own) < len(cells)
 
     def difference(self, terms: tuple[tuple[float, "Cell | float"], ...]) -> tuple[Number, bool]:
         """A weighted sum of cells and constants, and whether its interval is a paired one.
